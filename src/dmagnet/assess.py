@@ -1,0 +1,267 @@
+"""Judge a network on labelled galaxies, and write down what came out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from dmagnet import __version__, figures
+from dmagnet.checkpoint import Checkpoint
+from dmagnet.data import Galaxies, load_galaxies
+from dmagnet.errors import DataError
+from dmagnet.evaluate import (
+    Metrics,
+    choose_examples,
+    reliability,
+    score,
+    write_metrics,
+)
+from dmagnet.predict import attention, predict
+from dmagnet.report import Examples, Report, write_report
+
+NUM_EXAMPLES = 10
+NUM_ATTENTION = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What `assess` found, and where it wrote it.
+
+    Attributes
+    ----------
+    metrics : Metrics
+        Scores with their intervals.
+    probabilities : (N, K) ndarray
+        Of each galaxy, in the order of the data.
+    folder : Path
+        Holds ``metrics.json``, ``predictions.ecsv``, ``report.html`` and figures.
+    """
+
+    metrics: Metrics
+    probabilities: NDArray[np.float64]
+    folder: Path
+
+
+def galaxies_to_judge(
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    split: str | None = None,
+    strict: bool = False,
+) -> Galaxies:
+    """Load the galaxies that a network may be judged on, as it wants to see them.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network; gives image size, field and classes.
+    path : Path
+        Anything `dmagnet.data.load_galaxies` reads.
+    split : {"train", "val", "test", "all"}, optional
+        Which part. If not given: all of a set that the network was not trained on,
+        and of its own set the validation part.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+
+    Returns
+    -------
+    Galaxies
+        At the network's image size; a note says which part it is.
+
+    Raises
+    ------
+    DataError
+        If the classes are not those of the network, or the part is empty.
+    """
+    config = checkpoint.config
+    galaxies = load_galaxies(
+        path, image_size=config.image_size, field=config.field, strict=strict
+    )
+    if galaxies.class_names != checkpoint.class_names:
+        raise DataError(
+            f"{path}: expected the network's classes "
+            f"{', '.join(checkpoint.class_names)}; found "
+            f"{', '.join(galaxies.class_names)}; judge it on data with its classes"
+        )
+    if split is None:
+        own = Path(checkpoint.provenance.get("data", "")).name == Path(path).name
+        split = "val" if own else "all"
+    chosen = galaxies.subset(split)
+    if not len(chosen):
+        raise DataError(
+            f"{path}: its {split} part has no galaxies; try another --split"
+        )
+    note = f"{len(chosen)} galaxies: the {split} part of {Path(path).name}"
+    if split == "all":
+        note = f"{len(chosen)} galaxies: all of {Path(path).name}"
+    return replace(chosen, notes=(note, *chosen.notes))
+
+
+def assess(
+    checkpoint: Checkpoint,
+    galaxies: Galaxies,
+    out: Path,
+    *,
+    views: int = 1,
+    history: Sequence[Mapping[str, float]] = (),
+    title: str = "How well the network tells galaxies apart",
+    summary: str = "",
+    next_commands: Sequence[tuple[str, str]] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Assessment:
+    """Classify labelled galaxies, score the answers and write page and files.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network and its classes.
+    galaxies : Galaxies
+        At the network's image size, as `galaxies_to_judge` gives them.
+    out : Path
+        Folder for the results; made if it is missing.
+    views : {1, 8}
+        Average over one view or all eight flips and quarter turns.
+    history : sequence of mapping
+        Rows of the training log, for the curves.
+    title : str
+        Title of the page.
+    summary : str
+        One sentence in plain words.
+    next_commands : sequence of (str, str)
+        What to do next: a command and what it does.
+    progress : callable, optional
+        Called with the number of galaxies done so far.
+
+    Returns
+    -------
+    Assessment
+        Scores, probabilities and the folder.
+
+    Raises
+    ------
+    ConfigError
+        If ``views`` is neither 1 nor 8.
+    """
+    probabilities = predict(
+        checkpoint.model, galaxies.images, views=views, progress=progress
+    )
+    metrics = score(galaxies.labels, probabilities, galaxies.class_names)
+    provenance = provenance_of(checkpoint, galaxies, views)
+    out.mkdir(parents=True, exist_ok=True)
+    write_metrics(out / "metrics.json", metrics, provenance)
+    _write_predictions(out / "predictions.ecsv", galaxies, probabilities, provenance)
+    bins = reliability(galaxies.labels, probabilities)
+    for name, figure in {
+        "confusion": figures.confusion_matrix(metrics),
+        "per_class_f1": figures.per_class_f1(metrics),
+        "reliability": figures.reliability_diagram(bins),
+    }.items():
+        figures.save(figure, out / f"{name}.png")
+    right, wrong = choose_examples(galaxies.labels, probabilities, num=NUM_EXAMPLES)
+    shown = np.concatenate([right, wrong])
+    report = Report(
+        title=title,
+        summary=summary or galaxies.notes[0] if galaxies.notes else summary,
+        metrics=metrics,
+        calibration=bins,
+        examples=Examples(
+            galaxies.images[shown], galaxies.labels[shown], probabilities[shown]
+        ),
+        examples_note="Right ones are drawn by lot, a class at a time; wrong ones are "
+        "the surest mistakes.",
+        attention=_attention(checkpoint, galaxies, probabilities, right),
+        history=list(history),
+        provenance=provenance,
+        next_commands=list(next_commands),
+    )
+    write_report(out, report)
+    return Assessment(metrics, probabilities, out)
+
+
+def provenance_of(
+    checkpoint: Checkpoint, galaxies: Galaxies, views: int
+) -> dict[str, Any]:
+    """Collect where numbers come from.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network.
+    galaxies : Galaxies
+        What it was judged on.
+    views : int
+        Views averaged.
+
+    Returns
+    -------
+    dict
+        Plain values for JSON.
+    """
+    return {
+        "version": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "weights_hash": checkpoint.weights_hash,
+        "data": Path(galaxies.source).name,
+        "data_hash": galaxies.data_hash,
+        "num_galaxies": len(galaxies),
+        "num_skipped": len(galaxies.skipped),
+        "notes": list(galaxies.notes),
+        "views": views,
+        "seed": checkpoint.config.seed,
+        "training": checkpoint.provenance,
+    }
+
+
+def _attention(
+    checkpoint: Checkpoint,
+    galaxies: Galaxies,
+    probabilities: NDArray[np.float64],
+    right: NDArray[np.int64],
+) -> Examples | None:
+    """Choose galaxies and show where LAM turned the volume up or down."""
+    if not checkpoint.config.model.lam or not len(right):
+        return None
+    chosen = right[:NUM_ATTENTION]
+    images = galaxies.images[chosen]
+    return Examples(
+        images,
+        galaxies.labels[chosen],
+        probabilities[chosen],
+        attention(checkpoint.model, images),
+    )
+
+
+def _write_predictions(
+    path: Path,
+    galaxies: Galaxies,
+    probabilities: NDArray[np.float64],
+    provenance: dict[str, Any],
+) -> None:
+    """Write one row a galaxy, for TOPCAT or astropy; beside, then renamed."""
+    guesses = probabilities.argmax(1)
+    names = np.array(galaxies.class_names)
+    table = Table(
+        {
+            "id": galaxies.ids,
+            "ra": galaxies.ra,
+            "dec": galaxies.dec,
+            "label": galaxies.labels,
+            "label_name": names[galaxies.labels],
+            "class_index": guesses,
+            "class": names[guesses],
+            **{f"p{k}": probabilities[:, k] for k in range(probabilities.shape[1])},
+        }
+    )
+    for name in ("ra", "dec"):
+        table[name].unit = "deg"
+    table.meta["dmagnet"] = {
+        key: provenance[key] for key in ("version", "weights_hash", "data_hash")
+    }
+    part = path.with_suffix(".part")
+    table.write(part, format="ascii.ecsv", overwrite=True)
+    part.replace(path)

@@ -1,0 +1,189 @@
+"""Weights and what they mean in one file: safetensors, with JSON in its header.
+
+No pickle is read or written here. A file says which network it holds, which
+classes, how images were prepared, and where it came from.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dmagnet import __version__
+from dmagnet.config import TrainConfig, to_dict, train_config
+from dmagnet.errors import CheckpointError
+from dmagnet.model import DMAGNet
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with all that is needed to use it.
+
+    Attributes
+    ----------
+    model : DMAGNet
+        In evaluation mode, on the CPU.
+    config : TrainConfig
+        How it was trained; image size and field also hold for prediction.
+    class_names : tuple of str
+        Name of each output.
+    provenance : dict
+        Version, data hash, date and whatever the trainer recorded.
+    weights_hash : str
+        SHA-256 over names, shapes and bytes of the weights.
+    """
+
+    model: DMAGNet
+    config: TrainConfig
+    class_names: tuple[str, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    weights_hash: str = ""
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """Fingerprint the weights of a network.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network.
+
+    Returns
+    -------
+    str
+        SHA-256, in hexadecimal, over the names, shapes and bytes of its state.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path, checkpoint: Checkpoint) -> Path:
+    """Write a network beside its place, then rename: never half a file.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``.
+    checkpoint : Checkpoint
+        What to write; its hash is computed here.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    CheckpointError
+        If the disk refuses; an older file of that name stays whole.
+    """
+    path = Path(path)
+    state = {
+        name: value.detach().cpu().contiguous()
+        for name, value in checkpoint.model.state_dict().items()
+    }
+    header = {
+        "format": FORMAT,
+        "dmagnet": __version__,
+        "config": to_dict(checkpoint.config),
+        "class_names": list(checkpoint.class_names),
+        "provenance": checkpoint.provenance,
+        "weights_hash": weights_hash(checkpoint.model),
+    }
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, part, metadata={"dmagnet": json.dumps(header)})
+        part.chmod(0o644)  # safetensors makes it private
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: could not write the weights ({error}); "
+            "free some space or choose another folder"
+        ) from error
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a network and check that it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `save` wrote, or a run folder that holds one.
+
+    Returns
+    -------
+    Checkpoint
+        With the network in evaluation mode on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, altered, or not one of ours.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "weights.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such file; expected a .safetensors file or a run folder "
+            "that 'dmagnet train' finished"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("dmagnet")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({error}); copy or train it again"
+        ) from error
+    if text is None:
+        raise CheckpointError(
+            f"{path}: a safetensors file, but not of dmagnet; "
+            "expected one that 'dmagnet train' wrote"
+        )
+    return _rebuild(path, json.loads(text), state)
+
+
+def _rebuild(
+    path: Path, header: dict[str, Any], state: dict[str, torch.Tensor]
+) -> Checkpoint:
+    """Make the network that a header describes and fill in its weights."""
+    if header["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path}: format {header['format']} is newer than this dmagnet "
+            f"{__version__} reads ({FORMAT}); update dmagnet"
+        )
+    config = train_config(header["config"])
+    model = DMAGNet(config.model).eval()
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        line = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{path}: the weights do not fit the network it names ({line})"
+        ) from error
+    if weights_hash(model) != header["weights_hash"]:
+        raise CheckpointError(
+            f"{path}: the weights differ from their recorded hash; "
+            "the file was altered: copy or train it again"
+        )
+    return Checkpoint(
+        model=model,
+        config=config,
+        class_names=tuple(header["class_names"]),
+        provenance=header["provenance"],
+        weights_hash=header["weights_hash"],
+    )

@@ -1,0 +1,64 @@
+"""The ten classes of Galaxy10 DECaLS, and the families they fall into.
+
+The table is data: names, order and counts are those that the publisher of the
+data set states (Leung & Bovy, Galaxy10 DECaLS, doi 10.5281/zenodo.10845026).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GalaxyClass:
+    """One morphological class.
+
+    Attributes
+    ----------
+    index : int
+        Label in the published file, 0 to 9.
+    name : str
+        The publisher's name, without the word "Galaxies".
+    slug : str
+        The name as a folder or a file calls it.
+    count : int
+        Images of it among the published 17,736.
+    family : str
+        Coarse family, one of `FAMILIES`.
+    description : str
+        What a person sees.
+    """
+
+    index: int
+    name: str
+    slug: str
+    count: int
+    family: str
+    description: str
+
+
+FAMILIES = ("irregular", "smooth", "face-on disc", "edge-on")
+
+CLASSES = (
+    GalaxyClass(0, "Disturbed", "disturbed", 1081, "irregular",
+                "lopsided, warped or with tails; one galaxy out of balance"),
+    GalaxyClass(1, "Merging", "merging", 1853, "irregular",
+                "two galaxies that touch or share their light"),
+    GalaxyClass(2, "Round Smooth", "round", 2645, "smooth",
+                "a round glow without features"),
+    GalaxyClass(3, "In-between Round Smooth", "in-between", 2027, "smooth",
+                "a smooth oval"),
+    GalaxyClass(4, "Cigar Shaped Smooth", "cigar", 334, "smooth",
+                "a smooth, very long oval"),
+    GalaxyClass(5, "Barred Spiral", "barred", 2043, "face-on disc",
+                "a disc with a bar, arms from its ends"),
+    GalaxyClass(6, "Unbarred Tight Spiral", "tight-spiral", 1829, "face-on disc",
+                "a disc with tightly wound arms, no bar"),
+    GalaxyClass(7, "Unbarred Loose Spiral", "loose-spiral", 2628, "face-on disc",
+                "a disc with open arms, no bar"),
+    GalaxyClass(8, "Edge-on without Bulge", "edge-on", 1423, "edge-on",
+                "a thin disc seen from its side"),
+    GalaxyClass(9, "Edge-on with Bulge", "edge-on-bulge", 1873, "edge-on",
+                "a disc seen from its side with a central bulge"),
+)  # fmt: skip
+
+NUM_CLASSES = len(CLASSES)
+CLASS_NAMES = tuple(entry.name for entry in CLASSES)

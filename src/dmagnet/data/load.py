@@ -1,0 +1,285 @@
+"""One call for every form in which labeled galaxies come: `load_galaxies`."""
+
+import zipfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.data.files import (
+    NO_PART,
+    Listing,
+    Opener,
+    list_classes,
+    native_side,
+    natural_key,
+    read_images,
+    spell_part,
+    walk_folder,
+    walk_zip,
+)
+from dmagnet.data.galaxies import PARTS, Galaxies
+from dmagnet.data.hdf5 import (
+    POSITION_COLUMNS,
+    SUFFIXES,
+    open_galaxy10,
+    read_catalog,
+    read_slabs,
+)
+from dmagnet.data.repack import MANIFEST, read_prepared
+from dmagnet.data.split import leak_safe_split, split_of
+from dmagnet.data.tables import FORMATS, float_column, read_table
+from dmagnet.errors import DataError
+from dmagnet.images import crop_side, resize
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the caller asked for, checked."""
+
+    image_size: int | None
+    field: float
+    strict: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.field <= 1:
+            raise DataError(f"field: expected above 0 to 1, got {self.field}")
+        if self.image_size is not None and self.image_size < 1:
+            raise DataError(f"image_size: expected 1 px or more, got {self.image_size}")
+
+
+def load_galaxies(
+    path: Path,
+    *,
+    image_size: int | None = None,
+    field: float = 1.0,
+    strict: bool = False,
+    seed: int = 0,
+) -> Galaxies:
+    """Load labeled galaxies from wherever they are.
+
+    Parameters
+    ----------
+    path : Path
+        A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
+        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip of such a
+        folder, read without unpacking; or a table (CSV, ECSV, FITS, VOTable, Parquet)
+        with columns ``path`` (relative to the table), ``label`` and perhaps
+        ``split ra dec redshift pxscale``.
+    image_size : int or None
+        Side of the images in px; None keeps the pixels of the files, or of most of
+        them where they differ.
+    field : float
+        Central share of each frame to keep before resizing, above 0 to 1.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    seed : int
+        Seed of the split where the source has none.
+
+    Returns
+    -------
+    Galaxies
+        With every galaxy in train, val or test: as the source says; else 80/10/10 by
+        class, galaxies that share their sky kept together where positions are known.
+
+    Raises
+    ------
+    DataError
+        If the source is missing, damaged, has no labeled images, or lacks images of a
+        class to learn.
+
+    Notes
+    -----
+    Classes keep the names of their folders or labels, ordered by a number in front,
+    then by the alphabet. A source that names only a train part gives a tenth of it to
+    val.
+    """
+    path = Path(path)
+    wish = _Wish(image_size, field, strict, seed)
+    if not path.exists():
+        raise DataError(f"{path}: expected labeled galaxies, found nothing")
+    if path.is_dir():
+        return _load_folder(path, wish)
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return _load_hdf5(path, wish)
+    if suffix == ".zip":
+        return _load_zip(path, wish)
+    if suffix in FORMATS:
+        return _load_table(path, wish)
+    raise DataError(
+        f"{path}: expected a folder, .h5, .zip or a table "
+        f"({', '.join(FORMATS)}), got {suffix or 'no'} suffix"
+    )
+
+
+def _load_folder(path: Path, wish: _Wish) -> Galaxies:
+    """Tell a prepared folder, a fetched file and folders of classes apart."""
+    if (path / MANIFEST).is_file():
+        return _resized(read_prepared(path), wish)
+    inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    if len(inside) == 1 and inside[0].suffix.lower() in SUFFIXES:
+        return _load_hdf5(inside[0], wish)
+    listing = list_classes(str(path), *walk_folder(path))
+    return _load_listing(path, listing, partial(_open_below, path), wish)
+
+
+def _open_below(folder: Path, name: str) -> BinaryIO:
+    return (folder / name).open("rb")
+
+
+def _load_zip(path: Path, wish: _Wish) -> Galaxies:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listing = list_classes(str(path), *walk_zip(archive))
+            return _load_listing(path, listing, archive.open, wish)
+    except zipfile.BadZipFile as error:
+        raise DataError(
+            f"{path}: expected a zip, got a damaged or other file ({error})"
+        ) from error
+
+
+def _load_table(path: Path, wish: _Wish) -> Galaxies:
+    table = read_table(path, required=("path", "label"))
+    for name in ("path", "label"):
+        empty = np.flatnonzero(np.ma.getmaskarray(np.ma.asarray(table[name])))
+        if len(empty):
+            raise DataError(
+                f"{path}: expected a {name} in every row, row {empty[0]} has none"
+            )
+    labels = [str(value) for value in table["label"]]
+    names = tuple(sorted(set(labels), key=natural_key))
+    parts = [NO_PART] * len(table)
+    if "split" in table.colnames:
+        parts = [spell_part(str(value)) for value in table["split"]]
+    listing = Listing(
+        paths=tuple(str(value) for value in table["path"]),
+        labels=tuple(names.index(label) for label in labels),
+        parts=tuple(parts),
+        class_names=names,
+    )
+    columns = {name: float_column(table, name) for name in POSITION_COLUMNS}
+    open_file = partial(_open_below, path.parent)
+    return _load_listing(path, listing, open_file, wish, columns)
+
+
+def _load_listing(
+    path: Path,
+    listing: Listing,
+    open_file: Opener,
+    wish: _Wish,
+    columns: dict[str, Floats] | None = None,
+) -> Galaxies:
+    """Read the listed files, and divide them where the listing does not."""
+    side = wish.image_size or native_side(listing.paths, open_file, wish.field)
+    images, kept, skipped = read_images(
+        listing.paths, open_file, side, wish.field, wish.strict
+    )
+    unknown = np.full(len(listing.paths), np.nan)
+    known = {
+        name: (columns or {}).get(name, unknown)[kept] for name in POSITION_COLUMNS
+    }
+    labels = np.array(listing.labels, np.int64)[kept]
+    parts = np.array(listing.parts, np.int8)[kept]
+    _check_learnable(path, labels[(parts == NO_PART) | (parts == 0)], listing)
+    split, notes = _fill_split(labels, parts, known["ra"], known["dec"], wish.seed)
+    return Galaxies(
+        images=images,
+        labels=labels,
+        class_names=listing.class_names,
+        ids=np.array(listing.paths)[kept],
+        ra=known["ra"],
+        dec=known["dec"],
+        redshift=known["redshift"],
+        pxscale=known["pxscale"],
+        split=split,
+        source=str(path),
+        skipped=skipped,
+        notes=listing.notes + notes,
+    )
+
+
+def _check_learnable(
+    path: Path, learned: npt.NDArray[np.int64], listing: Listing
+) -> None:
+    """Refuse what is left if a class to learn has lost all its images."""
+    names = listing.class_names
+    if len(names) < 2:
+        raise DataError(f"{path}: expected two or more classes, found {names[0]!r}")
+    lost = [name for label, name in enumerate(names) if label not in learned]
+    if len(learned) and lost:
+        raise DataError(
+            f"{path}: expected images of every class to learn, found no readable "
+            f"image of {', '.join(lost)}"
+        )
+
+
+def _fill_split(
+    labels: npt.NDArray[np.int64],
+    parts: npt.NDArray[np.int8],
+    ra: Floats,
+    dec: Floats,
+    seed: int,
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """Keep the parts a source names; make those it does not."""
+    if (parts == NO_PART).any():
+        split = leak_safe_split(labels, ra, dec, seed=seed)
+        return split.codes, split.notes
+    missing = [part for code, part in enumerate(PARTS) if not (parts == code).any()]
+    if "val" in missing and "train" not in missing:
+        train = np.flatnonzero(parts == 0)
+        split = leak_safe_split(
+            labels[train], ra[train], dec[train], fractions=(0.9, 0.1), seed=seed
+        )
+        parts = parts.copy()
+        parts[train] = split.codes
+        note = "the source has no val part: a tenth of its train part became val"
+        return parts, (note, *split.notes)
+    return parts, tuple(f"the source has no {part} part" for part in missing)
+
+
+def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
+    """Read every chunk once, resizing on the way."""
+    catalog = read_catalog(path)
+    crop = crop_side(catalog.side, wish.field)
+    side = wish.image_size or crop
+    images = np.empty((catalog.num, side, side, 3), np.uint8)
+    with open_galaxy10(path) as file:
+        for start, slab in read_slabs(file["images"]):
+            images[start : start + len(slab)] = resize(slab, side, wish.field)
+    split = split_of(catalog.labels, catalog.ra, catalog.dec, wish.seed)
+    return Galaxies(
+        images=images,
+        labels=catalog.labels,
+        class_names=CLASS_NAMES,
+        ids=np.array([f"h5:{row}" for row in range(catalog.num)]),
+        ra=catalog.ra,
+        dec=catalog.dec,
+        redshift=catalog.redshift,
+        pxscale=catalog.pxscale * crop / side,
+        split=split.codes,
+        source=str(path),
+        notes=catalog.notes + split.notes,
+    )
+
+
+def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:
+    """Crop and resize a memory map, or keep it as it is."""
+    frame = galaxies.images.shape[1]
+    crop = crop_side(frame, wish.field)
+    side = wish.image_size or crop
+    if side == crop == frame:
+        return galaxies
+    return replace(
+        galaxies,
+        images=resize(galaxies.images, side, wish.field),
+        pxscale=galaxies.pxscale * crop / side,
+        data_hash="",
+    )

@@ -1,0 +1,275 @@
+"""Repack a Galaxy10 file once, so that training reads single images fast.
+
+The published file is compressed in chunks of 555 images x 16 x 16 px: one image
+costs the reading of 768 chunks. The prepared folder holds a plain array on disk.
+"""
+
+import errno
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+from astropy.table import Table
+
+from dmagnet import __version__
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.data.download import GALAXY10_SHA256
+from dmagnet.data.galaxies import PART_CODES, PARTS, Galaxies
+from dmagnet.data.hdf5 import (
+    POSITION_COLUMNS,
+    Catalog,
+    open_galaxy10,
+    read_catalog,
+    read_slabs,
+)
+from dmagnet.data.split import Split, split_of
+from dmagnet.data.tables import float_column, read_table
+from dmagnet.errors import DataError
+
+IMAGES = "images.npy"
+TABLE = "galaxies.ecsv"
+MANIFEST = "prepared.json"
+LAYOUT = 1  # raised when an older reader would misread the folder
+
+# A full disk, a full quota, a limit on the size of files.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Progress = Callable[[int, int], None]
+
+
+def prepare(
+    h5: Path,
+    out_folder: Path,
+    *,
+    sha256: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Verify a Galaxy10 file and repack it for training.
+
+    Parameters
+    ----------
+    h5 : Path
+        Galaxy10 DECaLS or a file of the same form.
+    out_folder : Path
+        Made, with ``images.npy`` (N, S, S, 3) uint8, ``galaxies.ecsv`` and
+        ``prepared.json``. Left alone if it was made from the same file; replaced if
+        from another.
+    sha256 : str or None
+        Refuse a file with another hash; `GALAXY10_SHA256` for the published one.
+    seed : int
+        Seed of the split.
+    progress : callable or None
+        Called with the number of images done and of all.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, altered, damaged or of another form, if the folder
+        holds something else, or if the disk is full; then the folder is as before.
+
+    Notes
+    -----
+    Reads each chunk once, in order, and holds one row of chunks in memory. Writes
+    ``<out_folder>.part`` and renames it at the end.
+    """
+    catalog = read_catalog(h5)
+    source_hash = pooch.file_hash(str(h5))
+    if sha256 is not None and source_hash != sha256.lower():
+        raise DataError(
+            f"{h5}: expected sha256 {sha256.lower()}, got {source_hash}; fetch it again"
+        )
+    if _replaceable(out_folder) and _made_from(out_folder, source_hash, seed):
+        return out_folder
+    split = split_of(catalog.labels, catalog.ra, catalog.dec, seed)
+    part = out_folder.with_name(out_folder.name + ".part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        _check_room(part, catalog)
+        _write_images(h5, part / IMAGES, catalog, progress)
+        _write_table(part / TABLE, catalog, split)
+        _write_manifest(
+            part / MANIFEST, catalog, split, h5=h5, source_hash=source_hash, seed=seed
+        )
+        _swap(part, out_folder)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if error.errno not in _NO_ROOM:
+            raise DataError(f"{out_folder}: cannot be written ({error})") from error
+        raise DataError(_no_room(part, catalog)) from error
+    except DataError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return out_folder
+
+
+def _replaceable(folder: Path) -> bool:
+    """Say whether a prepared folder is there; refuse to overwrite anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    if (folder / MANIFEST).is_file():
+        return True
+    raise DataError(
+        f"{folder}: expected a new, an empty or a prepared folder, got something "
+        "else, which stays untouched; name another folder"
+    )
+
+
+def _made_from(folder: Path, source_hash: str, seed: int) -> bool:
+    try:
+        manifest = _read_manifest(folder)
+        whole = np.load(folder / IMAGES, mmap_mode="r").shape[0] == manifest["num"]
+    except (DataError, OSError, ValueError):
+        return False
+    same = manifest["sha256"] == source_hash and manifest["seed"] == seed
+    return whole and same and (folder / TABLE).is_file()
+
+
+def _check_room(part: Path, catalog: Catalog) -> None:
+    if shutil.disk_usage(part).free < _bytes(catalog):
+        raise DataError(_no_room(part, catalog))
+
+
+def _bytes(catalog: Catalog) -> int:
+    return catalog.num * catalog.side**2 * 3
+
+
+def _no_room(part: Path, catalog: Catalog) -> str:
+    return (
+        f"{part.parent}: expected {_bytes(catalog) / 1e9:.2f} GB of room for the "
+        "prepared images, the disk is full; free some or name another folder"
+    )
+
+
+def _write_images(
+    h5: Path, path: Path, catalog: Catalog, progress: Progress | None
+) -> None:
+    """Write a .npy file slab by slab; a memory map would count as used memory."""
+    shape = (catalog.num, catalog.side, catalog.side, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with open_galaxy10(h5) as source, path.open("wb") as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        for start, images in read_slabs(source["images"]):
+            out.write(images.data)
+            if progress is not None:
+                progress(start + len(images), catalog.num)
+
+
+def _write_table(path: Path, catalog: Catalog, split: Split) -> None:
+    table = Table({"label": catalog.labels})
+    for name in POSITION_COLUMNS:
+        table[name] = getattr(catalog, name)
+    table["split"] = np.array(PARTS)[split.codes]
+    table["fold"] = split.folds
+    for name, unit in (("ra", "deg"), ("dec", "deg"), ("pxscale", "arcsec / pix")):
+        table[name].unit = unit
+    table.write(path, format="ascii.ecsv")
+
+
+def _write_manifest(
+    path: Path,
+    catalog: Catalog,
+    split: Split,
+    *,
+    h5: Path,
+    source_hash: str,
+    seed: int,
+) -> None:
+    manifest = {
+        "layout": LAYOUT,
+        "dmagnet": __version__,
+        "source": h5.name,
+        "sha256": source_hash,
+        "published_file": source_hash == GALAXY10_SHA256,
+        "num": catalog.num,
+        "image_size": catalog.side,
+        "class_names": CLASS_NAMES,
+        "seed": seed,
+        "split_hash": split.hash,
+        "notes": catalog.notes + split.notes,
+    }
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _swap(part: Path, folder: Path) -> None:
+    """Put the new folder in the place of the old one."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+        layout = manifest["layout"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder}: expected a readable {MANIFEST}, got {error!r}; prepare it again"
+        ) from error
+    if layout != LAYOUT:
+        raise DataError(
+            f"{folder}: expected layout {LAYOUT}, got {layout}; prepare it again"
+        )
+    return manifest
+
+
+def read_prepared(folder: Path) -> Galaxies:
+    """Open what `prepare` made, the images as a memory map.
+
+    Parameters
+    ----------
+    folder : Path
+        A prepared folder.
+
+    Returns
+    -------
+    Galaxies
+        With the split stored in the folder.
+
+    Raises
+    ------
+    DataError
+        If a file of the folder is missing, damaged, or does not fit the others.
+    """
+    manifest = _read_manifest(folder)
+    table = read_table(
+        folder / TABLE, required=("label", *POSITION_COLUMNS, "split", "fold")
+    )
+    try:
+        images = np.load(folder / IMAGES, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{folder / IMAGES}: expected a whole array ({error}); prepare it again"
+        ) from error
+    side = manifest["image_size"]
+    if images.shape != (len(table), side, side, 3) or images.dtype != np.uint8:
+        raise DataError(
+            f"{folder}: expected {len(table)} images of {side} px, got {images.dtype} "
+            f"of shape {images.shape}; prepare it again"
+        )
+    return Galaxies(
+        images=images,
+        labels=np.asarray(table["label"], np.int64),
+        class_names=tuple(manifest["class_names"]),
+        ids=np.array([f"h5:{row}" for row in range(len(table))]),
+        ra=float_column(table, "ra"),
+        dec=float_column(table, "dec"),
+        redshift=float_column(table, "redshift"),
+        pxscale=np.asarray(table["pxscale"], np.float64),
+        split=np.array([PART_CODES[part] for part in table["split"]], np.int8),
+        source=str(folder),
+        notes=tuple(manifest["notes"]),
+    )

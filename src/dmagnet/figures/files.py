@@ -1,0 +1,46 @@
+"""A figure as a file, the same bytes for the same figure."""
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+DPI = 160
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file's content, the same for the same figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        Any of this module's figures.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, first beside its name and then under it.
+
+    Parameters
+    ----------
+    figure : Figure
+        Any of this module's figures.
+    path : Path
+        The file to write.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(to_png(figure))
+    return part.replace(path)

@@ -1,0 +1,161 @@
+"""From images to class probabilities, batch by batch."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dmagnet.augment import dihedral_views
+from dmagnet.errors import ConfigError
+from dmagnet.model import DMAGNet
+
+BATCH = 32  # larger activations leave the cache of a CPU core
+
+
+@torch.inference_mode()
+def probabilities_of(model: nn.Module, images: Tensor, *, views: int = 1) -> Tensor:
+    """Classify one batch.
+
+    Parameters
+    ----------
+    model : nn.Module
+        (B, 3, H, H) in [0, 1] to (B, K) logits, in evaluation mode.
+    images : (B, 3, H, H) float in [0, 1]
+        On the device of the model.
+    views : {1, 8}
+        Average the probabilities over one view, or over all eight flips and quarter
+        turns, which makes them independent of those.
+
+    Returns
+    -------
+    (B, K) float32
+        Probabilities; rows sum to 1.
+    """
+    if views == 1:
+        seen = images[None]
+    elif views == 8:
+        seen = dihedral_views(images)
+    else:
+        raise ConfigError(f"views: expected 1 or 8, got {views}")
+    each = [
+        model(view.contiguous(memory_format=torch.channels_last)).float().softmax(1)
+        for view in seen
+    ]
+    return torch.stack(each).mean(0)
+
+
+def predict(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    *,
+    views: int = 1,
+    batch_size: int = BATCH,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Classify a stack of images.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Images in [0, 1] to logits; its mode is restored afterwards.
+    images : (N, H, H, 3) uint8
+        In memory or as a memory map, at the side the model was trained for.
+    views : {1, 8}
+        See `probabilities_of`.
+    batch_size : int
+        Images at a time.
+    progress : callable, optional
+        Called with the number of images done so far.
+
+    Returns
+    -------
+    (N, K) float64
+        Probabilities; rows sum to 1.
+
+    Raises
+    ------
+    ConfigError
+        If ``views`` is neither 1 nor 8.
+    """
+    done = []
+    with evaluating(model):
+        for batch in batches_of(images, batch_size, next(model.parameters()).device):
+            done.append(probabilities_of(model, batch, views=views).cpu())
+            if progress:
+                progress(sum(map(len, done)))
+    probabilities = torch.cat(done).double()
+    return (probabilities / probabilities.sum(1, keepdim=True)).numpy()
+
+
+def attention(
+    model: DMAGNet, images: NDArray[np.uint8], *, batch_size: int = BATCH
+) -> NDArray[np.float32]:
+    """Read where the Local Attention Module turned the volume up or down.
+
+    Parameters
+    ----------
+    model : DMAGNet
+        With its attention module.
+    images : (N, H, W, 3) uint8
+        Galaxies.
+    batch_size : int
+        Images at a time.
+
+    Returns
+    -------
+    (N, H/16, W/16) float32 in (0.5, 1.5)
+        The factor, averaged over channels; 1 leaves a place as it is.
+    """
+    with evaluating(model), torch.inference_mode():
+        batches = batches_of(images, batch_size, model.mean.device)
+        done = [model.attention_maps(batch).cpu() for batch in batches]
+    return torch.cat(done).numpy()
+
+
+def batches_of(
+    images: NDArray[np.uint8], batch_size: int, device: torch.device
+) -> Iterator[Tensor]:
+    """Cut a stack of images into batches for the network.
+
+    Parameters
+    ----------
+    images : (N, H, W, 3) uint8
+        In memory or as a memory map.
+    batch_size : int
+        Images at a time.
+    device : torch.device
+        Where the batches go, as bytes; they become floats there.
+
+    Yields
+    ------
+    (B, 3, H, W) float32 in [0, 1]
+        Channels last in memory.
+    """
+    for start in range(0, len(images), batch_size):
+        chunk = torch.from_numpy(np.array(images[start : start + batch_size]))
+        yield chunk.to(device).permute(0, 3, 1, 2).float() / 255
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and back.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network.
+
+    Yields
+    ------
+    None
+        While it is in evaluation mode.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,113 @@
+"""Named configurations: a recipe is a function, and may start from another."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dmagnet.config import ModelConfig, TrainConfig
+from dmagnet.errors import ConfigError
+
+
+def gpu() -> TrainConfig:
+    """Train at full resolution for long: what a GPU does in an hour or so.
+
+    Returns
+    -------
+    TrainConfig
+        Size s, 256 px, 300 epochs, batches of 256.
+
+    Notes
+    -----
+    The reasons for each number stand in ``docs/science.md``.
+    """
+    return TrainConfig()
+
+
+def laptop() -> TrainConfig:
+    """Train on half the resolution and fewer epochs, for two cores and an evening.
+
+    Returns
+    -------
+    TrainConfig
+        Size s, 128 px, 60 epochs, batches of 64.
+    """
+    return replace(
+        gpu(),
+        image_size=128,
+        epochs=60,
+        batch_size=64,
+        lr=1.5e-3,
+        warmup_epochs=3.0,
+        ema_decay=0.998,
+    )
+
+
+def smoke() -> TrainConfig:
+    """Train just long enough to see that everything works.
+
+    Returns
+    -------
+    TrainConfig
+        Size xs, 64 px, 2 epochs, batches of 32.
+    """
+    return replace(
+        laptop(),
+        image_size=64,
+        epochs=2,
+        batch_size=32,
+        warmup_epochs=0.5,
+        ema_decay=0.9,
+        progressive=False,
+        model=ModelConfig(size="xs"),
+    )
+
+
+def demo() -> TrainConfig:
+    """Train what `dmagnet demo` shows, in about two minutes on two cores.
+
+    Returns
+    -------
+    TrainConfig
+        Size xs, 64 px, for galaxies that are simulated at that size.
+    """
+    return replace(
+        laptop(),
+        image_size=64,
+        epochs=14,
+        lr=3e-3,
+        warmup_epochs=1.0,
+        ema_decay=0.99,
+        label_smoothing=0.05,
+        progressive=False,
+        model=ModelConfig(size="xs"),
+    )
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "smoke": smoke,
+    "laptop": laptop,
+    "gpu": gpu,
+    "demo": demo,
+}
+
+
+def recipe(name: str) -> TrainConfig:
+    """Look up a recipe.
+
+    Parameters
+    ----------
+    name : str
+        One of `RECIPES`.
+
+    Returns
+    -------
+    TrainConfig
+        All knobs filled in.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such recipe; the message lists those there are.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"no recipe {name!r}; the recipes are: {', '.join(RECIPES)}")
+    return RECIPES[name]()

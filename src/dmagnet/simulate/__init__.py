@@ -1,0 +1,12 @@
+"""Simulated galaxies of all ten classes, from fluxes to the viewer's picture.
+
+The chapters, in order: `profiles` (how light falls off), `dice` and `grid` (draws
+and pixels), `population` (who lives there), `render` and `knots` (their light),
+`sky` (stars, seeing, noise), `scene` (one frame), `files` (many frames).
+"""
+
+from dmagnet.simulate.files import simulate as simulate
+from dmagnet.simulate.files import simulate_chunks as simulate_chunks
+from dmagnet.simulate.files import write_hdf5 as write_hdf5
+from dmagnet.simulate.scene import draw as draw
+from dmagnet.simulate.scene import draw_flux as draw_flux

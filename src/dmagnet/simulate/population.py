@@ -1,0 +1,326 @@
+"""Who lives in the simulated sky: parameters drawn from published distributions.
+
+Each row of five numbers below has one for each class that a function draws, in the
+order of `dmagnet.classes`; neighboring classes overlap on purpose.
+
+Notes
+-----
+Scale lengths and surface brightness of discs: Freeman (1970, ApJ 160, 811), Fathi
+et al. (2010, MNRAS 406, 1595). Bulges: Graham & Worley (2008, MNRAS 388, 1708),
+Gadotti (2009, MNRAS 393, 1531). Early types: Kormendy (1977, ApJ 218, 333), Shen et
+al. (2003, MNRAS 343, 978). Pitch angles: Diaz-Garcia et al. (2019, A&A 631, A94), Yu
+& Ho (2020, ApJ 900, 150). Bars: Erwin (2005, MNRAS 364, 283), Gadotti (2011, MNRAS
+415, 3308). Edge-on discs: Kregel, van der Kruit & de Grijs (2002, MNRAS 334, 646).
+Lopsidedness: Zaritsky et al. (2013, ApJ 772, 135). Tidal features: Atkinson,
+Abraham & Ferguson (2013, ApJ 765, 28). Colors: Blanton & Moustakas (2009, ARA&A 47,
+159), turned into the DECam bands. The widths are ours where a paper gives a range.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from dmagnet.simulate.dice import Dice
+from dmagnet.simulate.grid import Pose
+from dmagnet.simulate.records import Arms, Bars, Discs, EdgeOns, Spheroids, Tides
+
+Five = tuple[float, float, float, float, float]
+DISTURBED, MERGING, ROUND, OVAL, CIGAR, BARRED, TIGHT, LOOSE, THIN, BULGED = range(10)
+
+
+def bands(g_r: Tensor, r_z: Tensor) -> Tensor:
+    """Turn colors into fluxes over the r flux.
+
+    Parameters
+    ----------
+    g_r, r_z : (...) float
+        Colors in magnitudes.
+
+    Returns
+    -------
+    (..., 3) float
+        Fluxes in g, r, z for an r flux of one.
+    """
+    return torch.stack(
+        (10 ** (-0.4 * g_r), torch.ones_like(g_r), 10 ** (0.4 * r_z)), dim=-1
+    )
+
+
+def nanomaggies(magnitude: Tensor) -> Tensor:
+    """Turn AB magnitudes into nanomaggies.
+
+    Parameters
+    ----------
+    magnitude : (...) float
+        AB magnitude; 22.5 is one nanomaggy.
+
+    Returns
+    -------
+    (...) float
+        Flux in nanomaggies.
+    """
+    return 10 ** (0.4 * (22.5 - magnitude))
+
+
+def draw_spheroids(labels: Tensor, size: Tensor, dice: Dice) -> Spheroids:
+    """Draw smooth galaxies: ellipticals, and discs without features.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        Class of each: merging, or one of the smooth ones.
+    size : (N,) float
+        Factor on the usual size.
+    dice : Dice
+        Source of randomness for N galaxies.
+
+    Returns
+    -------
+    Spheroids
+        Their parameters, centered on the frame.
+
+    Notes
+    -----
+    The borders in axis ratio between round, in-between and cigar are ours. One in
+    four is a featureless blue disc, n ~ 1.
+    """
+    low = _smooth(labels, (0.55, 0.5, 0.87, 0.43, 0.20))
+    high = _smooth(labels, (0.95, 1.0, 1.0, 0.72, 0.35))
+    blue_odds = _smooth(labels, (0.2, 0.25, 0.25, 0.30, 0.45))
+    axis_ratio = dice.uniform(low, high)
+    blue = dice.chance(blue_odds)
+    n = torch.where(
+        blue, dice.lognormal(1.1, 0.2, 0.7, 1.8), dice.lognormal(3.2, 0.3, 1.6, 6.0)
+    )
+    # Featureless long ovals are lenticular and late discs, not n = 4 bodies.
+    n = torch.where(labels == CIGAR, dice.lognormal(1.3, 0.25, 0.8, 2.4), n)
+    r_e = dice.lognormal(_smooth(labels, (3.0, 2.6, 2.2, 2.6, 3.6)), 0.33, 1.2, 6.0)
+    r_e = r_e * size
+    brightness = dice.normal(torch.where(blue, 20.8, 20.4), 0.5, 19.0, 22.0)
+    shift = dice.normal(0.0, 0.05)
+    g_r = torch.where(blue, dice.normal(0.52, 0.1), dice.normal(0.84, 0.08)) + shift
+    # Both colors follow age and dust together: their scatter around it is small.
+    r_z = 0.66 + 0.85 * (g_r - 0.84) + dice.normal(0.0, 0.03)
+    area = 2 * math.pi * r_e**2 * axis_ratio
+    flux = nanomaggies(brightness) * area
+    return Spheroids(
+        pose=_centered(dice),
+        axis_ratio=axis_ratio,
+        r_e=r_e,
+        n=n,
+        flux=flux[:, None] * bands(g_r, r_z),
+    )
+
+
+def draw_discs(labels: Tensor, size: Tensor, dice: Dice) -> Discs:
+    """Draw discs that are seen from above or at an angle.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        Class of each: disturbed, merging, barred, tight or loose.
+    size : (N,) float
+        Factor on the usual size.
+    dice : Dice
+        Source of randomness for N galaxies.
+
+    Returns
+    -------
+    Discs
+        Their parameters, centered on the frame.
+    """
+    h = dice.lognormal(_disc(labels, (2.7, 2.2, 3.4, 3.1, 3.2)), 0.26, 1.7, 5.6)
+    h = h * size
+    axis_ratio = dice.uniform(_disc(labels, (0.45, 0.45, 0.55, 0.55, 0.45)), 1.0)
+    brightness = dice.normal(_disc(labels, (20.3, 20.1, 20.2, 20.1, 20.3)), 0.4)
+    bars = _draw_bars(labels, h, dice)
+    bulge = _disc(labels, (0.13, 0.16, 0.11, 0.16, 0.08))
+    bulge = dice.lognormal(bulge, 0.5, 0.01, 0.5)
+    wild = labels == DISTURBED
+    shift = dice.normal(0.0, 0.12).abs() * h * torch.where(wild, 3.0, 0.1)
+    toward = dice.angle()
+    late = dice.normal(_disc(labels, (0.4, 0.2, 0.0, -0.3, 0.4)), 0.6)
+    # Later types are fainter per area (de Jong 1996, A&A 313, 45).
+    brightness = brightness + 0.25 * late
+    return Discs(
+        pose=_centered(dice),
+        axis_ratio=axis_ratio,
+        scale_length=h,
+        # The face-on central brightness: an inclined transparent disc is brighter.
+        flux=nanomaggies(brightness) * 2 * math.pi * h**2,
+        bulge_share=bulge,
+        bulge_r_e=h * dice.lognormal(0.24, 0.25, 0.1, 0.5),
+        bulge_n=dice.lognormal(1.8, 0.4, 0.8, 4.0),
+        bulge_shift=shift[:, None] * torch.stack((toward.cos(), toward.sin()), dim=-1),
+        # Pohlen & Trujillo (2006, A&A 454, 759): most discs break near 2.5 h.
+        break_radius=h * dice.normal(3.1, 0.6, 2.0, 4.5),
+        hole=torch.where(bars.share > 0, dice.uniform(0.1, 0.7), 0.0),
+        lopsided=dice.normal(
+            _disc(labels, (0.33, 0.12, 0.0, 0.0, 0.0)),
+            _disc(labels, (0.08, 0.08, 0.03, 0.03, 0.04)),
+            -0.5,
+            0.5,
+        ),
+        lopsided_angle=dice.angle(),
+        twist=dice.normal(0.0, _disc(labels, (0.12, 0.1, 0.02, 0.02, 0.03)), -0.3, 0.3),
+        young_share=dice.normal(0.42 + 0.08 * late, 0.08, 0.15, 0.75),
+        colors=_disc_colors(late, dice),
+        bars=bars,
+        arms=_draw_arms(labels, h, bars, dice),
+        tides=_draw_tides(labels, h, dice),
+    )
+
+
+def draw_edge_ons(labels: Tensor, dice: Dice) -> EdgeOns:
+    """Draw discs that are seen from the side.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        Class of each: with a bulge, or without.
+    dice : Dice
+        Source of randomness for N galaxies.
+
+    Returns
+    -------
+    EdgeOns
+        Their parameters, centered on the frame.
+    """
+    bulged = labels == BULGED
+    h = dice.lognormal(torch.where(bulged, 3.4, 4.2), 0.35, 2.0, 6.8)
+    # Kregel et al. (2002): h_R / h_z = 7.3 +- 2.2, and z0 = 2 h_z.
+    height = 2 * h / dice.normal(torch.where(bulged, 7.3, 8.5), 1.8, 5.0, 13.0)
+    share = torch.where(
+        bulged,
+        dice.lognormal(0.26, 0.35, 0.14, 0.6),
+        dice.uniform(0.0, 0.03),
+    )
+    late = dice.normal(torch.where(bulged, -0.7, 0.3), 0.6)
+    brightness = dice.normal(torch.where(bulged, 19.8, 19.9), 0.45)
+    return EdgeOns(
+        pose=_centered(dice),
+        scale_length=h,
+        scale_height=height,
+        # Seen from the side the same disc is brighter by about h / z0, less its dust.
+        flux=nanomaggies(brightness) * 2 * math.pi * h * height,
+        bulge_share=share,
+        bulge_r_e=torch.where(bulged, height * dice.uniform(0.9, 1.5), height * 0.7),
+        bulge_n=dice.lognormal(1.8, 0.35, 1.0, 4.0),
+        bulge_axis_ratio=dice.uniform(0.6, 0.95),
+        # Kregel et al. (2002): truncated at 3.6 +- 0.6 scale lengths.
+        break_radius=h * dice.normal(3.2, 0.6, 2.2, 4.5),
+        warp=dice.normal(0.0, 0.010, -0.025, 0.025),
+        young_share=dice.normal(0.38 + 0.1 * late, 0.08, 0.1, 0.7),
+        dust=dice.lognormal(torch.where(bulged, 0.7, 0.5), 0.7, 0.0, 2.5),
+        dust_shift=dice.normal(0.0, 0.25, -0.5, 0.5),
+        knots=dice.uniform(0.0, torch.where(bulged, 0.08, 0.2)),
+        colors=_disc_colors(late, dice),
+    )
+
+
+def _draw_bars(labels: Tensor, h: Tensor, dice: Dice) -> Bars:
+    barred = (labels == BARRED) | dice.chance(_disc(labels, (0.12, 0.1, 0.0, 0.0, 0.0)))
+    length = h * dice.lognormal(1.4, 0.2, 0.95, 2.1)
+    share = dice.lognormal(0.26, 0.3, 0.14, 0.40)
+    return Bars(
+        share=torch.where(barred, share, 0.0),
+        length=length,
+        width=length * dice.uniform(0.2, 0.34),
+        boxiness=dice.uniform(2.0, 3.2),
+        angle=dice.angle(),
+    )
+
+
+def _draw_arms(labels: Tensor, h: Tensor, bars: Bars, dice: Dice) -> Arms:
+    barred = bars.share > 0
+    pitch = dice.normal(
+        _disc(labels, (20.0, 18.0, 17.0, 12.0, 27.0)),
+        _disc(labels, (7.0, 7.0, 5.0, 2.5, 5.0)),
+    ).clamp(7.0, 42.0)
+    pitch = torch.where(labels == TIGHT, pitch.clamp(max=17.0), pitch)
+    pitch = torch.where(labels == LOOSE, pitch.clamp(min=19.0), pitch)
+    number = dice.choice((2.0, 3.0, 4.0), (0.62, 0.2, 0.18))
+    number = torch.where(barred, 2.0, number)
+    winding = dice.sign() / torch.deg2rad(pitch).tan()
+    start = torch.where(barred, bars.length * 0.95, h * dice.uniform(0.3, 0.8))
+    # Arms leave the bar at its ends: their phase is zero there.
+    at_bar = -number * (bars.angle - start.log() * winding)
+    odds = _disc(labels, (0.75, 0.6, 0.95, 1.0, 1.0))
+    strength = dice.uniform(_disc(labels, (0.35, 0.3, 0.7, 0.7, 0.75)), 1.0)
+    return Arms(
+        number=number,
+        winding=winding,
+        phase=torch.where(barred, at_bar, dice.angle()),
+        strength=torch.where(dice.chance(odds), strength, 0.0),
+        sharpness=dice.uniform(1.4, 4.0),
+        start=start,
+        end=h * dice.uniform(2.8, 4.5),
+        uneven=dice.uniform(0.0, _disc(labels, (0.9, 0.6, 0.2, 0.2, 0.3))),
+        ragged=dice.uniform(0.0, _disc(labels, (1.2, 0.9, 0.5, 0.6, 0.7))),
+        bumps=dice.noise(dice.num, 22, 22),
+        knots=dice.uniform(0.0, _disc(labels, (0.12, 0.12, 0.08, 0.08, 0.14))),
+        ring=torch.where(
+            dice.chance(_disc(labels, (0.0, 0.05, 0.4, 0.2, 0.0))),
+            dice.uniform(0.3, 1.0),
+            0.0,
+        ),
+        dust=dice.lognormal(0.25, 0.7, 0.0, 0.9),
+    )
+
+
+def _draw_tides(labels: Tensor, h: Tensor, dice: Dice) -> Tides:
+    """Three features each: tails are long and narrow, arcs and shells short in R."""
+    num = len(labels)
+    each = dice.of(num * 3)
+    tail = each.chance(0.5).reshape(num, 3)
+    odds = _disc(labels, (0.65, 0.45, 0.0, 0.0, 0.02))[:, None]
+    present = each.uniform().reshape(num, 3) < odds
+    share = each.lognormal(0.05, 0.5, 0.01, 0.16).reshape(num, 3)
+    pitch = each.uniform(25.0, 60.0).reshape(num, 3)
+    shell_pitch = each.uniform(-12.0, 12.0).reshape(num, 3)
+    pitch = torch.deg2rad(torch.where(tail, pitch, 90.0 + shell_pitch))
+    spread = each.uniform(0.6, 1.2).reshape(num, 3)
+    thin = each.uniform(0.15, 0.4).reshape(num, 3)
+    return Tides(
+        share=torch.where(present, share, 0.0),
+        radius=h[:, None] * each.uniform(2.6, 4.2).reshape(num, 3),
+        width=h[:, None] * torch.where(tail, spread, thin),
+        angle=each.angle().reshape(num, 3),
+        sharpness=torch.where(
+            tail,
+            each.uniform(10.0, 30.0).reshape(num, 3),
+            each.uniform(1.0, 4.0).reshape(num, 3),
+        ),
+        winding=dice.sign()[:, None] / pitch.tan(),
+    )
+
+
+def _disc_colors(late: Tensor, dice: Dice) -> Tensor:
+    """Fluxes over the r flux of old, disc and young stars: (N, 3 bands, 3 kinds)."""
+    shift = dice.normal(0.0, 0.05)
+    kinds = []
+    for g_r, r_z, trend, spread in (
+        (0.90, 0.70, 0.03, 0.06),
+        (0.68, 0.54, 0.06, 0.05),
+        (0.42, 0.28, 0.08, 0.06),
+    ):
+        redder = dice.normal(0.0, spread) - trend * late + shift
+        scatter = dice.normal(0.0, 0.025)
+        kinds.append(bands(g_r + redder, r_z + 0.8 * redder + scatter))
+    return torch.stack(kinds, dim=-1)
+
+
+def _centered(dice: Dice) -> Pose:
+    return Pose(dice.normal(0.0, 0.3), dice.normal(0.0, 0.3), dice.angle())
+
+
+def _smooth(labels: Tensor, values: Five) -> Tensor:
+    """Look up a value for disturbed, merging, round, in-between and cigar."""
+    return torch.tensor(values, device=labels.device)[labels]
+
+
+def _disc(labels: Tensor, values: Five) -> Tensor:
+    """Look up a value for disturbed, merging, barred, tight and loose."""
+    row = torch.where(labels >= BARRED, labels - BARRED + 2, labels)
+    return torch.tensor(values, device=labels.device)[row]

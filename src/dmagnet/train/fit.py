@@ -1,0 +1,341 @@
+"""Run the training, from a set of galaxies to a file of weights."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor, nn
+
+from dmagnet import __version__
+from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.config import Precision, TrainConfig
+from dmagnet.data import Galaxies
+from dmagnet.errors import CheckpointError, DataError
+from dmagnet.model import DMAGNet
+from dmagnet.train.batches import GalaxyBatches
+from dmagnet.train.module import Classifier, weight_averaging
+from dmagnet.train.run import RESUME, WEIGHTS, claimed, enter, settings_of
+
+
+def stored_size(config: TrainConfig) -> int:
+    """Compute at which side training images should be loaded.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        View size and share of the frame.
+
+    Returns
+    -------
+    int
+        Side in px; the margin beyond the view fills the corners of rotated views.
+    """
+    return round(config.image_size / config.field)
+
+
+def lightning_precision(precision: Precision, device: torch.device) -> Any:
+    """Turn our word for a precision into Lightning's.
+
+    Parameters
+    ----------
+    precision : {"auto", "fp32", "bf16"}
+        ``auto`` is bf16 where the hardware computes in it.
+    device : torch.device
+        Where the training runs.
+
+    Returns
+    -------
+    str
+        ``bf16-mixed`` or ``32-true``.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        precision = "bf16" if fast else "fp32"
+    return "bf16-mixed" if precision == "bf16" else "32-true"
+
+
+def fit(
+    galaxies: Galaxies,
+    config: TrainConfig,
+    out: Path,
+    *,
+    start_from: DMAGNet | None = None,
+    accelerator: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    progress: bool = True,
+) -> Path:
+    """Train DMAGNet, or go on where a run was stopped.
+
+    Parameters
+    ----------
+    galaxies : Galaxies
+        Labelled images of side `stored_size`, with their split.
+    config : TrainConfig
+        All knobs; the number of classes follows the data.
+    out : Path
+        Folder of the run. If it holds a run with the same settings, that run is
+        resumed, or left as it is when it is finished.
+    start_from : DMAGNet, optional
+        Weights to start from instead of random ones; same network.
+    accelerator : str
+        Lightning's name: ``auto``, ``cpu``, ``gpu``.
+    devices : int
+        Devices on each node.
+    num_nodes : int
+        Nodes.
+    strategy : str
+        Lightning's name: ``auto``, ``ddp``, ...
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Path
+        The weights, averaged over the last steps; see `dmagnet.checkpoint`.
+
+    Raises
+    ------
+    DataError
+        If a class has no training image, or images have another side.
+    CheckpointError
+        If the folder belongs to another run, or the disk refuses.
+    """
+    config = replace(
+        config, model=replace(config.model, num_classes=len(galaxies.class_names))
+    )
+    with claimed_by_first(out), isolate_rng():
+        enter(out, settings_of(config, galaxies.class_names, galaxies.data_hash))
+        if (out / WEIGHTS).exists():
+            load(out / WEIGHTS)
+            return out / WEIGHTS
+        torch.manual_seed(config.seed)
+        model = start_from or DMAGNet(config.model)
+        trainer = optimize(
+            model,
+            galaxies,
+            config,
+            out,
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            progress=progress,
+        )
+        if trainer.is_global_zero:
+            provenance = {
+                "version": __version__,
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "data": galaxies.source,
+                "data_hash": galaxies.data_hash,
+                "num_train": int((galaxies.split == 0).sum()),
+                "torch": torch.__version__,
+                "precision": str(trainer.precision),
+                "world_size": trainer.world_size,
+            }
+            save(
+                out / WEIGHTS,
+                Checkpoint(model.eval(), config, galaxies.class_names, provenance),
+            )
+        return out / WEIGHTS
+
+
+def optimize(
+    model: nn.Module,
+    galaxies: Galaxies,
+    config: TrainConfig,
+    out: Path,
+    *,
+    accelerator: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    progress: bool = True,
+    callbacks: list[Callback] | None = None,
+    profiler: str | None = None,
+) -> L.Trainer:
+    """Train any network from images in [0, 1] to logits, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        (B, 3, S, S) to (B, K); holds the averaged weights afterwards.
+    galaxies : Galaxies
+        Labelled images of side `stored_size`, with their split.
+    config : TrainConfig
+        All knobs.
+    out : Path
+        Folder for logs and the checkpoint to resume from; if it has one, training
+        goes on from there.
+    accelerator : str
+        Lightning's name.
+    devices : int
+        Devices on each node.
+    num_nodes : int
+        Nodes.
+    strategy : str
+        Lightning's name.
+    progress : bool
+        Show a progress bar.
+    callbacks : list of Callback, optional
+        More of Lightning's callbacks.
+    profiler : str, optional
+        Lightning's name of a profiler.
+
+    Returns
+    -------
+    Trainer
+        Lightning's trainer, after training.
+
+    Raises
+    ------
+    DataError
+        If a class has no training image, or images have another side.
+    CheckpointError
+        If the disk refuses a checkpoint; the last whole one stays.
+    """
+    batches, shares = _batches(galaxies, config)
+    resume = out / RESUME
+    with quiet_lightning():
+        trainer = L.Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            max_epochs=config.epochs,
+            check_val_every_n_epoch=max(config.epochs // 20, 1),
+            sync_batchnorm=devices * num_nodes > 1 and _device(accelerator) == "cuda",
+            precision=_precision(config, accelerator),
+            logger=[
+                CSVLogger(out, name="logs"),
+                TensorBoardLogger(out, name="tensorboard"),
+            ],
+            callbacks=[*_callbacks(config, out, progress), *(callbacks or [])],
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if len(batches.val_labels) else 0,
+            log_every_n_steps=1,
+            profiler=profiler,
+        )
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        try:
+            trainer.fit(
+                Classifier(model, config, shares),
+                datamodule=batches,
+                ckpt_path=resume if resume.exists() else None,
+                weights_only=True,
+            )
+        except OSError as error:
+            raise CheckpointError(
+                f"{out}: the disk refused a checkpoint ({error}); the last whole one "
+                "is kept: free some space and run the same command again"
+            ) from error
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return trainer
+
+
+def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Tensor]:
+    """Check the galaxies and hand them to the trainer, with the classes' shares."""
+    train, val = galaxies.subset("train"), galaxies.subset("val")
+    side = stored_size(config)
+    if galaxies.images.shape[1:] != (side, side, 3):
+        raise DataError(
+            f"{galaxies.source}: expected images of {side}x{side}x3, got "
+            f"{'x'.join(map(str, galaxies.images.shape[1:]))}; load them at that size"
+        )
+    counts = np.bincount(train.labels, minlength=len(galaxies.class_names))
+    empty = [galaxies.class_names[i] for i in np.flatnonzero(counts == 0)]
+    if empty:
+        raise DataError(
+            f"{galaxies.source}: no training image of {', '.join(empty)}; add images "
+            "or remove the class"
+        )
+    batches = GalaxyBatches(
+        (train.images, train.labels), (val.images, val.labels), config
+    )
+    return batches, torch.from_numpy(counts / counts.sum()).float()
+
+
+def _callbacks(config: TrainConfig, out: Path, progress: bool) -> list[Callback]:
+    """Choose what watches the training."""
+    save_often = ModelCheckpoint(
+        dirpath=out,
+        filename=Path(RESUME).stem,
+        train_time_interval=timedelta(minutes=config.save_every_min),
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [save_often]
+    if config.ema_decay > 0:
+        callbacks.append(weight_averaging(config.ema_decay))
+    if progress:
+        callbacks.append(RichProgressBar(leave=False))
+    return callbacks
+
+
+def _precision(config: TrainConfig, accelerator: str) -> Any:
+    return lightning_precision(config.precision, torch.device(_device(accelerator)))
+
+
+def _device(accelerator: str) -> str:
+    cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "cuda" if cuda else "cpu"
+
+
+@contextmanager
+def claimed_by_first(out: Path) -> Iterator[None]:
+    """Claim the folder in the first process; the others of a run follow it.
+
+    Parameters
+    ----------
+    out : Path
+        The run folder.
+
+    Yields
+    ------
+    None
+        While the folder is held.
+    """
+    first = all(
+        os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK")
+    )
+    with claimed(out) if first else nullcontext():
+        yield
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence advice that does not apply to a loader of batch numbers.
+
+    Yields
+    ------
+    None
+        Lightning's logging level is restored afterwards.
+    """
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning.*")
+            warnings.filterwarnings("ignore", module="torch.*")
+            yield
+    finally:
+        logger.setLevel(level)

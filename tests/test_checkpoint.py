@@ -1,0 +1,109 @@
+"""Weights come back as they were, and what is not whole is refused."""
+
+import json
+import resource
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
+from dmagnet.config import ModelConfig, TrainConfig
+from dmagnet.errors import CheckpointError
+from dmagnet.model import DMAGNet
+
+
+@pytest.fixture
+def checkpoint():
+    torch.manual_seed(0)
+    config = TrainConfig(image_size=64, model=ModelConfig(size="xs", num_classes=3))
+    model = DMAGNet(config.model).eval()
+    return Checkpoint(model, config, ("a", "b", "é <c>"), {"data": "blobs"})
+
+
+def test_what_is_saved_comes_back_bit_for_bit(checkpoint, tmp_path):
+    found = load(save(tmp_path / "w.safetensors", checkpoint))
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.equal(found.model(images), checkpoint.model(images))
+    assert found.config == checkpoint.config
+    assert found.class_names == checkpoint.class_names
+    assert found.provenance == checkpoint.provenance
+    assert found.weights_hash == weights_hash(checkpoint.model)
+
+
+def test_a_run_folder_stands_for_its_weights(checkpoint, tmp_path):
+    save(tmp_path / "weights.safetensors", checkpoint)
+    assert load(tmp_path).class_names == checkpoint.class_names
+
+
+def test_the_hash_sees_a_single_changed_weight(checkpoint):
+    before = weights_hash(checkpoint.model)
+    checkpoint.model.head.bias.data[0] += 1e-6
+    assert weights_hash(checkpoint.model) != before
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"none\.safetensors: no such file"):
+        load(tmp_path / "none.safetensors")
+
+
+def test_a_truncated_file_is_refused(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load(path)
+
+
+def test_altered_weights_are_refused(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="altered"):
+        load(path)
+
+
+def test_weights_of_another_network_are_refused(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    state = load_file(path)
+    del state["head.bias"]
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(state, path, metadata=metadata)
+    with pytest.raises(CheckpointError, match=r"do not fit.*head\.bias"):
+        load(path)
+
+
+def test_a_foreign_safetensors_file_is_refused(tmp_path):
+    save_file({"x": torch.zeros(2)}, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match="not of dmagnet"):
+        load(tmp_path / "x.safetensors")
+
+
+def test_a_newer_format_asks_for_an_update(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    header = {"format": 99}
+    save_file(load_file(path), path, metadata={"dmagnet": json.dumps(header)})
+    with pytest.raises(CheckpointError, match="update dmagnet"):
+        load(path)
+
+
+def test_a_full_disk_keeps_the_old_weights_whole(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    old = path.read_bytes()
+    checkpoint.model.head.bias.data += 1
+    # A limit on file size fails in the middle of a write, as a full disk does.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="could not write the weights"):
+            save(path, checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]

@@ -1,0 +1,78 @@
+"""Settings, recipes, classes: plain data that must be right."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
+from dmagnet.config import (
+    AugmentConfig,
+    ModelConfig,
+    SimulateConfig,
+    TrainConfig,
+    to_dict,
+    train_config,
+)
+from dmagnet.errors import ConfigError, DmagnetError
+from dmagnet.recipes import RECIPES, recipe
+
+
+def test_the_class_counts_add_up_to_the_published_number():
+    assert sum(entry.count for entry in CLASSES) == 17736
+
+
+def test_classes_stand_at_their_index_and_in_a_known_family():
+    assert [entry.index for entry in CLASSES] == list(range(10))
+    assert {entry.family for entry in CLASSES} == set(FAMILIES)
+
+
+def test_class_three_is_in_between_and_four_is_cigar():
+    # astroNN's table calls class 3 "Cigar shaped"; the data set's own does not.
+    assert CLASS_NAMES[3] == "In-between Round Smooth"
+    assert CLASS_NAMES[4] == "Cigar Shaped Smooth"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json(name):
+    config = recipe(name)
+    assert train_config(json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_an_unknown_recipe_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="smoke, laptop, gpu"):
+        recipe("feast")
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        (ModelConfig, {"size": "xl"}),
+        (ModelConfig, {"num_classes": 1}),
+        (ModelConfig, {"dropout": 1.0}),
+        (ModelConfig, {"dilations": ()}),
+        (ModelConfig, {"dilations": (0,)}),
+        (ModelConfig, {"fusion": "sum"}),
+        (AugmentConfig, {"zoom": 0.5}),
+        (AugmentConfig, {"noise": -0.1}),
+        (TrainConfig, {"image_size": 32}),
+        (TrainConfig, {"field": 0.0}),
+        (TrainConfig, {"epochs": 0}),
+        (TrainConfig, {"lr": float("nan")}),
+        (TrainConfig, {"precision": "fp8"}),
+        (SimulateConfig, {"num": 0}),
+    ],
+)
+def test_a_setting_out_of_range_is_named_with_its_value(config, changes):
+    ((name, value),) = changes.items()
+    with pytest.raises(ConfigError, match=name) as caught:
+        config(**changes)
+    assert str(value) in str(caught.value)
+    assert isinstance(caught.value, DmagnetError)
+
+
+def test_settings_cannot_be_changed_in_place():
+    config = recipe("laptop")
+    with pytest.raises(AttributeError):
+        config.lr = 1.0
+    assert replace(config, lr=1.0).lr == 1.0

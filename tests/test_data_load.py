@@ -1,0 +1,486 @@
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.data import load_galaxies
+from dmagnet.data.files import natural_key
+from dmagnet.errors import DataError
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+real = pytest.mark.skipif(
+    not REAL.is_dir(), reason="real images are not beside this checkout"
+)
+
+
+def picture(seed, side=12):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (side, side, 3), np.uint8)
+
+
+def encoded(pixels):
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def write(root, paths, side=12):
+    """PNG files whose pixels follow from their place in the list."""
+    for seed, path in enumerate(paths):
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(encoded(picture(seed, side)))
+    return root
+
+
+def zipped(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def in_classes(*classes, num=3):
+    return [f"{name}/{i}.png" for name in classes for i in range(num)]
+
+
+# folders
+
+
+def test_class_folders_become_labels_in_the_order_of_their_numbers(tmp_path):
+    write(tmp_path, in_classes("10_edge-on", "2_round", "0_disturbed"))
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.class_names == ("0_disturbed", "2_round", "10_edge-on")
+    assert galaxies.ids[0] == "0_disturbed/0.png"
+    for name, label in zip(galaxies.ids, galaxies.labels, strict=True):
+        assert name.startswith(galaxies.class_names[label] + "/")
+
+
+def test_names_without_a_number_come_after_those_with_one():
+    assert sorted(["b", "a", "11", "2_x"], key=natural_key) == ["2_x", "11", "a", "b"]
+
+
+def test_pixels_are_those_of_the_file(tmp_path):
+    paths = in_classes("a", "b")
+    galaxies = load_galaxies(write(tmp_path, paths))
+    for seed, path in enumerate(paths):
+        row = galaxies.ids.tolist().index(path)
+        assert np.array_equal(galaxies.images[row], picture(seed))
+
+
+def test_class_folders_are_split_by_class_and_seed(tmp_path):
+    write(tmp_path, in_classes("a", "b", num=10), side=8)
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.counts() == {
+        "train": {"a": 8, "b": 8}, "val": {"a": 1, "b": 1}, "test": {"a": 1, "b": 1},
+    }  # fmt: skip
+    assert np.array_equal(galaxies.split, load_galaxies(tmp_path).split)
+    assert not np.array_equal(galaxies.split, load_galaxies(tmp_path, seed=1).split)
+    assert "positions unknown for 20 of 20" in galaxies.notes[0]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "Validation"])
+def test_split_folders_decide_the_split(tmp_path, val):
+    paths = [f"{part}/{name}" for part in ("train", val, "test")
+             for name in in_classes("a", "b", num=2)]  # fmt: skip
+    galaxies = load_galaxies(write(tmp_path, paths))
+    expected = {"train": 0, val: 1, "test": 2}
+    for name, code in zip(galaxies.ids, galaxies.split, strict=True):
+        assert code == expected[name.split("/")[0]]
+    assert galaxies.notes == ()
+
+
+def test_a_source_without_test_part_says_so(tmp_path):
+    paths = [f"{part}/{name}" for part in ("train", "val")
+             for name in in_classes("a", "b")]  # fmt: skip
+    galaxies = load_galaxies(write(tmp_path, paths))
+    assert galaxies.notes == ("the source has no test part",)
+
+
+def test_a_source_without_val_part_gives_a_tenth_of_train(tmp_path):
+    paths = [f"train/{name}" for name in in_classes("a", "b", num=10)]
+    galaxies = load_galaxies(write(tmp_path, [*paths, *in_classes("test/a", "test/b")]))
+    assert galaxies.counts()["train"] == {"a": 9, "b": 9}
+    assert galaxies.counts()["val"] == {"a": 1, "b": 1}
+    assert galaxies.counts()["test"] == {"a": 3, "b": 3}
+    assert "a tenth of its train part became val" in galaxies.notes[0]
+
+
+def test_a_folder_around_everything_is_no_class(tmp_path):
+    paths = [f"mine/data/{name}" for name in in_classes("a", "b")]
+    assert load_galaxies(write(tmp_path, paths)).class_names == ("a", "b")
+
+
+def test_images_deeper_in_a_class_belong_to_it(tmp_path):
+    write(tmp_path, ["a/x/1.png", "a/2.png", "b/y/z/3.png", "b/4.png"])
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.class_names == ("a", "b")
+    assert galaxies.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_what_is_no_image_or_hidden_is_left_aside_and_counted(tmp_path):
+    write(tmp_path, [*in_classes("a", "b"), "top.png", ".thumbs/x.png"])
+    (tmp_path / "a" / "notes.txt").write_text("seeing was bad")
+    (tmp_path / "a" / "._0.png").write_bytes(b"resource fork")
+    galaxies = load_galaxies(tmp_path)
+    assert len(galaxies) == 6
+    assert "1 images outside class folders were left aside" in galaxies.notes
+    assert "1 files that are no images were left aside" in galaxies.notes
+
+
+def test_a_folder_linked_into_itself_ends(tmp_path):
+    write(tmp_path, in_classes("a", "b"))
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    assert len(load_galaxies(tmp_path)) == 6
+
+
+def test_a_linked_class_folder_is_read(tmp_path):
+    write(tmp_path, ["elsewhere/1.png", "set/a/1.png"])
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "elsewhere")
+    assert load_galaxies(tmp_path / "set").ids.tolist() == ["a/1.png", "b/1.png"]
+
+
+@pytest.mark.parametrize("where", ["b", "train/b"])
+def test_a_class_without_images_is_refused_by_name(tmp_path, where):
+    top = "train/" if "/" in where else ""
+    write(tmp_path, [top + name for name in in_classes("a", "c")])
+    (tmp_path / where).mkdir()
+    with pytest.raises(DataError, match=r"found none in.* of b; add images"):
+        load_galaxies(tmp_path)
+
+
+def test_a_class_only_the_val_part_knows_is_refused(tmp_path):
+    write(tmp_path, [*in_classes("train/a", "train/b"), "val/c/1.png"])
+    with pytest.raises(DataError, match="in its train part of c"):
+        load_galaxies(tmp_path)
+
+
+def test_a_test_part_alone_may_lack_classes(tmp_path):
+    write(tmp_path, ["test/a/1.png", "test/b/1.png"])
+    (tmp_path / "test" / "c").mkdir()
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.class_names == ("a", "b", "c")
+    assert galaxies.split.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ([], "found 0 files and no image"),
+        (["1.png", "2.png"], "2 images outside such folders"),
+        (["a/1.png", "a/2.png"], "two or more class folders, found 'a'"),
+    ],
+)
+def test_a_folder_without_labeled_images_is_refused(tmp_path, paths, message):
+    with pytest.raises(DataError, match=message):
+        load_galaxies(write(tmp_path, paths))
+
+
+# sizes
+
+
+def test_the_default_side_is_that_of_most_images(tmp_path):
+    write(tmp_path, in_classes("a", "b"), side=20)
+    write(tmp_path, ["b/large.png"], side=64)
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.images.shape == (7, 20, 20, 3)
+
+
+def test_a_crop_without_a_side_keeps_the_pixels(tmp_path):
+    paths = in_classes("a", "b")
+    galaxies = load_galaxies(write(tmp_path, paths, side=20), field=0.5)
+    assert np.array_equal(galaxies.images[0], picture(0, 20)[5:15, 5:15])
+
+
+def test_oblong_images_are_cut_to_their_center(tmp_path):
+    write(tmp_path, in_classes("a", "b"))
+    Image.fromarray(np.hstack([picture(50), picture(51), picture(52)])).save(
+        tmp_path / "a" / "wide.png"
+    )
+    galaxies = load_galaxies(tmp_path)
+    assert np.array_equal(galaxies.images[3], picture(51))
+
+
+@pytest.mark.parametrize("wish", [{"field": 0}, {"field": 1.1}, {"image_size": 0}])
+def test_an_impossible_crop_or_side_is_refused(tmp_path, wish):
+    with pytest.raises(DataError, match=next(iter(wish))):
+        load_galaxies(tmp_path, **wish)
+
+
+# damage
+
+
+def test_unreadable_images_are_left_out_and_named(tmp_path):
+    write(tmp_path, in_classes("a", "b"))
+    (tmp_path / "a" / "1.png").write_bytes(b"")
+    (tmp_path / "b" / "2.png").write_bytes(encoded(picture(0))[:60])
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.ids.tolist() == ["a/0.png", "a/2.png", "b/0.png", "b/1.png"]
+    assert galaxies.labels.tolist() == [0, 0, 1, 1]
+    assert np.array_equal(galaxies.images[1], picture(2))
+    first, second = galaxies.skipped
+    assert "1.png" in first
+    assert "2.png" in second
+
+
+def test_strict_refuses_the_first_unreadable_image(tmp_path):
+    write(tmp_path, in_classes("a", "b"))
+    (tmp_path / "a" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1\.png"):
+        load_galaxies(tmp_path, strict=True)
+
+
+def test_a_folder_of_only_broken_images_is_refused(tmp_path):
+    for path in in_classes("a", "b"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    with pytest.raises(DataError, match="could read none"):
+        load_galaxies(tmp_path)
+    with pytest.raises(DataError, match="none of 6 images could be read"):
+        load_galaxies(tmp_path, image_size=8)
+
+
+def test_a_class_that_loses_all_its_images_is_refused(tmp_path):
+    write(tmp_path, in_classes("a", "b"))
+    for path in (tmp_path / "b").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="no readable image of b"):
+        load_galaxies(tmp_path)
+
+
+def test_a_missing_path_and_a_strange_suffix_are_refused(tmp_path):
+    with pytest.raises(DataError, match="found nothing"):
+        load_galaxies(tmp_path / "gone")
+    (tmp_path / "a.docx").write_bytes(b"")
+    with pytest.raises(DataError, match=r"got \.docx"):
+        load_galaxies(tmp_path / "a.docx")
+
+
+# zip
+
+
+def test_a_zip_gives_what_its_folder_gives(tmp_path):
+    paths = [f"{part}/{name}" for part in ("train", "val")
+             for name in in_classes("a", "b")]  # fmt: skip
+    write(tmp_path / "set", paths)
+    files = {path: (tmp_path / "set" / path).read_bytes() for path in paths}
+    folder = load_galaxies(tmp_path / "set")
+    packed = load_galaxies(zipped(tmp_path / "set.zip", files))
+    assert packed.data_hash == folder.data_hash
+    assert packed.ids.tolist() == folder.ids.tolist()
+
+
+def test_a_zip_from_a_mac_is_read(tmp_path):
+    files = {f"set/{name}": encoded(picture(0)) for name in in_classes("a", "b")}
+    files["__MACOSX/set/a/._0.png"] = b"resource fork"
+    files["set/.DS_Store"] = b"finder"
+    galaxies = load_galaxies(zipped(tmp_path / "set.zip", files))
+    assert len(galaxies) == 6
+    assert galaxies.class_names == ("a", "b")
+
+
+def test_an_empty_folder_in_a_zip_is_a_class_without_images(tmp_path):
+    files = {name: encoded(picture(0)) for name in in_classes("a", "b")}
+    files["c/"] = b""
+    with pytest.raises(DataError, match="of c; add images"):
+        load_galaxies(zipped(tmp_path / "set.zip", files))
+
+
+def test_a_damaged_member_of_a_zip_is_left_out(tmp_path):
+    files = {name: encoded(picture(0)) for name in in_classes("a", "b")}
+    path = zipped(tmp_path / "set.zip", files)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo("a/1.png").header_offset + 100
+    content[at : at + 40] = bytes(40)
+    path.write_bytes(content)
+    galaxies = load_galaxies(path)
+    assert len(galaxies) == 5
+    assert "a/1.png" in galaxies.skipped[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 cut"])
+def test_a_zip_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "set.zip").write_bytes(content)
+    with pytest.raises(DataError, match="expected a zip"):
+        load_galaxies(tmp_path / "set.zip")
+
+
+def test_nothing_of_a_zip_is_written_anywhere(tmp_path):
+    files = {name: encoded(picture(0)) for name in in_classes("a", "b")}
+    files["../../a/outside.png"] = encoded(picture(1))
+    (tmp_path / "in").mkdir()
+    assert len(load_galaxies(zipped(tmp_path / "in" / "set.zip", files))) == 6
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "set.zip"]
+
+
+# tables
+
+
+def table_of(folder, suffix="csv", **columns):
+    paths = in_classes("img", num=12)
+    write(folder, paths, side=8)
+    table = Table({"path": paths, "label": ["spiral", "smooth"] * 6, **columns})
+    formats = {"csv": "ascii.csv", "vot": "votable"}
+    path = folder / f"table.{suffix}"
+    if suffix == "parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        import pyarrow as pa
+
+        pq.write_table(pa.table({n: table[n].tolist() for n in table.colnames}), path)
+    else:
+        table.write(path, format=formats.get(suffix))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ecsv", "fits", "vot", "parquet"])
+def test_a_table_of_paths_and_labels_is_read(tmp_path, suffix):
+    galaxies = load_galaxies(table_of(tmp_path, suffix, ra=np.arange(12.0)))
+    assert galaxies.class_names == ("smooth", "spiral")
+    assert galaxies.labels.tolist() == [1, 0] * 6
+    assert galaxies.ids[3] == "img/3.png"
+    assert np.array_equal(galaxies.images[3], picture(3, 8))
+    assert galaxies.ra.tolist() == list(range(12))
+    assert np.isnan(galaxies.dec).all()
+
+
+def test_positions_of_a_table_keep_the_same_sky_together(tmp_path):
+    position = np.repeat([10.0, 20, 30], 4)
+    galaxies = load_galaxies(table_of(tmp_path, ra=position, dec=position))
+    for sky in (10, 20, 30):
+        assert len(set(galaxies.split[galaxies.ra == sky])) == 1
+    assert galaxies.notes == ()
+
+
+def test_the_split_of_a_table_is_kept(tmp_path):
+    parts = ["train", "Train", "VAL", "valid", "test", "test"] * 2
+    galaxies = load_galaxies(table_of(tmp_path, split=parts))
+    assert galaxies.split.tolist() == [0, 0, 1, 1, 2, 2] * 2
+
+
+def test_numbers_as_labels_are_ordered_as_numbers(tmp_path):
+    write(tmp_path, in_classes("img", num=3))
+    (tmp_path / "t.csv").write_text(
+        "Path,LABEL\nimg/0.png,10\nimg/1.png,2\nimg/2.png,0\n"
+    )
+    galaxies = load_galaxies(tmp_path / "t.csv")
+    assert galaxies.class_names == ("0", "2", "10")
+    assert galaxies.labels.tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,label\nimg/0.png,a\n", "path missing, found file, label"),
+        ("path,label,split\nimg/0.png,a,dev\n", "split: expected train, val, test"),
+        ("path,label\nimg/0.png,a\nimg/1.png,\n", "a label in every row, row 1"),
+        ("path,label\n", "found none"),
+        ("path,label\nimg/0.png,a\nimg/1.png,a\n", "two or more classes, found 'a'"),
+        ("path,label\ngone/0.png,a\ngone/1.png,b\n", "could read none"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, message):
+    write(tmp_path, in_classes("img"))
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_galaxies(tmp_path / "t.csv")
+
+
+def test_missing_files_of_a_table_are_left_out_or_refused(tmp_path):
+    path = table_of(tmp_path)
+    (tmp_path / "img" / "5.png").unlink()
+    galaxies = load_galaxies(path)
+    assert len(galaxies) == 11
+    assert galaxies.skipped == ("img/5.png: expected an image file, found nothing",)
+    with pytest.raises(DataError, match=r"img/5\.png"):
+        load_galaxies(path, strict=True)
+
+
+# Galaxies
+
+
+def test_subsets_part_the_whole_and_keep_its_hash(tmp_path):
+    galaxies = load_galaxies(write(tmp_path, in_classes("a", "b", num=10), side=8))
+    parts = [galaxies.subset(part) for part in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [16, 2, 2]
+    together = np.concatenate([part.ids for part in parts])
+    assert sorted(together) == sorted(galaxies.ids)
+    assert {part.data_hash for part in parts} == {galaxies.data_hash}
+    assert galaxies.subset("all") is galaxies
+    row = galaxies.ids.tolist().index(parts[1].ids[0])
+    assert np.array_equal(parts[1].images[0], galaxies.images[row])
+
+
+def test_an_unknown_part_is_refused(tmp_path):
+    galaxies = load_galaxies(write(tmp_path, in_classes("a", "b"), side=8))
+    with pytest.raises(DataError, match="got 'dev'"):
+        galaxies.subset("dev")
+
+
+def test_the_hash_follows_pixels_labels_and_split(tmp_path):
+    write(tmp_path, in_classes("a", "b", num=10), side=8)
+    before = load_galaxies(tmp_path).data_hash
+    assert load_galaxies(tmp_path).data_hash == before
+    assert load_galaxies(tmp_path, seed=3).data_hash != before
+    (tmp_path / "a" / "7.png").write_bytes(encoded(picture(99, 8)))
+    assert load_galaxies(tmp_path).data_hash != before
+
+
+def test_a_large_stack_is_hashed_by_a_sample(tmp_path, monkeypatch):
+    galaxies = load_galaxies(write(tmp_path, in_classes("a", "b"), side=8))
+    monkeypatch.setattr("dmagnet.data.galaxies.HASH_WHOLE_BYTES", 10)
+    from dmagnet.data.galaxies import content_hash
+
+    before = content_hash(galaxies)
+    galaxies.images[-1] += 1
+    assert content_hash(galaxies) != before
+
+
+# real images
+
+
+@real
+def test_real_galaxies_are_read_with_their_labels_and_a_warning_about_positions():
+    galaxies = load_galaxies(REAL / "galaxy10_real60.h5")
+    with h5py.File(REAL / "galaxy10_real60.h5") as file:
+        assert np.array_equal(galaxies.images, file["images"][:])
+        assert np.array_equal(galaxies.labels, file["ans"][:])
+    assert galaxies.class_names == CLASS_NAMES
+    assert galaxies.ids[59] == "h5:59"
+    assert np.isnan(galaxies.ra).all()
+    assert "positions unknown for 60 of 60" in galaxies.notes[0]
+
+
+@real
+def test_a_zip_of_real_jpegs_has_six_of_each_class():
+    galaxies = load_galaxies(REAL / "galaxy10_real60_jpeg.zip", image_size=64)
+    assert galaxies.images.shape == (60, 64, 64, 3)
+    assert [name[0] for name in galaxies.class_names] == list("0123456789")
+    assert np.bincount(galaxies.labels).tolist() == [6] * 10
+    assert galaxies.skipped == ()
+
+
+@real
+def test_a_part_of_galaxy_zoo_keeps_its_own_split(tmp_path):
+    with zipfile.ZipFile(REAL / "galaxyzoo2_5class_train_val.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name[-1] != "/"]
+        files = {name: archive.read(name) for name in names[::60]}
+    galaxies = load_galaxies(zipped(tmp_path / "gz2.zip", files))
+    assert galaxies.images.shape[1:] == (256, 256, 3)
+    assert len(galaxies.class_names) == 5
+    expected = [0 if name.startswith("train/") else 1 for name in galaxies.ids]
+    assert galaxies.split.tolist() == expected
+    assert galaxies.images.mean((1, 2, 3)).min() > 1
+
+
+def test_a_manifest_of_something_else_is_refused(tmp_path):
+    (tmp_path / "prepared.json").write_text(json.dumps({"hello": 1}))
+    with pytest.raises(DataError, match="prepare it again"):
+        load_galaxies(tmp_path)

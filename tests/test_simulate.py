@@ -1,0 +1,281 @@
+import h5py
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dmagnet.config import SimulateConfig
+from dmagnet.images import legacy_rgb
+from dmagnet.simulate import draw, draw_flux, simulate, simulate_chunks, write_hdf5
+from dmagnet.simulate.dice import Dice
+from dmagnet.simulate.files import CHUNK
+from dmagnet.simulate.grid import PIXEL_ARCSEC, Grid
+from dmagnet.simulate.population import (
+    LOOSE,
+    TIGHT,
+    bands,
+    draw_discs,
+    draw_edge_ons,
+    draw_spheroids,
+    nanomaggies,
+)
+from dmagnet.simulate.sky import NOISE, add_noise, add_points
+
+CPU = torch.device("cpu")
+ALL = torch.arange(10)
+
+
+@pytest.fixture(scope="module")
+def large_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("simulated") / "galaxies.h5"
+    return write_hdf5(path, SimulateConfig(num=560, image_size=32), chunks="galaxy10")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def dice(num, seed=0):
+    return Dice(seeded(seed), num, CPU)
+
+
+def test_the_same_seed_draws_the_same_bits():
+    one = draw(ALL, image_size=64, generator=seeded(3))
+    two = draw(ALL, image_size=64, generator=seeded(3))
+    assert torch.equal(one, two)
+
+
+def test_another_seed_draws_other_galaxies():
+    one = draw(ALL, image_size=64, generator=seeded(3))
+    two = draw(ALL, image_size=64, generator=seeded(4))
+    assert (one != two).flatten(1).any(dim=1).all()
+
+
+@pytest.mark.parametrize("size", [32, 50, 100, 128, 300])
+def test_any_size_can_be_drawn(size):
+    images = draw(ALL[:3], image_size=size, generator=seeded())
+    assert images.shape == (3, 3, size, size)
+    assert images.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_a_class_alone_can_be_drawn(label):
+    flux = draw_flux(torch.tensor([label]), image_size=64, generator=seeded())
+    assert flux.dtype == torch.float32
+    assert flux.isfinite().all()
+
+
+def test_the_picture_is_the_viewers_stretch_of_the_flux():
+    flux = draw_flux(ALL, image_size=64, generator=seeded(1))
+    image = draw(ALL, image_size=64, generator=seeded(1))
+    assert torch.equal(image, (legacy_rgb(flux) * 255).round().to(torch.uint8))
+
+
+def test_a_galaxy_stands_in_the_middle_above_the_noise():
+    flux = draw_flux(ALL.repeat(3), image_size=64, generator=seeded())
+    middle = flux[:, 1, 28:36, 28:36].amax(dim=(1, 2))
+    assert (middle > 10 * NOISE[1]).all()
+
+
+def test_the_sky_is_as_dark_as_the_viewers():
+    images = draw(ALL.repeat(3), image_size=128, generator=seeded()).float()
+    sky = images.flatten(2).median(dim=2).values
+    # asinh(20 x 0.03) / sqrt(20) of 255 is 32.4
+    assert (sky.median(dim=0).values - 33).abs().max() < 4
+
+
+def test_a_smaller_image_shows_the_same_surface_brightness():
+    # The draws are the same up to the noise, which comes last.
+    small = draw_flux(ALL, image_size=64, generator=seeded(5))
+    large = draw_flux(ALL, image_size=128, generator=seeded(5))
+    pooled = torch.nn.functional.avg_pool2d(large, 2)
+    gain = (small * pooled).sum() / (pooled**2).sum()
+    assert gain.item() == pytest.approx(1, abs=0.01)
+    assert (small - pooled).std() < 2 * NOISE[2]
+
+
+def test_a_longer_set_begins_with_the_shorter_one():
+    short, _ = simulate(SimulateConfig(num=23, image_size=32, seed=7))
+    long, _ = simulate(SimulateConfig(num=50, image_size=32, seed=7))
+    np.testing.assert_array_equal(short, long[:23])
+
+
+def test_a_set_can_begin_in_its_middle():
+    whole, labels = simulate(SimulateConfig(num=60, image_size=32, seed=7))
+    tail = list(
+        simulate_chunks(SimulateConfig(num=25, image_size=32, seed=7), start=31)
+    )
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in tail]), whole[31:56])
+    np.testing.assert_array_equal(np.concatenate([y for _, y in tail]), labels[31:56])
+
+
+def test_neighboring_seeds_share_no_galaxy():
+    one, _ = simulate(SimulateConfig(num=2 * CHUNK, image_size=32, seed=0))
+    two, _ = simulate(SimulateConfig(num=2 * CHUNK, image_size=32, seed=1))
+    assert len(np.unique(np.concatenate((one, two)), axis=0)) == 4 * CHUNK
+
+
+def test_the_classes_take_turns():
+    images, labels = simulate(SimulateConfig(num=25, image_size=32))
+    assert images.shape == (25, 32, 32, 3)
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(labels, np.arange(25) % 10)
+
+
+def test_progress_counts_up_to_the_number_asked_for():
+    seen = []
+    simulate(SimulateConfig(num=45, image_size=32), progress=seen.append)
+    assert seen == [20, 40, 45]
+
+
+@pytest.mark.parametrize("chunks", ["image", "galaxy10"])
+def test_a_file_holds_what_was_simulated(tmp_path, chunks):
+    config = SimulateConfig(num=33, image_size=32, seed=2)
+    path = write_hdf5(tmp_path / "set.h5", config, chunks=chunks)
+    images, labels = simulate(config)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["images"], images)
+        np.testing.assert_array_equal(file["ans"], labels)
+        assert file.attrs["simulated"]
+        assert file.attrs["seed"] == 2
+        assert {len(file[key]) for key in ("ra", "dec", "redshift", "pxscale")} == {33}
+        assert file["pxscale"][0] == pytest.approx(8 * PIXEL_ARCSEC)
+
+
+def test_a_large_file_is_stored_in_the_published_chunks(large_file):
+    with h5py.File(large_file) as file:
+        assert file["images"].chunks == (555, 16, 16, 1)
+        assert file["images"].compression == "gzip"
+        assert file["images"][559].any()
+
+
+def test_an_interrupted_file_leaves_nothing_behind(tmp_path):
+    def stop(done):
+        raise KeyboardInterrupt
+
+    config = SimulateConfig(num=30, image_size=32)
+    with pytest.raises(KeyboardInterrupt):
+        write_hdf5(tmp_path / "set.h5", config, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_keeps_the_file_that_was_there(tmp_path):
+    def stop(done):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "set.h5"
+    path.write_text("mine")
+    with pytest.raises(KeyboardInterrupt):
+        write_hdf5(path, SimulateConfig(num=30, image_size=32), progress=stop)
+    assert path.read_text() == "mine"
+
+
+def test_simulated_positions_are_even_over_the_sphere(large_file):
+    with h5py.File(large_file) as file:
+        ra, dec = file["ra"][:], file["dec"][:]
+    assert ((ra >= 0) & (ra < 360) & (np.abs(dec) <= 90)).all()
+    # Half of a sphere lies within 30 degrees of its equator.
+    assert np.mean(np.abs(dec) < 30) == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_point_source_keeps_its_flux_and_its_centroid():
+    grid = Grid.of_frame(32, CPU)
+    images = torch.zeros(2, 3, 32, 32)
+    flux = torch.tensor([[1.0, 2.0, 3.0]])
+    x, y = torch.tensor([2.7]), torch.tensor([-5.1])
+    add_points(images, torch.tensor([1]), x, y, flux, grid=grid)
+    total = images[1].sum(dim=(1, 2)) * grid.scale**2
+    np.testing.assert_allclose(total.numpy(), flux[0].numpy(), rtol=1e-5)
+    axis = grid.axis()
+    mean_x = (images[1, 0].sum(dim=0) * axis).sum() / images[1, 0].sum()
+    mean_y = (images[1, 0].sum(dim=1) * axis).sum() / images[1, 0].sum()
+    assert mean_x.item() == pytest.approx(2.7, abs=1e-4)
+    assert mean_y.item() == pytest.approx(-5.1, abs=1e-4)
+    assert not images[0].any()
+
+
+def test_a_point_source_outside_of_the_frame_is_left_out():
+    images = torch.zeros(1, 3, 32, 32)
+    x, y = torch.tensor([40.0]), torch.tensor([0.0])
+    owner = torch.tensor([0])
+    add_points(images, owner, x, y, torch.ones(1, 3), grid=Grid.of_frame(32, CPU))
+    assert not images.any()
+
+
+def test_the_noise_is_the_surveys_at_its_pixel():
+    noise = add_noise(torch.zeros(40, 3, 256, 256), Grid.of_frame(256, CPU), dice(40))
+    sigma = noise.std(dim=(2, 3)).median(dim=0).values
+    np.testing.assert_allclose(sigma.numpy(), NOISE, rtol=0.12)
+
+
+def test_the_noise_is_correlated_like_a_resampled_coadd():
+    noise = add_noise(torch.zeros(4, 3, 256, 256), Grid.of_frame(256, CPU), dice(4))
+    share = (noise[..., 1:] * noise[..., :-1]).mean() / (noise**2).mean()
+    assert share.item() == pytest.approx(0.4, abs=0.02)
+
+
+def test_large_pixels_average_the_noise_of_small_ones():
+    fine = add_noise(torch.zeros(60, 3, 256, 256), Grid.of_frame(256, CPU), dice(60))
+    pooled = torch.nn.functional.avg_pool2d(fine, 4).std(dim=(2, 3)).median(dim=0)
+    coarse = add_noise(torch.zeros(60, 3, 64, 64), Grid.of_frame(64, CPU), dice(60))
+    coarse_sigma = coarse.std(dim=(2, 3)).median(dim=0)
+    np.testing.assert_allclose(
+        coarse_sigma.values.numpy(), pooled.values.numpy(), rtol=0.1
+    )
+
+
+def test_nanomaggies_are_those_of_the_survey():
+    assert nanomaggies(torch.tensor(22.5)).item() == pytest.approx(1)
+    assert nanomaggies(torch.tensor(20.0)).item() == pytest.approx(10)
+
+
+def test_a_redder_color_has_less_g_and_more_z():
+    g, r, z = bands(torch.tensor(0.75), torch.tensor(0.5))
+    assert (g.item(), r.item(), z.item()) == pytest.approx((0.5012, 1.0, 1.5849), 1e-3)
+
+
+def test_tight_arms_are_wound_tighter_than_loose_ones():
+    labels = torch.tensor([TIGHT] * 300 + [LOOSE] * 300)
+    arms = draw_discs(labels, torch.ones(600), dice(600)).arms
+    pitch = torch.rad2deg(torch.atan(1 / arms.winding.abs()))
+    assert pitch[:300].max() < pitch[300:].min()
+    assert pitch[:300].mean().item() == pytest.approx(12, abs=1)
+
+
+def test_only_barred_spirals_must_have_a_bar():
+    labels = torch.arange(5, 8).repeat_interleave(100)
+    share = draw_discs(labels, torch.ones(300), dice(300)).bars.share
+    assert (share[:100] > 0.05).all()
+    assert not share[100:].any()
+
+
+def test_round_galaxies_are_rounder_than_ovals_and_those_than_cigars():
+    labels = torch.arange(2, 5).repeat_interleave(100)
+    ratio = draw_spheroids(labels, torch.ones(300), dice(300)).axis_ratio
+    groups = ratio.reshape(3, 100)
+    assert groups[0].min() > groups[1].max()
+    assert groups[1].min() > groups[2].max()
+
+
+def test_only_one_of_the_edge_on_classes_has_a_bulge():
+    labels = torch.tensor([8, 9]).repeat_interleave(100)
+    share = draw_edge_ons(labels, dice(200)).bulge_share
+    assert share[:100].max() < 0.05
+    assert share[100:].min() > 0.1
+
+
+def test_galaxies_have_no_preferred_direction():
+    labels = torch.full((400,), 8)
+    angle = draw_edge_ons(labels, dice(400)).pose.angle
+    mean = torch.stack(((2 * angle).cos().mean(), (2 * angle).sin().mean()))
+    assert mean.norm() < 0.1
+
+
+def test_a_linear_look_at_the_pixels_does_not_tell_the_classes(large_file):
+    with h5py.File(large_file) as file:
+        pixels, labels = file["images"][:].reshape(560, -1) / 255, file["ans"][:]
+    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1e4))
+    model.fit(pixels[:400], labels[:400])
+    assert model.score(pixels[400:], labels[400:]) < 0.5

@@ -1,0 +1,220 @@
+"""Training: it learns, it is reproducible, and a run folder belongs to one run."""
+
+import csv
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+from PIL import Image
+
+from dmagnet.checkpoint import load
+from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
+from dmagnet.errors import CheckpointError, DataError
+from dmagnet.predict import predict
+from dmagnet.train import Classifier, GalaxyBatches, fit, history
+from dmagnet.train.batches import step_seed, view_size
+from dmagnet.train.module import lr_share
+from dmagnet.train.run import claimed, enter
+
+CONFIG = TrainConfig(
+    image_size=64,
+    epochs=8,
+    batch_size=15,
+    lr=3e-3,
+    warmup_epochs=1,
+    ema_decay=0.9,
+    progressive=False,
+    label_smoothing=0.0,
+    model=ModelConfig(size="xs", drop_path=0.0),
+    augment=AugmentConfig(zoom=1.1),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, galaxies):
+    out = tmp_path_factory.mktemp("runs") / "blobs"
+    fit(galaxies, CONFIG, out, accelerator="cpu", progress=False)
+    return out
+
+
+def test_it_learns_blobs(run, galaxies):
+    val = galaxies.subset("val")
+    guesses = predict(load(run).model, val.images).argmax(1)
+    assert (guesses == val.labels).mean() >= 0.9
+
+
+def test_the_loss_falls(run):
+    rows = history(run)
+    assert rows[-1]["train_loss"] < 0.7 * rows[0]["train_loss"]
+
+
+def test_weights_say_where_they_come_from(run, galaxies):
+    found = load(run)
+    assert found.class_names == galaxies.class_names
+    assert found.config.model.num_classes == 3
+    assert found.provenance["data_hash"] == galaxies.data_hash
+    assert found.provenance["num_train"] == 45
+
+
+def test_logs_are_there_as_csv_and_for_tensorboard(run):
+    with (run / "logs/version_0/metrics.csv").open() as file:
+        names = csv.DictReader(file).fieldnames
+    assert {"epoch", "train_loss", "val_accuracy", "val_macro_f1"} <= set(names)
+    assert list((run / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_a_finished_run_is_left_as_it_is(run, galaxies):
+    before = (run / "weights.safetensors").stat().st_mtime_ns
+    fit(galaxies, CONFIG, run, accelerator="cpu", progress=False)
+    assert (run / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_run_may_not_use_the_folder(run, galaxies):
+    other = replace(CONFIG, lr=1e-3)
+    with pytest.raises(CheckpointError, match=r"another run \(lr: 0.003 there, 0.001"):
+        fit(galaxies, other, run, progress=False)
+
+
+def test_other_data_may_not_use_the_folder(run, galaxies):
+    other = replace(galaxies, data_hash="else")
+    with pytest.raises(CheckpointError, match="data_hash"):
+        fit(other, CONFIG, run, progress=False)
+
+
+def test_two_processes_may_not_train_into_one_folder(tmp_path, galaxies):
+    code = (
+        "import fcntl, sys, time; lock = open(sys.argv[1] + '/.lock', 'w'); "
+        "fcntl.flock(lock, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CheckpointError, match="another process is training"):
+            fit(galaxies, CONFIG, tmp_path, progress=False)
+        other.kill()
+    with claimed(tmp_path):
+        pass  # a killed process holds nothing
+
+
+def test_damaged_settings_are_named(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"run\.json: expected the settings"):
+        enter(tmp_path, {})
+
+
+def test_a_class_without_training_images_is_named(tmp_path, galaxies):
+    lacking = replace(
+        galaxies,
+        split=np.where(galaxies.labels == 1, 1, galaxies.split).astype(np.int8),
+    )
+    with pytest.raises(DataError, match="no training image of class 1"):
+        fit(lacking, CONFIG, tmp_path, progress=False)
+
+
+def test_images_of_another_side_are_refused(tmp_path, galaxies):
+    with pytest.raises(DataError, match="expected images of 80x80x3, got 64x64x3"):
+        fit(galaxies, replace(CONFIG, image_size=80), tmp_path, progress=False)
+
+
+def test_training_leaves_the_callers_random_state_and_logging_alone(run, galaxies):
+    logger = logging.getLogger("lightning.pytorch")
+    level, state = logger.level, torch.get_rng_state()
+    out = run.parent / "again"
+    fit(galaxies, replace(CONFIG, epochs=1), out, accelerator="cpu", progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert logger.level == level
+
+
+def batches(galaxies, **changes):
+    part = (galaxies.images, galaxies.labels)
+    return GalaxyBatches(part, part, replace(CONFIG, **changes))
+
+
+CPU = torch.device("cpu")
+
+
+def test_an_epoch_shows_every_galaxy_once(galaxies):
+    source = batches(galaxies)
+    seen = torch.cat([source.draw(3, i, CPU, 0, 1)[1] for i in range(4)])
+    assert torch.equal(
+        seen.sort().values, torch.from_numpy(galaxies.labels).sort().values
+    )
+
+
+def test_processes_share_a_batch_without_overlap(galaxies):
+    still = AugmentConfig(rotate=False, zoom=1, shift=0, brightness=0, gain=0, noise=0)
+    source = batches(galaxies, augment=still)
+    whole = source.draw(0, 1, CPU, 0, 1)[0]
+    parts = [source.draw(0, 1, CPU, rank, 2)[0] for rank in range(2)]
+    torch.testing.assert_close(parts[0], whole[0::2])
+    torch.testing.assert_close(parts[1], whole[1::2])
+
+
+def test_a_batch_follows_from_seed_epoch_and_number_alone(galaxies):
+    one = batches(galaxies).draw(2, 1, CPU, 0, 1)[0]
+    other = batches(galaxies)
+    other.draw(0, 0, CPU, 0, 1)
+    assert torch.equal(one, other.draw(2, 1, CPU, 0, 1)[0])
+    assert not torch.equal(one, other.draw(3, 1, CPU, 0, 1)[0])
+
+
+def test_step_seeds_do_not_collide():
+    seeds = {step_seed(s, e, n) for s in range(3) for e in range(30) for n in range(30)}
+    assert len(seeds) == 3 * 30 * 30
+
+
+def test_progressive_views_grow_by_thirds_to_full_size():
+    config = TrainConfig(image_size=256, epochs=9)
+    sizes = [view_size(config, epoch) for epoch in range(9)]
+    assert sizes == [160] * 3 + [208] * 3 + [256] * 3
+    assert {view_size(replace(config, progressive=False), e) for e in range(9)} == {256}
+
+
+def test_the_rate_rises_linearly_then_falls_as_a_cosine():
+    shares = [lr_share(step, 10, 110) for step in range(110)]
+    assert shares[0] == pytest.approx(1 / 11)
+    assert shares[10] == 1
+    assert shares[60] == pytest.approx(0.5, abs=0.01)
+    assert shares[-1] < 0.01
+    assert np.argmax(shares) == 10
+
+
+def test_logit_adjustment_lifts_the_logits_of_common_classes_in_training():
+    shares = torch.tensor([0.9, 0.1])
+    module = Classifier(
+        torch.nn.Identity(), replace(CONFIG, logit_adjustment=1.0), shares
+    )
+    torch.testing.assert_close(module.prior, shares.log())
+    plain = Classifier(torch.nn.Identity(), CONFIG, shares)
+    assert not plain.prior.any()
+
+
+@pytest.mark.slow
+def test_two_processes_over_gloo_train_one_network(tmp_path):
+    for part, num in (("train", 24), ("val", 6)):
+        source = blobs(num, seed=num)
+        for i, (image, label) in enumerate(
+            zip(source.images, source.labels, strict=True)
+        ):
+            folder = tmp_path / "data" / part / f"class{label}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{i}.png")
+    command = [
+        *(Path(sys.executable).with_name("dmagnet"), "train", tmp_path / "data"),
+        *("-o", tmp_path / "run", "--recipe", "smoke", "--batch-size", "12"),
+        *("--device", "cpu", "--devices", "2", "--strategy", "ddp"),
+    ]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "run").provenance["world_size"] == 2
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["epochs"] == 2

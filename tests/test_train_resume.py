@@ -1,0 +1,45 @@
+"""A run that was killed ends as one that was not, bit for bit."""
+
+import multiprocessing
+import signal
+
+import pytest
+from train_blobs import train
+
+# One server imports torch once; every run is a process of its own forked from it.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["dmagnet.train", "train_blobs"])
+
+
+def run(*arguments):
+    process = CONTEXT.Process(target=train, args=arguments)
+    process.start()
+    process.join(timeout=120)
+    return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    assert run(out) == 0
+    return (out / "hash.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [(1, "before"), (2, "after"), (3, "before"), (4, "after")],
+    ids=["early", "within an epoch", "between epochs", "late"],
+)
+def test_a_killed_run_resumes_to_the_same_weights(undisturbed, tmp_path, step, when):
+    assert run(tmp_path, step, when) == -signal.SIGKILL
+    assert (tmp_path / "last.ckpt").exists()
+    assert not (tmp_path / "hash.txt").exists()
+    assert run(tmp_path) == 0
+    assert (tmp_path / "hash.txt").read_text() == undisturbed
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_over(undisturbed, tmp_path):
+    assert run(tmp_path, 0, "before") == -signal.SIGKILL
+    assert not (tmp_path / "last.ckpt").exists()
+    assert run(tmp_path) == 0
+    assert (tmp_path / "hash.txt").read_text() == undisturbed

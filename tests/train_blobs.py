@@ -1,0 +1,67 @@
+"""Train on blobs in a process of its own, which may be told to die on the way."""
+
+import os
+import signal
+from pathlib import Path
+
+import lightning as L
+import torch
+from blobs import blobs
+
+from dmagnet.checkpoint import weights_hash
+from dmagnet.config import ModelConfig, TrainConfig
+from dmagnet.model import DMAGNet
+from dmagnet.train import optimize
+
+
+class DieAt(L.Callback):
+    """Kill this process, as a power cut would, when a step has begun or ended."""
+
+    def __init__(self, step, when):
+        self.step, self.when = step, when
+
+    def _die(self, trainer, when):
+        if self.when == when and trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self._die(trainer, "before")
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self._die(trainer, "after")
+
+
+def tiny(**changes):
+    """Two epochs of three steps, with everything on that is random."""
+    settings = {
+        "image_size": 64,
+        "epochs": 2,
+        "batch_size": 12,
+        "warmup_epochs": 1,
+        "mixup": 0.2,
+        "ema_decay": 0.9,
+        "save_every_min": 0,
+        "progressive": False,
+        "model": ModelConfig(size="xs", num_classes=3),
+    }
+    return TrainConfig(**(settings | changes))
+
+
+def train(out: Path, step: int = -1, when: str = ""):
+    """Train into a folder; leave the hash of the weights in ``hash.txt``."""
+    torch.set_num_threads(1)
+    config = tiny()
+    torch.manual_seed(0)
+    model = DMAGNet(config.model)
+    torch.manual_seed(int.from_bytes(os.urandom(4)))  # must not matter from here on
+    callbacks = [DieAt(step, when)]
+    optimize(
+        model,
+        blobs(48),
+        config,
+        out,
+        accelerator="cpu",
+        progress=False,
+        callbacks=callbacks,
+    )
+    (out / "hash.txt").write_text(weights_hash(model))
