@@ -21,7 +21,6 @@ from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.data import load_galaxies
 from dmagnet.predict import predict
 from dmagnet.train import optimize
-from dmagnet.train.fit import stored_size
 
 DATA = Path(__file__).parents[2] / "shared/data/galaxyzoo2_5class_train_val.zip"
 
@@ -56,7 +55,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
 
     config = recipe(args.epochs, args.image_size, args.seed)
-    galaxies = load_galaxies(args.data, image_size=stored_size(config))
+    galaxies = load_galaxies(args.data, image_size=config.frame_size)
     torch.manual_seed(args.seed)
     model = build(args.model, len(galaxies.class_names))
     num_parameters = sum(p.numel() for p in model.parameters())

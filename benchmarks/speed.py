@@ -19,7 +19,7 @@ NAMES = ("xs", "s", "b", "resnet18", "resnet50")
 
 
 def pass_s(network, images, *, train: bool) -> float:
-    """Seconds of one forward pass, or of one training step."""
+    """Return the seconds of one forward pass, or of one training step."""
     network.train(train)
     start = time.perf_counter()
     if train:
@@ -38,7 +38,7 @@ def pass_s(network, images, *, train: bool) -> float:
 
 
 def measure(networks, images, rounds: int, *, train: bool) -> dict[str, list[float]]:
-    """Times of every network in every round, after one that is not counted."""
+    """Return the times of every network in every round, after one that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in networks}
     for i in range(rounds + 1):
         for name, network in networks.items():

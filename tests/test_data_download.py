@@ -48,13 +48,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes */{len(server.content)}")
             self.end_headers()
             return
-        body = server.content[first:]
+        last = len(server.content)
+        if server.behave == "window":
+            last = min(last, first + 100_000)
+        body = server.content[first:last]
         self.send_response(206 if first else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", server.etag)
         if first:
             total = len(server.content)
-            self.send_header("Content-Range", f"bytes {first}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {first}-{last - 1}/{total}")
         self.end_headers()
         if server.behave == "cut" and bad:
             self.wfile.write(body[: len(body) // 2])
@@ -176,6 +179,13 @@ def test_a_complete_partial_file_only_needs_its_name(tmp_path, serve):
 def test_a_partial_file_longer_than_the_file_is_dropped(tmp_path, serve):
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
     assert get(tmp_path, serve()).read_bytes() == CONTENT
+
+
+def test_a_server_that_sends_a_window_at_a_time_is_asked_for_the_next(tmp_path, serve):
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:100_000])
+    server = serve("window")
+    assert get(tmp_path, server, retries=1).read_bytes() == CONTENT
+    assert [r["Range"] for r in server.requests] == ["bytes=100000-", "bytes=200000-"]
 
 
 def test_a_mirror_goes_on_with_what_the_source_sent(tmp_path, serve):

@@ -112,6 +112,7 @@ def test_a_missing_file_is_one_line(tmp_path):
         read_rgb(tmp_path / "gone.png")
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 30_000])
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(side):
     assert side**2 > MAX_PIXELS

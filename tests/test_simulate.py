@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dmagnet.config import SimulateConfig
+from dmagnet.errors import DataError
 from dmagnet.images import legacy_rgb
 from dmagnet.simulate import draw, draw_flux, simulate, simulate_chunks, write_hdf5
 from dmagnet.simulate.dice import Dice
@@ -170,6 +171,17 @@ def test_an_interruption_keeps_the_file_that_was_there(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_hdf5(path, SimulateConfig(num=30, image_size=32), progress=stop)
     assert path.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_is_an_error_of_the_user(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="choose another folder"):
+        write_hdf5(tmp_path / "file" / "set.h5", SimulateConfig(num=1, image_size=32))
+
+
+def test_a_new_folder_is_made(tmp_path):
+    path = tmp_path / "new" / "set.h5"
+    assert write_hdf5(path, SimulateConfig(num=1, image_size=32)).is_file()
 
 
 def test_simulated_positions_are_even_over_the_sphere(large_file):

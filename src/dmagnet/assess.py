@@ -80,7 +80,7 @@ def galaxies_to_judge(
     """
     config = checkpoint.config
     galaxies = load_galaxies(
-        path, image_size=config.image_size, field=config.field, strict=strict
+        path, image_size=config.frame_size, strict=strict, seed=config.seed
     )
     if galaxies.class_names != checkpoint.class_names:
         raise DataError(
@@ -89,7 +89,7 @@ def galaxies_to_judge(
             f"{', '.join(galaxies.class_names)}; judge it on data with its classes"
         )
     if split is None:
-        own = Path(checkpoint.provenance.get("data", "")).name == Path(path).name
+        own = checkpoint.provenance.get("data_hash") == galaxies.data_hash
         split = "val" if own else "all"
     chosen = galaxies.subset(split)
     if not len(chosen):
@@ -99,7 +99,10 @@ def galaxies_to_judge(
     note = f"{len(chosen)} galaxies: the {split} part of {Path(path).name}"
     if split == "all":
         note = f"{len(chosen)} galaxies: all of {Path(path).name}"
-    return replace(chosen, notes=(note, *chosen.notes))
+    margin = (config.frame_size - config.image_size) // 2
+    inside = slice(margin, margin + config.image_size)
+    views = chosen.images[:, inside, inside]
+    return replace(chosen, images=views, notes=(note, *chosen.notes))
 
 
 def assess(

@@ -4,6 +4,7 @@ Only this module prints, parses, or chooses an exit status: 0 done, 1 something 
 user can fix (one line), 2 wrong usage.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,10 +149,10 @@ def train(
         Refuse unreadable images instead of leaving them out.
     """
     from dmagnet.data import load_galaxies
-    from dmagnet.train import fit, history, stored_size
+    from dmagnet.train import fit, history
 
     galaxies = load_galaxies(
-        data, image_size=stored_size(config), strict=strict, seed=config.seed
+        data, image_size=config.frame_size, strict=strict, seed=config.seed
     )
     _print_notes(galaxies)
     weights = fit(
@@ -265,9 +266,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         _run(argv[0], argv[1:])
+        sys.stdout.flush()
     except DmagnetError as error:
         print(f"dmagnet: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("\ndmagnet: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

@@ -168,6 +168,17 @@ class TrainConfig:
         _check(self, "seed", 0, 2**31)
         _check_choice(self, "precision", ("auto", "fp32", "bf16"))
 
+    @property
+    def frame_size(self) -> int:
+        """Compute at which side images are loaded, margin around the view included.
+
+        Returns
+        -------
+        int
+            Side in px; the margin fills the corners of rotated views.
+        """
+        return round(self.image_size / self.field)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:

@@ -11,6 +11,7 @@ import torch
 
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.config import SimulateConfig
+from dmagnet.errors import DataError
 from dmagnet.simulate.grid import FRAME_ARCSEC
 from dmagnet.simulate.scene import draw
 
@@ -107,7 +108,7 @@ def write_hdf5(
 
     Raises
     ------
-    OSError
+    DataError
         If the disk is full or the folder cannot be written; no part of a file stays.
 
     Notes
@@ -118,11 +119,18 @@ def write_hdf5(
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(part, "w") as file:
             _fill(file, config, chunks, progress)
         part.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected a file that can be written, got {error}; "
+            "free the disk or choose another folder"
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part.is_file():
+            part.unlink()
     return path
 
 

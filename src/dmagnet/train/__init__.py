@@ -3,6 +3,5 @@
 from dmagnet.train.batches import GalaxyBatches as GalaxyBatches
 from dmagnet.train.fit import fit as fit
 from dmagnet.train.fit import optimize as optimize
-from dmagnet.train.fit import stored_size as stored_size
 from dmagnet.train.module import Classifier as Classifier
 from dmagnet.train.run import history as history

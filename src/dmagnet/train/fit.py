@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -27,22 +29,6 @@ from dmagnet.model import DMAGNet
 from dmagnet.train.batches import GalaxyBatches
 from dmagnet.train.module import Classifier, weight_averaging
 from dmagnet.train.run import RESUME, WEIGHTS, claimed, enter, settings_of
-
-
-def stored_size(config: TrainConfig) -> int:
-    """Compute at which side training images should be loaded.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        View size and share of the frame.
-
-    Returns
-    -------
-    int
-        Side in px; the margin beyond the view fills the corners of rotated views.
-    """
-    return round(config.image_size / config.field)
 
 
 def lightning_precision(precision: Precision, device: torch.device) -> Any:
@@ -86,7 +72,7 @@ def fit(
     Parameters
     ----------
     galaxies : Galaxies
-        Labelled images of side `stored_size`, with their split.
+        Labelled images of side `TrainConfig.frame_size`, with their split.
     config : TrainConfig
         All knobs; the number of classes follows the data.
     out : Path
@@ -177,7 +163,7 @@ def optimize(
     model : nn.Module
         (B, 3, S, S) to (B, K); holds the averaged weights afterwards.
     galaxies : Galaxies
-        Labelled images of side `stored_size`, with their split.
+        Labelled images of side `TrainConfig.frame_size`, with their split.
     config : TrainConfig
         All knobs.
     out : Path
@@ -212,7 +198,7 @@ def optimize(
     """
     batches, shares = _batches(galaxies, config)
     resume = out / RESUME
-    with quiet_lightning():
+    with quiet_lightning(), interruptible():
         trainer = L.Trainer(
             accelerator=accelerator,
             devices=devices,
@@ -247,15 +233,13 @@ def optimize(
                 f"{out}: the disk refused a checkpoint ({error}); the last whole one "
                 "is kept: free some space and run the same command again"
             ) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     return trainer
 
 
 def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Tensor]:
     """Check the galaxies and hand them to the trainer, with the classes' shares."""
     train, val = galaxies.subset("train"), galaxies.subset("val")
-    side = stored_size(config)
+    side = config.frame_size
     if galaxies.images.shape[1:] != (side, side, 3):
         raise DataError(
             f"{galaxies.source}: expected images of {side}x{side}x3, got "
@@ -318,6 +302,32 @@ def claimed_by_first(out: Path) -> Iterator[None]:
     )
     with claimed(out) if first else nullcontext():
         yield
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C mean what it means elsewhere in Python.
+
+    Yields
+    ------
+    None
+        Lightning answers it with ``exit(1)`` and goes on ignoring the signal.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C stopped the training.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stopped:
+        if isinstance(stopped.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

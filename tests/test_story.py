@@ -1,0 +1,161 @@
+"""The story a user lives: draw, train, stop, go on, judge, on the command line."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from dmagnet.cli import VERBS, main
+from dmagnet.evaluate import read_metrics
+
+DMAGNET = Path(sys.executable).with_name("dmagnet")
+# One batch an epoch: the story is about the files, not about the scores.
+QUICK = ["--recipe", "smoke", "--epochs", "1", "--device", "cpu"]
+
+
+def dmagnet(*words):
+    return main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    path = tmp_path_factory.mktemp("drawn") / "galaxies.h5"
+    assert dmagnet("simulate", "--num", 100, "--image-size", 64, "-o", path) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(drawn):
+    out = drawn.with_name("run")
+    assert dmagnet("train", drawn, "-o", out, *QUICK) == 0
+    return out
+
+
+def test_simulated_galaxies_train_and_are_judged(drawn, run, tmp_path, capsys):
+    assert dmagnet("evaluate", run, drawn, "-o", tmp_path / "judged") == 0
+    assert "accuracy" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "judged/metrics.json").read_text())
+    assert {"accuracy", "macro_f1", "balanced_accuracy", "top2", "n"} <= set(metrics)
+    assert {"intervals", "per_class", "ece", "nll", "brier"} <= set(metrics)
+    assert metrics["provenance"]["weights_hash"]
+    assert (tmp_path / "judged/report.html").stat().st_size < 10_000_000
+
+
+def test_its_own_data_are_judged_on_val_only_and_others_whole(drawn, run, tmp_path):
+    other = drawn.with_name("others.h5")
+    dmagnet("simulate", "--num", 20, "--image-size", 64, "--seed", 9, "-o", other)
+    dmagnet("evaluate", run, drawn, "-o", tmp_path / "own")
+    dmagnet("evaluate", run, other, "-o", tmp_path / "other")
+    assert read_metrics(tmp_path / "own/metrics.json").n == 10
+    assert read_metrics(tmp_path / "other/metrics.json").n == 20
+
+
+def test_a_renamed_copy_of_its_own_data_is_still_its_own(drawn, run, tmp_path):
+    copy = tmp_path / "renamed.h5"
+    copy.write_bytes(drawn.read_bytes())
+    dmagnet("evaluate", run, copy, "-o", tmp_path / "own")
+    assert read_metrics(tmp_path / "own/metrics.json").n == 10
+
+
+def test_predictions_open_in_astropy_and_agree_with_the_metrics(drawn, run, tmp_path):
+    dmagnet("evaluate", run, drawn, "-o", tmp_path, "--views", 8)
+    table = Table.read(tmp_path / "predictions.ecsv")
+    metrics = read_metrics(tmp_path / "metrics.json")
+    assert (table["label"] == table["class_index"]).mean() == metrics.accuracy
+    shares = np.stack([table[f"p{k}"] for k in range(10)])
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-9)
+    assert table["ra"].unit == "deg"
+
+
+def test_real_galaxies_train_and_are_judged(shared, run, tmp_path):
+    real = shared / "galaxy10_real60.h5"
+    # A check of the pipeline: these weights are thrown away.
+    assert dmagnet("train", real, "-o", tmp_path / "run", *QUICK) == 0
+    assert dmagnet("evaluate", run, real, "-o", tmp_path / "judged") == 0
+    assert read_metrics(tmp_path / "judged/metrics.json").n == 60
+
+
+def test_the_wrong_classes_are_refused_in_one_line(shared, run, tmp_path, capsys):
+    zipped = shared / "galaxyzoo2_5class_train_val.zip"
+    assert dmagnet("evaluate", run, zipped, "-o", tmp_path) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("dmagnet: ")
+    assert "network's classes Disturbed" in error
+    assert "\n" not in error
+
+
+def test_ctrl_c_stops_and_the_same_command_goes_on(drawn, tmp_path):
+    words = [DMAGNET, "train", drawn, "-o", tmp_path, "--recipe", "smoke"]
+    words += ["--epochs", "400", "--save-every-min", "0", "--device", "cpu"]
+    with subprocess.Popen(
+        list(map(str, words)), stderr=subprocess.PIPE, text=True
+    ) as running:
+        for _ in range(600):
+            if (tmp_path / "last.ckpt").exists():
+                break
+            time.sleep(0.2)
+        running.send_signal(signal.SIGINT)
+        error = running.stderr.read()
+    assert running.returncode == 130, error
+    assert "the same command goes on" in error
+    assert "Traceback" not in error
+    assert (tmp_path / "last.ckpt").exists()
+
+
+def test_an_error_is_one_line_and_exits_1(tmp_path, capsys):
+    assert dmagnet("train", tmp_path / "nothing.h5", "-o", tmp_path / "run") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("dmagnet: ")
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_recipe_lists_the_known_ones(tmp_path, capsys):
+    assert dmagnet("train", "x", "-o", tmp_path, "--recipe", "feast") == 1
+    assert "smoke, laptop, gpu" in capsys.readouterr().err
+
+
+def test_a_setting_out_of_range_is_wrong_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        dmagnet("train", "x", "-o", tmp_path, "--epochs", 0)
+    assert caught.value.code == 2
+    assert "epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [(), ("nonsense",), ("train", "--nonsense")])
+def test_wrong_usage_exits_2(words):
+    try:
+        code = dmagnet(*words)
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+
+
+def test_the_overview_names_every_verb(capsys):
+    assert dmagnet("--help") == 0
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        dmagnet(verb, "--help")
+    assert caught.value.code == 0
+    assert f"dmagnet {verb}" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_error():
+    reader = subprocess.run(
+        f"{DMAGNET} cite | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert reader.stderr == ""
