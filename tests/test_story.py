@@ -81,6 +81,14 @@ def test_real_galaxies_train_and_are_judged(shared, run, tmp_path):
     assert read_metrics(tmp_path / "judged/metrics.json").n == 60
 
 
+def test_numbered_class_folders_are_the_classes_they_name(shared, run, tmp_path):
+    zipped = shared / "galaxy10_real60_jpeg.zip"
+    assert dmagnet("evaluate", run, zipped, "-o", tmp_path / "judged") == 0
+    metrics = read_metrics(tmp_path / "judged/metrics.json")
+    assert metrics.n == 60
+    assert metrics.class_names[3] == "In-between Round Smooth"
+
+
 def test_the_wrong_classes_are_refused_in_one_line(shared, run, tmp_path, capsys):
     zipped = shared / "galaxyzoo2_5class_train_val.zip"
     assert dmagnet("evaluate", run, zipped, "-o", tmp_path) == 1

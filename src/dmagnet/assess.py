@@ -1,5 +1,6 @@
 """Judge a network on labelled galaxies, and write down what came out."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -82,7 +83,7 @@ def galaxies_to_judge(
     galaxies = load_galaxies(
         path, image_size=config.frame_size, strict=strict, seed=config.seed
     )
-    if galaxies.class_names != checkpoint.class_names:
+    if plain_names(galaxies.class_names) != plain_names(checkpoint.class_names):
         raise DataError(
             f"{path}: expected the network's classes "
             f"{', '.join(checkpoint.class_names)}; found "
@@ -101,8 +102,29 @@ def galaxies_to_judge(
         note = f"{len(chosen)} galaxies: all of {Path(path).name}"
     margin = (config.frame_size - config.image_size) // 2
     inside = slice(margin, margin + config.image_size)
-    views = chosen.images[:, inside, inside]
-    return replace(chosen, images=views, notes=(note, *chosen.notes))
+    return replace(
+        chosen,
+        images=chosen.images[:, inside, inside],
+        class_names=checkpoint.class_names,
+        notes=(note, *chosen.notes),
+    )
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Reduce class names to what folders and tables spell alike.
+
+    Parameters
+    ----------
+    names : sequence of str
+        For example ``3_In_between_Round_Smooth``.
+
+    Returns
+    -------
+    list of str
+        Without a leading number, in lower case, letters and digits only.
+    """
+    bare = [re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names]
+    return [re.sub(r"[^a-z0-9]", "", name) for name in bare]
 
 
 def assess(

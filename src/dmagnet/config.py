@@ -186,10 +186,14 @@ class SimulateConfig:
 
     num: Annotated[int, Doc("galaxies to draw; the classes take turns")] = 1000
     image_size: Annotated[int, Doc("side of the images, in px, from 32")] = 256
+    field: Annotated[
+        float, Doc("central share of the 67 arcsec frame to draw, 0.1 to 1")
+    ] = 1.0
     seed: Annotated[int, Doc("seed of everything random, from 0")] = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
+        _check(self, "field", 0.1, 1)
         _check(self, "num", 1, 100_000_000)
         _check(self, "image_size", 32, 4096)
         _check(self, "seed", 0, 2**31)

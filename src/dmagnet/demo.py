@@ -18,6 +18,7 @@ from dmagnet.train import fit, history
 
 NUM_TRAIN = 6000
 NUM_HELD_OUT = 1000
+FIELD = 0.5  # the middle half of Galaxy10's frames, so that 64 px show the arms
 
 
 def simulated_galaxies(
@@ -25,6 +26,7 @@ def simulated_galaxies(
     num_held_out: int,
     image_size: int,
     seed: int,
+    field: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> Galaxies:
     """Draw a labelled set, in memory.
@@ -39,6 +41,8 @@ def simulated_galaxies(
         Side, in px.
     seed : int
         Of everything random.
+    field : float
+        Central share of each frame to draw.
     progress : callable, optional
         Called with the number of galaxies drawn so far.
 
@@ -48,7 +52,7 @@ def simulated_galaxies(
         All ten classes in turns, without positions.
     """
     config = SimulateConfig(
-        num=num_train + num_held_out, image_size=image_size, seed=seed
+        num=num_train + num_held_out, image_size=image_size, field=field, seed=seed
     )
     images, labels = simulate(config, progress=progress)
     unknown = np.full(len(labels), np.nan)
@@ -110,8 +114,9 @@ def demo(
     galaxies = simulated_galaxies(
         num_train,
         num_held_out,
-        config.image_size,
+        config.frame_size,
         seed,
+        FIELD,
         announce("Drawing galaxies", num_train + num_held_out) if announce else None,
     )
     weights = fit(galaxies, config, out, accelerator="cpu", progress=progress)

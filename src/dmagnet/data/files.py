@@ -35,7 +35,7 @@ NO_PART = -1
 class Listing:
     """Labeled image files before any is read.
 
-    Parameters
+    Attributes
     ----------
     paths : tuple of str
         Relative, with forward slashes.

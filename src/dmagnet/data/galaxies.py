@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 class Galaxies:
     """Labeled galaxy images and what is known about each.
 
-    Parameters
+    Attributes
     ----------
     images : (N, H, W, 3) uint8
         RGB, in memory or as a read-only memory map.

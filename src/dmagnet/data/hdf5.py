@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 class Catalog:
     """All of a Galaxy10 file but its pixels.
 
-    Parameters
+    Attributes
     ----------
     num, side : int
         Number of images and their side in px.

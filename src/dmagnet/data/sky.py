@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 class Audit:
     """Pairs of images that show the same sky.
 
-    Parameters
+    Attributes
     ----------
     index_a, index_b : (P,) int64
         Rows of the two images, ``index_a < index_b``, closest pair first.

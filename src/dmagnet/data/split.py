@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 class Split:
     """Which part and which fold each galaxy belongs to.
 
-    Parameters
+    Attributes
     ----------
     codes : (N,) int8
         0 train, 1 val, 2 test.

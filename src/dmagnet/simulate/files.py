@@ -75,7 +75,12 @@ def simulate_chunks(config: SimulateConfig, *, start: int = 0) -> Iterator[Pair]
         generator = torch.Generator().manual_seed(_chunk_seed(config.seed, chunk))
         # Always whole chunks: what a galaxy looks like must not depend on `num`.
         labels = torch.from_numpy(_labels(first, CHUNK))
-        drawn = draw(labels, image_size=config.image_size, generator=generator)
+        drawn = draw(
+            labels,
+            image_size=config.image_size,
+            field=config.field,
+            generator=generator,
+        )
         wanted = slice(max(start - first, 0), stop - first)
         images = drawn.permute(0, 2, 3, 1)[wanted].contiguous().numpy()
         yield images, labels.numpy()[wanted]
@@ -186,7 +191,7 @@ def _catalog(config: SimulateConfig) -> dict[str, np.ndarray]:
         "ra": rng.uniform(0, 360, num),
         "dec": np.degrees(np.arcsin(rng.uniform(-1, 1, num))),
         "redshift": np.clip(rng.lognormal(math.log(0.08), 0.5, num), 0.005, 0.4),
-        "pxscale": np.full(num, FRAME_ARCSEC / config.image_size),
+        "pxscale": np.full(num, config.field * FRAME_ARCSEC / config.image_size),
     }
 
 

@@ -13,7 +13,7 @@ PIXEL_ARCSEC = 0.262
 class Grid:
     """The pixels that a batch is drawn on; all lengths are in arcsec.
 
-    Parameters
+    Attributes
     ----------
     size : int
         Side in pixels.
@@ -28,8 +28,8 @@ class Grid:
     device: torch.device
 
     @classmethod
-    def of_frame(cls, size: int, device: torch.device) -> "Grid":
-        """Return the grid that covers a frame.
+    def of_frame(cls, size: int, device: torch.device, field: float = 1.0) -> "Grid":
+        """Return the grid that covers a frame, or the middle of one.
 
         Parameters
         ----------
@@ -37,13 +37,15 @@ class Grid:
             Side in pixels.
         device : torch.device
             Where the images are.
+        field : float
+            Central share of the frame that is covered.
 
         Returns
         -------
         Grid
-            Its pixels are `FRAME_ARCSEC` / `size` wide.
+            Its pixels are ``field * FRAME_ARCSEC / size`` wide.
         """
-        return cls(size, FRAME_ARCSEC / size, device)
+        return cls(size, field * FRAME_ARCSEC / size, device)
 
     def wider(self, margin: int) -> "Grid":
         """Return the grid with a margin around it.
@@ -59,6 +61,17 @@ class Grid:
             The same pixels and more.
         """
         return Grid(self.size + 2 * margin, self.scale, self.device)
+
+    @property
+    def area_arcmin2(self) -> float:
+        """Compute the area of sky that the grid covers.
+
+        Returns
+        -------
+        float
+            Square arcmin.
+        """
+        return (self.size * self.scale / 60) ** 2
 
     def axis(self) -> Tensor:
         """Return the centers of the pixels along one side.
@@ -76,7 +89,7 @@ class Grid:
 class Pose:
     """Where galaxies lie on the sky and how they are turned.
 
-    Parameters
+    Attributes
     ----------
     x, y : (N,) float
         Center in arcsec from the center of the frame.

@@ -37,7 +37,11 @@ MIN_GRID = 128  # coarser pixels than 0.52 arcsec would undersample the seeing
 
 
 def draw(
-    labels: Tensor, *, image_size: int = 256, generator: torch.Generator
+    labels: Tensor,
+    *,
+    image_size: int = 256,
+    field: float = 1.0,
+    generator: torch.Generator,
 ) -> Tensor:
     """Draw galaxies as the Legacy Survey viewer shows them.
 
@@ -46,7 +50,9 @@ def draw(
     labels : (B,) int in {0, ..., 9}
         Class of each galaxy; see `dmagnet.classes`.
     image_size : int, from 32
-        Side of the images in pixels; the frame is always 67 arcsec wide.
+        Side of the images in pixels.
+    field : float in (0, 1]
+        Share of the frame's 67 arcsec that the images show, around its center.
     generator : torch.Generator
         Source of all randomness.
 
@@ -55,12 +61,16 @@ def draw(
     (B, 3, H, W) uint8
         Red, green, blue.
     """
-    flux = draw_flux(labels, image_size=image_size, generator=generator)
+    flux = draw_flux(labels, image_size=image_size, field=field, generator=generator)
     return (legacy_rgb(flux) * 255).round().to(torch.uint8)
 
 
 def draw_flux(
-    labels: Tensor, *, image_size: int = 256, generator: torch.Generator
+    labels: Tensor,
+    *,
+    image_size: int = 256,
+    field: float = 1.0,
+    generator: torch.Generator,
 ) -> Tensor:
     """Draw galaxies as a survey's coadds hold them.
 
@@ -69,7 +79,9 @@ def draw_flux(
     labels : (B,) int in {0, ..., 9}
         Class of each galaxy; see `dmagnet.classes`.
     image_size : int, from 32
-        Side of the images in pixels; the frame is always 67 arcsec wide.
+        Side of the images in pixels.
+    field : float in (0, 1]
+        Share of the frame's 67 arcsec that the images show, around its center.
     generator : torch.Generator
         Source of all randomness; with one of the CPU the galaxies are the same on
         any device.
@@ -82,11 +94,11 @@ def draw_flux(
 
     Notes
     -----
-    Below 128 px the frame is drawn finer and averaged. The galaxy, knots, stars and
+    Below 128 px a frame, it is drawn finer and averaged. The galaxy, knots, stars and
     neighbors are added up, blurred by one Moffat function per band, and get noise.
     """
-    finer = -(-MIN_GRID // image_size)
-    grid = Grid.of_frame(image_size * finer, labels.device)
+    finer = math.ceil(MIN_GRID * field / image_size)
+    grid = Grid.of_frame(image_size * finer, labels.device, field)
     dice = Dice(generator, len(labels), labels.device)
     light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
     _add_galaxies(light, labels, grid, dice)
@@ -103,14 +115,14 @@ def draw_flux(
         torch.mul(blurred[..., inside, inside], PIXEL_ARCSEC**2, out=flux[part])
     if finer > 1:
         flux = F.avg_pool2d(flux, finer)
-    return add_noise(flux, Grid.of_frame(image_size, labels.device), dice)
+    return add_noise(flux, Grid.of_frame(image_size, labels.device, field), dice)
 
 
 @dataclass(frozen=True)
 class Members:
     """The galaxies of all frames: one each, and two where they merge.
 
-    Parameters
+    Attributes
     ----------
     owner : (N,) int
         Frame of each.

@@ -15,6 +15,8 @@ from dmagnet.simulate.profiles import exponential, moffat_kernel
 # a pixel of 0.262 arcsec in nanomaggies, as measured in cut-outs of its DR5.
 SEEING_ARCSEC = (1.29, 1.18, 1.11)
 NOISE = (0.0022, 0.0036, 0.0104)
+# To magnitudes 23 and 24, at high galactic latitude.
+STARS_PER_ARCMIN2, NEIGHBORS_PER_ARCMIN2 = 3.2, 14.0
 NEIGHBOR_WORTH = 0.4  # share of correlation between neighboring pixels of a coadd
 STAMP_ARCSEC = 9.0
 
@@ -113,11 +115,11 @@ def add_stars(images: Tensor, grid: Grid, dice: Dice) -> None:
 
     Notes
     -----
-    About five stars a frame, magnitudes rising as at high galactic latitude (10^0.25m);
+    About four stars a frame, magnitudes rising as at high galactic latitude (10^0.25m);
     colors of red dwarfs and of bluer turn-off stars on the stellar locus (Covey et al.
     2007, AJ 134, 2398). Bright ones keep off the middle of the frame.
     """
-    owner = _owners(5.0, dice)
+    owner = _owners(STARS_PER_ARCMIN2 * grid.area_arcmin2, dice)
     star = dice.of(len(owner))
     half = grid.scale * grid.size / 2
     x, y = star.uniform(-half, half), star.uniform(-half, half)
@@ -150,7 +152,7 @@ def add_neighbors(images: Tensor, grid: Grid, dice: Dice) -> None:
     Faint exponential discs; counts rise as 10^0.35m (Tyson 1988, AJ 96, 1)
     and sizes shrink with magnitude. None bright enough for a merger lies in the middle.
     """
-    owner = _owners(22.0, dice)
+    owner = _owners(NEIGHBORS_PER_ARCMIN2 * grid.area_arcmin2, dice)
     if not len(owner):
         return
     field = dice.of(len(owner))
