@@ -37,7 +37,7 @@ def main() -> None:
         progressive=False,
         model=ModelConfig(size=args.size),
     )
-    galaxies = simulated_galaxies(args.num, 20, args.image_size, 0)
+    galaxies = simulated_galaxies(args.num, 20, image_size=args.image_size)
     with tempfile.TemporaryDirectory() as folder:
         trainer = optimize(
             DMAGNet(config.model),

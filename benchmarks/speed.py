@@ -38,7 +38,7 @@ def pass_s(network, images, *, train: bool) -> float:
 
 
 def measure(networks, images, rounds: int, *, train: bool) -> dict[str, list[float]]:
-    """Return the times of every network in every round, after one that is not counted."""
+    """Return the times of every network in each round after a first, uncounted one."""
     times: dict[str, list[float]] = {name: [] for name in networks}
     for i in range(rounds + 1):
         for name, network in networks.items():

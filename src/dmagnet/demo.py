@@ -24,8 +24,9 @@ FIELD = 0.5  # the middle half of Galaxy10's frames, so that 64 px show the arms
 def simulated_galaxies(
     num_train: int,
     num_held_out: int,
+    *,
     image_size: int,
-    seed: int,
+    seed: int = 0,
     field: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> Galaxies:
@@ -114,10 +115,12 @@ def demo(
     galaxies = simulated_galaxies(
         num_train,
         num_held_out,
-        config.frame_size,
-        seed,
-        FIELD,
-        announce("Drawing galaxies", num_train + num_held_out) if announce else None,
+        image_size=config.frame_size,
+        seed=seed,
+        field=FIELD,
+        progress=announce("Drawing galaxies", num_train + num_held_out)
+        if announce
+        else None,
     )
     weights = fit(galaxies, config, out, accelerator="cpu", progress=progress)
     return assess(
