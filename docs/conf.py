@@ -1,6 +1,8 @@
 """Sphinx configuration; the site builds without a network."""
 
 import os
+from dataclasses import fields
+from typing import Annotated, get_args, get_origin
 
 from dmagnet import __version__
 
@@ -39,3 +41,28 @@ if "READTHEDOCS" in os.environ:  # the inventories need the network
         "python": ("https://docs.python.org/3", None),
         "torch": ("https://docs.pytorch.org/docs/stable", None),
     }
+
+
+def write_knobs(_app, _what, _name, obj, _options, lines):
+    """List the knobs of a configuration, which stand in its annotations."""
+    if not (isinstance(obj, type) and obj.__module__ == "dmagnet.config"):
+        return
+    knobs = [knob for knob in fields(obj) if get_origin(knob.type) is Annotated]
+    lines += ["", "Parameters", "----------"]
+    for knob in knobs:
+        kind, doc = get_args(knob.type)[:2]
+        kind = getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+        lines += [f"{knob.name} : {kind}, default {knob.default!r}"]
+        lines += [f"    {doc.documentation[0].upper()}{doc.documentation[1:]}."]
+
+
+def hide_knobs(_app, what, name, *_):
+    """Leave the signatures of configurations empty: `write_knobs` tells more."""
+    hidden = what == "class" and name.startswith("dmagnet.config.")
+    return ("", None) if hidden else None
+
+
+def setup(app):
+    """Connect both."""
+    app.connect("autodoc-process-docstring", write_knobs, priority=400)  # then numpydoc
+    app.connect("autodoc-process-signature", hide_knobs)

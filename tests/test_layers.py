@@ -80,3 +80,13 @@ def test_only_figures_imports_matplotlib(chapter):
     for path in files_of(chapter):
         assert "import matplotlib" not in path.read_text(), path.name
         assert "from matplotlib" not in path.read_text(), path.name
+
+
+def test_the_public_names_are_there_and_importing_the_package_is_light():
+    assert not HEAVY & loaded_after("import dmagnet")
+    import dmagnet
+
+    for name in dmagnet.__all__:
+        assert getattr(dmagnet, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = dmagnet.nonsense

@@ -89,6 +89,18 @@ def test_numbered_class_folders_are_the_classes_they_name(shared, run, tmp_path)
     assert metrics.class_names[3] == "In-between Round Smooth"
 
 
+def test_the_demo_draws_trains_judges_and_writes_its_page(tmp_path):
+    from dmagnet.demo import demo
+
+    result = demo(tmp_path, num_train=130, num_held_out=20, progress=False)
+    page = (tmp_path / "report.html").read_text()
+    assert result.metrics.n == 20
+    assert "DMAGNet on simulated galaxies" in page
+    assert page.count("<img") >= 10
+    again = demo(tmp_path, num_train=130, num_held_out=20, progress=False)
+    np.testing.assert_array_equal(again.probabilities, result.probabilities)
+
+
 def test_the_wrong_classes_are_refused_in_one_line(shared, run, tmp_path, capsys):
     zipped = shared / "galaxyzoo2_5class_train_val.zip"
     assert dmagnet("evaluate", run, zipped, "-o", tmp_path) == 1

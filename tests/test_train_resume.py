@@ -38,6 +38,14 @@ def test_a_killed_run_resumes_to_the_same_weights(undisturbed, tmp_path, step, w
     assert (tmp_path / "hash.txt").read_text() == undisturbed
 
 
+def test_a_full_disk_keeps_the_last_checkpoint_whole(undisturbed, tmp_path):
+    assert run(tmp_path, 2, "full disk") == 1
+    assert not (tmp_path / "hash.txt").exists()
+    assert [p.name for p in tmp_path.glob("*.ckpt*")] == ["last.ckpt"]
+    assert run(tmp_path) == 0
+    assert (tmp_path / "hash.txt").read_text() == undisturbed
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_over(undisturbed, tmp_path):
     assert run(tmp_path, 0, "before") == -signal.SIGKILL
     assert not (tmp_path / "last.ckpt").exists()

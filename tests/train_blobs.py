@@ -1,6 +1,7 @@
 """Train on blobs in a process of its own, which may be told to die on the way."""
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -15,14 +16,20 @@ from dmagnet.train import optimize
 
 
 class DieAt(L.Callback):
-    """Kill this process, as a power cut would, when a step has begun or ended."""
+    """At a step, kill this process, as a power cut would, or fill the disk."""
 
     def __init__(self, step, when):
         self.step, self.when = step, when
 
     def _die(self, trainer, when):
-        if self.when == when and trainer.global_step == self.step:
+        if trainer.global_step != self.step:
+            return
+        if self.when == when:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.when == "full disk":
+            # A limit on file size fails in the middle of a write, as a full disk does.
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         self._die(trainer, "before")

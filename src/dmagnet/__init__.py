@@ -1,3 +1,23 @@
 """Interpretable galaxy morphology: DMAGNet and a Deep Dream that measures."""
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0.dev0"
+
+# Loaded when first asked for: `import dmagnet` must not cost seconds of torch.
+_PUBLIC = {
+    "DMAGNet": "dmagnet.model",
+    "fit": "dmagnet.train",
+    "load": "dmagnet.checkpoint",
+    "load_galaxies": "dmagnet.data",
+    "recipe": "dmagnet.recipes",
+}
+
+__all__ = ["DMAGNet", "__version__", "fit", "load", "load_galaxies", "recipe"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'dmagnet' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
