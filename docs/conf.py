@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import fields
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 from dmagnet import __version__
 
@@ -51,9 +51,12 @@ def write_knobs(_app, _what, _name, obj, _options, lines):
     lines += ["", "Parameters", "----------"]
     for knob in knobs:
         kind, doc = get_args(knob.type)[:2]
-        kind = getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+        if get_origin(kind) is Literal:
+            kind = f"{{{', '.join(map(repr, get_args(kind)))}}}"
+        else:
+            kind = (get_origin(kind) or kind).__name__
         lines += [f"{knob.name} : {kind}, default {knob.default!r}"]
-        lines += [f"    {doc.documentation[0].upper()}{doc.documentation[1:]}."]
+        lines += [f"    {doc.documentation}"]
 
 
 def hide_knobs(_app, what, name, *_):
