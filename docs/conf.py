@@ -32,6 +32,8 @@ numpydoc_class_members_toctree = False
 copybutton_prompt_text = "$ "
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"dmagnet {release}"
 
 if "READTHEDOCS" in os.environ:  # the inventories need the network

@@ -141,7 +141,7 @@ def test_every_inner_link_and_label_has_its_target_once(page):
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     links = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")}
-    labels = {s["aria-labelledby"] for s in page.all("section")}
+    labels = {s["aria-labeledby"] for s in page.all("section")}
     assert links | labels <= set(ids)
 
 

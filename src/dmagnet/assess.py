@@ -1,4 +1,4 @@
-"""Judge a network on labelled galaxies, and write down what came out."""
+"""Judge a network on labeled galaxies, and write down what came out."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +139,7 @@ def assess(
     next_commands: Sequence[tuple[str, str]] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Assessment:
-    """Classify labelled galaxies, score the answers and write page and files.
+    """Classify labeled galaxies, score the answers and write page and files.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ from dmagnet.recipes import laptop
 from dmagnet.recipes import recipe as recipe_named
 
 Out = Annotated[Path, arg(aliases=["-o"])]
+MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
 SIMULATE, TRAIN = SimulateConfig(), laptop()
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -43,7 +44,7 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
     print(f"page: {out / 'report.html'}")
 
 
-def fetch(*, out: Out | None = None) -> None:
+def fetch(*, out: MaybeOut = None) -> None:
     """Download Galaxy10 DECaLS (2.5 GB), check it, go on after a cut connection.
 
     Parameters
@@ -76,7 +77,7 @@ def prepare(source: Positional[Path], *, out: Out, seed: int = 0) -> None:
         print(run(source, out, seed=seed, progress=lambda done, _: count(done)))
 
 
-def audit(source: Positional[Path], *, out: Out | None = None) -> None:
+def audit(source: Positional[Path], *, out: MaybeOut = None) -> None:
     """List galaxies that appear twice, overlap on the sky, or have two labels.
 
     Parameters
@@ -90,14 +91,15 @@ def audit(source: Positional[Path], *, out: Out | None = None) -> None:
     from dmagnet.data import read_positions
 
     found = run(*read_positions(source))
-    print(found.summary())
+    for name, count in found.summary().items():
+        print(f"{name.replace('_', ' '):18} {count:6}")
     if out:
         found.to_table().write(out, overwrite=True)
         print(out)
 
 
 def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
-    """Draw labelled galaxies of all ten classes into an .h5 file like Galaxy10's.
+    """Draw labeled galaxies of all ten classes into an .h5 file like Galaxy10's.
 
     Parameters
     ----------
@@ -183,7 +185,7 @@ def evaluate(
     views: Literal[1, 8] = 1,
     strict: bool = False,
 ) -> None:
-    """Judge a network on labelled galaxies: metrics.json, figures and a page.
+    """Judge a network on labeled galaxies: metrics.json, figures and a page.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class ModelConfig:
     """
 
     size: Annotated[
-        Size, Doc("network size: xs (~1 M), s (~2.5 M), b (~6 M parameters)")
+        Size, Doc("network size: xs (0.9 M), s (2.3 M), b (5.6 M parameters)")
     ] = "s"
     num_classes: Annotated[
         int, Doc("number of classes; training takes it from the data")

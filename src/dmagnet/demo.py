@@ -18,7 +18,7 @@ from dmagnet.train import fit, history
 
 NUM_TRAIN = 6000
 NUM_HELD_OUT = 1000
-FIELD = 0.5  # the middle half of Galaxy10's frames, so that 64 px show the arms
+FIELD = 0.5  # the middle half of Galaxy10's frames, so that 96 px show the arms
 
 
 def simulated_galaxies(
@@ -30,7 +30,7 @@ def simulated_galaxies(
     field: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> Galaxies:
-    """Draw a labelled set, in memory.
+    """Draw a labeled set, in memory.
 
     Parameters
     ----------
@@ -138,11 +138,11 @@ def demo(
             ),
             (
                 "dmagnet train DATA -o RUN",
-                "train on real or your own labelled galaxies",
+                "train on real or your own labeled galaxies",
             ),
             (
                 "dmagnet evaluate RUN DATA -o DIR",
-                "judge a network on labelled galaxies",
+                "judge a network on labeled galaxies",
             ),
             ("dmagnet cite", "what to cite"),
         ),

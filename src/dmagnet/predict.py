@@ -107,7 +107,7 @@ def attention(
     Returns
     -------
     (N, H/16, W/16) float32 in (0.5, 1.5)
-        The factor, averaged over channels; 1 leaves a place as it is.
+        By how much each place's features become stronger; 1 leaves it as it is.
     """
     with evaluating(model), torch.inference_mode():
         batches = batches_of(images, batch_size, model.mean.device)

@@ -17,7 +17,7 @@ def gpu() -> TrainConfig:
 
     Notes
     -----
-    The reasons for each number stand in ``docs/science.md``.
+    The recipe of ``docs/science.md``, where its choices have their reasons.
     """
     return TrainConfig()
 
@@ -62,17 +62,17 @@ def smoke() -> TrainConfig:
 
 
 def demo() -> TrainConfig:
-    """Train what `dmagnet demo` shows, in about two minutes on two cores.
+    """Train what `dmagnet demo` shows, in two to three minutes on two cores.
 
     Returns
     -------
     TrainConfig
-        Size xs, 64 px, for galaxies that are simulated at that size.
+        Size xs, 96 px, for galaxies that are simulated at that size.
     """
     return replace(
         laptop(),
-        image_size=64,
-        epochs=14,
+        image_size=96,
+        epochs=6,
         lr=3e-3,
         warmup_epochs=1.0,
         ema_decay=0.99,

@@ -219,7 +219,8 @@ class DMAGNet(nn.Module):
         Returns
         -------
         (B, H/16, W/16) float in (0.5, 1.5)
-            LAM's factor, averaged over channels; 1 leaves a place as it is.
+            Norm of the features behind LAM over that before it; 1 leaves a place as
+            it is.
 
         Raises
         ------
@@ -228,7 +229,10 @@ class DMAGNet(nn.Module):
         """
         if not isinstance(self.lam, LAM):
             raise ConfigError("this network has no LAM (its config says lam=False)")
-        maps: Tensor = self.lam.factor(self.trunk(images)).mean(dim=1)
+        before = self.trunk(images)
+        # Not the mean of the factors: what one channel raises and another lowers
+        # would cancel there, however much the place as a whole changes.
+        maps: Tensor = self.lam(before).norm(dim=1) / before.norm(dim=1).clamp(min=1e-9)
         return maps
 
     def forward(self, images: Tensor) -> Tensor:

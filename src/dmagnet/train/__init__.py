@@ -1,4 +1,4 @@
-"""Fit a network to labelled galaxies, resumably, on one device or many."""
+"""Fit a network to labeled galaxies, resumably, on one device or many."""
 
 from dmagnet.train.batches import GalaxyBatches as GalaxyBatches
 from dmagnet.train.fit import fit as fit

@@ -93,7 +93,7 @@ def view_size(config: TrainConfig, epoch: int) -> int:
 
 
 class GalaxyBatches(L.LightningDataModule):
-    """Training views and validation images of one labelled set.
+    """Training views and validation images of one labeled set.
 
     Parameters
     ----------

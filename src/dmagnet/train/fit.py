@@ -30,6 +30,9 @@ from dmagnet.train.batches import GalaxyBatches
 from dmagnet.train.module import Classifier, weight_averaging
 from dmagnet.train.run import RESUME, WEIGHTS, claimed, enter, settings_of
 
+# Where Lightning, torchrun and Slurm tell a process which one it is.
+RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
+
 
 def lightning_precision(precision: Precision, device: torch.device) -> Any:
     """Turn our word for a precision into Lightning's.
@@ -72,7 +75,7 @@ def fit(
     Parameters
     ----------
     galaxies : Galaxies
-        Labelled images of side `TrainConfig.frame_size`, with their split.
+        Labeled images of side `TrainConfig.frame_size`, with their split.
     config : TrainConfig
         All knobs; the number of classes follows the data.
     out : Path
@@ -163,7 +166,7 @@ def optimize(
     model : nn.Module
         (B, 3, S, S) to (B, K); holds the averaged weights afterwards.
     galaxies : Galaxies
-        Labelled images of side `TrainConfig.frame_size`, with their split.
+        Labeled images of side `TrainConfig.frame_size`, with their split.
     config : TrainConfig
         All knobs.
     out : Path
@@ -297,9 +300,7 @@ def claimed_by_first(out: Path) -> Iterator[None]:
     None
         While the folder is held.
     """
-    first = all(
-        os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK")
-    )
+    first = all(os.environ.get(name, "0") == "0" for name in RANKS)
     with claimed(out) if first else nullcontext():
         yield
 
