@@ -120,7 +120,7 @@ def test_a_class_without_training_images_is_named(tmp_path, galaxies):
 
 
 def test_images_of_another_side_are_refused(tmp_path, galaxies):
-    with pytest.raises(DataError, match="expected images of 80x80x3, got 64x64x3"):
+    with pytest.raises(DataError, match="images of 80 px, got 64x64x3"):
         fit(galaxies, replace(CONFIG, image_size=80), tmp_path, progress=False)
 
 

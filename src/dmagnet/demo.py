@@ -18,7 +18,6 @@ from dmagnet.train import fit, history
 
 NUM_TRAIN = 6000
 NUM_HELD_OUT = 1000
-FIELD = 0.5  # the middle half of Galaxy10's frames, so that 96 px show the arms
 
 
 def simulated_galaxies(
@@ -115,9 +114,9 @@ def demo(
     galaxies = simulated_galaxies(
         num_train,
         num_held_out,
-        image_size=config.frame_size,
+        image_size=config.image_size,
         seed=seed,
-        field=FIELD,
+        field=config.field,
         progress=announce("Drawing galaxies", num_train + num_held_out)
         if announce
         else None,

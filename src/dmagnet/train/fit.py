@@ -242,10 +242,12 @@ def optimize(
 def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Tensor]:
     """Check the galaxies and hand them to the trainer, with the classes' shares."""
     train, val = galaxies.subset("train"), galaxies.subset("val")
-    side = config.frame_size
-    if galaxies.images.shape[1:] != (side, side, 3):
+    side = galaxies.images.shape[1]
+    # Frames may come without their margin: the view is the same, its corners are not.
+    square = galaxies.images.shape[1:] == (side, side, 3)
+    if not square or not config.image_size <= side <= config.frame_size:
         raise DataError(
-            f"{galaxies.source}: expected images of {side}x{side}x3, got "
+            f"{galaxies.source}: expected square images of {config.frame_size} px, got "
             f"{'x'.join(map(str, galaxies.images.shape[1:]))}; load them at that size"
         )
     counts = np.bincount(train.labels, minlength=len(galaxies.class_names))
