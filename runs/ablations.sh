@@ -7,7 +7,7 @@ export OMP_NUM_THREADS=1
 for model in xs xs:no-lam xs:one-scale xs:mean-fusion xs:half-width xs:dilations-123; do
     for seed in 0 1; do
         $python benchmarks/real_accuracy.py --model $model --seed $seed \
-            --epochs 20 --image-size 64 --out runs/out/ablations &
+            --epochs 12 --image-size 64 --out runs/out/ablations &
     done
     wait
 done
