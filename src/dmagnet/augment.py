@@ -136,18 +136,19 @@ def augment(
     gain for each color, and Gaussian noise.
     """
     size = view_size or image_size
-    x = images.float() / 255
+    x = images.float().div_(255)
     sky = sky_level(x)
     maps = random_affine(x, config, image_size, size, generator)
-    x = warp_affine(x - sky, maps, (size, size), align_corners=True) + sky
-    light = 1 + config.brightness * uniform(-1, 1, x, generator)
-    x = x * light.view(-1, 1, 1, 1)
-    for color in range(x.shape[1]):
-        gain = 1 + config.gain * uniform(-1, 1, x, generator)
-        x[:, color] *= gain.view(-1, 1, 1)
-    sigma = config.noise * uniform(0, 1, x, generator)
+    x = warp_affine(x.sub_(sky), maps, (size, size), align_corners=True)
+    factor = 1 + config.brightness * uniform(-1, 1, x, generator)[:, None]
+    gains = [
+        1 + config.gain * uniform(-1, 1, x, generator) for _ in range(x.shape[1])
+    ]
+    factor = (factor * torch.stack(gains, dim=1))[..., None, None]  # (B, 3, 1, 1)
+    sigma = config.noise * uniform(0, 1, x, generator).view(-1, 1, 1, 1)
     noise = torch.randn(x.shape, device=x.device, generator=generator)
-    return (x + sigma.view(-1, 1, 1, 1) * noise).clamp(0, 1)
+    # In place: on a CPU each pass over fresh memory costs as much as its arithmetic.
+    return x.add_(sky).mul_(factor).addcmul_(noise, sigma).clamp_(0, 1)
 
 
 def mixup(
