@@ -73,12 +73,16 @@ def test_predictions_open_in_astropy_and_agree_with_the_metrics(drawn, run, tmp_
     assert table["ra"].unit == "deg"
 
 
-def test_real_galaxies_train_and_are_judged(shared, run, tmp_path):
-    real = shared / "galaxy10_real60.h5"
+@pytest.mark.parametrize(
+    ("name", "judged"),
+    [("galaxy10_real60.h5", 10), ("galaxyzoo2_5class_train_val.zip", 525)],
+)
+def test_real_galaxies_train_and_are_judged(shared, tmp_path, name, judged):
     # A check of the pipeline: these weights are thrown away.
-    assert dmagnet("train", real, "-o", tmp_path / "run", *QUICK) == 0
-    assert dmagnet("evaluate", run, real, "-o", tmp_path / "judged") == 0
-    assert read_metrics(tmp_path / "judged/metrics.json").n == 60
+    assert dmagnet("train", shared / name, "-o", tmp_path / "run", *QUICK) == 0
+    words = [tmp_path / "run", shared / name, "-o", tmp_path / "judged"]
+    assert dmagnet("evaluate", *words) == 0
+    assert read_metrics(tmp_path / "judged/metrics.json").n == judged
 
 
 def test_numbered_class_folders_are_the_classes_they_name(shared, run, tmp_path):
