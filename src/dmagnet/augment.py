@@ -146,7 +146,9 @@ def augment(
     ]
     factor = (factor * torch.stack(gains, dim=1))[..., None, None]  # (B, 3, 1, 1)
     sigma = config.noise * uniform(0, 1, x, generator).view(-1, 1, 1, 1)
-    noise = torch.randn(x.shape, device=x.device, generator=generator)
+    half = (-(-len(x) // 2), *x.shape[1:])
+    noise = torch.randn(half, device=x.device, generator=generator)
+    noise = torch.cat([noise, -noise[: len(x) // 2]])  # normal numbers are dear
     # In place: on a CPU each pass over fresh memory costs as much as its arithmetic.
     return x.add_(sky).mul_(factor).addcmul_(noise, sigma).clamp_(0, 1)
 
