@@ -187,7 +187,7 @@ def test_halving_averages_in_the_way_of_a_triangle():
 def test_resizing_in_pieces_changes_nothing(monkeypatch):
     images = RNG.integers(0, 256, (7, 20, 20, 3), np.uint8)
     whole = resize(images, 11, 0.8)
-    monkeypatch.setattr("dmagnet.images.RESIZE_PIXELS", 600)
+    monkeypatch.setattr("dmagnet.images.frames.RESIZE_PIXELS", 600)
     assert np.array_equal(resize(images, 11, 0.8), whole)
 
 

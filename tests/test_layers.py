@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "dmagnet"
 STORY = [
     *("errors", "classes", "config", "recipes"),
     *("images", "simulate", "data", "augment", "model", "checkpoint", "train"),
-    *("evaluate", "predict", "figures", "report", "assess", "demo", "cite", "cli"),
+    *("evaluate", "predict", "dreams", "measures", "figures", "report", "assess"),
+    *("gallery", "demo", "cite", "cli"),
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
 TORCH_FREE = ["errors", "classes", "config", "recipes", "evaluate", "cite"]

@@ -8,13 +8,26 @@ __version__ = "0.1.0.dev0"
 # Loaded when first asked for: `import dmagnet` must not cost seconds of torch.
 _PUBLIC = {
     "DMAGNet": "dmagnet.model",
+    "dream": "dmagnet.dreams.run",
     "fit": "dmagnet.train",
     "load": "dmagnet.checkpoint",
     "load_galaxies": "dmagnet.data",
+    "measure": "dmagnet.gallery",
     "recipe": "dmagnet.recipes",
+    "redream": "dmagnet.dreams.run",
 }
 
-__all__ = ["DMAGNet", "__version__", "fit", "load", "load_galaxies", "recipe"]
+__all__ = [
+    "DMAGNet",
+    "__version__",
+    "dream",
+    "fit",
+    "load",
+    "load_galaxies",
+    "measure",
+    "recipe",
+    "redream",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,15 @@ Figures are made without pyplot, so nothing is shared between them and nothing s
 
 from matplotlib.figure import Figure
 
+from dmagnet.figures.depth import (
+    chain_curves,
+    class_paths,
+    depth_trends,
+    forgetting,
+    likeness_tables,
+    probe_curves,
+)
+from dmagnet.figures.dreams import detail_picture, detail_reach, redream_passes
 from dmagnet.figures.files import DPI, save, to_png
 from dmagnet.figures.pictures import (
     galaxy_grid,
@@ -23,13 +32,22 @@ from dmagnet.figures.plots import (
 __all__ = [
     "DPI",
     "Figure",
+    "chain_curves",
+    "class_paths",
     "confusion_matrix",
+    "depth_trends",
+    "detail_picture",
+    "detail_reach",
+    "forgetting",
     "galaxy_grid",
     "lam_maps",
     "lam_overlay",
     "lam_reach",
     "lam_scale",
+    "likeness_tables",
     "per_class_f1",
+    "probe_curves",
+    "redream_passes",
     "reliability_diagram",
     "save",
     "to_png",

@@ -1,29 +1,16 @@
-"""The command line: one verb for each chapter, each a call of one function.
+"""The verbs from galaxies to a judged network."""
 
-Only this module prints, parses, or chooses an exit status: 0 done, 1 something the
-user can fix (one line), 2 wrong usage.
-"""
-
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import Literal
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional
 
-from dmagnet import __version__
+from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes, print_scores
 from dmagnet.config import SimulateConfig, SplitName, TrainConfig
-from dmagnet.errors import DmagnetError
 from dmagnet.recipes import laptop
-from dmagnet.recipes import recipe as recipe_named
 
-Out = Annotated[Path, arg(aliases=["-o"])]
-MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
 SIMULATE, TRAIN = SimulateConfig(), laptop()
-INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
@@ -38,9 +25,9 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
     """
     from dmagnet.demo import demo as run
 
-    with _bars() as bar:
+    with bars() as bar:
         result = run(out, seed=seed, announce=bar, progress=sys.stderr.isatty())
-    _print_scores(result.metrics)
+    print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
 
 
@@ -72,7 +59,7 @@ def prepare(source: Positional[Path], *, out: Out, seed: int = 0) -> None:
     """
     from dmagnet.data import prepare as run
 
-    with _bars() as bar:
+    with bars() as bar:
         count = bar("Repacking", 17736)
         print(run(source, out, seed=seed, progress=lambda done, _: count(done)))
 
@@ -110,7 +97,7 @@ def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
     """
     from dmagnet.simulate import write_hdf5
 
-    with _bars() as bar:
+    with bars() as bar:
         progress = bar("Drawing galaxies", config.num)
         print(write_hdf5(out, config, progress=progress))
 
@@ -156,7 +143,7 @@ def train(
     galaxies = load_galaxies(
         data, image_size=config.frame_size, strict=strict, seed=config.seed
     )
-    _print_notes(galaxies)
+    print_notes((*galaxies.notes, *galaxies.skipped))
     weights = fit(
         galaxies,
         config,
@@ -209,8 +196,8 @@ def evaluate(
 
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(checkpoint, data, split=split, strict=strict)
-    _print_notes(galaxies)
-    with _bars() as bar:
+    print_notes((*galaxies.notes, *galaxies.skipped))
+    with bars() as bar:
         result = assess(
             checkpoint,
             galaxies,
@@ -219,7 +206,7 @@ def evaluate(
             history=history(weights) if weights.is_dir() else (),
             progress=bar("Judging", len(galaxies)),
         )
-    _print_scores(result.metrics)
+    print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
 
 
@@ -234,138 +221,3 @@ def cite(*, style: Literal["text", "bibtex"] = "text") -> None:
     from dmagnet.cite import citation
 
     print(citation(style))
-
-
-VERBS: dict[str, Callable[..., None]] = {
-    verb.__name__: verb
-    for verb in (demo, fetch, prepare, audit, simulate, train, evaluate, cite)
-}
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments after the program's name.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
-    argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
-        _print_overview(sys.stdout if argv else sys.stderr)
-        return 0 if argv else 2
-    if argv[0] in ("-V", "--version"):
-        print(__version__)
-        return 0
-    if argv[0] not in VERBS:
-        _print_overview(sys.stderr)
-        print(f"dmagnet: no verb {argv[0]!r}", file=sys.stderr)
-        return 2
-    try:
-        _run(argv[0], argv[1:])
-        sys.stdout.flush()
-    except DmagnetError as error:
-        print(f"dmagnet: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("\ndmagnet: stopped; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
-    return 0
-
-
-def _run(verb: str, argv: list[str]) -> None:
-    """Parse what follows the verb, and call it."""
-    defaults = {"config": _recipe_in(argv)} if verb == "train" else {}
-    tyro.cli(
-        _with_defaults(VERBS[verb], defaults),
-        args=argv,
-        prog=f"dmagnet {verb}",
-        config=(OmitArgPrefixes,),
-    )
-
-
-def _recipe_in(argv: list[str]) -> TrainConfig:
-    """Find the recipe among the arguments, since other defaults follow from it."""
-    for i, word in enumerate(argv):
-        if word == "--recipe" and i + 1 < len(argv):
-            return recipe_named(argv[i + 1])
-        if word.startswith("--recipe="):
-            return recipe_named(word.partition("=")[2])
-    return laptop()
-
-
-def _with_defaults(verb: Callable[..., None], defaults: dict[str, Any]) -> Any:
-    """Return the verb with other defaults for keyword arguments."""
-    import inspect
-    from functools import wraps
-
-    @wraps(verb)
-    def _call(*args: Any, **kwargs: Any) -> None:
-        verb(*args, **kwargs)
-
-    signature = inspect.signature(verb)
-    _call.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[
-            p.replace(default=defaults[p.name]) if p.name in defaults else p
-            for p in signature.parameters.values()
-        ]
-    )
-    return _call
-
-
-def _print_overview(stream: TextIO) -> None:
-    print(
-        "usage: dmagnet VERB ...   (dmagnet VERB --help tells the rest)\n", file=stream
-    )
-    for name, verb in VERBS.items():
-        print(f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}", file=stream)
-    print(file=stream)
-
-
-def _print_notes(galaxies: Any) -> None:
-    for note in (*galaxies.notes, *galaxies.skipped):
-        print(f"note: {note}", file=sys.stderr)
-
-
-def _print_scores(metrics: Any) -> None:
-    low, high = metrics.intervals["accuracy"]
-    print(
-        f"n = {metrics.n}: accuracy {metrics.accuracy:.3f} [{low:.3f}, {high:.3f}], "
-        f"macro F1 {metrics.macro_f1:.3f}, balanced accuracy "
-        f"{metrics.balanced_accuracy:.3f}, ECE {metrics.ece:.3f}"
-    )
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
-    """Show progress where a person watches: name and total in, a counter out."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = [
-        TextColumn("{task.description:17}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    ]
-    with Progress(
-        *columns, disable=not sys.stderr.isatty(), transient=True
-    ) as progress:
-
-        def _begin(name: str, total: int | None) -> Callable[[int], None]:
-            task = progress.add_task(name, total=total)
-            return lambda done: progress.update(task, completed=done)
-
-        yield _begin

@@ -1,0 +1,81 @@
+"""Dream simulated galaxies for the documentation: sheets by layer, class and pass.
+
+python runs/dream_pictures.py WEIGHTS docs/images
+
+Writes dream_sheet.png, dream_classes.png and redream.png. The galaxies are drawn as
+the network was trained to see them, with a seed that no training used.
+"""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from dmagnet.checkpoint import load
+from dmagnet.classes import CLASSES, NUM_CLASSES
+from dmagnet.config import DreamConfig, RedreamConfig, SimulateConfig
+from dmagnet.gallery import make_request, write_dreams
+from dmagnet.simulate import simulate
+
+LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", "lam")
+STEP = 8  # sky noise does not compress: steps of 8 in each color shrink the file
+
+
+def draw(folder: Path, weights: Path, slugs: list[str], seed: int) -> list[Path]:
+    """Draw one galaxy of each class that is named."""
+    config = load(weights).config
+    images, labels = simulate(
+        SimulateConfig(
+            num=NUM_CLASSES, image_size=config.image_size, field=config.field, seed=seed
+        )
+    )
+    paths = []
+    for entry in CLASSES:
+        if entry.slug in slugs:
+            paths.append(folder / f"{entry.slug}.png")
+            Image.fromarray(images[labels == entry.index][0]).save(paths[-1])
+    return paths
+
+
+def publish(source: Path, target: Path) -> None:
+    """Copy a sheet in fewer colors."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(source) as sheet:
+        fewer = sheet.point(lambda value: min(255, (value + STEP // 2) // STEP * STEP))
+        fewer.save(target, optimize=True)
+
+
+def main() -> None:
+    """Draw, dream, dream again, copy the sheets."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--layer", default="stage3", help="layer of the re-dream")
+    parser.add_argument(
+        "--galaxies",
+        nargs="+",
+        default=["barred", "loose-spiral", "merging", "edge-on"],
+    )
+    args = parser.parse_args()
+    dream = DreamConfig(steps=args.steps)
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        paths = draw(work, args.weights, args.galaxies, args.seed)
+        asked = make_request(
+            paths, args.weights, dream, layers=LAYERS, classes=("all",)
+        )
+        write_dreams(asked, work / "dreams")
+        publish(work / "dreams/sheet.png", args.out / "dream_sheet.png")
+        publish(work / "dreams/classes.png", args.out / "dream_classes.png")
+        again = make_request(
+            paths[:3], args.weights, RedreamConfig(dream=dream), layers=(args.layer,)
+        )
+        write_dreams(again, work / "redream")
+        publish(work / "redream/sheet.png", args.out / "redream.png")
+
+
+if __name__ == "__main__":
+    main()

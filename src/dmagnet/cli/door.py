@@ -1,0 +1,123 @@
+"""The one door: find the verb, parse what follows, call it, choose an exit status."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import tyro
+from tyro.conf import OmitArgPrefixes
+
+from dmagnet import __version__
+from dmagnet.cli.dreaming import dream, measure, redream
+from dmagnet.cli.learning import (
+    audit,
+    cite,
+    demo,
+    evaluate,
+    fetch,
+    prepare,
+    simulate,
+    train,
+)
+from dmagnet.config import TrainConfig
+from dmagnet.errors import DmagnetError
+from dmagnet.recipes import laptop
+from dmagnet.recipes import recipe as recipe_named
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+VERBS: dict[str, Callable[..., None]] = {
+    verb.__name__: verb
+    for verb in (
+        *(demo, fetch, prepare, audit, simulate, train, evaluate),
+        *(dream, redream, measure, cite),
+    )
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments after the program's name.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        _print_overview(sys.stdout if argv else sys.stderr)
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    if argv[0] not in VERBS:
+        _print_overview(sys.stderr)
+        print(f"dmagnet: no verb {argv[0]!r}", file=sys.stderr)
+        return 2
+    try:
+        _run(argv[0], argv[1:])
+        sys.stdout.flush()
+    except DmagnetError as error:
+        print(f"dmagnet: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("\ndmagnet: stopped; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _run(verb: str, argv: list[str]) -> None:
+    """Parse what follows the verb, and call it."""
+    defaults = {"config": _recipe_in(argv)} if verb == "train" else {}
+    tyro.cli(
+        _with_defaults(VERBS[verb], defaults),
+        args=argv,
+        prog=f"dmagnet {verb}",
+        config=(OmitArgPrefixes,),
+    )
+
+
+def _recipe_in(argv: list[str]) -> TrainConfig:
+    """Find the recipe among the arguments, since other defaults follow from it."""
+    for i, word in enumerate(argv):
+        if word == "--recipe" and i + 1 < len(argv):
+            return recipe_named(argv[i + 1])
+        if word.startswith("--recipe="):
+            return recipe_named(word.partition("=")[2])
+    return laptop()
+
+
+def _with_defaults(verb: Callable[..., None], defaults: dict[str, Any]) -> Any:
+    """Return the verb with other defaults for keyword arguments."""
+    import inspect
+    from functools import wraps
+
+    @wraps(verb)
+    def _call(*args: Any, **kwargs: Any) -> None:
+        verb(*args, **kwargs)
+
+    signature = inspect.signature(verb)
+    _call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            p.replace(default=defaults[p.name]) if p.name in defaults else p
+            for p in signature.parameters.values()
+        ]
+    )
+    return _call
+
+
+def _print_overview(stream: TextIO) -> None:
+    print(
+        "usage: dmagnet VERB ...   (dmagnet VERB --help tells the rest)\n", file=stream
+    )
+    for name, verb in VERBS.items():
+        print(f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}", file=stream)
+    print(file=stream)

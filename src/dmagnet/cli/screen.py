@@ -1,0 +1,74 @@
+"""What verbs have in common: where results go, notes, scores, progress bars."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+Out = Annotated[Path, arg(aliases=["-o"])]
+MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Tell a person what to know about a result.
+
+    Parameters
+    ----------
+    notes : iterable of str
+        Lines.
+    """
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def print_scores(metrics: Any) -> None:
+    """Say in one line how well a network does.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        What `dmagnet.evaluate.score` returned.
+    """
+    low, high = metrics.intervals["accuracy"]
+    print(
+        f"n = {metrics.n}: accuracy {metrics.accuracy:.3f} [{low:.3f}, {high:.3f}], "
+        f"macro F1 {metrics.macro_f1:.3f}, balanced accuracy "
+        f"{metrics.balanced_accuracy:.3f}, ECE {metrics.ece:.3f}"
+    )
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
+    """Show progress where a person watches.
+
+    Yields
+    ------
+    callable
+        A name and a total in, a counter out.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [
+        TextColumn("{task.description:17}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    ]
+    with Progress(
+        *columns, disable=not sys.stderr.isatty(), transient=True
+    ) as progress:
+
+        def _begin(name: str, total: int | None) -> Callable[[int], None]:
+            task = progress.add_task(name, total=total)
+            return lambda done: progress.update(task, completed=done)
+
+        yield _begin

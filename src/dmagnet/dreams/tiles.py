@@ -1,0 +1,191 @@
+"""The gradient of a large image in tiles: exact, in memory that does not grow."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dmagnet.dreams.compose import LocalObjective, Objective, Sum
+from dmagnet.dreams.layers import Activations
+from dmagnet.dreams.receptive import Probe, ReceptiveField, receptive_field
+from dmagnet.dreams.scorer import Scorer
+from dmagnet.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One tile along one axis: the pixels it owns, and those it looks at."""
+
+    own: range
+    crop: range
+    is_last: bool
+
+
+class TiledScorer:
+    """A scorer that looks at one tile at a time and gives the gradient of the whole.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The network and what to climb.
+    tile : int
+        Side of the tiles in px, without their halos; rounded down to a multiple of
+        the layers' period.
+
+    Raises
+    ------
+    ConfigError
+        If the objective is no sum over places, or if a layer stands behind a global
+        operation, so that no tile knows its own score.
+
+    Notes
+    -----
+    The tiles share out the places of a layer. Each reads its own pixels and a halo as
+    wide as the layer's receptive field, clipped at the image's border where the
+    network's padding is the real one, and adds the gradient of its own places alone.
+    Their sum is the gradient of the whole. TensorFlow's Deep Dream (2015) tiles have
+    no halo and are wrong along every seam.
+    """
+
+    def __init__(self, scorer: Scorer, tile: int) -> None:
+        self.scorer = scorer
+        self.terms = tuple(_local_terms(scorer.objective))
+        self.fields = {
+            name: receptive_field(scorer.network, name)
+            for name in scorer.objective.layers
+        }
+        for term in self.terms:
+            _check_one_grid(term, self.fields)
+        self.period = math.lcm(*(field.period for field in self.fields.values()))
+        radius = max(field.radius for field in self.fields.values())
+        self.halo = -(-radius // self.period) * self.period
+        self.tile = max(tile // self.period, 1) * self.period
+        self._counts: dict[tuple[str, int, int], int] = {}
+
+    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Score images and say which way is up.
+
+        Parameters
+        ----------
+        images : (B, 3, H, W) float in [0, 1]
+            Where the dream stands.
+
+        Returns
+        -------
+        tuple of (B,) Tensor and (B, 3, H, W) Tensor
+            Scores, and their gradient with respect to the images.
+
+        Raises
+        ------
+        ConfigError
+            If tiles of this size do not fit together (see `Probe.places`).
+        """
+        images = images.detach()
+        height, width = images.shape[2:]
+        totals = {
+            name: (self._places(name, 0, height), self._places(name, 1, width))
+            for name in self.fields
+        }
+        scores = images.new_zeros(len(images))
+        gradient = torch.zeros_like(images)
+        for rows in self._spans(height):
+            for columns in self._spans(width):
+                window = (
+                    ...,
+                    slice(rows.crop.start, rows.crop.stop),
+                    slice(columns.crop.start, columns.crop.stop),
+                )
+                own = {
+                    name: _Places(
+                        _own_places(rows, self.fields[name].stride, down),
+                        _own_places(columns, self.fields[name].stride, right),
+                        down * right,
+                    )
+                    for name, (down, right) in totals.items()
+                }
+                part, slope = self._tile(images[window], own)
+                scores += part
+                gradient[window] += slope
+        return scores, gradient
+
+    def _tile(self, crop: Tensor, own: "dict[str, _Places]") -> tuple[Tensor, Tensor]:
+        crop = crop.clone().requires_grad_()
+        with torch.enable_grad():
+            seen = self.scorer.read(crop, self.scorer.objective.layers)
+            scores = _share(self.scorer.objective, seen, own)
+            if not scores.requires_grad:
+                return scores, torch.zeros_like(crop)
+            (slope,) = torch.autograd.grad(scores.sum(), crop)
+        return scores.detach(), slope
+
+    def _spans(self, side: int) -> Iterator[_Span]:
+        for start in range(0, side, self.tile):
+            stop = min(start + self.tile, side)
+            crop = range(max(start - self.halo, 0), min(stop + self.halo, side))
+            yield _Span(range(start, stop), crop, stop == side)
+
+    def _places(self, name: str, axis: int, side: int) -> int:
+        key = (name, axis, side)
+        if key not in self._counts:
+            probe = Probe(self.scorer.network, name, axis)
+            self._counts[key] = probe.places(side, self.fields[name])
+        return self._counts[key]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """A tile's own places of a layer, and how many the whole image has."""
+
+    rows: slice
+    columns: slice
+    total: int
+
+
+def _own_places(span: _Span, stride: int, total: int) -> slice:
+    """Return a tile's own places of a layer, counted in its crop."""
+    first = span.own.start // stride
+    stop = total if span.is_last else span.own.stop // stride
+    skipped = span.crop.start // stride
+    return slice(first - skipped, max(stop, first) - skipped)
+
+
+def _share(
+    objective: Objective, activations: Activations, own: dict[str, _Places]
+) -> Tensor:
+    """Compute what a tile's own places give to the scores of the whole images."""
+    if isinstance(objective, Sum):
+        shares = [_share(term, activations, own) for term in objective.terms]
+        if objective.starts:
+            shares = [s / b for s, b in zip(shares, objective.starts, strict=True)]
+        weighted = [w * s for w, s in zip(objective.weights, shares, strict=True)]
+        return sum(weighted[1:], weighted[0])
+    assert isinstance(objective, LocalObjective)  # _local_terms has seen to it
+    maps = objective.maps(activations)
+    places = own[objective.layers[0]]
+    return maps[:, places.rows, places.columns].sum(dim=(1, 2)) / places.total
+
+
+def _local_terms(objective: Objective) -> Iterator[LocalObjective]:
+    if isinstance(objective, Sum):
+        for term in objective.terms:
+            yield from _local_terms(term)
+    elif isinstance(objective, LocalObjective):
+        yield objective
+    else:
+        raise ConfigError(
+            f"{type(objective).__name__} on {', '.join(objective.layers)} is no mean "
+            "over places, so it cannot be dreamed in tiles; use tile=0, which dreams "
+            "the whole image at once"
+        )
+
+
+def _check_one_grid(term: LocalObjective, fields: dict[str, ReceptiveField]) -> None:
+    strides = {fields[name].stride for name in term.layers}
+    if len(strides) > 1:
+        raise ConfigError(
+            f"{type(term).__name__} compares layers of different strides, so it "
+            "cannot be dreamed in tiles; use tile=0, which dreams the whole image at "
+            "once"
+        )

@@ -1,0 +1,288 @@
+"""Everything that fixes a run of dreams, as a record that can be asked for again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dmagnet.checkpoint import load
+from dmagnet.config import DreamConfig, RedreamConfig, to_dict
+from dmagnet.dreams import Network, Target, class_target, layer_target, open_network
+from dmagnet.dreams.targets import to_tensor
+from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.gallery.sources import Source, gather, open_source
+
+DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"
+ALL = "all"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Request:
+    """What to dream, of what, with which network, and how.
+
+    Attributes
+    ----------
+    sources : tuple of Source
+        The images.
+    weights : Path
+        Run folder or weights file, absolute.
+    network : Network
+        What it holds.
+    layers : tuple of str
+        Layers to dream.
+    classes : tuple of str
+        Classes to dream, by the names of the network.
+    guide : Source or None
+        What the layers take after.
+    config : DreamConfig or RedreamConfig
+        How to dream, or to dream again and again.
+    image_size : int or None
+        Side to which images were brought.
+    animate : bool
+        Make films.
+    zoom : int
+        Frames of the zoom loop.
+    """
+
+    sources: tuple[Source, ...]
+    weights: Path
+    network: Network
+    layers: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    guide: Source | None = None
+    config: DreamConfig | RedreamConfig
+    image_size: int | None = None
+    animate: bool = False
+    zoom: int = 0
+
+    @property
+    def record_name(self) -> str:
+        """Name the file of the record.
+
+        Returns
+        -------
+        str
+            ``dream.json`` or ``redream.json``.
+        """
+        return REDREAM_FILE if isinstance(self.config, RedreamConfig) else DREAM_FILE
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Say what is dreamed of each image.
+
+        Returns
+        -------
+        tuple of Target
+            Layers, then classes.
+        """
+        guide = None if self.guide is None else to_tensor(self.guide.cutout)
+        guide = guide if guide is None else guide.to(self.network.device)
+        layers = [layer_target(self.network, name, guide) for name in self.layers]
+        return (*layers, *(class_target(self.network, name) for name in self.classes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write down in plain values what fixes the result.
+
+        Returns
+        -------
+        dict
+            For JSON; `read_request` reads it back.
+        """
+        return {
+            "images": [source.to_dict() for source in self.sources],
+            "weights": {
+                "path": str(self.weights),
+                "hash": self.network.weights_hash,
+            },
+            "layers": list(self.layers),
+            "classes": list(self.classes),
+            "guide": None if self.guide is None else self.guide.to_dict(),
+            # As JSON gives it back, so that records compare equal: tuples are lists.
+            "config": json.loads(json.dumps(to_dict(self.config))),
+            "image_size": self.image_size,
+            "animate": self.animate,
+            "zoom": self.zoom,
+        }
+
+
+def make_request(
+    paths: Sequence[Path],
+    weights: Path | None,
+    config: DreamConfig | RedreamConfig,
+    *,
+    layers: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    guide: Path | None = None,
+    index: Sequence[int] = (),
+    image_size: int | None = None,
+    animate: bool = False,
+    zoom: int = 0,
+    device: str = "cpu",
+) -> Request:
+    """Open images and weights, and check that all that is asked for exists.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Images, as `gather` takes them.
+    weights : Path or None
+        Run folder or weights file.
+    config : DreamConfig or RedreamConfig
+        How to dream.
+    layers : sequence of str
+        Layers to dream.
+    classes : sequence of str
+        Classes to dream; ``all`` for each of the network's.
+    guide : Path, optional
+        An image for the layers to take after.
+    index : sequence of int
+        Rows of ``.h5`` files.
+    image_size : int, optional
+        Bring images to this side; their own size if not given.
+    animate : bool
+        Make films.
+    zoom : int
+        Frames of the zoom loop.
+    device : str
+        Where the network runs.
+
+    Returns
+    -------
+    Request
+        Ready to dream.
+
+    Raises
+    ------
+    DataError
+        If an image is missing or none.
+    ConfigError
+        If a layer or class does not exist, or there is nothing to dream.
+    CheckpointError
+        If there are no whole weights.
+    """
+    if weights is None:
+        raise CheckpointError(
+            "expected --weights with a run folder or a .safetensors file, got none; "
+            "'dmagnet train' makes one"
+        )
+    if image_size is not None and not 16 <= image_size <= 16_384:
+        raise ConfigError(f"image_size: expected 16 to 16384, got {image_size}")
+    network = _open(weights, device)
+    if ALL in classes:
+        classes = network.class_names
+    classes = [class_target(network, name).name for name in classes]
+    request = Request(
+        sources=gather(paths, index=index, image_size=image_size),
+        weights=weights.resolve(),
+        network=network,
+        layers=tuple(dict.fromkeys(layers)),
+        classes=tuple(dict.fromkeys(classes)),
+        guide=None if guide is None else gather([guide])[0],
+        config=config,
+        image_size=image_size,
+        animate=animate,
+        zoom=zoom,
+    )
+    if not request.targets:
+        raise ConfigError("expected one or more --layers or --classes, got none")
+    return request
+
+
+def _open(weights: Path, device: str) -> Network:
+    checkpoint = load(weights)
+    checkpoint.model.to(device)
+    return open_network(checkpoint)
+
+
+def read_request(
+    path: Path, *, weights: Path | None = None, device: str = "cpu"
+) -> Request:
+    """Read what a record asks for, to dream it again.
+
+    Parameters
+    ----------
+    path : Path
+        A ``dream.json`` or ``redream.json``.
+    weights : Path, optional
+        Where the weights are now, if they were moved.
+    device : str
+        Where the network runs.
+
+    Returns
+    -------
+    Request
+        The same.
+
+    Raises
+    ------
+    DataError
+        If this is no such record, or an image is gone or changed.
+    CheckpointError
+        If the weights are gone or others.
+    """
+    values = read_record(path)["request"]
+    try:
+        network = _open(weights or Path(values["weights"]["path"]), device)
+        if network.weights_hash != values["weights"]["hash"]:
+            raise CheckpointError(
+                f"{weights or values['weights']['path']}: expected the weights of hash "
+                f"{values['weights']['hash'][:12]}..., got "
+                f"{network.weights_hash[:12]}...; name the right ones with --weights"
+            )
+        size, guide = values["image_size"], values["guide"]
+        return Request(
+            sources=tuple(open_source(entry, size) for entry in values["images"]),
+            weights=(weights or Path(values["weights"]["path"])).resolve(),
+            network=network,
+            layers=tuple(values["layers"]),
+            classes=tuple(values["classes"]),
+            guide=None if guide is None else open_source(guide, None),
+            config=_config(values["config"]),
+            image_size=size,
+            animate=values["animate"],
+            zoom=values["zoom"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(_no_record(path, f"{error} is missing or wrong")) from error
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a ``dream.json`` or ``redream.json``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its content.
+
+    Raises
+    ------
+    DataError
+        If it is missing or no such record.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: expected a dream.json, found nothing")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(_no_record(path, "it is no JSON")) from error
+    if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
+        raise DataError(_no_record(path, "it asks for nothing"))
+    return record
+
+
+def _config(values: dict[str, Any]) -> DreamConfig | RedreamConfig:
+    if "dream" not in values:
+        return DreamConfig(**values)
+    schedule = tuple(values["schedule"])
+    inner = DreamConfig(**values["dream"])
+    return RedreamConfig(**{**values, "schedule": schedule, "dream": inner})
+
+
+def _no_record(path: Path, why: str) -> str:
+    return f"{path}: expected a dream.json that dmagnet wrote, but {why}"

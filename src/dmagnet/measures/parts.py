@@ -1,0 +1,71 @@
+"""Results in parts: each is written once and whole, so that a study can go on."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet.errors import DataError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Parts:
+    """A folder of named arrays, each made when it is not there yet.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if needed.
+    question : mapping
+        What the study asks, as plain values; a folder answers one question only.
+
+    Raises
+    ------
+    DataError
+        If the folder holds parts of another study.
+    """
+
+    def __init__(self, folder: Path, question: Mapping[str, Any]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = folder / "question.json"
+        text = json.dumps(question, indent=1, sort_keys=True) + "\n"
+        if asked.exists() and asked.read_text() != text:
+            raise DataError(
+                f"{folder}: expected parts of this study, got those of another one "
+                "(other weights, galaxies or settings); choose another folder with -o"
+            )
+        _replace(asked, text.encode())
+
+    def get(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Arrays:
+        """Read a part, or make and write it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the part.
+        make : callable
+            Returns the arrays; called only if the part is not there.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The arrays.
+        """
+        path = self.folder / f"{name}.npz"
+        if not path.exists():
+            part = path.with_suffix(".part.npz")
+            np.savez_compressed(part, **make())
+            part.replace(path)
+        with np.load(path) as file:
+            return dict(file)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    part.replace(path)
