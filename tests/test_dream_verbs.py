@@ -376,7 +376,7 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(run, image, tmp_path):
     out = tmp_path / "out"
     words = ["dream", image, "-o", out, "--weights", run, "--device", "cpu"]
-    words += ["--layers", "stem", "lam", "--octaves", "1", "--steps", "100"]
+    words += ["--layers", "stem", "lam", "--octaves", "1", "--steps", "60"]
     program = [sys.executable, "-c", LISTENING, *map(str, words)]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as running:
         for _ in range(600):

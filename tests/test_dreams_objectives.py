@@ -18,8 +18,8 @@ from dmagnet.dreams import (
     Neuron,
     balanced,
     dream_frames,
-    objectives,
     read,
+    relations,
 )
 from dmagnet.dreams.scorer import Scorer
 from dmagnet.errors import ConfigError
@@ -168,7 +168,7 @@ def test_a_guide_is_the_largest_dot_product_for_each_place():
 def test_a_guide_in_parts_is_the_guide_at_once(monkeypatch):
     images = galaxies(2)
     at_once = score(Guide("early", GUIDE), images)
-    monkeypatch.setattr(objectives, "GUIDE_PAIRS", 2 * 32 * 32 * 7)
+    monkeypatch.setattr(relations, "GUIDE_PAIRS", 2 * 32 * 32 * 7)
     torch.testing.assert_close(score(Guide("early", GUIDE), images), at_once)
 
 

@@ -124,6 +124,13 @@ def test_a_zoom_loop_of_tiny_steps_forgets_the_galaxy(board):
     assert all(size(frame) == (96, 96) for frame in frames)
 
 
+def test_a_zoom_loop_dreams_on_from_what_it_dreamed():
+    images, config = galaxies(), DreamConfig(steps=1, octaves=1, jitter=0)
+    frames = list(zoom_frames(foreign(), images, LATE, config, num_frames=4, rate=0))
+    first, last = (float((f - images).abs().mean()) for f in (frames[0], frames[-1]))
+    assert last > 2 * first
+
+
 def test_a_zoom_looks_at_the_middle():
     images = torch.zeros(1, 3, 80, 100)
     images[..., 20:60, 25:75] = 1  # half of each side

@@ -22,6 +22,7 @@ from dmagnet.measures.morphology import measure_morphology
 from dmagnet.measures.photometry import (
     Light,
     circle_overlap,
+    enclosed,
     growth,
     petrosian,
     radii_of_shares,
@@ -132,6 +133,18 @@ def test_a_sersic_profile_has_its_analytic_radius_and_concentration(n, r_e):
     assert 5 * (r80 / r20).log10().item() == pytest.approx(expected[1], abs=0.05)
 
 
+def test_circles_of_light_hold_exactly_their_shares(simulated):
+    images = simulated.double().mean(dim=1)
+    light = Light.above(images, images.new_zeros(20), torch.ones_like(images).bool())
+    place = torch.full((2, 20), 39.6).double()
+    radii = radii_of_shares(light, *place, torch.full((20,), 30.0).double(), (0.2, 0.8))
+    held, _ = enclosed(light, *place, torch.nn.functional.pad(radii, (0, 1), value=30))
+    shares = held[:, :2] / held[:, 2:]
+    torch.testing.assert_close(
+        shares, shares.new_tensor([[0.2, 0.8]] * 20), atol=1e-6, rtol=0
+    )
+
+
 def test_sky_and_noise_leave_radius_and_concentration_in_place():
     radius, concentration = petrosian_of_sersic(1)
     found = measure_morphology(with_sky(sersic(1, 10.0))[None])
@@ -182,7 +195,7 @@ def test_clumps_make_a_galaxy_less_smooth():
     angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     rows, columns = 64.6 + 14 * np.sin(angle), 63.3 + 14 * np.cos(angle)
     spots[rows.round().astype(int), columns.round().astype(int)] = 1.0
-    base = with_sky(galaxy)[None]
+    base = with_sky(galaxy, sigma=0.03)[None]
     aperture = find_aperture(base)
     before = measure_morphology(base, aperture=aperture).smoothness.item()
     after = measure_morphology(
@@ -333,12 +346,13 @@ def test_bytes_measure_as_their_fractions(simulated):
 
 
 def test_a_neighbor_is_not_measured():
-    base = with_sky(sersic(1, 8.0))
-    star = base + 2 * sersic(0.5, 1.5, place=(100.0, 30.0))
-    found = measure_morphology(torch.stack((base, star)))
-    for name in ("concentration", "gini", "m20", "r_petro", "flux"):
+    base = with_sky(sersic(1, 8.0), sigma=0.02)
+    star = 3 * sersic(0.5, 1.0, place=(63.0, 31.0))  # within two Petrosian radii
+    found = measure_morphology(torch.stack((base, base + star)))
+    for name in ("concentration", "gini", "r_petro", "flux"):
         a, b = getattr(found, name).tolist()
-        assert b == pytest.approx(a, rel=0.02), name
+        assert b == pytest.approx(a, rel=0.01), name
+    assert star.sum() > 0.02 * found.flux[0]
 
 
 def test_one_galaxy_that_fills_the_frame_is_called_cut_off():

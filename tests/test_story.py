@@ -114,19 +114,27 @@ def test_the_wrong_classes_are_refused_in_one_line(shared, run, tmp_path, capsys
     assert "\n" not in error
 
 
-def listen_to_ctrl_c():
-    # A test run in the background may have been told to ignore it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A suite that runs in the background may have been told to ignore Ctrl-C.
+LISTENING = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from dmagnet.cli import main
+sys.exit(main())"""
 
 
 def test_ctrl_c_stops_and_the_same_command_goes_on(drawn, tmp_path):
-    words = [DMAGNET, "train", drawn, "-o", tmp_path, "--recipe", "smoke"]
-    words += ["--epochs", "400", "--save-every-min", "0", "--device", "cpu"]
+    words = [sys.executable, "-c", LISTENING, "train", drawn, "-o", tmp_path]
+    words += [
+        "--recipe",
+        "smoke",
+        "--epochs",
+        "400",
+        "--save-every-min",
+        "0",
+        "--device",
+        "cpu",
+    ]
     with subprocess.Popen(
-        list(map(str, words)),
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=listen_to_ctrl_c,
+        list(map(str, words)), stderr=subprocess.PIPE, text=True
     ) as running:
         for _ in range(600):
             if (tmp_path / "last.ckpt").exists():

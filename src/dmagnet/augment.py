@@ -141,9 +141,7 @@ def augment(
     maps = random_affine(x, config, image_size, size, generator)
     x = warp_affine(x.sub_(sky), maps, (size, size), align_corners=True)
     factor = 1 + config.brightness * uniform(-1, 1, x, generator)[:, None]
-    gains = [
-        1 + config.gain * uniform(-1, 1, x, generator) for _ in range(x.shape[1])
-    ]
+    gains = [1 + config.gain * uniform(-1, 1, x, generator) for _ in range(x.shape[1])]
     factor = (factor * torch.stack(gains, dim=1))[..., None, None]  # (B, 3, 1, 1)
     sigma = config.noise * uniform(0, 1, x, generator).view(-1, 1, 1, 1)
     half = (-(-len(x) // 2), *x.shape[1:])

@@ -7,9 +7,7 @@ from dmagnet.dreams.objectives import (
     Attention,
     Channel,
     Direction,
-    Diversity,
     Energy,
-    Guide,
     Logit,
     Neuron,
 )
@@ -17,6 +15,7 @@ from dmagnet.dreams.octaves import Frame, check_images, dream_frames, resample
 from dmagnet.dreams.receptive import ReceptiveField, receptive_field
 from dmagnet.dreams.record import Dream, Moment, PassRecord, Redream
 from dmagnet.dreams.redream import Pass, default_schedule, redream_frames, zoom_frames
+from dmagnet.dreams.relations import Diversity, Guide
 from dmagnet.dreams.run import dream_target, redream_target
 from dmagnet.dreams.statistics import Statistics, measure_statistics
 from dmagnet.dreams.targets import (

@@ -1,77 +1,24 @@
-"""What a dream can climb: energy, channel, neuron, direction, class, attention, guide.
+"""What a dream can climb: energy, channel, neuron, direction, class, attention.
 
 Each scores every image of a batch from the activations of its layers.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import index
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dmagnet.dreams.compose import LocalObjective, Objective, Reader
 from dmagnet.dreams.layers import Activations
+from dmagnet.dreams.single import OneLayer, OneMap
 from dmagnet.errors import ConfigError
 
-GUIDE_PAIRS = 2**24  # of a place of an image and one of the guide, at a time: 64 MB
-
 
 @dataclass(frozen=True)
-class _OneLayer(Objective):
-    layer: str
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Name the layer.
-
-        Returns
-        -------
-        tuple of str
-            One name.
-        """
-        return (self.layer,)
-
-    def _output(self, activations: Activations) -> Tensor:
-        """Return the layer's output with axes (B, C, h, w)."""
-        output = activations[self.layer]
-        if output.ndim == 2:  # a vector is a map of one place
-            return output[..., None, None]
-        if output.ndim == 3:  # tokens (B, N, C), as of a transformer, are N places
-            return output.transpose(1, 2)[..., None]
-        if output.ndim != 4:
-            raise ConfigError(
-                f"layer {self.layer!r}: expected maps (B, C, h, w), vectors (B, C) or "
-                f"tokens (B, N, C), got {tuple(output.shape)}; choose another layer"
-            )
-        return output
-
-
-@dataclass(frozen=True)
-class _OneMap(_OneLayer, LocalObjective):
-    def maps(self, activations: Activations) -> Tensor:
-        """Score each place.
-
-        Parameters
-        ----------
-        activations : mapping of str to Tensor
-            Outputs of `layers`.
-
-        Returns
-        -------
-        (B, h, w) float
-            Scores.
-        """
-        return self._map(self._output(activations))
-
-    def _map(self, output: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Energy(_OneMap):
+class Energy(OneMap):
     """Whatever a layer sees, more of it: half the mean square of its activations.
 
     The objective of Deep Dream (Mordvintsev, Olah & Tyka 2015), as a mean over
@@ -111,7 +58,7 @@ def _pick(layer: str, output: Tensor, channel: int | Sequence[int]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Channel(_OneMap):
+class Channel(OneMap):
     """More of one channel, everywhere.
 
     Attributes
@@ -129,7 +76,7 @@ class Channel(_OneMap):
 
 
 @dataclass(frozen=True)
-class Neuron(_OneLayer):
+class Neuron(OneLayer):
     """More of one channel at one place; dreamed without jitter, which would move it.
 
     Attributes
@@ -174,7 +121,7 @@ class Neuron(_OneLayer):
 
 
 @dataclass(frozen=True, eq=False)
-class Direction(_OneMap):
+class Direction(OneMap):
     """More of one direction in the space of a layer's channels.
 
     Attributes
@@ -320,86 +267,3 @@ class Attention(LocalObjective):
         before = activations[self.before].norm(dim=1).clamp(min=1e-9)
         ratio: Tensor = activations[self.layer].norm(dim=1) / before
         return ratio
-
-
-@dataclass(frozen=True, eq=False)
-class Guide(_OneMap):
-    """See in the image what is in a guide: each place goes to its best match there.
-
-    The guided dream of Mordvintsev et al. (2015): every place of the layer is pulled
-    to the one place of the guide with the largest dot product.
-
-    Attributes
-    ----------
-    layer : str
-        Name of the layer.
-    image : (3, H, W) Tensor in [0, 1]
-        The guide.
-    places : (P, C) Tensor
-        What the layer says of the guide; `bind` fills it in.
-    """
-
-    image: Tensor
-    places: Tensor | None = None
-
-    def bind(self, read: Reader, images: Tensor) -> "Guide":
-        """Read the guide.
-
-        Parameters
-        ----------
-        read : callable
-            Images and layer names in, activations out.
-        images : (B, 3, H, W) float in [0, 1]
-            Where the dream starts.
-
-        Returns
-        -------
-        Guide
-            With its places.
-
-        Raises
-        ------
-        ConfigError
-            If the guide is no image of three colors, or not finite.
-        """
-        if self.image.shape[:-2] != (3,) or not bool(self.image.isfinite().all()):
-            raise ConfigError(
-                "guide: expected a finite image of shape (3, H, W), got "
-                f"{tuple(self.image.shape)}; fill NaN, drop alpha"
-            )
-        output = self._output(read(self.image[None].to(images), (self.layer,)))
-        return replace(self, places=output[0].flatten(1).t().contiguous())
-
-    def _map(self, output: Tensor) -> Tensor:
-        assert self.places is not None  # the engine binds objectives
-        features = output.flatten(2).transpose(1, 2)  # (B, hw, C)
-        at_once = max(GUIDE_PAIRS // (len(features) * len(self.places)), 1)
-        best = [
-            self.places[(part.detach() @ self.places.t()).argmax(dim=2)]
-            for part in torch.split(features, at_once, dim=1)
-        ]
-        matches = (features * torch.cat(best, dim=1)).sum(dim=2)
-        return matches.view(len(output), *output.shape[2:])
-
-
-@dataclass(frozen=True)
-class Diversity(_OneLayer):
-    """Be unlike the other images of the batch.
-
-    Minus the mean cosine between the Gram matrices of an image and of the others
-    (Olah, Mordvintsev & Schubert 2017). The one objective that couples a batch.
-
-    Attributes
-    ----------
-    layer : str
-        Name of the layer.
-    """
-
-    def __call__(self, activations: Activations) -> Tensor:
-        """Compare each image with all others."""
-        features = self._output(activations).flatten(2)
-        if len(features) < 2:
-            raise ConfigError("diversity: expected two or more images, got one")
-        gram = F.normalize((features @ features.transpose(1, 2)).flatten(1), dim=1)
-        cosine = gram @ gram.t()
-        return -(cosine.sum(dim=1) - cosine.diagonal()) / (len(gram) - 1)

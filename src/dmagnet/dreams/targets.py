@@ -17,7 +17,8 @@ from dmagnet.checkpoint import Checkpoint, load, weights_hash
 from dmagnet.classes import CLASSES
 from dmagnet.dreams.compose import Objective
 from dmagnet.dreams.layers import find_layer, private_copy
-from dmagnet.dreams.objectives import Energy, Guide, Logit
+from dmagnet.dreams.objectives import Energy, Logit
+from dmagnet.dreams.relations import Guide
 from dmagnet.errors import ConfigError
 from dmagnet.images import Cutout, from_array, read_image
 

@@ -77,7 +77,7 @@ def effective_field(
     -----
     Luo, Li, Urtasun & Zemel (2016, NeurIPS, section 2), who follow the gradient of one
     central unit. A unit here is all channels of the central place: with signs s_c drawn
-    by lot, the mean over draws of |d(sum_c s_c y_c)/dx|^2 is sum_c |dy_c/dx|^2, so a
+    by lot, the mean over draws of (d(sum_c s_c y_c)/dx)^2 is sum_c (dy_c/dx)^2, so a
     few backward passes stand for one per channel. The energy adds the three colors.
     Deviations: galaxies instead of noise as images; radii around the center of the
     energy, because at strides the central unit does not look at the central pixel; and

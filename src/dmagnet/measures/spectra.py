@@ -47,7 +47,7 @@ def radial_power(
 
     Notes
     -----
-    P(k) = mean over |f| near k of |FFT(w (x - m))|^2 / (H W mean(w^2)), with m the
+    ``P(k) = mean of abs(FFT(w (x - m)))^2 near k / (H W mean(w^2))``, with m the
     w-weighted mean, so that no power is left at zero frequency. The sum over all waves
     over H W is the variance, weighted by w^2 (Parseval); annuli stop where the first of
     them is cut by the border of the plane of frequencies.
@@ -246,9 +246,9 @@ def azimuthal_modes(
     -----
     On 24 rings, evenly spaced in log r and sampled bilinearly at 128 angles, a_m(r) is
     the mean of I(r, theta) exp(-i m theta). The result is
-    sum_r w 2|a_m| / sum_r w a_0, the amplitude A_m/A_0 of Rix & Zaritsky (1995, ApJ
+    ``sum_r w 2 abs(a_m) / sum_r w a_0``, the A_m/A_0 of Rix & Zaritsky (1995, ApJ
     447, 82) with rings weighted by their area, w ~ r^2. Of a signed image it is
-    sum_r w 2|a_m|^2 / sum_r w <|I - I_mean|^2>, I_mean the mean of the annulus: over
+    ``sum_r w 2 abs(a_m)^2 / sum_r w mean((I - I_0)^2)``, I_0 the annulus' mean: over
     all m > 0 these add up to the non-axisymmetric share. Amplitudes are added over
     rings without their phases, so that winding arms count as much as straight ones.
     Colors are added. Rings that leave the frame are left out.
