@@ -63,7 +63,8 @@ def find_sources(images: Tensor) -> Sources:
     Sources are connected pixels (at least 5, corners touch) that stand 1.5 sigma above
     the sky after smoothing by a Gaussian with a FWHM of 3 px. The sky is taken twice:
     from all pixels, then from those that are 5 px away from any source. The galaxy is
-    the source that covers the center of the frame, or the nearest to it.
+    the source that covers the center of the frame, or the nearest to it. What
+    touches it is not taken apart: a star on a disc is measured as part of the galaxy.
     """
     sigma = images.new_full((len(images),), DETECT_FWHM_PX / FWHM_PER_SIGMA)
     sky_mask = torch.ones_like(images, dtype=torch.bool)
