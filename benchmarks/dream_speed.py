@@ -192,13 +192,15 @@ def main() -> None:
 
 
 def print_table(result: dict) -> None:
-    print(f"\n{'layer':8}{'':26}{'CPU ms a step':>14}{'ours is faster by':>30}")
+    kind = "cpu" if result["threads"] == 1 else "wall"  # what the threads share
+    title = f"{kind} ms a step, {result['threads']} thread(s)"
+    print(f"\n{'layer':8}{'':20}{title:>28}{'ours is faster by':>30}")
     for layer, bar in LAYERS.items():
-        cpu = result[layer]["cpu"]
-        for name, ms in cpu["ms_per_step"].items():
-            row = f"{layer:8}{name:26}{ms:14.1f}"
-            if name in cpu["times_faster_than"]:
-                r = cpu["times_faster_than"][name]
+        found = result[layer][kind]
+        for name, ms in found["ms_per_step"].items():
+            row = f"{layer:8}{name:20}{ms:28.1f}"
+            if name in found["times_faster_than"]:
+                r = found["times_faster_than"][name]
                 row += f"{r['median']:13.2f} ({r['min']} to {r['max']}; bar {bar:g})"
             print(row)
 
