@@ -71,7 +71,7 @@ class Aperture:
     sky, sky_sigma : (B,) float Tensor
         Level and scatter of the sky, in the images' unit.
     sky_asymmetry : (B,) float Tensor
-        Mean |difference| of opposite pixels of sky.
+        Mean absolute difference of opposite pixels of sky.
     sky_clumps : (B,) float Tensor
         Mean light of the sky above its own smoothed image.
     flag : (B,) int Tensor
