@@ -94,7 +94,7 @@ def sky_asymmetry(images: Tensor, sky_mask: Tensor, sigma: Tensor) -> Tensor:
     Returns
     -------
     (B,) float
-        Mean absolute difference of a pixel and the one opposite of it, about the middle of
+        Mean absolute difference of a pixel and its opposite, about the middle of
         the least rectangle that holds the sky.
     """
     middle = [_middle(sky_mask.any(dim=dim)) for dim in (1, 2)]
