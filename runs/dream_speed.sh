@@ -14,7 +14,7 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 libraries=${DREAMLIBS:?folder of torch-dreams and lucent, made as above}
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 # Behind the environment's own packages, so that those are used where both have one.
 PYTHONPATH=benchmarks $python -c "import sys; sys.path.append('$libraries')
 import runpy; sys.argv = ['dream_speed.py', *sys.argv[1:]]

@@ -329,6 +329,14 @@ def test_global_layers_are_refused(dmagnet):
         TiledScorer(scorer, 64)
 
 
+def test_a_global_layer_is_refused_before_the_first_step(dmagnet):
+    frames = dream_frames(
+        dmagnet, torch.rand(1, 3, 128, 128), Energy("stage2"), DreamConfig(tile=100)
+    )
+    with pytest.raises(ConfigError, match="tile=0"):
+        next(frames)
+
+
 def test_sides_whose_tiles_do_not_fit_together_are_refused(coarser):
     images = torch.rand(1, 3, 128, 200)
     tiled = TiledScorer(Scorer(coarser, Energy("2"), images), 64)

@@ -318,15 +318,16 @@ def octave_frames(
         )
     sizes = octave_sizes(images.shape[2:], config, scorer.stride)
     images = images.detach().contiguous(memory_format=torch.channels_last)
-    tiled = None
+    # Before the first step: a layer that cannot be tiled is refused at once.
+    large = config.tile and max(sizes[-1]) > config.tile
+    tiled = TiledScorer(scorer, config.tile) if large else None
     detail = torch.zeros_like(images)
     for octave, size in enumerate(sizes):
         ground = resample(images, size)
         now = (ground + resample(detail, size)).clamp_(0, 1)
         climber: HasGradient = scorer
-        if config.tile and max(size) > config.tile:
-            # Made once: it measures how far the layers see.
-            climber = tiled = tiled or TiledScorer(scorer, config.tile)
+        if tiled and max(size) > config.tile:
+            climber = tiled
         ascent = ascend(now, climber, scorer.objective, config, jitter)
         for step, (now, scores) in enumerate(ascent, start=1):
             yield Frame(now, scores, octave, step, len(sizes))
