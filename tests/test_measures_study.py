@@ -89,6 +89,8 @@ def test_a_study_writes_tables_figures_and_a_record(finished):
     record = json.loads((out / "measure.json").read_text())
     assert len(record["hypotheses"]) == len(HYPOTHESES)
     assert record["n"] == 20
+    assert len(record["chains"]["trained_commutator"]) == len(study.layers)
+    assert record["forgetting"]["forgotten"][-1] == "stem"
     rows = Table.read(out / "dreams.fits")
     assert len(rows) == 2 * 2 * 20 * len(study.layers)
     pictures = {path.name for path in out.glob("*.png")}

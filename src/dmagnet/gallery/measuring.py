@@ -146,6 +146,11 @@ def write_study(
             for kind, networks in study.probes.items()
         },
         "likeness": {k: _listed(v) for k, v in study.likeness.items()},
+        "chains": {k: _listed(_typical(v)) for k, v in study.chains.items()},
+        "forgetting": {
+            "forgotten": study.cascade["forgotten"].tolist(),
+            **{k: _listed(_typical(study.cascade[k])) for k in ("ssim", "cosine")},
+        },
         "data_hash": galaxies.data_hash,
         "provenance": provenance_of(network),
     }
@@ -325,6 +330,12 @@ def _summary(numbers: Mapping[str, Any]) -> dict[str, Any]:
                 "std": _listed(np.nanstd(by_galaxy, axis=0)),
             }
     return found
+
+
+def _typical(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the median over galaxies, the last axis, where there are galaxies."""
+    median: NDArray[Any] = np.median(values, axis=-1) if values.ndim > 1 else values
+    return median
 
 
 def _listed(values: Any) -> Any:
