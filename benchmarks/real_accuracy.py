@@ -17,8 +17,10 @@ import torch
 import torchvision_stub  # noqa: F401 (first, so that Lightning can be imported)
 from baselines import build
 
+from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.data import load_galaxies
+from dmagnet.model import DMAGNet
 from dmagnet.predict import predict
 from dmagnet.train import optimize
 
@@ -73,6 +75,11 @@ def main() -> None:
         out / "val.npz", labels=val.labels, probabilities=one, probabilities8=eight
     )
     torch.save(model.state_dict(), out / "state.pt")
+    if isinstance(model, DMAGNet):  # for `dmagnet measure` and `dmagnet dream`
+        config = replace(config, model=model.config)
+        provenance = {"recipe": "benchmarks/real_accuracy.py", "seed": args.seed}
+        checkpoint = Checkpoint(model, config, galaxies.class_names, provenance)
+        save(out / "weights.safetensors", checkpoint)
     result = {
         "model": args.model,
         "seed": args.seed,

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The table of hypotheses: every measure, on the trained network and on random weights.
 #   sh runs/measure.sh WEIGHTS DATA OUT
-# Goes on where it was stopped. Two processes side by side share the dreams by layer.
+# Goes on where it was stopped. WEIGHTS is a run folder or a .safetensors file, for the
+# real galaxies what `runs/real_accuracy.sh` leaves in runs/out/real5/s-0.
 set -eu
 cd "$(dirname "$0")/.."
 bin=${BIN:-.venv/bin}
