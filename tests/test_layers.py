@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "src" / "dmagnet"
 STORY = [
     *("errors", "classes", "config", "recipes"),
     *("images", "simulate", "data", "augment", "model", "checkpoint", "train"),
-    *("evaluate", "predict", "dreams", "measures", "figures", "report", "assess"),
-    *("gallery", "demo", "cite", "cli"),
+    *("evaluate", "predict", "export", "sources", "catalog", "survey"),
+    *("dreams", "measures", "figures", "report", "assess", "gallery"),
+    *("demo", "cite", "cli"),
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
-TORCH_FREE = ["errors", "classes", "config", "recipes", "evaluate", "cite"]
+TORCH_FREE = ["errors", "classes", "config", "recipes", "images", "evaluate", "cite"]
 
 
 def files_of(chapter):

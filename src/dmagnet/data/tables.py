@@ -54,10 +54,6 @@ def read_table(path: Path, *, required: tuple[str, ...] = ()) -> Table:
             table = _read_parquet(path)
         else:
             table = Table.read(path, format=FORMATS[suffix])
-    except ModuleNotFoundError:
-        raise DataError(
-            f"{path}: Parquet needs pyarrow; pip install 'dmagnet[parquet]'"
-        ) from None
     except (OSError, ValueError, IndexError, TypeError, KeyError) as error:
         # astropy's readers raise subclasses of these; so does pyarrow
         reason = " ".join(str(error).split())[:200]

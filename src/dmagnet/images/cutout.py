@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 from astropy import units as u
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from dmagnet.errors import DataError
-from dmagnet.images.frames import crop_side
+from dmagnet.images.frames import crop_side, scaled
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,11 +68,9 @@ class Cutout:
             return self
         crop = crop_side(min(height, width), 1.0)
         top, left = (height - crop) // 2, (width - crop) // 2
-        batch = torch.from_numpy(self.rgb[top : top + crop, left : left + crop].copy())
-        batch = batch.permute(2, 0, 1)[None]
+        rgb = self.rgb[top : top + crop, left : left + crop].copy()
         if crop != side:
-            batch = F.interpolate(batch, (side, side), mode="bilinear", antialias=True)
-        rgb = batch[0].permute(1, 2, 0).clamp(0, 1).contiguous().numpy()
+            rgb = scaled(rgb, side).clip(0, 1)
         if self.wcs is not None and self.wcs.has_distortion:
             note = "its WCS has distortions, which a resized image cannot keep: dropped"
             return Cutout(rgb, None, (*self.notes, note))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from astropy.stats import sigma_clipped_stats
@@ -154,8 +153,8 @@ def _draw(planes: Floats, bands: str, path: Path) -> tuple[Floats, tuple[str, ..
             f"{path}: expected one band, or a cube with planes g, r and z named in the "
             f"card BANDS, got {len(planes)} planes and BANDS={bands!r}"
         )
-    picked = torch.from_numpy(flux[[bands.index(band) for band in "grz"]])
-    return legacy_rgb(picked).permute(1, 2, 0).numpy(), tuple(notes)
+    picked = flux[[bands.index(band) for band in "grz"]]
+    return legacy_rgb(picked).transpose(1, 2, 0), tuple(notes)
 
 
 def _grey(flux: Floats) -> Floats:

@@ -1,11 +1,10 @@
 """Cut the middle out of frames, and bring it to a side."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-
-RESIZE_PIXELS = 2**23  # pixels resized at a time: 100 MB as float32
+from PIL import Image
 
 
 def crop_side(frame: int, field: float) -> int:
@@ -47,18 +46,38 @@ def resize(
 
     Notes
     -----
-    Bilinear with antialiasing: shrinking averages over all pixels a new one covers.
+    Pillow's bilinear with antialiasing: shrinking averages over all pixels a new one
+    covers.
     """
     num, height, width = images.shape[:3]
     crop = crop_side(min(height, width), field)
     top, left = (height - crop) // 2, (width - crop) // 2
     out = np.empty((num, side, side, 3), np.uint8)
-    rows = max(1, RESIZE_PIXELS // (crop * crop))
-    for start in range(0, num, rows):
-        part = images[start : start + rows, top : top + crop, left : left + crop]
-        if crop != side:
-            batch = torch.from_numpy(part.astype(np.float32)).permute(0, 3, 1, 2)
-            batch = F.interpolate(batch, (side, side), mode="bilinear", antialias=True)
-            part = batch.round_().clamp_(0, 255).permute(0, 2, 3, 1).byte().numpy()
-        out[start : start + rows] = part
+    for target, image in zip(out, images, strict=True):
+        part = image[top : top + crop, left : left + crop]
+        target[...] = part if crop == side else scaled(part, side)
     return out
+
+
+def scaled(square: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """Bring one square picture to a side.
+
+    Parameters
+    ----------
+    square : (S, S, 3) uint8 or float32
+        Any values.
+    side : int
+        Side of the result in px.
+
+    Returns
+    -------
+    (side, side, 3) of the same type
+        Bilinear, with antialiasing where it shrinks.
+    """
+    how = Image.Resampling.BILINEAR
+    if square.dtype == np.uint8:
+        picture = Image.fromarray(np.ascontiguousarray(square))
+        return np.asarray(picture.resize((side, side), how))
+    planes = np.ascontiguousarray(square.transpose(2, 0, 1), np.float32)
+    each = [np.asarray(Image.fromarray(p).resize((side, side), how)) for p in planes]
+    return np.stack(each, axis=2)

@@ -1,0 +1,45 @@
+"""Every knob: name, type, default, help and limit, written once.
+
+Configurations are frozen dataclasses; flags, JSON and checks follow from their
+fields. Presets are functions in `dmagnet.recipes`. No torch in here.
+"""
+
+from dmagnet.config.checks import to_dict
+from dmagnet.config.classifying import ClassifyConfig, CutoutConfig, SourceConfig
+from dmagnet.config.dreaming import (
+    Basis,
+    DreamConfig,
+    MeasureConfig,
+    Normalize,
+    RedreamConfig,
+)
+from dmagnet.config.learning import (
+    AugmentConfig,
+    ModelConfig,
+    Precision,
+    SimulateConfig,
+    Size,
+    SplitName,
+    TrainConfig,
+    train_config,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "Basis",
+    "ClassifyConfig",
+    "CutoutConfig",
+    "DreamConfig",
+    "MeasureConfig",
+    "ModelConfig",
+    "Normalize",
+    "Precision",
+    "RedreamConfig",
+    "SimulateConfig",
+    "Size",
+    "SourceConfig",
+    "SplitName",
+    "TrainConfig",
+    "to_dict",
+    "train_config",
+]

@@ -1,0 +1,1 @@
+"""Whatever an astronomer has, as a stream of pictures; nothing bad stops it."""
