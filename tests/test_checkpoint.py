@@ -107,3 +107,9 @@ def test_a_full_disk_keeps_the_old_weights_whole(checkpoint, tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert path.read_bytes() == old
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_clear_line(checkpoint, tmp_path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(CheckpointError, match="could not write the weights"):
+        save(tmp_path / "run" / "w.safetensors", checkpoint)

@@ -14,13 +14,13 @@ import pytest
 import tyro
 import yaml
 from astropy.table import Table
-from tyro.conf import OmitArgPrefixes
 
 from dmagnet import __version__
 from dmagnet.assess import assess
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASSES
 from dmagnet.cli import VERBS
+from dmagnet.cli.door import prefixes
 from dmagnet.config import ModelConfig
 from dmagnet.data import audit, read_positions
 from dmagnet.model import SHAPES, DMAGNet
@@ -73,7 +73,7 @@ def parse(verb, argv):
     def nothing(*args, **kwargs):
         pass
 
-    tyro.cli(nothing, args=argv, config=(OmitArgPrefixes,))
+    tyro.cli(nothing, args=argv, config=prefixes(verb))
 
 
 def options(verb, capsys):

@@ -117,7 +117,7 @@ def test_one_band_becomes_grey_with_dark_sky_and_a_white_core(tmp_path):
     flux += RNG.normal(0, 1, (60, 60))
     cutout = read_fits(write(tmp_path / "a.fits", flux.astype(np.float32)))
     assert (cutout.rgb[..., 0] == cutout.rgb[..., 2]).all()
-    assert np.median(cutout.rgb[:8]) < 0.12
+    assert 0.08 < np.median(cutout.rgb[:8]) < 0.15  # as dark as the viewer's sky
     assert cutout.rgb.max() == 1.0
     assert cutout.wcs is None
 
@@ -138,12 +138,14 @@ def test_integers_with_a_scale_and_a_blank_are_read_as_their_values(tmp_path):
         file.write(bytes(hdu.header.tostring(), "ascii"))
         file.write(counts.astype(">i2").tobytes().ljust(2880, b"\0"))
     cutout = read_fits(tmp_path / "a.fits")
-    assert cutout.notes == ("1 pixels without a value (NaN) were filled with sky",)
+    assert cutout.notes[0] == "1 pixels without a value (NaN) were filled with sky"
     assert cutout.rgb[0, -1, 0] > cutout.rgb[-1, -1, 0]
 
 
-def test_a_constant_image_is_black_not_an_error(tmp_path):
-    assert read_fits(write(tmp_path / "a.fits", np.full((9, 9), 4.0))).rgb.max() == 0
+def test_a_constant_image_is_sky_not_an_error(tmp_path):
+    rgb = read_fits(write(tmp_path / "a.fits", np.full((9, 9), 4.0))).rgb
+    assert np.ptp(rgb) == 0
+    assert rgb.max() < 0.15
 
 
 def test_missing_pixels_become_sky_with_a_note(tmp_path):
@@ -199,10 +201,8 @@ def broken(tmp_path, how):
         write(path, np.full((3, 9, 9), np.nan))
     elif how == "one band all NaN":
         write(path, np.where(np.arange(3)[:, None, None] == 1, np.nan, FLUX))
-    elif how == "two planes":
-        write(path, FLUX[:2])
-    elif how == "other bands":
-        write(path, FLUX, BANDS="ugr")
+    elif how == "two names for three planes":
+        write(path, FLUX, BANDS="gr")
     elif how == "four axes":
         write(path, np.zeros((2, 2, 5, 5)))
     elif how == "text":
@@ -223,8 +223,7 @@ def broken(tmp_path, how):
         ("no image", "expected an image in some HDU, found PrimaryHDU"),
         ("all NaN", "all NaN"),
         ("one band all NaN", "all NaN"),
-        ("two planes", "got 2 planes"),
-        ("other bands", "BANDS='ugr'"),
+        ("two names for three planes", "got 3 planes and BANDS='gr'"),
         ("four axes", "cut one out of it"),
         ("text", "expected a whole FITS file"),
         ("truncated", "expected a whole FITS file"),
@@ -292,4 +291,4 @@ def test_real_cut_outs_are_read_each_with_what_its_header_says(shared):
         assert cutout.rgb.ndim == 3
         assert cutout.pixel_scale == (scale and pytest.approx(scale, rel=1e-3))
         assert 0 <= cutout.rgb.min() < 0.1
-        assert cutout.rgb.max() > 0.9
+        assert cutout.rgb.max() > 0.7

@@ -16,7 +16,10 @@ STORY = [
     *("demo", "cite", "cli"),
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
-TORCH_FREE = ["errors", "classes", "config", "recipes", "images", "evaluate", "cite"]
+TORCH_FREE = [
+    *("errors", "classes", "config", "recipes", "images", "evaluate", "sources"),
+    *("export", "catalog", "survey", "cite"),
+]
 
 
 def files_of(chapter):

@@ -8,6 +8,7 @@ __version__ = "0.1.0.dev0"
 # Loaded when first asked for: `import dmagnet` must not cost seconds of torch.
 _PUBLIC = {
     "DMAGNet": "dmagnet.model",
+    "classify": "dmagnet.survey",
     "dream": "dmagnet.dreams.run",
     "fit": "dmagnet.train",
     "load": "dmagnet.checkpoint",
@@ -20,6 +21,7 @@ _PUBLIC = {
 __all__ = [
     "DMAGNet",
     "__version__",
+    "classify",
     "dream",
     "fit",
     "load",

@@ -6,6 +6,7 @@ classes, how images were prepared, and where it came from.
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def save(path: Path, checkpoint: Checkpoint) -> Path:
         part.chmod(0o644)  # safetensors makes it private
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # say what went wrong first, not what follows
+            part.unlink()
         raise CheckpointError(
             f"{path}: could not write the weights ({error}); "
             "free some space or choose another folder"

@@ -9,7 +9,9 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from dmagnet import __version__
+from dmagnet.cli.classifying import classify
 from dmagnet.cli.dreaming import dream, measure, redream
+from dmagnet.cli.exporting import export
 from dmagnet.cli.learning import (
     audit,
     cite,
@@ -31,9 +33,10 @@ VERBS: dict[str, Callable[..., None]] = {
     verb.__name__: verb
     for verb in (
         *(demo, fetch, prepare, audit, simulate, train, evaluate),
-        *(dream, redream, measure, cite),
+        *(classify, export, dream, redream, measure, cite),
     )
 }
+PREFIXED = ("classify",)  # images and cut-outs have knobs of the same name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,8 +84,24 @@ def _run(verb: str, argv: list[str]) -> None:
         _with_defaults(VERBS[verb], defaults),
         args=argv,
         prog=f"dmagnet {verb}",
-        config=(OmitArgPrefixes,),
+        config=prefixes(verb),
     )
+
+
+def prefixes(verb: str) -> tuple[Any, ...]:
+    """Say how the flags of a verb are spelled.
+
+    Parameters
+    ----------
+    verb : str
+        Its name.
+
+    Returns
+    -------
+    tuple
+        For ``config`` of `tyro.cli`.
+    """
+    return () if verb in PREFIXED else (OmitArgPrefixes,)
 
 
 def _recipe_in(argv: list[str]) -> TrainConfig:

@@ -41,8 +41,15 @@ def print_scores(metrics: Any) -> None:
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
+def bars(
+    *, rate: bool = False
+) -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
     """Show progress where a person watches.
+
+    Parameters
+    ----------
+    rate : bool
+        Say also how many a second.
 
     Yields
     ------
@@ -53,14 +60,37 @@ def bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class _Rate(ProgressColumn):
+        """So many a second, lately."""
+
+        def render(self, task: Task) -> Text:
+            """Write it.
+
+            Parameters
+            ----------
+            task : Task
+                As rich counts it.
+
+            Returns
+            -------
+            Text
+                Nothing before there is a rate.
+            """
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.0f}/s" if speed else "")
 
     columns = [
         TextColumn("{task.description:17}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *([_Rate()] if rate else []),
         TimeRemainingColumn(),
     ]
     with Progress(

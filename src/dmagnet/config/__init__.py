@@ -5,7 +5,12 @@ fields. Presets are functions in `dmagnet.recipes`. No torch in here.
 """
 
 from dmagnet.config.checks import to_dict
-from dmagnet.config.classifying import ClassifyConfig, CutoutConfig, SourceConfig
+from dmagnet.config.classifying import (
+    ClassifyConfig,
+    ClusterConfig,
+    CutoutConfig,
+    SourceConfig,
+)
 from dmagnet.config.dreaming import (
     Basis,
     DreamConfig,
@@ -28,6 +33,7 @@ __all__ = [
     "AugmentConfig",
     "Basis",
     "ClassifyConfig",
+    "ClusterConfig",
     "CutoutConfig",
     "DreamConfig",
     "MeasureConfig",

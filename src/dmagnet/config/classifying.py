@@ -24,7 +24,15 @@ class SourceConfig:
         str, Doc("bands of the planes in order, e.g. grz; from the header if not given")
     ] = ""
     hdu: Annotated[
-        str, Doc("number or name of the FITS extension; the first with an image")
+        str,
+        Doc(
+            "number or name of the FITS extension, or of one for each band (g,r,z); "
+            "the first with an image if not given"
+        ),
+    ] = ""
+    mask: Annotated[
+        str,
+        Doc("number or name of a FITS extension that hides pixels where it is not 0"),
     ] = ""
     dataset: Annotated[
         str, Doc("name of the images in an HDF5 file; images if not given")
@@ -45,16 +53,23 @@ class CutoutConfig:
     """Where images of positions come from, and how politely to ask."""
 
     url: Annotated[
-        str, Doc("address of the cut-out service, without what follows ?")
-    ] = "https://www.legacysurvey.org/viewer/cutout.fits"
+        str,
+        Doc(
+            "address of the service, .fits or .jpg, without what follows ?; the "
+            "Legacy Surveys', or a mirror named by DMAGNET_CUTOUT_URL, if not given"
+        ),
+    ] = ""
     layer: Annotated[str, Doc("survey layer")] = "ls-dr10"
     bands: Annotated[str, Doc("bands to ask for")] = "grz"
     pixel_scale: Annotated[float, Doc("arcsec a pixel")] = 0.262
     size: Annotated[int, Doc("side, in px")] = 256
     parallel: Annotated[int, Doc("requests under way at a time, 1 to 32")] = 4
     per_second: Annotated[float, Doc("most requests begun a second")] = 10.0
-    retries: Annotated[int, Doc("times to ask again")] = 5
-    timeout: Annotated[float, Doc("seconds to wait for an answer")] = 60.0
+    retries: Annotated[int, Doc("times to ask again for an image")] = 5
+    wait: Annotated[
+        float, Doc("seconds before asking again; they double, up to a minute")
+    ] = 1.0
+    timeout: Annotated[float, Doc("seconds for one whole answer")] = 60.0
 
     def __post_init__(self) -> None:
         """Refuse what is rude or cannot be."""
@@ -63,7 +78,34 @@ class CutoutConfig:
         check_range(self, "parallel", 1, 32)
         check_range(self, "per_second", 0.01, 1000)
         check_range(self, "retries", 0, 100)
+        check_range(self, "wait", 0, 60)
         check_range(self, "timeout", 0.1, 3600)
+        if not self.bands.isalnum():
+            raise ConfigError(f"bands: expected letters, e.g. grz, got {self.bands!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """What a Ray cluster gives to a run; with the engine ray only."""
+
+    workers: Annotated[
+        int | None,
+        Doc("processes of Ray that classify; as many as have room if not given"),
+    ] = None
+    threads_per_worker: Annotated[int, Doc("cores of each of them")] = 1
+    ray_address: Annotated[
+        str,
+        Doc(
+            "of a running Ray cluster, host:port or auto; else as RAY_ADDRESS says; "
+            "without, one begins here and ends with the run"
+        ),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        if self.workers is not None:
+            check_range(self, "workers", 1, 100_000)
+        check_range(self, "threads_per_worker", 1, 1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +125,7 @@ class ClassifyConfig:
     strict: Annotated[bool, Doc("stop at the first input that cannot be read")] = False
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
     cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
+    cluster: ClusterConfig = dataclasses.field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""

@@ -1,16 +1,13 @@
 """Layers by name, and what they say about an image: a forward pass that stops there."""
 
-import copy
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dmagnet.errors import ConfigError
+from dmagnet.model.folding import fold_norms, without_hooks
 
 Activations = Mapping[str, Tensor]
 
@@ -98,42 +95,14 @@ def private_copy(model: nn.Module, layers: Iterable[str] = ()) -> nn.Module:
     ConfigError
         If there is no layer of such a name.
     """
-    # Hooks stay behind: they are the user's, and may hold what cannot be copied.
-    without_hooks: dict[int, Any] = {
-        id(hooks): OrderedDict() for m in model.modules() for hooks in _hooks_of(m)
-    }
-    copied = copy.deepcopy(model, without_hooks).eval().requires_grad_(False)
+    copied = without_hooks(model).eval().requires_grad_(False)
     kept = {find_layer(copied, name) for name in layers}
     for module in copied.modules():
         if isinstance(module, nn.SiLU):
             # Its gradient needs its input: in place means one more copy of that.
             module.inplace = False
-    for module in list(copied.modules()):
-        if isinstance(module, nn.Sequential):
-            _fold_norms(module, kept)
+    fold_norms(copied, kept)
     return copied
-
-
-def _hooks_of(module: nn.Module) -> tuple[dict[int, Any], ...]:
-    return (
-        module._forward_hooks,
-        module._forward_pre_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
-    )
-
-
-def _fold_norms(sequence: nn.Sequential, kept: set[nn.Module]) -> None:
-    """Merge each batch norm into the convolution before it."""
-    for i, (first, second) in enumerate(pairwise(sequence)):
-        if (
-            type(first) is nn.Conv2d
-            and type(second) is nn.BatchNorm2d
-            and second.track_running_stats
-            and not kept & {first, second}
-        ):
-            sequence[i] = fuse_conv_bn_eval(first, second)
-            sequence[i + 1] = nn.Identity().eval()
 
 
 def read(model: nn.Module, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """JPEG, PNG, TIFF and whatever else Pillow knows, as 8-bit RGB."""
 
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -9,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dmagnet.errors import DataError
+from dmagnet.images.faults import ImageError
 
 MAX_PIXELS = 89_478_485  # where Pillow starts to suspect a decompression bomb
 WHITE_16_BIT = 65_535
 
 
-def read_rgb(source: Path | IO[bytes]) -> npt.NDArray[np.uint8]:
+def read_rgb(
+    source: Path | IO[bytes], *, at_least: int | None = None
+) -> npt.NDArray[np.uint8]:
     """Read an image file as 8-bit RGB.
 
     Any format Pillow knows; of several frames the first. The camera's orientation
@@ -26,6 +29,9 @@ def read_rgb(source: Path | IO[bytes]) -> npt.NDArray[np.uint8]:
     ----------
     source : path or binary stream
         A stream is read from where it stands and stays open.
+    at_least : int, optional
+        A JPEG may be decoded at a half, a quarter or an eighth of its size, which is
+        fast, while its shorter side keeps this many px.
 
     Returns
     -------
@@ -34,7 +40,7 @@ def read_rgb(source: Path | IO[bytes]) -> npt.NDArray[np.uint8]:
 
     Raises
     ------
-    DataError
+    ImageError
         If there is no such file, if it is empty, damaged or no image, if it claims
         more than `MAX_PIXELS` pixels, or if its values have no defined white.
     """
@@ -42,16 +48,20 @@ def read_rgb(source: Path | IO[bytes]) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(source) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(_too_large(name))
+                raise ImageError(_too_large(name), "too large")
+            if at_least is not None:
+                image.draft(None, _larger(image.size, at_least))
             return _as_rgb(ImageOps.exif_transpose(image), str(name))
-    except DataError:
+    except ImageError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{name}: expected an image file, found nothing") from None
+        raise ImageError(
+            f"{name}: expected an image file, found nothing", "missing"
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(_too_large(name)) from None
+        raise ImageError(_too_large(name), "too large") from None
     except _BROKEN_IMAGE as error:
-        raise DataError(
+        raise ImageError(
             f"{name}: expected an image (JPEG, PNG, TIFF...), got a file that is "
             + _what_is_wrong(error)
         ) from error
@@ -62,6 +72,13 @@ _BROKEN_IMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
     OverflowError, struct.error, zlib.error,
 )  # fmt: skip
+
+
+def _larger(size: tuple[int, int], at_least: int) -> tuple[int, int]:
+    """Return the smallest size of the same form whose shorter side is long enough."""
+    share = at_least / max(1, min(size))
+    width, height = (math.ceil(length * share) for length in size)
+    return width, height
 
 
 def _what_is_wrong(error: Exception) -> str:
@@ -82,14 +99,14 @@ def _as_rgb(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > WHITE_16_BIT:
-            raise DataError(
+            raise ImageError(
                 f"{name}: expected 8 or 16 bits a pixel, got values from "
                 f"{values.min()} to {values.max()}; store fluxes as FITS"
             )
         grey = np.round(values / (WHITE_16_BIT / 255)).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "F":
-        raise DataError(
+        raise ImageError(
             f"{name}: expected 8 or 16 bits a pixel, got floating point, which has "
             "no defined white; store fluxes as FITS"
         )

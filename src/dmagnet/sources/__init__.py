@@ -1,1 +1,35 @@
-"""Whatever an astronomer has, as a stream of pictures; nothing bad stops it."""
+"""Whatever an astronomer has, as a stream of pictures; nothing bad stops it.
+
+The chapters, in order: `record` (what travels), `stacks` (zip, HDF5, npy), `blocks` and
+`tables`, `inputs` and `listing` (what was given), the pages named cutout (positions
+become files), `framing` (the part of the sky the network expects) and `reading`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from dmagnet.sources.listing import Listing, list_items
+from dmagnet.sources.reading import read_picture
+from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture
+
+if TYPE_CHECKING:
+    from dmagnet.sources.cutouts import fetched
+
+__all__ = [
+    "NO_CLASS",
+    "Flag",
+    "Item",
+    "Listing",
+    "Picture",
+    "fetched",
+    "list_items",
+    "read_picture",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client of the cut-out service when it is wanted."""
+    if name != "fetched":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dmagnet.sources.cutouts import fetched
+
+    return fetched

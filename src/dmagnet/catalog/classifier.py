@@ -1,0 +1,134 @@
+"""What classifies pictures, whichever library runs it."""
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.errors import CheckpointError, ConfigError
+
+Device = Literal["auto", "cpu", "gpu"]
+BATCH = 32  # larger activations leave the cache of a CPU core
+
+
+class Classifier(Protocol):
+    """Pictures in, class probabilities out; many threads may call it at once."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name the outputs.
+
+        Returns
+        -------
+        tuple of str
+            The K classes.
+        """
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Say how large pictures are.
+
+        Returns
+        -------
+        int
+            Side, in px.
+        """
+        ...
+
+    @property
+    def field(self) -> float:
+        """Say how much sky they show.
+
+        Returns
+        -------
+        float
+            Share of the 67 arcsec frame.
+        """
+        ...
+
+    @property
+    def weights_hash(self) -> str:
+        """Fingerprint the weights.
+
+        Returns
+        -------
+        str
+            SHA-256, in hexadecimal.
+        """
+        ...
+
+    def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Classify pictures.
+
+        Parameters
+        ----------
+        images : (N, S, S, 3) uint8
+            Of side `image_size`.
+
+        Returns
+        -------
+        (N, K) float32
+            Rows sum to 1.
+        """
+        ...
+
+
+def open_classifier(
+    weights: Path,
+    *,
+    views: int = 1,
+    batch_size: int = BATCH,
+    device: Device = "auto",
+    threads: int | None = None,
+) -> Classifier:
+    """Open weights of either form.
+
+    Parameters
+    ----------
+    weights : Path
+        An ``.onnx`` file, which needs no torch; or a ``.safetensors`` file or a run
+        folder, which do.
+    views : {1, 8}
+        Average over all flips and quarter turns, or look once.
+    batch_size : int
+        Images at a time.
+    device : {"auto", "cpu", "gpu"}
+        Where a network of torch runs. ONNX runs on the CPU.
+    threads : int, optional
+        Cores for one call; what the library likes if not given.
+
+    Returns
+    -------
+    Classifier
+        Ready to use.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged or of another kind.
+    ConfigError
+        If there is no such device.
+    """
+    weights = Path(weights)
+    if weights.suffix == ".onnx":
+        if device == "gpu":
+            raise ConfigError(
+                f"{weights}: ONNX weights run on the CPU; use --device cpu, or give "
+                "the .safetensors file or the run folder"
+            )
+        from dmagnet.export.runtime import OnnxClassifier
+
+        return OnnxClassifier(
+            weights, views=views, batch_size=batch_size, threads=threads
+        )
+    if weights.suffix not in ("", ".safetensors") and not weights.is_dir():
+        raise CheckpointError(
+            f"{weights}: expected weights as .safetensors or .onnx, or a run folder"
+        )
+    from dmagnet.catalog.network import NetworkClassifier
+
+    return NetworkClassifier(
+        weights, views=views, batch_size=batch_size, device=device, threads=threads
+    )

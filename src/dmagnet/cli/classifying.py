@@ -1,0 +1,104 @@
+"""The verb that classifies whatever an astronomer has."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from dmagnet.cli.screen import Out, bars, print_notes
+from dmagnet.config import ClassifyConfig, ClusterConfig, SourceConfig
+from dmagnet.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs(ClassifyConfig):
+    """How to classify; how to read the inputs needs no prefix, cut-outs do."""
+
+    source: Annotated[SourceConfig, arg(name="")] = field(default_factory=SourceConfig)
+    cluster: Annotated[ClusterConfig, arg(name="")] = field(
+        default_factory=ClusterConfig
+    )
+
+
+KNOBS = Knobs()
+
+
+def classify(
+    inputs: Positional[tuple[str, ...]],
+    config: Annotated[Knobs, arg(name="")] = KNOBS,
+    *,
+    out: Out,
+    weights: Path | None = None,
+    engine: Literal["local", "ray"] = "local",
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    cache: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Classify images or positions, any number of them, into a table.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+        Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
+        of positions.
+    config : Knobs
+        How to read and classify.
+    out : Path
+        The table: .ecsv, .csv, .fits, .vot or .parquet. A stopped run goes on when the
+        same command is given again.
+    weights : Path
+        Run folder, .safetensors or .onnx file.
+    engine : str
+        This process, or a Ray cluster.
+    device : str
+        Where the network runs.
+    cache : Path
+        Folder of the cut-outs; without one, the user's cache.
+    overwrite : bool
+        Replace a table of that name.
+    """
+    from dmagnet.survey import write_catalog
+
+    if weights is None:
+        raise ConfigError(
+            "--weights: expected a run folder, .safetensors or .onnx file; no weights "
+            "come with this version, 'dmagnet train' makes some"
+        )
+    with _termination_as_interrupt(), bars(rate=True) as bar:
+        outcome = write_catalog(
+            inputs,
+            out,
+            weights=weights,
+            config=config,
+            engine=engine,
+            device=device,
+            cache=cache,
+            overwrite=overwrite,
+            announce=bar,
+        )
+    print_notes(outcome.notes)
+    if outcome.without_class:
+        print_notes(
+            [f"{outcome.without_class} of {outcome.rows} rows have no class: see flag "
+             "and reason"]
+        )  # fmt: skip
+    print(outcome.path)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, as batch systems send it, stop a run as Ctrl-C does."""
+
+    def _stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,150 @@
+"""What classifies with an exported network, whatever runs the graph; numpy only."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet.errors import ConfigError, DataError
+from dmagnet.export.header import Header
+
+Floats = NDArray[np.float32]
+
+BATCH = 16  # larger activations leave the cache of a CPU core
+MIN_SIDE = 64  # of an image, in px
+
+
+class ExportedClassifier:
+    """A network from an ONNX file; its two kinds differ in what runs the graph.
+
+    Parameters
+    ----------
+    header : Header
+        What the file says about itself.
+    forward : callable
+        (B, 3, H, W) float32 in [0, 1] to (B, K) float32 probabilities.
+    views : {1, 8}
+        Average the probabilities over one view, or over all eight flips and quarter
+        turns, which makes them independent of those.
+    batch_size : int
+        Images at a time.
+
+    Attributes
+    ----------
+    header : Header
+        What the file says about itself.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        forward: Callable[[Floats], Floats],
+        *,
+        views: int,
+        batch_size: int,
+    ) -> None:
+        if views not in (1, 8):
+            raise ConfigError(f"views: expected 1 or 8, got {views}")
+        self.header = header
+        self._forward = forward
+        self._views = views
+        self._batch_size = batch_size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name the outputs.
+
+        Returns
+        -------
+        tuple of str
+            One for each probability.
+        """
+        return self.header.class_names
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images the network was trained on.
+
+        Returns
+        -------
+        int
+            Pixels. The graph takes other sides too, from 64 px.
+        """
+        return self.header.image_size
+
+    @property
+    def field(self) -> float:
+        """Share of the 67 arcsec frame that the network sees.
+
+        Returns
+        -------
+        float
+            Up to 1.
+        """
+        return self.header.field
+
+    @property
+    def weights_hash(self) -> str:
+        """Fingerprint of the weights the file was made from.
+
+        Returns
+        -------
+        str
+            SHA-256, in hexadecimal; the same as of the checkpoint.
+        """
+        return self.header.weights_hash
+
+    def probabilities(self, images: NDArray[np.uint8]) -> Floats:
+        """Classify a stack of images.
+
+        Parameters
+        ----------
+        images : (N, H, W, 3) uint8
+            In memory or as a memory map, at the side the network was trained for.
+
+        Returns
+        -------
+        (N, K) float32
+            Probabilities, calibrated where the checkpoint was; rows sum to 1.
+
+        Raises
+        ------
+        DataError
+            If the images have another form or type, or are smaller than 64 px.
+        """
+        shape = images.shape
+        if images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+            raise DataError(
+                "images: expected uint8 of shape (N, H, W, 3), got "
+                f"{images.dtype} of shape {shape}"
+            )
+        if min(shape[1:3]) < MIN_SIDE:
+            raise DataError(
+                f"images: expected sides from {MIN_SIDE} px, got {shape[1]}x{shape[2]}"
+            )
+        out = np.empty((len(images), len(self.class_names)), np.float32)
+        for start in range(0, len(images), self._batch_size):
+            stop = start + self._batch_size
+            pixels = _planes(np.asarray(images[start:stop]))
+            each = [self._forward(view) for view in _views(pixels, self._views)]
+            out[start:stop] = np.mean(each, axis=0)
+        return out
+
+
+def _planes(images: NDArray[np.uint8]) -> Floats:
+    """Bring (B, H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1]."""
+    b, height, width, _ = images.shape
+    planes = np.empty((b, 3, height, width), np.float32)
+    np.divide(images.transpose(0, 3, 1, 2), np.float32(255), out=planes)
+    return planes
+
+
+def _views(planes: Floats, views: int) -> Iterator[Floats]:
+    """Yield the images, or their eight flips and quarter turns."""
+    if views == 1:
+        yield planes
+        return
+    for turns in range(4):
+        turned = np.rot90(planes, turns, axes=(2, 3))
+        yield np.ascontiguousarray(turned)
+        yield np.ascontiguousarray(turned[..., ::-1])

@@ -1,0 +1,352 @@
+"""Planes of flux out of a FITS file, with what its header says of them."""
+
+import contextlib
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
+from astropy.io.fits.verify import VerifyError
+from astropy.wcs import WCS
+
+from dmagnet.images.faults import ImageError, Note
+from dmagnet.images.files import MAX_PIXELS
+from dmagnet.images.header import (
+    MAX_PLANES,
+    bands_of,
+    filter_of,
+    nanomaggies,
+    sky_of,
+    split_bands,
+)
+
+Floats = npt.NDArray[np.float32]
+
+MOST = 1e20  # of any unit: more is a damaged file
+RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
+
+# What astropy raises on damaged files, compressed ones included.
+BROKEN = (
+    OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zlib.error,
+    VerifyError, AttributeError, OverflowError, AssertionError, RuntimeError,
+    CfitsioException,  # nothing public stands above it
+)  # fmt: skip
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep astropy silent about headers that others wrote.
+
+    Yields
+    ------
+    None
+        One thread at a time: filters of warnings belong to the process.
+    """
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """An image of one band or more, as it lies in its file.
+
+    Attributes
+    ----------
+    values : (B, H, W) float32
+        Bottom row first; NaN where a pixel has no value.
+    bands : tuple of str
+        A name for each plane, or none.
+    factor : float or None
+        Nanomaggies a pixel of 0.262 arcsec for each unit; None if not known.
+    wcs : astropy.wcs.WCS or None
+        Celestial.
+    scale : (float, float) or None
+        Arcsec a pixel along columns and rows.
+    telescope : str
+        What the header calls it.
+    notes : tuple of (str, str)
+        Doubts so far.
+    """
+
+    values: Floats
+    bands: tuple[str, ...] = ()
+    factor: float | None = None
+    wcs: WCS | None = None
+    scale: tuple[float, float] | None = None
+    telescope: str = ""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether these are red, green and blue in [0, 1], and no fluxes.
+
+        Returns
+        -------
+        bool
+            True for what `rgb_hdu` wrote.
+        """
+        return "".join(self.bands) == RGB_BANDS and len(self.values) == 3
+
+
+def read_planes(
+    source: Path | IO[bytes],
+    *,
+    hdu: int | str | None = None,
+    bands: str = "",
+    mask: str = "",
+) -> Planes:
+    """Read the planes of a FITS image.
+
+    Parameters
+    ----------
+    source : path or binary stream
+        Plain or compressed (``.gz``, ``.bz2``, ``.fz``).
+    hdu : int or str, optional
+        Number or name of the extension; the first that holds an image if not given.
+        Several between commas, ``g,r,z``, hold one band each.
+    bands : str
+        Names of the planes, ``grz`` or ``F606W,F814W``; the header's if not given.
+    mask : str
+        Number or name of an extension (H, W): where it is not zero, no pixel has a
+        value.
+
+    Returns
+    -------
+    Planes
+        (H, W), (bands, H, W) or (H, W, bands) in the file.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, damaged or holds no image, has more than `MAX_PIXELS` values,
+        another shape, or no value at all.
+    """
+    name = source if isinstance(source, Path) else getattr(source, "name", "image")
+    if isinstance(source, Path) and not source.is_file():
+        raise ImageError(f"{name}: expected a FITS image, found nothing", "missing")
+    try:
+        with quiet(), fits.open(source, memmap=False) as hdus:
+            asked = _numbers(hdu)
+            chosen = [_choose(hdus, name, one) for one in asked]
+            for one in chosen:
+                _check_size(one, source, name)
+            names = split_bands(bands)
+            if len(chosen) == 1:
+                planes = _planes(chosen[0], names, name)
+            else:
+                each = [_planes(one, (), name) for one in chosen]
+                planes = stacked(each, names or _names(asked, each))
+            if not mask:
+                return planes
+            hidden = _choose(hdus, name, _numbers(mask)[0])
+            _check_size(hidden, source, name)
+            return _masked(planes, np.asarray(hidden.data), name)
+    except ImageError:
+        raise
+    except BROKEN as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ImageError(
+            f"{name}: expected a whole FITS file ({reason}); copy it again"
+        ) from error
+
+
+def fluxes(values: npt.NDArray[Any]) -> Floats:
+    """Take numbers as fluxes.
+
+    Parameters
+    ----------
+    values : (..., H, W) array
+        Of any type.
+
+    Returns
+    -------
+    (..., H, W) float32
+        A copy; infinite values, and such that no flux has, are NaN.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        flux: Floats = np.array(values, np.float32, order="C")
+        flux[~(np.abs(flux) < MOST)] = np.nan
+    return flux
+
+
+def stacked(planes: Sequence[Planes], bands: tuple[str, ...]) -> Planes:
+    """Lay images of one band each upon each other.
+
+    Parameters
+    ----------
+    planes : sequence of Planes
+        Of one plane each, and of the same shape.
+    bands : tuple of str
+        Their names.
+
+    Returns
+    -------
+    Planes
+        In nanomaggies if all units are known. Its place on the sky is that of the first
+        that has one.
+
+    Raises
+    ------
+    ImageError
+        If their shapes differ, or there are more or fewer names.
+    """
+    shapes = {each.values.shape for each in planes}
+    if len(shapes) > 1 or next(iter(shapes))[0] != 1 or len(bands) != len(planes):
+        found = ", ".join(str(each.values.shape[1:]) for each in planes)
+        raise ImageError(
+            f"expected one plane of the same shape for each band ({','.join(bands)}), "
+            f"got {found}",
+            "shape",
+        )
+    factors = [each.factor for each in planes]
+    known = all(factor is not None for factor in factors)
+    values = [each.values[0] * np.float32(each.factor or 1) for each in planes]
+    first = next((each for each in planes if each.wcs), planes[0])
+    return replace(
+        first,
+        values=np.stack(values if known else [each.values[0] for each in planes]),
+        bands=bands,
+        factor=1.0 if known else None,
+    )
+
+
+def _numbers(hdu: int | str | None) -> list[int | str | None]:
+    """Split what was asked for into extensions; digits are numbers."""
+    if not isinstance(hdu, str):
+        return [hdu]
+    parts = [part.strip() for part in hdu.split(",")]
+    return [int(part) if part.isdigit() else part or None for part in parts]
+
+
+def _names(
+    asked: Sequence[int | str | None], planes: Sequence[Planes]
+) -> tuple[str, ...]:
+    """Name bands by their filters, or as the extensions were asked for.
+
+    In files the names of extensions have capitals only, and R is another band than r.
+    """
+    pairs = zip(asked, planes, strict=True)
+    return tuple(each.bands[0] if each.bands else str(one) for one, each in pairs)
+
+
+def _masked(planes: Planes, mask: npt.NDArray[Any], name: object) -> Planes:
+    """Take the values away that a mask hides."""
+    if mask.shape != planes.values.shape[1:]:
+        raise ImageError(
+            f"{name}: expected a mask of shape {planes.values.shape[1:]}, got "
+            f"{mask.shape}",
+            "shape",
+        )
+    values = np.where(mask != 0, np.float32(np.nan), planes.values)
+    if not np.isfinite(values).any():
+        raise ImageError(
+            f"{name}: expected an image, got no value at all (all masked)", "no values"
+        )
+    return replace(planes, values=values)
+
+
+def _choose(hdus: fits.HDUList, name: object, hdu: int | str | None) -> Any:
+    """Pick the extension with the image; without one given read no further than it."""
+    if hdu is None:
+        for candidate in hdus:
+            if _has_image(candidate):
+                return candidate
+        kinds = ", ".join(type(h).__name__ for h in hdus)
+        raise ImageError(
+            f"{name}: expected an image in some HDU, found {kinds}", "no image"
+        )
+    try:
+        chosen = hdus[hdu]
+    except (KeyError, IndexError):
+        last = len(hdus) - 1
+        raise ImageError(
+            f"{name}: no HDU {hdu!r}; it has 0 to {last}", "no image"
+        ) from None
+    if not _has_image(chosen):
+        raise ImageError(
+            f"{name}: expected an image in HDU {hdu!r}, found none", "no image"
+        )
+    return chosen
+
+
+def _has_image(hdu: Any) -> bool:
+    return hdu.is_image and len(hdu.shape) >= 2 and 0 not in hdu.shape
+
+
+def _check_size(hdu: Any, source: Path | IO[bytes], name: object) -> None:
+    """Refuse by its header what is too large, or larger than its file."""
+    shape = tuple(int(n) for n in hdu.shape)
+    total = int(np.prod(shape, dtype=object))
+    if total > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got "
+            f"{shape}; make a cut-out first",
+            "too large",
+        )
+    if isinstance(hdu, fits.CompImageHDU) or not isinstance(source, Path):
+        return
+    if source.suffix.lower() in (".gz", ".bz2", ".z"):
+        return
+    with source.open("rb") as file:
+        plain = file.read(6) == b"SIMPLE"
+    size = source.stat().st_size
+    needed = total * abs(int(hdu.header["BITPIX"])) // 8
+    if plain and size < needed:
+        raise ImageError(
+            f"{name}: expected a whole FITS file, got {size} bytes of at least "
+            f"{needed}; copy it again"
+        )
+
+
+def _planes(hdu: Any, bands: tuple[str, ...], name: object) -> Planes:
+    """Bring an image to (planes, H, W), and read its header."""
+    values, header = np.asarray(hdu.data), hdu.header.copy()
+    telescope = " ".join(str(header.get(k, "")) for k in ("TELESCOP", "INSTRUME"))
+    shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
+    named = bands or bands_of(header)
+    values, byte = values.reshape(shape), values.dtype == np.uint8
+    if len(shape) == 2:
+        values = values[None]
+    elif len(shape) == 3:
+        axis = _band_axis(shape, len(named))
+        values = np.moveaxis(values, axis, 0)
+    if values.ndim != 3 or len(values) > MAX_PLANES:
+        raise ImageError(
+            f"{name}: expected an image of shape (H, W) or (bands, H, W), got {shape}; "
+            "cut one out of it",
+            "shape",
+        )
+    if named and len(named) != len(values):
+        raise ImageError(
+            f"{name}: expected a plane for each band, got {len(values)} planes and "
+            f"BANDS={''.join(named)!r}; name them with --bands",
+            "shape",
+        )
+    flux = fluxes(values)
+    if len(flux) == 1 and not named:
+        named = filter_of(header)
+    if byte and len(flux) == 3 and not named:  # a picture that was saved as FITS
+        flux, named = flux / np.float32(255), tuple(RGB_BANDS)
+    wcs, scale, notes = sky_of(header)
+    factor = nanomaggies(header, scale, telescope)
+    if not np.isfinite(flux).any():
+        raise ImageError(
+            f"{name}: expected an image, got no value at all (all NaN)", "no values"
+        )
+    return Planes(flux, named, factor, wcs, scale, telescope, notes)
+
+
+def _band_axis(shape: tuple[int, ...], count: int) -> int:
+    """Tell which axis counts the bands: the one of their number, or the shortest."""
+    if count in (shape[0], shape[2]):
+        return 0 if shape[0] == count else 2
+    return 2 if shape[2] < min(shape[0], shape[1]) else 0

@@ -1,0 +1,288 @@
+"""One input as the network wants to see it; whatever is wrong becomes a flag."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from dmagnet.config import SourceConfig
+from dmagnet.errors import DataError
+from dmagnet.images import (
+    ImageError,
+    Planes,
+    draw_planes,
+    from_array,
+    is_fits,
+    read_planes,
+    read_rgb,
+)
+from dmagnet.images.bands import noise_of
+from dmagnet.images.faults import Doubt, Fault, Note
+from dmagnet.images.header import SCALES, split_bands
+from dmagnet.images.planes import BROKEN, fluxes, stacked
+from dmagnet.sources.framing import MIN_SIDE, SMALL, framed
+from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture, Pixels
+from dmagnet.sources.stacks import open_stack, read_member, read_row
+
+FAULTS: dict[Fault, Flag] = {
+    "missing": Flag.NOT_FOUND,
+    "damaged": Flag.UNREADABLE,
+    "too large": Flag.TOO_LARGE,
+    "too small": Flag.TOO_SMALL,
+    "no image": Flag.NO_IMAGE,
+    "shape": Flag.BAD_SHAPE,
+    "no band": Flag.MISSING_BAND,
+    "no values": Flag.NO_VALUES,
+}
+DOUBTS: dict[Doubt, Flag] = {
+    "nan": Flag.SOME_NAN,
+    "faint": Flag.NEGATIVE_FLUX,
+    "wcs": Flag.BAD_WCS,
+    "small field": Flag.SMALL_FIELD,
+    "one band": Flag.ONE_BAND,
+    "other bands": Flag.OTHER_BANDS,
+    "no units": Flag.NO_UNITS,
+}
+FAINT_SIGMAS = 6.0  # a million pixels of noise reach 5
+DRAFT = 4  # times the wanted side that a JPEG decoded smaller must have left
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A whole image, and what its file says of it."""
+
+    rgb: Pixels
+    scale: tuple[float, float] | None = None
+    center: tuple[float, float] = (math.nan, math.nan)
+    notes: tuple[Note, ...] = ()
+
+
+def read_picture(item: Item, side: int, field: float, config: SourceConfig) -> Picture:
+    """Read one input.
+
+    Parameters
+    ----------
+    item : Item
+        As `list_items` names it.
+    side : int
+        Of the image the network sees, in px.
+    field : float
+        Share of the side of a frame of 67.07 arcsec that it sees.
+    config : SourceConfig
+        What the inputs do not say themselves.
+
+    Returns
+    -------
+    Picture
+        Without an image where a flag says why, and never an exception for what a file
+        holds. The item is completed by the position in a FITS header, by flags and
+        reasons.
+
+    Notes
+    -----
+    An image whose pixel scale is known (WCS, ``pxscale`` of a stack, or the setting) is
+    cut to the angle on the sky that the network was trained on, or sky is laid around
+    it; one of unknown scale is taken for a frame of 67 arcsec. Fluxes are drawn first
+    and the picture is resized, as the images of the training data were.
+    """
+    if item.flag & NO_CLASS:
+        return Picture(item, None)
+    if item.kind == "position":
+        line = "its cut-out was not fetched"
+        return Picture(_flagged(item, Flag.FETCH_FAILED, line), None)
+    try:
+        seen = _read(item, side, field, config)
+        if min(seen.rgb.shape[:2]) < MIN_SIDE:
+            raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
+        frame = framed(seen.rgb, side, field, seen.scale)
+        item = _told(item, seen, frame.share)
+        if (frame.rgb == frame.rgb[0, 0]).all():
+            line = "expected an image, got one color everywhere"
+            raise ImageError(line, "no values")
+    except (MemoryError, Warning, *BROKEN) as error:
+        flag, line = _why(error, item)
+        return Picture(_flagged(item, flag, line), None)
+    return Picture(item, frame.rgb)
+
+
+def _why(error: BaseException, item: Item) -> tuple[Flag, str]:
+    """Say why there is no image."""
+    if isinstance(error, ImageError):
+        return FAULTS[error.fault], _short(error, item)
+    if isinstance(error, MemoryError):
+        return Flag.TOO_LARGE, "it does not fit into memory"
+    if isinstance(error, PermissionError):
+        return Flag.UNREADABLE, "no permission to read it"
+    return Flag.UNREADABLE, _short(error, item)
+
+
+def _told(item: Item, seen: _Seen, share: float) -> Item:
+    """Complete an item by what its file says."""
+    notes = list(seen.notes)
+    if share < SMALL:
+        line = f"shows {100 * share:.0f} % of the expected side, the rest is sky"
+        notes.append(("small field", line))
+    for doubt, text in notes:
+        item = _flagged(item, DOUBTS[doubt], text)
+    if math.isnan(item.ra) and math.isfinite(seen.center[0] + seen.center[1]):
+        item = dataclasses.replace(item, ra=seen.center[0], dec=seen.center[1])
+    return item
+
+
+def _read(item: Item, side: int, field: float, config: SourceConfig) -> _Seen:
+    """Read the whole image of an input."""
+    if item.kind == "bands":
+        return _drawn(_planes_of_bands(item, config))
+    if item.kind == "row":
+        return _row(item, config)
+    source: Path | IO[bytes]
+    if item.kind == "member":
+        unpacked = read_member(item.files[0], item.key)
+        head, source = unpacked[:16], BytesIO(unpacked)
+    else:
+        source = Path(item.files[0])
+        head = _head(source)
+    if not head:
+        raise ImageError("expected an image, got an empty file")
+    if _looks_like_fits(head, item.key or item.files[0]):
+        planes = read_planes(
+            source, hdu=config.hdu or None, bands=config.bands, mask=config.mask
+        )
+        return _drawn(planes, config)
+    least = None if config.pixel_scale else math.ceil(DRAFT * side / field)
+    return _Seen(read_rgb(source, at_least=least), _given(config))
+
+
+def _head(path: Path) -> bytes:
+    """Read the first bytes; say in one line why there are none."""
+    if path.is_dir():
+        raise ImageError("expected an image, got a folder")
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except FileNotFoundError:
+        raise ImageError("expected an image, found nothing", "missing") from None
+
+
+def _looks_like_fits(head: bytes, name: str) -> bool:
+    """Tell FITS by its first bytes; a packed or damaged one by its name."""
+    if head.startswith(b"SIMPLE"):
+        return True
+    pictures = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+    return is_fits(Path(name)) and not head.startswith(pictures)
+
+
+def _row(item: Item, config: SourceConfig) -> _Seen:
+    """Read a row of a stack: a picture, or fluxes if it has values no picture has."""
+    stack = open_stack(item.files[0], item.key or config.dataset)
+    values = read_row(stack, item.row)  # refuses rows that are not there
+    (scale,) = stack.numbers("pxscale", range(item.row, item.row + 1))
+    known = (scale, scale) if SCALES[0] <= scale <= SCALES[1] else _given(config)
+    if values.dtype.kind != "f" and values.dtype not in (np.uint8, np.uint16):
+        values = values.astype(np.float32)
+    bands = split_bands(config.bands)
+    if values.dtype.kind == "f":
+        finite = values[np.isfinite(values)]
+        picture = finite.size == values.size and finite.min() >= 0 and finite.max() <= 1
+        if bands or not picture:
+            cube = values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
+            if bands and len(bands) != len(cube):
+                line = f"expected {len(bands)} bands, got {values.shape}"
+                raise ImageError(line, "shape")
+            if not finite.size:
+                raise ImageError("expected an image, got no value at all", "no values")
+            flux = fluxes(cube[:, ::-1])
+            return _drawn(Planes(flux, bands, 1.0 if bands else None, scale=known))
+    try:
+        rgb = from_array(values, f"row {item.row}").rgb
+    except DataError as error:
+        raise ImageError(str(error), "shape") from error
+    return _Seen(_bytes(rgb), known)
+
+
+def _planes_of_bands(item: Item, config: SourceConfig) -> Planes:
+    """Read one file for each band, as one cube."""
+    names = split_bands(item.key)
+    planes: list[Planes] = []
+    for name, file in zip(names, item.files, strict=True):
+        try:
+            each = read_planes(Path(file), hdu=config.hdu or None, mask=config.mask)
+        except ImageError as error:
+            fault = (
+                "no band" if error.fault in ("missing", "no values") else error.fault
+            )
+            raise ImageError(f"band {name}: {_short(error, file)}", fault) from error
+        planes.append(each)
+    return stacked(planes, names)
+
+
+def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
+    """Draw fluxes, top row first, and say where they are on the sky."""
+    smallest = min(planes.values.shape[1:])
+    if smallest < MIN_SIDE:
+        raise ImageError(_too_small(planes.values.shape[1:]), "too small")
+    rgb, notes = draw_planes(planes)
+    if not planes.is_picture and _is_faint(planes):
+        line = "nothing is brighter than the noise of the sky"
+        notes = (*notes, ("faint", line))
+    center = (math.nan, math.nan)
+    if planes.wcs is not None:
+        center = _center(planes.wcs, planes.values.shape)
+    scale = planes.scale or (_given(config) if config else None)
+    return _Seen(_bytes(rgb[::-1]), scale, center, (*planes.notes, *notes))
+
+
+def _is_faint(planes: Planes) -> bool:
+    """Tell an image of noise alone; the noise is that between neighbors."""
+    flux = planes.values
+    if planes.factor is not None and len(flux) > 1 and np.nanmax(flux) <= 0:
+        return True
+    for plane in flux:
+        known = plane[np.isfinite(plane)]
+        above = known.max() - np.median(known) if known.size else 0.0
+        if above > FAINT_SIGMAS * noise_of(plane):
+            return False
+    return True
+
+
+def _center(wcs: Any, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return right ascension and declination of the middle, in degrees."""
+    middle = ((shape[2] - 1) / 2, (shape[1] - 1) / 2)
+    if wcs.wcs.lngtyp == "RA" and wcs.wcs.radesys in ("ICRS", "FK5", ""):
+        longitude, latitude = wcs.all_pix2world(*middle, 0)
+        return float(longitude) % 360, float(latitude)
+    place = wcs.pixel_to_world(*middle).icrs
+    return float(place.ra.deg), float(place.dec.deg)
+
+
+def _given(config: SourceConfig) -> tuple[float, float] | None:
+    scale = config.pixel_scale
+    return None if scale is None else (scale, scale)
+
+
+def _bytes(rgb: Any) -> Pixels:
+    """Bring colors in [0, 1] to bytes."""
+    return np.ascontiguousarray(rgb * 255 + 0.5).astype(np.uint8)
+
+
+def _too_small(shape: tuple[int, ...]) -> str:
+    return f"expected at least {MIN_SIDE} px a side, got {shape[1]} x {shape[0]}"
+
+
+def _flagged(item: Item, flag: Flag, reason: str) -> Item:
+    """Add a flag and its reason."""
+    told = f"{item.reason}; {reason}" if item.reason else reason
+    return dataclasses.replace(item, flag=item.flag | flag, reason=told)
+
+
+def _short(error: BaseException, item: Item | str) -> str:
+    """Say what is wrong in one line, without the path that stands beside it."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    files = (item,) if isinstance(item, str) else item.files
+    for name in (*files, "<_io.BytesIO object>", "image"):
+        line = line.removeprefix(f"{name}: ")
+    return line

@@ -1,0 +1,276 @@
+"""Files that hold many images: zip, HDF5, npy; each is opened once a process."""
+
+import functools
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.errors import DataError
+from dmagnet.images import ImageError
+
+OPEN_FILES = 8  # a process keeps open
+MAX_MEMBER = 1 << 30  # bytes that a member of a zip may have once unpacked
+MAX_CHUNKS = 1 << 28  # bytes of unpacked HDF5 chunks kept for neighbors
+STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
+COLORS = (3, 4)  # an axis of this length is that of colors
+
+# What the readers raise on damaged files.
+BROKEN = (
+    OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, TypeError,
+    NotImplementedError, zlib.error, zipfile.BadZipFile, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Images of an HDF5 or npy file, none of them read.
+
+    Attributes
+    ----------
+    images : array or h5py.Dataset
+        (N, H, W), (N, H, W, 3) or (N, bands, H, W).
+    name : str
+        Of the data set, empty for npy.
+    columns : dict of str to h5py.Dataset
+        One number for each image: of ``ra``, ``dec`` and ``pxscale`` those that are
+        there.
+    """
+
+    images: Any
+    name: str = ""
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def numbers(self, column: str, rows: range) -> list[float]:
+        """Read what is known of images beside their pixels.
+
+        Parameters
+        ----------
+        column : str
+            ``ra``, ``dec`` or ``pxscale``.
+        rows : range
+            Of the images.
+
+        Returns
+        -------
+        list of float
+            NaN where the file does not say.
+        """
+        found = self.columns.get(column)
+        if found is None:
+            return [float("nan")] * len(rows)
+        return [float(value) for value in found[rows.start : rows.stop]]
+
+
+def open_stack(path: str, dataset: str = "") -> Stack:
+    """Open a file of images, or return it if this process has it open.
+
+    Parameters
+    ----------
+    path : str
+        HDF5 or npy.
+    dataset : str
+        Name of the images in an HDF5 file; ``images``, or the only data set with the
+        shape of images, if not given.
+
+    Returns
+    -------
+    Stack
+        Mapped into memory or read in pieces, never as a whole.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or damaged.
+    DataError
+        If no data set of it holds images.
+    """
+    try:
+        status = Path(path).stat()
+        return _open_stack(path, dataset, status.st_mtime_ns, status.st_size)
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(
+            f"{path}: expected a file of images, found nothing", "missing"
+        ) from None
+    except BROKEN as error:
+        raise ImageError(f"{path}: expected a whole file of images, {error}") from error
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noqa: ARG001
+    if path.lower().endswith(".npy"):
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not _holds_images(images):
+            raise DataError(
+                f"{path}: expected images of shape (N, H, W, 3), got {images.shape}"
+            )
+        return Stack(images)
+    with h5py.File(path) as file:
+        name = _images_in(file, path, dataset)
+        found = file[name]
+        # Rows share chunks: what was unpacked for one is kept for the next.
+        rows = found.chunks[0] if found.chunks else 1
+        kept = min(MAX_CHUNKS, 2 * rows * found[:0].itemsize * int(found[0].size))
+    again = h5py.File(path, rdcc_nbytes=max(kept, 1 << 20), rdcc_nslots=100_003)
+    images = again[name]
+    columns = {
+        key: again[key]
+        for key in ("ra", "dec", "pxscale")
+        if key in again and getattr(again[key], "shape", ()) == images.shape[:1]
+    }
+    return Stack(images, name, columns)
+
+
+def _images_in(file: h5py.File, path: str, dataset: str) -> str:
+    """Find the data set with the images."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    fitting: list[str] = []
+
+    def _visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset):
+            shapes[name] = node.shape
+            if _holds_images(node):
+                fitting.append(name)
+
+    file.visititems(_visit)
+    wanted = dataset.strip("/") or ("images" if "images" in fitting else "")
+    if not wanted and len(fitting) == 1:
+        wanted = fitting[0]
+    if wanted in fitting:
+        return wanted
+    found = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:8])
+    asked = f"a data set {wanted!r}" if wanted else "one data set"
+    raise DataError(
+        f"{path}: expected {asked} of images (N, H, W, 3), found {found or 'none'}; "
+        "name it with --dataset"
+    )
+
+
+def _holds_images(array: Any) -> bool:
+    shape, kind = array.shape, array.dtype.kind
+    return len(shape) in (3, 4) and kind in "uif" and min(shape[1:], default=0) > 0
+
+
+def read_row(stack: Stack, row: int) -> npt.NDArray[Any]:
+    """Read one image.
+
+    Parameters
+    ----------
+    stack : Stack
+        Open.
+    row : int
+        Counted from 0.
+
+    Returns
+    -------
+    (H, W) or (H, W, C) array
+        Colors last, whatever the file has, if they are 3 or 4.
+
+    Raises
+    ------
+    ImageError
+        If there is no such row, or it cannot be read.
+    """
+    if not 0 <= row < len(stack):
+        raise ImageError(
+            f"expected a row from 0 to {len(stack) - 1}, got {row}", "missing"
+        )
+    try:
+        image = np.asarray(stack.images[row])
+    except BROKEN as error:
+        raise ImageError(f"expected a whole image in row {row}, {error}") from error
+    if image.ndim == 3 and image.shape[2] not in COLORS and image.shape[0] in COLORS:
+        image = image.transpose(1, 2, 0)
+    return image
+
+
+def members(path: str, suffixes: Sequence[str]) -> list[str]:
+    """List the images of a zip.
+
+    Parameters
+    ----------
+    path : str
+        The zip.
+    suffixes : sequence of str
+        Of images, in lower case.
+
+    Returns
+    -------
+    list of str
+        Sorted; hidden files and what a Mac adds are passed over.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or damaged.
+    """
+    names = []
+    for name in _zip(path).namelist():
+        parts = PurePosixPath(name).parts
+        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+        if not hidden and name.lower().endswith(tuple(suffixes)):
+            names.append(name)
+    return sorted(names)
+
+
+def read_member(path: str, name: str) -> bytes:
+    """Read one file of a zip.
+
+    Parameters
+    ----------
+    path : str
+        The zip.
+    name : str
+        Of the file in it.
+
+    Returns
+    -------
+    bytes
+        Unpacked.
+
+    Raises
+    ------
+    ImageError
+        If there is no such file, it is damaged, locked, or too large.
+    """
+    archive = _zip(path)
+    try:
+        size = archive.getinfo(name).file_size
+    except KeyError:
+        raise ImageError(f"{path}: no {name} in it", "missing") from None
+    if size > MAX_MEMBER:
+        raise ImageError(
+            f"expected at most {MAX_MEMBER >> 20} MB, got {size >> 20}; it was not "
+            "unpacked",
+            "too large",
+        )
+    try:
+        return archive.read(name)
+    except BROKEN as error:
+        raise ImageError(f"expected a whole member of a zip, {error}") from error
+
+
+def _zip(path: str) -> zipfile.ZipFile:
+    try:
+        status = Path(path).stat()
+        return _open_zip(path, status.st_mtime_ns, status.st_size)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: expected a zip, found nothing", "missing") from None
+    except BROKEN as error:
+        raise ImageError(f"{path}: expected a whole zip, {error}") from error
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_zip(path: str, mtime: int, size: int) -> zipfile.ZipFile:  # noqa: ARG001
+    return zipfile.ZipFile(path)

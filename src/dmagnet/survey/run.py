@@ -1,0 +1,283 @@
+"""Classify anything: list it, read it, see it, keep it, write the table."""
+
+import tempfile
+from array import array
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from dmagnet.catalog import (
+    About,
+    ChunkStore,
+    Classifier,
+    Device,
+    check_name,
+    clear_remains,
+    open_classifier,
+    open_store,
+    settings_of,
+    to_qtable,
+    without_class,
+    write_table,
+)
+from dmagnet.config import ClassifyConfig
+from dmagnet.errors import ConfigError
+from dmagnet.sources import fetched, list_items
+from dmagnet.survey.local import Chunk, classify_chunks
+
+Engine = Literal["local", "ray"]
+Announce = Callable[[str, int | None], Callable[[int], None]]
+Inputs = str | Path | Sequence[str | Path]
+
+CLASSIFY = ClassifyConfig()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes
+    ----------
+    path : Path
+        The table.
+    rows : int
+        One for each input.
+    without_class : int
+        Rows that have no class; their ``flag`` and ``reason`` say why.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    path: Path
+    rows: int
+    without_class: int
+    notes: tuple[str, ...]
+
+
+def write_catalog(
+    inputs: Inputs,
+    out: Path,
+    *,
+    weights: Path,
+    config: ClassifyConfig = CLASSIFY,
+    engine: Engine = "local",
+    device: Device = "auto",
+    cache: Path | None = None,
+    overwrite: bool = False,
+    announce: Announce | None = None,
+) -> Outcome:
+    """Classify any number of inputs into a table, in constant memory.
+
+    A run that was stopped goes on when the same call is made again; what it has done is
+    kept in a folder beside the table, ``<out>.parts``, which is removed at the end.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        Files, folders, globs, zips, stacks, tables; see `dmagnet.sources.list_items`.
+    out : Path
+        The table; its ending says the format: .ecsv, .csv, .fits, .vot, .parquet.
+    weights : Path
+        An .onnx file, a .safetensors file or a run folder.
+    config : ClassifyConfig
+        How to read and classify.
+    engine : {"local", "ray"}
+        This process, or a Ray cluster.
+    device : {"auto", "cpu", "gpu"}
+        Where the network runs.
+    cache : Path, optional
+        Folder of the cut-outs; the user's cache if not given.
+    overwrite : bool
+        Replace a table of that name, once the new one is whole.
+    announce : callable, optional
+        Called with a name and a total, returns what to call with the count done.
+
+    Returns
+    -------
+    Outcome
+        Where the table is, and how many rows have no class.
+
+    Raises
+    ------
+    ConfigError
+        If the table is there already, or a run of other settings is half done there.
+    DataError
+        If there is nothing to classify, the disk refuses, or an input cannot be read
+        and ``config.strict`` is set.
+    CheckpointError
+        If the weights cannot be opened.
+    """
+    out = check_name(out)
+    folder = out.with_name(f"{out.name}.parts")
+    _check_free(out, folder, overwrite=overwrite)
+    with _filled(
+        inputs, folder, weights=weights, config=config, engine=engine, device=device,
+        cache=cache, announce=announce,
+    ) as (store, about, notes):  # fmt: skip
+        write_table(out, store.rows, about)
+        rows, missing = store.num_items, sum(map(without_class, store.rows()))
+        store.remove()
+    return Outcome(out, rows, missing, notes)
+
+
+def classify(
+    inputs: Inputs,
+    *,
+    weights: Path,
+    out: Path | None = None,
+    config: ClassifyConfig = CLASSIFY,
+    engine: Engine = "local",
+    device: Device = "auto",
+    cache: Path | None = None,
+    overwrite: bool = False,
+    announce: Announce | None = None,
+) -> Any:
+    """Classify images of galaxies.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        Files, folders, globs, zips, stacks, tables of paths or of positions.
+    weights : Path
+        An .onnx file, a .safetensors file or a run folder.
+    out : Path, optional
+        Write the table there too, and go on with a run that was stopped there.
+    config : ClassifyConfig
+        How to read and classify.
+    engine : {"local", "ray"}
+        This process, or a Ray cluster.
+    device : {"auto", "cpu", "gpu"}
+        Where the network runs.
+    cache : Path, optional
+        Folder of the cut-outs; the user's cache if not given.
+    overwrite : bool
+        Replace a table of that name, once the new one is whole.
+    announce : callable, optional
+        Called with a name and a total, returns what to call with the count done.
+
+    Returns
+    -------
+    QTable
+        A row for each input, in memory. For many millions use
+        `dmagnet.survey.write_catalog`, which holds none.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError
+        As `write_catalog`.
+    """
+    with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
+        folder = Path(scratch) / "run"
+        if out is not None:
+            folder = check_name(out).with_name(f"{Path(out).name}.parts")
+            _check_free(Path(out), folder, overwrite=overwrite)
+        with _filled(
+            inputs, folder, weights=weights, config=config, engine=engine,
+            device=device, cache=cache, announce=announce,
+        ) as (store, about, notes):  # fmt: skip
+            table = to_qtable(store.rows(), about)
+            table.meta["notes"] = list(notes)
+            if out is not None:
+                write_table(Path(out), store.rows, about)
+                store.remove()
+    return table
+
+
+@contextmanager
+def _filled(
+    inputs: Inputs,
+    folder: Path,
+    *,
+    weights: Path,
+    config: ClassifyConfig,
+    engine: Engine,
+    device: Device,
+    cache: Path | None,
+    announce: Announce | None,
+) -> Iterator[tuple[ChunkStore, About, tuple[str, ...]]]:
+    """Bring a store to its end: every input has its row."""
+    several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    listing = list_items(several, config.source)
+    classifier = open_classifier(
+        weights,
+        views=config.views,
+        batch_size=config.batch_size,
+        device="cpu" if engine == "ray" else device,  # its workers have the GPUs
+        threads=1,
+    )
+    about = About(classifier.class_names, classifier.weights_hash, settings_of(config))
+    with open_store(folder, about, listing, config.chunk_size) as store:
+        missing = array("q", store.missing())
+        done = store.num_items - sum(map(store.size, missing))
+        count = announce("Classifying", store.num_items) if announce else None
+        if count:
+            count(done)
+        with (
+            closing(_chunks(store, missing, config, cache)) as chunks,
+            closing(
+                _classified(
+                    chunks,
+                    len(missing),
+                    classifier,
+                    config,
+                    engine=engine,
+                    weights=weights,
+                    device=device,
+                )
+            ) as finished,
+        ):
+            for number, rows in finished:
+                store.put(number, rows)
+                done += rows.num_rows
+                if count:
+                    count(done)
+        yield store, about, (*listing.notes, *store.notes)
+
+
+def _classified(
+    chunks: Iterator[Chunk],
+    total: int,
+    classifier: Classifier,
+    config: ClassifyConfig,
+    *,
+    engine: Engine,
+    weights: Path,
+    device: Device,
+) -> Generator[tuple[int, pa.RecordBatch]]:
+    """Begin to classify in the way that was asked for."""
+    if engine == "local":
+        return classify_chunks(chunks, classifier, config)
+    if engine != "ray":
+        raise ConfigError(f"engine: expected local or ray, got {engine!r}")
+    from dmagnet.survey.cluster import classify_on_cluster
+
+    return classify_on_cluster(
+        chunks, total, classifier, config, weights=weights, device=device
+    )
+
+
+def _chunks(
+    store: ChunkStore,
+    missing: Sequence[int],
+    config: ClassifyConfig,
+    cache: Path | None,
+) -> Generator[Chunk]:
+    """Give the inputs of the chunks to do; positions become files on the way."""
+    listed = (item for number in missing for item in store.items(number))
+    items = fetched(listed, config.cutout, cache=cache)
+    for number in missing:
+        yield number, list(islice(items, store.size(number)))
+
+
+def _check_free(out: Path, folder: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a table, unless it is the one of a run that goes on."""
+    clear_remains(folder)
+    if out.exists() and not overwrite and not folder.is_dir():
+        raise ConfigError(
+            f"{out}: is there already; give another -o, or --overwrite to replace it"
+        )

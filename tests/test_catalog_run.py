@@ -1,0 +1,342 @@
+"""From inputs to a table: complete, in order, and the same however it came about."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import QTable
+from PIL import Image
+
+from dmagnet.catalog import ChunkStore, open_classifier
+from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.cli import main
+from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
+from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.images import resize
+from dmagnet.model import DMAGNet
+from dmagnet.predict import predict
+from dmagnet.sources import Flag
+from dmagnet.survey import classify, write_catalog
+
+SMALL = ClassifyConfig(chunk_size=8, batch_size=4, threads=2)
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    model = ModelConfig(size="xs")
+    config = TrainConfig(model=model, image_size=SIDE, field=0.75)
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    return save(path, Checkpoint(DMAGNet(model), config, CLASS_NAMES))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("images"), range(30))
+
+
+def fill(folder, numbers):
+    y, x = np.mgrid[:96, :96] - 48.0
+    for i in numbers:
+        glow = np.exp(-((x / (3 + i % 7)) ** 2 + (y / (9 + i % 5)) ** 2))
+        rgb = (250 * glow[..., None] * [1, 0.8, 0.6]).astype(np.uint8)
+        Image.fromarray(rgb).save(folder / f"{i:03d}.png")
+    return folder
+
+
+def names(table):
+    return [Path(path).name for path in table["path"]]
+
+
+def test_each_image_has_the_probabilities_that_predict_gives(weights, folder):
+    table = classify([folder], weights=weights, config=SMALL)
+    pixels = [np.asarray(Image.open(p)) for p in sorted(folder.iterdir())]
+    checkpoint = load(weights)
+    expected = predict(checkpoint.model, resize(np.stack(pixels), SIDE, 0.75))
+    found = np.stack([table[f"p{k}"] for k in range(10)], axis=1)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert list(table["class_index"]) == list(expected.argmax(1))
+    assert names(table) == [f"{i:03d}.png" for i in range(30)]
+    assert table.meta["weights"] == checkpoint.weights_hash
+    assert isinstance(table, QTable)
+
+
+def test_the_shell_writes_the_table_that_python_returns(
+    weights, folder, tmp_path, capsys
+):
+    out = tmp_path / "t.ecsv"
+    command = ["classify", str(folder), "-o", str(out), "--weights", str(weights)]
+    flags = ["--chunk-size", "8", "--batch-size", "4", "--threads", "2"]
+    assert main([*command, *flags]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    found, expected = QTable.read(out), classify(folder, weights=weights, config=SMALL)
+    for column in ("id", "path", "class_index", "p0", "entropy", "weights"):
+        assert list(found[column]) == list(expected[column]), column
+    assert [*tmp_path.iterdir()] == [out]
+
+
+def test_how_many_threads_work_does_not_change_a_byte(weights, folder, tmp_path):
+    for i, threads in enumerate((1, 2, 5)):
+        config = replace(SMALL, threads=threads)
+        write_catalog([folder], tmp_path / f"{i}.csv", weights=weights, config=config)
+    first, *others = (path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert all(other == first for other in others)
+
+
+def test_bad_inputs_keep_their_rows_and_the_run_goes_on(weights, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    fill(images, range(6))
+    (images / "002.png").write_bytes(b"")
+    whole = (images / "004.png").read_bytes()
+    (images / "004.png").write_bytes(whole[: len(whole) // 2])
+    inputs = [images, tmp_path / "nowhere.jpg"]
+    outcome = write_catalog(inputs, tmp_path / "t.fits", weights=weights, config=SMALL)
+    assert (outcome.rows, outcome.without_class) == (7, 3)
+    table = QTable.read(outcome.path)
+    assert [n for n, f in zip(names(table), table["flag"], strict=True) if f] == [
+        "002.png", "004.png", "nowhere.jpg",
+    ]  # fmt: skip
+    assert table["flag"][-1] == Flag.NOT_FOUND
+    assert table["class_index"].mask.tolist() == [bool(f) for f in table["flag"]]
+    assert all(table["reason"][table["flag"] > 0])
+
+
+def test_strict_stops_at_the_first_bad_input_and_names_it(weights, tmp_path):
+    fill(tmp_path, range(3))
+    (tmp_path / "001.png").write_bytes(b"")
+    config = replace(SMALL, strict=True)
+    with pytest.raises(DataError, match=r"001\.png: .*empty"):
+        classify(tmp_path, weights=weights, config=config)
+
+
+def test_an_image_that_vanishes_during_the_run_says_so(weights, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    fill(images, range(80))
+
+    def announce(name, total):
+        assert (name, total) == ("Classifying", 80)
+        return lambda _: (images / "079.png").unlink(missing_ok=True)
+
+    table = classify(images, weights=weights, config=SMALL, announce=announce)
+    assert len(table) == 80
+    assert table["flag"][79] == Flag.NOT_FOUND
+
+
+def test_a_folder_that_changed_between_two_starts_is_told_and_taken_in(
+    weights, tmp_path
+):
+    images, out = tmp_path / "images", tmp_path / "t.ecsv"
+    images.mkdir()
+    fill(images, range(20))
+
+    def stop(name, total):
+        def count(done):
+            if done:
+                raise KeyboardInterrupt
+
+        return count
+
+    with pytest.raises(KeyboardInterrupt):
+        write_catalog(images, out, weights=weights, config=SMALL, announce=stop)
+    (images / "019.png").unlink()
+    (images / "000.png").unlink()
+    fill(images, [99])
+    outcome = write_catalog(images, out, weights=weights, config=SMALL)
+    assert any("1 new ones at the end, 2 not there" in n for n in outcome.notes)
+    table = QTable.read(out)
+    assert names(table) == [*(f"{i:03d}.png" for i in range(20)), "099.png"]
+    assert table["flag"][19] == Flag.NOT_FOUND, "not read before it went"
+    assert table["flag"][0] == 0, "read before it went"
+
+
+def test_a_table_that_is_there_is_not_replaced_unasked(weights, folder, tmp_path):
+    out = tmp_path / "t.csv"
+    out.write_text("mine")
+    with pytest.raises(ConfigError, match=r"is there already.*--overwrite"):
+        write_catalog(folder, out, weights=weights)
+    assert out.read_text() == "mine"
+    write_catalog(folder, out, weights=weights, config=SMALL, overwrite=True)
+    assert len(QTable.read(out)) == 30
+
+
+def test_a_run_that_died_between_its_table_and_its_end_ends_the_same(
+    weights, folder, tmp_path, monkeypatch
+):
+    out = tmp_path / "t.ecsv"
+
+    def die(_store):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkStore, "remove", die)
+        with pytest.raises(KeyboardInterrupt):
+            write_catalog(folder, out, weights=weights, config=SMALL)
+    first = out.read_bytes()
+    write_catalog(folder, out, weights=weights, config=SMALL)
+    assert out.read_bytes() == first
+    assert [*tmp_path.iterdir()] == [out]
+
+
+def test_what_is_left_of_a_store_that_was_being_removed_goes(weights, folder, tmp_path):
+    out, rest = tmp_path / "t.ecsv", tmp_path / "t.ecsv.parts.gone"
+    rest.mkdir()
+    (rest / "items-0.arrow").write_bytes(b"")
+    write_catalog(folder, out, weights=weights, config=SMALL)
+    assert [*tmp_path.iterdir()] == [out]
+
+
+def test_eight_views_do_not_depend_on_how_the_image_is_turned(weights, tmp_path):
+    fill(tmp_path, [3])
+    turned = Image.open(tmp_path / "003.png").transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "004.png")
+    table = classify(tmp_path, weights=weights, config=replace(SMALL, views=8))
+    a, b = (np.array([row[f"p{k}"] for k in range(10)]) for row in table)
+    np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_weights_have_to_be_said_and_have_to_be_there(tmp_path, capsys):
+    assert main(["classify", "x.jpg", "-o", str(tmp_path / "t.csv")]) == 1
+    assert "--weights: expected" in capsys.readouterr().err
+    with pytest.raises(CheckpointError, match="no such file"):
+        open_classifier(tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match=r"\.safetensors or \.onnx"):
+        open_classifier(tmp_path / "none.pt")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused(weights, tmp_path):
+    with pytest.raises(ConfigError, match=r"found none; use --device cpu"):
+        open_classifier(weights, device="gpu")
+    with pytest.raises(ConfigError, match="ONNX weights run on the CPU"):
+        open_classifier(tmp_path / "w.onnx", device="gpu")
+
+
+WITHOUT_TORCH = """
+import sys
+
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("no torch in this process")
+
+
+sys.meta_path.insert(0, Refuse())
+from dmagnet.cli import main
+
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_exported_weights_classify_where_there_is_no_torch(weights, folder, tmp_path):
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    from dmagnet.export import export_onnx
+
+    out, onnx = tmp_path / "t.ecsv", tmp_path / "w.onnx"
+    export_onnx(load(weights), onnx)
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, "classify", folder, "-o", out,
+         "--weights", onnx],
+        check=True,
+    )  # fmt: skip
+    found, expected = QTable.read(out), classify(folder, weights=weights)
+    for k in range(10):
+        np.testing.assert_allclose(found[f"p{k}"], expected[f"p{k}"], atol=1e-5)
+    assert list(found["weights"]) == list(expected["weights"])
+
+
+def test_nothing_of_the_run_needs_torch_before_weights_of_torch_are_opened():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import dmagnet, dmagnet.catalog.table, dmagnet.survey\n"
+        "dmagnet.classify"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_sigterm_stops_with_130_and_the_same_command_goes_on(weights, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "t.csv"
+    images.mkdir()
+    fill(images, range(400))
+    flags = ["--chunk-size", "8", "--batch-size", "4", "--threads", "2"]
+    call = "from dmagnet.cli import main; raise SystemExit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", call, "classify", images, "-o", out,
+         "--weights", weights, *flags],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    parts = tmp_path / "t.csv.parts"
+    wait_for(lambda: [*parts.glob("*/*.arrow")])
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in errors
+    assert "Traceback" not in errors
+    kept = len([*parts.glob("*/*.arrow")])
+    assert 0 < kept < 50
+    outcome = write_catalog(images, out, weights=weights, config=SMALL)
+    assert f"going on: {kept} of 50 chunks done" in outcome.notes
+    assert sorted(names(QTable.read(out))) == sorted(
+        path.name for path in images.iterdir()
+    )
+
+
+def wait_for(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+RUN_AND_KILL = """
+import os, random, signal, sys, time
+from pathlib import Path
+from dmagnet.config import ClassifyConfig
+from dmagnet.survey import write_catalog
+import dmagnet.catalog.network
+
+images, out, weights = map(Path, sys.argv[1:])
+dice, pieces = random.Random(1), lambda: len([*out.parent.glob("*.parts/*/*.arrow")])
+for kill in range(4):
+    child = os.fork()
+    if not child:
+        config = ClassifyConfig(chunk_size=8, batch_size=4, threads=2)
+        write_catalog(images, out, weights=weights, config=config)
+        os._exit(0)
+    if kill < 3:
+        before = pieces()
+        while pieces() < before + 2:
+            time.sleep(0.002)
+        time.sleep(dice.uniform(0, 0.05))
+        os.kill(child, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), pieces())
+"""
+
+
+def test_killed_three_times_the_table_is_that_of_an_undisturbed_run(weights, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "a" / "t.ecsv"
+    images.mkdir()
+    fill(images, range(300))
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_AND_KILL, images, out, weights],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    codes = [int(line.split()[0]) for line in process.stdout.splitlines()]
+    assert codes == [-9, -9, -9, 0], process.stdout
+    whole = write_catalog(images, tmp_path / "t.ecsv", weights=weights, config=SMALL)
+    assert out.read_bytes() == whole.path.read_bytes()
+    assert names(QTable.read(out)) == [f"{i:03d}.png" for i in range(300)]

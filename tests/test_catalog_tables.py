@@ -1,0 +1,214 @@
+"""Rows, and the tables that they become."""
+
+import json
+import warnings
+
+import astropy.units as u
+import numpy as np
+import pyarrow as pa
+import pytest
+from astropy.io import fits
+from astropy.io.votable import parse
+from astropy.io.votable.ucd import check_ucd
+from astropy.table import QTable
+from pyarrow import parquet
+
+from dmagnet.catalog import (
+    About,
+    check_name,
+    columns,
+    rows_of,
+    schema,
+    to_qtable,
+    write_table,
+)
+from dmagnet.classes import CLASS_NAMES, CLASSES
+from dmagnet.errors import ConfigError, DataError
+from dmagnet.sources.record import Flag, Item
+
+ABOUT = About(CLASS_NAMES, "0123456789abcdef" * 4, {"views": 1, "source": {"hdu": ""}})
+FORMATS = ["t.ecsv", "t.csv", "t.fits", "t.vot", "t.parquet"]
+NASTY = 'é, "x" <&>;\\ 007\u2028'
+
+
+def rows(count=7, first=0):
+    rng = np.random.default_rng(first)
+    p = rng.dirichlet(np.ones(10), count).astype(np.float32)
+    items = [
+        Item(id=f"{first + i:03d}", path=f"a/{i}.jpg", ra=10.0 / 3 + i, dec=-1e-9)
+        for i in range(count)
+    ]
+    items[1] = Item(id=NASTY, path="b/\udcff.jpg", flag=Flag.SOME_NAN, reason="two, 2")
+    items[2] = Item(id="c\nd", path="c", flag=Flag.UNREADABLE, reason="cut short")
+    p[2] = np.nan
+    return rows_of(items, p, class_names=CLASS_NAMES, weights=ABOUT.weights)
+
+
+def batches():
+    yield rows()
+    yield rows(40, first=7)
+
+
+def written(folder, name):
+    return write_table(folder / name, batches, ABOUT)
+
+
+def numbers(column):
+    mask = getattr(column, "mask", False)
+    values = np.asarray(getattr(column, "unmasked", column.value), float)
+    single = column.dtype == np.float32 or column.info.name[0] in "pe"
+    return np.where(mask, np.nan, values.astype(np.float32 if single else float))
+
+
+def read(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # astropy on units, CSV types
+        formats = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".vot": "votable"}
+        return QTable.read(path, format=formats.get(path.suffix))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_reads_in_astropy_as_the_table_in_memory(tmp_path, name):
+    found, expected = read(written(tmp_path, name)), to_qtable(batches(), ABOUT)
+    assert found.colnames == expected.colnames
+    for column in expected.colnames:
+        want, got = expected[column], found[column]
+        if want.dtype.kind == "U":
+            got = np.ma.filled(np.ma.asarray(got).astype(str), "")
+            want = want.astype(str)
+            if name.endswith("fits"):
+                want = [w.encode("ascii", "backslashreplace").decode() for w in want]
+            if name == "t.csv" and column == "id":
+                continue  # CSV does not say that 007 is a name
+            assert list(got) == list(want), column
+        else:
+            np.testing.assert_array_equal(numbers(got), numbers(want), column)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if n != "t.csv"])
+def test_units_and_what_it_was_made_with_are_in_the_file(tmp_path, name):
+    path = written(tmp_path, name)
+    table = read(path)
+    assert table["ra"].unit == u.deg
+    assert table["dec"].unit == u.deg
+    if name == "t.vot":
+        params = {p.name: p.value for p in parse(path).get_first_table().params}
+        assert params["weights"] == ABOUT.weights
+        assert json.loads(params["class_names"]) == list(CLASS_NAMES)
+        assert json.loads(params["settings"]) == ABOUT.settings
+    elif name == "t.fits":
+        assert table.meta["WEIGHTS"] == ABOUT.weights
+        assert [table.meta[f"CLASS{i}"] for i in range(10)] == list(CLASS_NAMES)
+        assert json.loads(table.meta["SETTINGS"]) == ABOUT.settings
+    else:
+        assert table.meta["weights"] == ABOUT.weights
+        assert table.meta["class_names"] == list(CLASS_NAMES)
+        assert table.meta["settings"] == ABOUT.settings
+
+
+def test_the_fits_file_keeps_the_standard(tmp_path):
+    path = written(tmp_path, "t.fits")
+    with fits.open(path) as hdus:
+        hdus.verify("exception")
+        assert hdus[1].header["TUCD3"] == "pos.eq.ra;meta.main"
+        assert len(hdus[1].data) == 47
+    assert path.stat().st_size % 2880 == 0
+
+
+def test_the_votable_has_ucds_and_a_frame(tmp_path):
+    table = parse(written(tmp_path, "t.vot"), verify="exception").get_first_table()
+    assert table.get_field_by_id("ra").ref == "icrs"
+    for field, column in zip(table.fields, columns(CLASS_NAMES), strict=True):
+        assert field.ucd == column.ucd
+
+
+def test_every_ucd_is_of_the_controlled_vocabulary():
+    for column in columns(CLASS_NAMES):
+        assert check_ucd(
+            column.ucd, check_controlled_vocabulary=True, has_colon=True
+        ), column.ucd
+
+
+def test_the_parquet_file_is_a_voparquet_too(tmp_path):
+    path = written(tmp_path, "t.parquet")
+    head = parquet.read_schema(path).metadata
+    assert b"pos.eq.ra;meta.main" in head[b"IVOA.VOTable-Parquet.content"]
+    assert parquet.read_table(path)["class_index"].null_count == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_table_without_rows_still_opens(tmp_path, name):
+    path = write_table(tmp_path / name, lambda: iter(()), ABOUT)
+    assert read(path).colnames == schema(CLASS_NAMES).names
+
+
+def test_a_row_without_a_class_says_why_and_has_no_numbers():
+    row = rows().slice(2, 1).to_pylist()[0]
+    assert row["class_index"] is None
+    assert (row["class_name"], row["family"]) == ("", "")
+    assert np.isnan([row["p0"], row["p9"], row["entropy"]]).all()
+    assert (row["flag"], row["reason"]) == (int(Flag.UNREADABLE), "cut short")
+
+
+def test_a_row_names_its_most_probable_class_and_family():
+    for row in rows().to_pylist():
+        if row["class_index"] is not None:
+            p = [row[f"p{k}"] for k in range(10)]
+            assert row["class_index"] == int(np.argmax(p))
+            assert row["class_name"] == CLASS_NAMES[row["class_index"]]
+            assert row["family"] == CLASSES[row["class_index"]].family
+
+
+def test_probabilities_have_six_decimals_and_still_add_up():
+    table = to_qtable(batches(), ABOUT)
+    p = np.stack([table[f"p{k}"] for k in range(10)]).astype(float)
+    np.testing.assert_allclose(p * 1e6, np.round(p * 1e6), atol=0.1)
+    np.testing.assert_allclose(p[:, np.isfinite(p[0])].sum(0), 1, atol=1e-5)
+
+
+def test_entropy_is_zero_when_sure_and_ln_k_when_not():
+    items = [Item(id="a", path="a"), Item(id="b", path="b")]
+    p = np.stack([np.eye(10)[3], np.full(10, 0.1)]).astype(np.float32)
+    found = rows_of(items, p, class_names=CLASS_NAMES, weights="")["entropy"]
+    np.testing.assert_allclose(found.to_numpy(), [0, np.log(10)], atol=1e-6)
+
+
+def test_classes_of_another_kind_have_no_family():
+    items = [Item(id="a", path="a")]
+    one = rows_of(items, np.eye(2)[:1], class_names=["Cat", "Dog"], weights="")
+    assert one.to_pylist()[0]["family"] == ""
+
+
+def test_the_family_is_found_by_any_spelling_of_a_class():
+    items = [Item(id="a", path="a")]
+    ours = [f"{name} Galaxies" for name in CLASS_NAMES]
+    row = rows_of(items, np.eye(10)[4:5], class_names=ours, weights="").to_pylist()[0]
+    assert row["family"] == "smooth"
+
+
+def test_an_ending_that_is_no_format_is_refused_with_those_that_are(tmp_path):
+    with pytest.raises(ConfigError, match=r"ends in \.ecsv, \.csv.*got '\.txt'"):
+        check_name(tmp_path / "t.txt")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_full_disk_leaves_the_older_table_and_no_half_one(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("older")
+
+    def refuse():
+        yield rows()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match=r"could not write \(No space left"):
+        write_table(path, refuse, ABOUT)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert path.read_text() == "older"
+
+
+def test_the_same_rows_in_other_batches_make_the_same_text(tmp_path):
+    whole = pa.Table.from_batches(list(batches())).combine_chunks().to_batches()
+    for name in ("a.ecsv", "a.csv", "a.fits", "a.vot", "a.parquet"):
+        one = write_table(tmp_path / name, lambda: iter(whole), ABOUT).read_bytes()
+        two = write_table(tmp_path / name, batches, ABOUT).read_bytes()
+        assert one == two, name

@@ -1,0 +1,308 @@
+"""Networks leave as ONNX, and say there what they say in torch."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from dmagnet.augment import dihedral_views
+from dmagnet.checkpoint import Checkpoint, weights_hash
+from dmagnet.cli import main
+from dmagnet.config import ModelConfig, TrainConfig
+from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.export import (
+    OnnxClassifier,
+    OpenVINOClassifier,
+    export_onnx,
+    open_exported,
+)
+from dmagnet.export.header import Header, read_header, sealed
+from dmagnet.export.write import largest_difference, write_checked
+from dmagnet.images import resize
+from dmagnet.model import DMAGNet
+from dmagnet.model.folding import folded
+from dmagnet.predict import predict
+from dmagnet.simulate import draw
+
+SIDE, CLASSES, T = 96, ("a", "b", "c", "é <d>"), 1.7
+
+
+def galaxies(num, side=SIDE):
+    """Simulated galaxies, (N, side, side, 3) uint8."""
+    generator = torch.Generator().manual_seed(num)
+    drawn = draw(torch.arange(num) % 10, image_size=side, generator=generator)
+    return drawn.permute(0, 2, 3, 1).numpy()
+
+
+def pixels_of(images):
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+def network(seed=0):
+    """A network with norms of its own, whose logits differ from galaxy to galaxy."""
+    torch.manual_seed(seed)
+    model = DMAGNet(ModelConfig(size="xs", num_classes=len(CLASSES)))
+    torch.nn.init.normal_(model.lam.gate[-1].weight)
+    pixels = pixels_of(galaxies(20))
+    with torch.no_grad():
+        for _ in range(20):
+            model(pixels)
+        logits = model.eval()(pixels)
+        model.head.weight *= 2 / logits.std(0)[:, None]
+        model.head.bias -= model(pixels).mean(0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    config = TrainConfig(
+        image_size=SIDE, field=0.75, model=ModelConfig(size="xs", num_classes=4)
+    )
+    model = network()
+    provenance = {"data": "blobs", "temperature": T}
+    return Checkpoint(model, config, CLASSES, provenance, weights_hash(model))
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    return export_onnx(checkpoint, tmp_path_factory.mktemp("onnx") / "m.onnx")
+
+
+@pytest.fixture(scope="module")
+def classifier(exported):
+    return OnnxClassifier(exported, threads=1)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return galaxies(7)
+
+
+def torch_says(checkpoint, images, views=1):
+    """Softmax of the network's logits at the checkpoint's temperature."""
+    pixels = pixels_of(images)
+    seen = [pixels] if views == 1 else dihedral_views(pixels)
+    with torch.inference_mode():
+        each = [(checkpoint.model(view) / T).softmax(1) for view in seen]
+    return torch.stack(each).mean(0).numpy()
+
+
+def test_probabilities_are_those_of_torch_at_the_temperature(
+    checkpoint, classifier, images
+):
+    expected = torch_says(checkpoint, images)
+    assert expected.std() > 0.05  # so that agreement says something
+    assert abs(expected - predict(checkpoint.model, images)).max() > 0.01  # T matters
+    found = classifier.probabilities(images)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 97, 150), (5, 200, 64)])
+def test_any_number_and_any_side_fit_one_file(checkpoint, classifier, shape):
+    num, height, width = shape
+    top, left = (200 - height) // 2, (200 - width) // 2
+    images = galaxies(num, 200)[:, top : top + height, left : left + width]
+    found, expected = classifier.probabilities(images), torch_says(checkpoint, images)
+    assert (expected.max(1) < 0.999).any()  # so that agreement says something
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_eight_views_are_the_mean_over_flips_and_quarter_turns(
+    checkpoint, exported, images
+):
+    found = OnnxClassifier(exported, views=8, batch_size=3).probabilities(images)
+    np.testing.assert_allclose(found, torch_says(checkpoint, images, 8), atol=1e-5)
+    assert abs(found - torch_says(checkpoint, images)).max() > 1e-3
+
+
+def test_no_images_give_no_rows(classifier):
+    none = classifier.probabilities(np.empty((0, SIDE, SIDE, 3), np.uint8))
+    assert none.shape == (0, 4)
+
+
+def test_the_file_says_what_the_checkpoint_said(checkpoint, classifier):
+    assert classifier.class_names == CLASSES
+    assert (classifier.image_size, classifier.field) == (SIDE, 0.75)
+    assert classifier.weights_hash == weights_hash(checkpoint.model)
+    assert classifier.header.provenance == checkpoint.provenance
+    assert classifier.header.temperature == T
+
+
+def test_the_file_is_sound_onnx_with_both_outputs(exported):
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    assert [entry.name for entry in model.graph.input] == ["images"]
+    assert [e.name for e in model.graph.output] == ["probabilities", "logits"]
+
+
+def test_the_file_names_no_folder_of_the_one_who_wrote_it(exported):
+    content = exported.read_bytes()
+    assert str(Path(__file__).parents[1]).encode() not in content
+    assert b"stack_trace" not in content
+
+
+def test_the_network_that_was_exported_is_as_it_was(checkpoint, exported):
+    assert weights_hash(checkpoint.model) == checkpoint.weights_hash
+    assert checkpoint.model.head.weight.requires_grad
+
+
+def test_a_file_that_says_something_else_than_torch_is_not_written(
+    checkpoint, exported, tmp_path
+):
+    content = exported.read_bytes()
+    assert largest_difference(checkpoint, content) < 1e-5
+    other = replace(checkpoint, model=network(seed=1))
+    with pytest.raises(CheckpointError, match="not written"):
+        write_checked(other, content, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_number_counts_as_a_difference(checkpoint, exported, tmp_path):
+    broken = replace(checkpoint, model=network())
+    broken.model.head.bias.data[0] = torch.nan
+    with pytest.raises(CheckpointError, match="differ by nan; not written"):
+        write_checked(broken, exported.read_bytes(), tmp_path / "m.onnx")
+
+
+def test_a_place_that_cannot_be_written_keeps_the_reason(
+    checkpoint, exported, tmp_path
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="could not write the network"):
+        write_checked(checkpoint, exported.read_bytes(), tmp_path / "file" / "m.onnx")
+
+
+def test_openvino_says_the_same(exported, classifier, images):
+    found = OpenVINOClassifier(exported, batch_size=3, threads=1)
+    assert found.class_names == CLASSES
+    np.testing.assert_allclose(
+        found.probabilities(images), classifier.probabilities(images), atol=1e-4
+    )
+
+
+def test_a_process_without_torch_classifies(exported, classifier, images, tmp_path):
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys; sys.modules['torch'] = None; import numpy as np;"
+        "from pathlib import Path; from dmagnet.export.runtime import OnnxClassifier;"
+        "p = OnnxClassifier(Path(sys.argv[1])).probabilities(np.load(sys.argv[2]));"
+        "print(p.tolist())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, exported, tmp_path / "images.npy"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = classifier.probabilities(images)
+    np.testing.assert_allclose(json.loads(answer.stdout), expected, atol=1e-6)
+
+
+def test_an_altered_file_is_refused(exported, tmp_path):
+    content = bytearray(exported.read_bytes())
+    weights = onnx.load(exported).graph.initializer
+    largest = max(weights, key=lambda w: len(w.raw_data)).raw_data
+    content[content.index(largest[:64]) + 2] ^= 1
+    copy = tmp_path / "m.onnx"
+    copy.write_bytes(content)
+    for kind in (OnnxClassifier, OpenVINOClassifier):
+        with pytest.raises(CheckpointError, match="altered"):
+            kind(copy)
+
+
+def test_a_truncated_file_is_refused(exported, tmp_path):
+    copy = tmp_path / "m.onnx"
+    copy.write_bytes(exported.read_bytes()[:-5000])
+    for kind in (OnnxClassifier, OpenVINOClassifier):
+        with pytest.raises(CheckpointError, match="not a whole ONNX file"):
+            kind(copy)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"none\.onnx: .*found nothing"):
+        OnnxClassifier(tmp_path / "none.onnx")
+
+
+def test_onnx_of_others_is_refused(tmp_path):
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([node], "g", [value], [out])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset), tmp_path / "x.onnx")
+    for kind in (OnnxClassifier, OpenVINOClassifier):
+        with pytest.raises(CheckpointError, match="not of dmagnet"):
+            kind(tmp_path / "x.onnx")
+
+
+def test_a_newer_format_asks_for_an_update():
+    text = json.dumps({"format": 99, "digest": ""})
+    with pytest.raises(CheckpointError, match=r"m: format 99 .*update dmagnet"):
+        read_header(text, b"", "m")
+
+
+def test_a_header_comes_back_as_it_was():
+    header = Header(class_names=("é",), image_size=64, field=0.5, weights_hash=64 * "0")
+    content = sealed(b"before" + header.to_json().encode() + b"after")
+    text = content[len(b"before") : -len(b"after")].decode()
+    assert read_header(text, content, "m") == header
+
+
+def test_images_of_another_form_are_refused(classifier):
+    with pytest.raises(DataError, match=r"expected uint8 .* got float64"):
+        classifier.probabilities(np.zeros((1, SIDE, SIDE, 3)))
+    with pytest.raises(DataError, match=r"expected sides from 64 px, got 32x96"):
+        classifier.probabilities(np.zeros((1, 32, SIDE, 3), np.uint8))
+
+
+def test_what_a_runtime_cannot_do_is_refused(exported):
+    with pytest.raises(ConfigError, match="expected 1 or 8, got 3"):
+        open_exported(exported, views=3)
+    with pytest.raises(ConfigError, match="onnxruntime computes in fp32"):
+        open_exported(exported, precision="bf16")
+
+
+def test_a_temperature_that_cannot_be_is_refused(checkpoint, tmp_path):
+    cold = replace(checkpoint, provenance={"temperature": 0})
+    with pytest.raises(CheckpointError, match="temperature: expected a number above 0"):
+        export_onnx(cold, tmp_path / "m.onnx")
+
+
+def test_an_opset_that_torch_cannot_write_is_refused(checkpoint, tmp_path):
+    with pytest.raises(ConfigError, match="expected 18 or later, got 5"):
+        export_onnx(checkpoint, tmp_path / "m.onnx", opset=5)
+
+
+def test_the_verb_refuses_another_ending_in_one_line(checkpoint, tmp_path, capsys):
+    from dmagnet.checkpoint import save
+
+    save(tmp_path / "weights.safetensors", checkpoint)
+    assert main(["export", str(tmp_path), "-o", str(tmp_path / "m.pt")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ends in .onnx" in line
+
+
+def test_real_galaxies_get_the_probabilities_of_torch(shared, checkpoint, classifier):
+    with h5py.File(shared / "galaxy10_real60.h5") as file:
+        images = resize(file["images"][:], SIDE, 0.75)
+    found, expected = classifier.probabilities(images), torch_says(checkpoint, images)
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_folded_network_says_the_same_and_the_original_stays(checkpoint, images):
+    quick = folded(checkpoint.model)
+    norms = [m for m in quick.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not norms
+    with torch.inference_mode():
+        found, expected = (m(pixels_of(images)) for m in (quick, checkpoint.model))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert weights_hash(checkpoint.model) == checkpoint.weights_hash
