@@ -3,10 +3,9 @@
     python benchmarks/ray_scaling.py --weights RUN --workers 1 2 --rounds 3
 
 Each round runs every number of workers once, in turns, each with a Ray of its own. Two
-rates: `steady` counts from the first chunk that is done to the last, so neither the
-start of Ray and of the workers (some seconds, however long the run) nor its end;
-`whole` is the whole call, the table included. One process of one thread, without Ray,
-runs beside them.
+rates: `steady` counts from when all workers have begun to the last chunk, so not the
+start of Ray and of the workers (some seconds, however long the run); `whole` is the
+whole call, the table included. One thread without Ray runs beside them.
 """
 
 import argparse
@@ -51,7 +50,8 @@ def rates(folder: Path, weights: Path, workers: int, chunk_size: int) -> dict:
         )
         seconds = time.perf_counter() - start
         content = out.read_bytes()
-    (begin, before), (end, after) = seen[1], seen[-1]
+    # When as many chunks are done as there are workers, all have started.
+    (begin, before), (end, after) = seen[max(workers, 1)], seen[-1]
     return {
         "steady": (after - before) / (end - begin),
         "whole": outcome.rows / seconds,

@@ -164,6 +164,12 @@ def test_a_ray_of_its_own_is_told_to_report_nothing(alone):
     assert all(b"RAY_USAGE_STATS_ENABLED=0" in told for told in alone[2].values())
 
 
+def test_an_address_without_a_cluster_is_told_at_once(weights, folder, tmp_path):
+    config = replace(SMALL, cluster=ClusterConfig(ray_address="127.0.0.1:1"))
+    with pytest.raises(ConfigError, match=r"expected a Ray cluster at '127"):
+        on_ray(folder, tmp_path / "t.csv", weights, config)
+
+
 def test_a_worker_that_is_killed_changes_no_byte(
     running, weights, folder, tmp_path, expected
 ):
@@ -198,7 +204,6 @@ def test_a_run_that_was_stopped_on_ray_goes_on_in_one_process(
 def test_strict_names_the_same_input_as_in_one_process(
     running, weights, folder, tmp_path, monkeypatch
 ):
-    # Relative paths are those of the folder where the run was started.
     monkeypatch.chdir(folder)
     config, out = replace(SMALL, strict=True), tmp_path / "t.csv"
     bad, lines = ["001.png", "007.png"], []

@@ -100,7 +100,7 @@ def read_picture(item: Item, side: int, field: float, config: SourceConfig) -> P
             raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
         frame = framed(seen.rgb, side, field, seen.scale)
         item = _told(item, seen, frame.share)
-        if (frame.rgb == frame.rgb[0, 0]).all():
+        if _is_plain(frame.rgb):
             line = "expected an image, got one color everywhere"
             raise ImageError(line, "no values")
     except (MemoryError, Warning, *BROKEN) as error:
@@ -118,6 +118,12 @@ def _why(error: BaseException, item: Item) -> tuple[Flag, str]:
     if isinstance(error, PermissionError):
         return Flag.UNREADABLE, "no permission to read it"
     return Flag.UNREADABLE, _short(error, item)
+
+
+def _is_plain(rgb: Pixels) -> bool:
+    """Tell one color everywhere; a few pixels are enough to see that it is not."""
+    few = rgb[::16, ::16]
+    return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
 
 
 def _told(item: Item, seen: _Seen, share: float) -> Item:

@@ -9,6 +9,7 @@ those of `dmagnet.survey.local`, for it is the same function that makes them.
 import logging
 import os
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -30,6 +31,7 @@ TASKS_A_WORKER = 2  # one under way, one waiting
 CHUNKS_AHEAD = 3  # for each worker; with fewer than tasks, they could wait for another
 CHUNKS_A_LAP = 10_000  # of one execution: Ray keeps a record of each until it ends
 STORE_BYTES = 256 << 20  # of a local Ray's object store; items and rows are small
+CONNECT_S = 10  # seconds to wait for the machine of a cluster
 # What a local Ray reads as it begins.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it tells nobody
@@ -114,7 +116,6 @@ def classify_on_cluster(
             device="gpu" if crew.gpus else "cpu",
             threads=crew.threads,
             config=config,
-            folder=Path.cwd(),
         )
         sent: dict[int, int] = {}  # numbers of chunks under way, and their places
         numbered = enumerate(chunks)
@@ -228,14 +229,19 @@ def _local(ray: Any, config: ClassifyConfig) -> Iterator[None]:
 
 def _join(ray: Any, address: str) -> None:
     """Reach a cluster that runs already."""
+    host, _, port = address.rpartition(":")
     try:
+        if host and port.isdigit() and "://" not in address:
+            # Ray itself would try for minutes.
+            socket.create_connection((host, int(port)), CONNECT_S).close()
         with _own_signals(), _silence():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         line = " ".join(str(error).split())[:160]
         raise ConfigError(
-            f"--ray-address: expected a Ray cluster at {address!r}, found none "
-            f"({line}); 'ray start --head' begins one"
+            f"--ray-address: expected a Ray cluster at {address!r}, could not join one "
+            f"({line}); 'ray start --head' begins one, and one that wants a token "
+            "needs RAY_AUTH_MODE=token here too"
         ) from error
 
 

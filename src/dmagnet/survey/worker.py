@@ -51,8 +51,6 @@ class Task:
         Each reads and classifies.
     config : ClassifyConfig
         How to read and classify.
-    folder : Path
-        Where relative paths begin.
     version : str
         Of dmagnet, where the run was started.
     """
@@ -62,7 +60,6 @@ class Task:
     device: Device
     threads: int
     config: ClassifyConfig
-    folder: Path
     version: str = __version__
 
 
@@ -239,19 +236,13 @@ def _absent(items: Sequence[Item], rows: pa.RecordBatch) -> list[bytes]:
 
 
 def _opened(task: Task) -> Any:
-    """Open the network in the folder where the run was started; compare it."""
+    """Open the network, and compare it with that of where the run was started."""
     here = socket.gethostname()
     if task.version != __version__:
         raise ConfigError(
             f"{here}: expected dmagnet {task.version} as where the run was started, "
             f"found {__version__}; install the same version on every machine"
         )
-    if not task.folder.is_dir():
-        raise ConfigError(
-            f"{here}: expected the folder {task.folder} where the run was started; "
-            "start it in a folder that every machine has"
-        )
-    os.chdir(task.folder)
     classifier = open_classifier(
         task.weights,
         views=task.config.views,
