@@ -1,13 +1,13 @@
 """Galaxies a second from JPEG files to a table, beside the network alone.
 
-    python benchmarks/classify_rate.py --weights RUN --folder FOLDER --rounds 5
+    python benchmarks/classify_rate.py --side 256 --rounds 3
 
 In each round, in turns, so that a change of the machine's pace meets all:
 
 - network: pictures that are in memory already, the faster of two ways: one call at a
   time on all cores, or as classify calls it, one core each
 - classify: `dmagnet.survey.write_catalog` from a folder of 256 px JPEG files, listing,
-  reading and the table included; start-up of Python and opening the weights are not
+  reading, opening the weights and the table included; start-up of Python is not
 - loop: the folder loop that people write, PIL + DataLoader + ResNet-18, at 224 px,
   the side of its training, and at the side of our network. Needs timm.
 """
@@ -31,7 +31,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from dmagnet.catalog import open_classifier
-from dmagnet.config import ClassifyConfig
+from dmagnet.checkpoint import Checkpoint, save
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
+from dmagnet.model import DMAGNet
 from dmagnet.sources import list_items, read_picture
 from dmagnet.survey import write_catalog
 
@@ -88,9 +91,17 @@ class Clock:
         self.processors[name] = time.process_time() - used
 
 
+def fresh(path: Path, side: int) -> Path:
+    """Save a network of size s with random weights."""
+    config = TrainConfig(image_size=side, model=ModelConfig(size="s"))
+    model = DMAGNet(config.model).eval()
+    return save(path, Checkpoint(model, config, CLASS_NAMES, {}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="a run; else a fresh network")
+    parser.add_argument("--side", type=int, default=256, help="of a fresh network")
     parser.add_argument("--folder", type=Path, default=Path("runs/out/jpegs"))
     parser.add_argument("--num", type=int, default=1500)
     parser.add_argument("--loop", type=int, default=300, help="images for the loop")
@@ -101,6 +112,8 @@ def main() -> None:
     torch.set_num_threads(threads)
     folder = draw_folder(args.folder / str(args.num), args.num)
     paths = sorted(folder.glob("*.jpg"))
+    if args.weights is None:  # the rate does not depend on the weights
+        args.weights = fresh(args.folder / f"s_{args.side}.safetensors", args.side)
     one = open_classifier(args.weights, threads=threads)
     many = open_classifier(args.weights, threads=1)
     config = ClassifyConfig(batch_size=BATCH)

@@ -33,6 +33,8 @@ SMALL = MeasureConfig(
     dream=DreamConfig(steps=2),
 )
 
+pytestmark = pytest.mark.xdist_group("study")  # its fixtures are dear
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -80,6 +80,7 @@ def classify(
             cache=cache,
             overwrite=overwrite,
             announce=bar,
+            tell=lambda line: print_notes([line] if line else []),
         )
     print_notes(outcome.notes)
     if outcome.without_class:

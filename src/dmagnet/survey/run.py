@@ -32,6 +32,7 @@ from dmagnet.survey.local import Chunk, classify_chunks
 
 Engine = Literal["local", "ray"]
 Announce = Callable[[str, int | None], Callable[[int], None]]
+Tell = Callable[[str], None]
 Inputs = str | Path | Sequence[str | Path]
 
 CLASSIFY = ClassifyConfig()
@@ -70,6 +71,7 @@ def write_catalog(
     cache: Path | None = None,
     overwrite: bool = False,
     announce: Announce | None = None,
+    tell: Tell | None = None,
 ) -> Outcome:
     """Classify any number of inputs into a table, in constant memory.
 
@@ -96,6 +98,9 @@ def write_catalog(
         Replace a table of that name, once the new one is whole.
     announce : callable, optional
         Called with a name and a total, returns what to call with the count done.
+    tell : callable, optional
+        Called with a line when the cut-out service makes the run wait, and with none
+        when it answers again.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def write_catalog(
     _check_free(out, folder, overwrite=overwrite)
     with _filled(
         inputs, folder, weights=weights, config=config, engine=engine, device=device,
-        cache=cache, announce=announce,
+        cache=cache, announce=announce, tell=tell,
     ) as (store, about, notes):  # fmt: skip
         write_table(out, store.rows, about)
         rows, missing = store.num_items, sum(map(without_class, store.rows()))
@@ -136,6 +141,7 @@ def classify(
     cache: Path | None = None,
     overwrite: bool = False,
     announce: Announce | None = None,
+    tell: Tell | None = None,
 ) -> Any:
     """Classify images of galaxies.
 
@@ -159,6 +165,9 @@ def classify(
         Replace a table of that name, once the new one is whole.
     announce : callable, optional
         Called with a name and a total, returns what to call with the count done.
+    tell : callable, optional
+        Called with a line when the cut-out service makes the run wait, and with none
+        when it answers again.
 
     Returns
     -------
@@ -178,7 +187,7 @@ def classify(
             _check_free(Path(out), folder, overwrite=overwrite)
         with _filled(
             inputs, folder, weights=weights, config=config, engine=engine,
-            device=device, cache=cache, announce=announce,
+            device=device, cache=cache, announce=announce, tell=tell,
         ) as (store, about, notes):  # fmt: skip
             table = to_qtable(store.rows(), about)
             table.meta["notes"] = list(notes)
@@ -199,6 +208,7 @@ def _filled(
     device: Device,
     cache: Path | None,
     announce: Announce | None,
+    tell: Tell | None,
 ) -> Iterator[tuple[ChunkStore, About, tuple[str, ...]]]:
     """Bring a store to its end: every input has its row."""
     several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
@@ -218,7 +228,7 @@ def _filled(
         if count:
             count(done)
         with (
-            closing(_chunks(store, missing, config, cache)) as chunks,
+            closing(_chunks(store, missing, config, cache, tell)) as chunks,
             closing(
                 _classified(
                     chunks,
@@ -266,10 +276,11 @@ def _chunks(
     missing: Sequence[int],
     config: ClassifyConfig,
     cache: Path | None,
+    tell: Tell | None,
 ) -> Generator[Chunk]:
     """Give the inputs of the chunks to do; positions become files on the way."""
     listed = (item for number in missing for item in store.items(number))
-    items = fetched(listed, config.cutout, cache=cache)
+    items = fetched(listed, config.cutout, cache=cache, progress=tell)
     for number in missing:
         yield number, list(islice(items, store.size(number)))
 
