@@ -60,9 +60,6 @@ def network(seed=0):
     return model
 
 
-pytestmark = pytest.mark.xdist_group("export")  # its fixtures are dear
-
-
 @pytest.fixture(scope="module")
 def checkpoint():
     config = TrainConfig(

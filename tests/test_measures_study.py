@@ -33,8 +33,6 @@ SMALL = MeasureConfig(
     dream=DreamConfig(steps=2),
 )
 
-pytestmark = pytest.mark.xdist_group("study")  # its fixtures are dear
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -32,11 +32,8 @@ if not Path("/proc/self/stat").is_file():
 
 # Ray sets its own deprecated settings.
 pytestmark = [
-    pytest.mark.xdist_group("ray"),  # one Ray for all of them
-    *(
-        pytest.mark.filterwarnings(f"ignore:.{name}. is deprecated:DeprecationWarning")
-        for name in ("use_push_based_shuffle", "use_polars", "use_arrow_tensor_v2")
-    ),
+    pytest.mark.filterwarnings(f"ignore:.{name}. is deprecated:DeprecationWarning")
+    for name in ("use_push_based_shuffle", "use_polars", "use_arrow_tensor_v2")
 ]
 TWO = ClusterConfig(workers=2)
 SMALL = ClassifyConfig(chunk_size=6, batch_size=4, threads=2, cluster=TWO)
