@@ -385,6 +385,15 @@ def test_no_damage_raises(samples, tmp_path, form, cut, spots):
         assert (picture.item.flag == 0) == (not picture.item.reason)
 
 
+def test_a_npy_header_that_is_no_python_is_a_damaged_file(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((1, 24, 24, 3), np.uint8))
+    damaged = (tmp_path / "a.npy").read_bytes().replace(b"(1, 24", b"\x001, 24")
+    (tmp_path / "a.npy").write_bytes(damaged)
+    item = Item(id="a", path="", kind="row", files=(str(tmp_path / "a.npy"),), row=0)
+    picture = read_picture(item, SIDE, FIELD, SourceConfig())
+    assert picture.item.flag == Flag.UNREADABLE
+
+
 def test_the_crop_of_the_real_images_is_that_of_the_training(shared):
     source = shared / "galaxy10_real60_jpeg.zip"
     items = list(list_items(source))

@@ -1,6 +1,7 @@
 """Files that hold many images: zip, HDF5, npy; each is opened once a process."""
 
 import functools
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ COLORS = (3, 4)  # an axis of this length is that of colors
 BROKEN = (
     OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, TypeError,
     NotImplementedError, zlib.error, zipfile.BadZipFile, OverflowError,
+    SyntaxError, tokenize.TokenError,  # numpy reads headers as Python
 )  # fmt: skip
 
 
