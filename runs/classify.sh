@@ -7,10 +7,10 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 weights=${WEIGHTS:-runs/out/sim10/s}
-for side in 256 128; do
-    $python benchmarks/classify_rate.py --side $side --loop 150 --rounds 3 \
-        -o runs/out/classify_rate_$side.json
-done
+$python benchmarks/classify_rate.py --side 256 --loop 150 --rounds 3 \
+    -o runs/out/classify_rate_256.json
+$python benchmarks/classify_rate.py --weights "$weights" --rounds 3 \
+    -o runs/out/classify_rate_128.json
 $python benchmarks/classify_kills.py --weights "$weights" -o runs/out/classify_kills.json
 small=${SMALL:-runs/out/demo_xs}
 for i in 1 2 3; do
