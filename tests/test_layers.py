@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dmagnet"
 STORY = [
-    *("errors", "classes", "config", "recipes"),
+    *("errors", "disk", "classes", "config", "recipes"),
     *("images", "simulate", "data", "augment", "model", "checkpoint", "train"),
     *("evaluate", "predict", "export", "sources", "catalog", "survey"),
     *("dreams", "measures", "figures", "report", "assess", "gallery"),
@@ -17,8 +17,8 @@ STORY = [
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
 TORCH_FREE = [
-    *("errors", "classes", "config", "recipes", "images", "evaluate", "sources"),
-    *("export", "catalog", "survey", "cite"),
+    *("errors", "disk", "classes", "config", "recipes", "images", "evaluate"),
+    *("export", "sources", "catalog", "survey", "cite"),
 ]
 
 

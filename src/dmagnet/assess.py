@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dmagnet import __version__, figures
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.data import Galaxies, load_galaxies
+from dmagnet.disk import beside
 from dmagnet.errors import DataError
 from dmagnet.evaluate import (
     Metrics,
@@ -287,6 +288,5 @@ def _write_predictions(
     table.meta["dmagnet"] = {
         key: provenance[key] for key in ("version", "weights_hash", "data_hash")
     }
-    part = path.with_suffix(".part")
-    table.write(part, format="ascii.ecsv", overwrite=True)
-    part.replace(path)
+    with beside(path) as part:
+        table.write(part, format="ascii.ecsv", overwrite=True)

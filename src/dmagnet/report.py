@@ -15,6 +15,7 @@ from PIL import Image
 
 from dmagnet import figures
 from dmagnet.classes import CLASSES
+from dmagnet.disk import write_whole
 from dmagnet.errors import DataError
 from dmagnet.evaluate import Metrics, Reliability
 
@@ -116,9 +117,8 @@ def write_report(out: Path, report: Report) -> Path:
             f"{len(page) / 1e6:.1f} MB; show fewer examples"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(page)
-    return part.replace(path)
+    write_whole(path, page)
+    return path
 
 
 def render(report: Report) -> str:

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from dmagnet.catalog.disk import refusals_of_the_disk, write_whole
 from dmagnet.catalog.items import (
     Frozen,
     all_items,
@@ -26,6 +25,7 @@ from dmagnet.catalog.items import (
     thaw,
 )
 from dmagnet.catalog.rows import About
+from dmagnet.disk import refusals_of_the_disk, write_whole
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources.record import Item
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dmagnet.catalog.disk import beside, refusals_of_the_disk
 from dmagnet.catalog.rows import NO_INDEX, About, Column, columns
+from dmagnet.disk import beside, refusals_of_the_disk
 from dmagnet.errors import ConfigError
 
 Rows = Callable[[], Iterator[pa.RecordBatch]]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
+from dmagnet.disk import write_whole
 from dmagnet.errors import DataError
 from dmagnet.evaluate.calibration import NUM_BINS, equal_mass_bins
 from dmagnet.evaluate.sampling import (
@@ -232,9 +233,9 @@ def write_metrics(
     content = metrics.to_dict()
     if provenance is not None:
         content["provenance"] = provenance
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    return part.replace(path)
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_whole(path, text.encode())
+    return path
 
 
 def read_metrics(path: Path) -> Metrics:

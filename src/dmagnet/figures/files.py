@@ -5,6 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dmagnet.disk import write_whole
+
 DPI = 160
 
 
@@ -41,6 +43,5 @@ def save(figure: Figure, path: Path) -> Path:
     Path
         The file written.
     """
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(to_png(figure))
-    return part.replace(path)
+    write_whole(path, to_png(figure))
+    return path

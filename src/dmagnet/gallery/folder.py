@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dmagnet import disk
+from dmagnet.disk import refusals_of_the_disk
 from dmagnet.dreams.targets import provenance_of
 from dmagnet.errors import DataError
 from dmagnet.gallery.request import Request, read_record
@@ -33,18 +35,10 @@ def beside(path: Path) -> Iterator[Path]:
     DataError
         If the disk refuses.
     """
-    part = path.with_name(path.name + ".part")
-    try:
+    with refusals_of_the_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: could not be written ({error.strerror or error}); free some "
-            "space or choose another folder"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+        with disk.beside(path) as part:
+            yield part
 
 
 @dataclass(eq=False)

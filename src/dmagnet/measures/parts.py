@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dmagnet.disk import beside, write_whole
 from dmagnet.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]
@@ -39,7 +40,7 @@ class Parts:
                 f"{folder}: expected parts of this study, got those of another one "
                 "(other weights, galaxies or settings); choose another folder with -o"
             )
-        _replace(asked, text.encode())
+        write_whole(asked, text.encode())
 
     def get(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Arrays:
         """Read a part, or make and write it.
@@ -58,14 +59,8 @@ class Parts:
         """
         path = self.folder / f"{name}.npz"
         if not path.exists():
-            part = path.with_suffix(".part.npz")
-            np.savez_compressed(part, **make())
-            part.replace(path)
+            arrays = make()
+            with beside(path) as part, part.open("wb") as file:
+                np.savez_compressed(file, **arrays)
         with np.load(path) as file:
             return dict(file)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)

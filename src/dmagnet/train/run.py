@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dmagnet.config import TrainConfig, to_dict
+from dmagnet.disk import write_whole
 from dmagnet.errors import CheckpointError
 
 WEIGHTS = "weights.safetensors"
@@ -98,9 +99,7 @@ def enter(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS
     text = json.dumps(settings, indent=1)
     if not path.exists():
-        part = path.with_suffix(".part")
-        part.write_text(text)
-        part.replace(path)
+        write_whole(path, text.encode())
         return
     try:
         old = json.loads(path.read_text())
