@@ -3,7 +3,10 @@
 A galaxy has no up, so any rotation and reflection of it is as likely as any other.
 """
 
+import math
+
 import torch
+from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
@@ -132,14 +135,16 @@ def augment(
     Notes
     -----
     Flip, rotation, zoom and shift are one affine map and one interpolation. Beyond
-    the frame there is sky at the image's own median, not black. Then brightness,
-    gain for each color, and Gaussian noise.
+    the frame there is sky at the image's own median, not black. Then a blur for the
+    whole batch, brightness, gain for each color, and Gaussian noise.
     """
     size = view_size or image_size
     x = images.float().div_(255)
     sky = sky_level(x)
     maps = random_affine(x, config, image_size, size, generator)
     x = warp_affine(x.sub_(sky), maps, (size, size), align_corners=True)
+    if config.blur:
+        x = _blurred(x, config.blur * size, generator)
     factor = 1 + config.brightness * uniform(-1, 1, x, generator)[:, None]
     gains = [1 + config.gain * uniform(-1, 1, x, generator) for _ in range(x.shape[1])]
     factor = (factor * torch.stack(gains, dim=1))[..., None, None]  # (B, 3, 1, 1)
@@ -149,6 +154,16 @@ def augment(
     noise = torch.cat([noise, -noise[: len(x) // 2]])  # normal numbers are dear
     # In place: on a CPU each pass over fresh memory costs as much as its arithmetic.
     return x.add_(sky).mul_(factor).addcmul_(noise, sigma).clamp_(0, 1)
+
+
+def _blurred(x: Tensor, largest: float, generator: torch.Generator) -> Tensor:
+    """Blur every other batch; one kernel a batch is a fast convolution."""
+    sigma, chance = torch.rand(2, device=x.device, generator=generator).tolist()
+    sigma *= largest
+    if chance < 0.5 or sigma < 0.2:  # narrower than a pixel's own width
+        return x
+    side = 2 * math.ceil(3 * sigma) + 1
+    return gaussian_blur2d(x, (side, side), (sigma, sigma))
 
 
 def mixup(

@@ -81,6 +81,9 @@ class AugmentConfig:
     noise: Annotated[
         float, Doc("largest standard deviation of added noise, 0 to 0.5")
     ] = 0.02
+    blur: Annotated[
+        float, Doc("largest sigma of a Gaussian blur, as a share of the side, 0 to 0.1")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what would leave no galaxy in the frame."""
@@ -89,6 +92,7 @@ class AugmentConfig:
         check_range(self, "brightness", 0, 0.9)
         check_range(self, "gain", 0, 0.9)
         check_range(self, "noise", 0, 0.5)
+        check_range(self, "blur", 0, 0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,13 @@ class TrainConfig:
     field: Annotated[
         float, Doc("central share of each frame to keep before resizing, 0.3 to 1")
     ] = 1.0
+    radii: Annotated[
+        float | None,
+        Doc(
+            "side of the view in isophotal radii: every galaxy is brought to one size "
+            "and brightness, 1 to 20; None takes images as they are"
+        ),
+    ] = None
     epochs: Annotated[int, Doc("passes over the training images")] = 300
     batch_size: Annotated[int, Doc("images a step, over all devices")] = 256
     lr: Annotated[float, Doc("peak learning rate of AdamW")] = 2e-3
@@ -138,6 +149,8 @@ class TrainConfig:
         """Refuse settings that cannot train."""
         check_range(self, "image_size", 64, 4096)
         check_range(self, "field", 0.3, 1)
+        if self.radii is not None:
+            check_range(self, "radii", 1, 20)
         check_range(self, "epochs", 1, 100_000)
         check_range(self, "batch_size", 1, 65_536)
         check_range(self, "lr", 0, 10)
@@ -161,6 +174,17 @@ class TrainConfig:
             Side in px; the margin fills the corners of rotated views.
         """
         return round(self.image_size / self.field)
+
+    @property
+    def frame_radii(self) -> float | None:
+        """Compute how much sky a loaded frame shows, margin included.
+
+        Returns
+        -------
+        float or None
+            Side in isophotal radii; None where galaxies keep their sizes.
+        """
+        return None if self.radii is None else self.radii / self.field
 
 
 @dataclass(frozen=True, kw_only=True)

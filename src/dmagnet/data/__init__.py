@@ -3,6 +3,7 @@
 from dmagnet.data.download import GALAXY10_SHA256, GALAXY10_URL, data_folder, fetch
 from dmagnet.data.galaxies import PARTS, Galaxies
 from dmagnet.data.load import load_galaxies
+from dmagnet.data.partial import coarse, joined
 from dmagnet.data.repack import prepare, read_prepared
 from dmagnet.data.sky import Audit, audit, read_positions
 from dmagnet.data.split import Split, leak_safe_split, published_split
@@ -15,8 +16,10 @@ __all__ = [
     "Galaxies",
     "Split",
     "audit",
+    "coarse",
     "data_folder",
     "fetch",
+    "joined",
     "leak_safe_split",
     "load_galaxies",
     "prepare",

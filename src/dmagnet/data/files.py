@@ -19,7 +19,7 @@ from PIL import Image
 
 from dmagnet.data.galaxies import PART_CODES, PARTS
 from dmagnet.errors import DataError
-from dmagnet.images import crop_side, read_rgb, resize
+from dmagnet.images import crop_side, read_rgb
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm",
@@ -40,13 +40,15 @@ class Listing:
     paths : tuple of str
         Relative, with forward slashes.
     labels : tuple of int
-        Indices into `class_names`.
+        Indices into `class_names`, then into `label_sets`; see `Galaxies`.
     parts : tuple of int
         0 train, 1 val, 2 test, or `NO_PART` where the layout does not say.
     class_names : tuple of str
         In the order of the labels.
     notes : tuple of str
         What was left aside.
+    label_sets : tuple of tuple of int
+        Coarse labels.
     """
 
     paths: tuple[str, ...]
@@ -54,6 +56,7 @@ class Listing:
     parts: tuple[int, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    label_sets: tuple[tuple[int, ...], ...] = ()
 
 
 def natural_key(name: str) -> tuple[float, str]:
@@ -257,9 +260,13 @@ def common_side(paths: Sequence[str], open_file: Opener) -> int:
 
 
 def read_images(
-    paths: Sequence[str], open_file: Opener, side: int, field: float, strict: bool
+    paths: Sequence[str],
+    open_file: Opener,
+    bring: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
+    side: int,
+    strict: bool,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...]]:
-    """Decode, crop and resize many files, a few at a time.
+    """Decode many files and bring them to one form, a few at a time.
 
     Parameters
     ----------
@@ -267,10 +274,10 @@ def read_images(
         Image files.
     open_file : callable
         Path to an open binary stream; called from several threads.
+    bring : callable
+        One picture (H, W, 3) uint8 to (side, side, 3) uint8.
     side : int
         Side of the result in px.
-    field : float
-        Central share of each frame to keep.
     strict : bool
         Refuse the first unreadable file instead of leaving it out.
 
@@ -288,7 +295,7 @@ def read_images(
     images = np.empty((len(paths), side, side, 3), np.uint8)
     kept: list[int] = []
     skipped: list[str] = []
-    read = partial(_read_or_reason, open_file, side, field)
+    read = partial(_read_or_reason, open_file, bring)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         # read_rgb refuses what cannot be read, in one line of its own
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -309,15 +316,14 @@ def read_images(
 
 
 def _read_or_reason(
-    open_file: Opener, side: int, field: float, path: str
+    open_file: Opener,
+    bring: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
+    path: str,
 ) -> npt.NDArray[np.uint8] | str:
     """Return the image, or one line on why there is none."""
     try:
         with open_file(path) as stream:
-            image: npt.NDArray[np.uint8] = resize(read_rgb(stream)[None], side, field)[
-                0
-            ]
-            return image
+            return bring(read_rgb(stream))
     except DataError as error:
         return str(error)
     except FileNotFoundError:

@@ -26,7 +26,8 @@ class Galaxies:
     images : (N, H, W, 3) uint8
         RGB, in memory or as a read-only memory map.
     labels : (N,) int64
-        Indices into `class_names`.
+        Indices into `class_names`; from their number K on, K + j stands for "one of
+        the classes in ``label_sets[j]``".
     class_names : tuple of str
         One name a class, in the order of the labels.
     ids : (N,) str
@@ -49,6 +50,8 @@ class Galaxies:
         One line for each image that could not be read.
     notes : tuple of str
         What a user of these data must know.
+    label_sets : tuple of tuple of int
+        Coarse labels, each the indices of the classes it may be.
     """
 
     images: npt.NDArray[np.uint8]
@@ -64,6 +67,7 @@ class Galaxies:
     data_hash: str = ""
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    label_sets: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Fingerprint what was given without a hash."""
@@ -97,6 +101,19 @@ class Galaxies:
             raise DataError(f"part: expected train, val, test or all, got {part!r}")
         return np.flatnonzero(self.split == PARTS.index(part))
 
+    @property
+    def membership(self) -> npt.NDArray[np.bool_]:
+        """Tell which classes each label allows.
+
+        Returns
+        -------
+        (K + M, K) bool
+            One row a class, then one row a label set.
+        """
+        num = len(self.class_names)
+        rows = [*((k,) for k in range(num)), *self.label_sets]
+        return np.array([np.isin(np.arange(num), row) for row in rows])
+
     def subset(self, part: str) -> "Galaxies":
         """Return one part; the images of a memory map are copied into memory.
 
@@ -115,8 +132,33 @@ class Galaxies:
         DataError
             If there is no such part.
         """
-        chosen = self.indices(part)
-        if len(chosen) == len(self):
+        return self.take(self.indices(part))
+
+    def fully_labeled(self) -> "Galaxies":
+        """Return the galaxies whose label is one class.
+
+        Returns
+        -------
+        Galaxies
+            In the same order; possibly none.
+        """
+        chosen = self.take(np.flatnonzero(self.labels < len(self.class_names)))
+        return replace(chosen, label_sets=())
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> "Galaxies":
+        """Return some of the galaxies.
+
+        Parameters
+        ----------
+        chosen : (M,) int64
+            Their indices; one may occur more than once.
+
+        Returns
+        -------
+        Galaxies
+            In that order; itself where all are taken in theirs.
+        """
+        if np.array_equal(chosen, np.arange(len(self))):
             return self
         columns = (
             "images",
@@ -136,7 +178,7 @@ class Galaxies:
         Returns
         -------
         dict
-            Part to class name to number of images.
+            Part to class name to number of images whose label is this class.
         """
         return {
             part: dict(
@@ -146,9 +188,8 @@ class Galaxies:
         }
 
     def _per_class(self, code: int) -> npt.NDArray[np.int64]:
-        return np.bincount(
-            self.labels[self.split == code], minlength=len(self.class_names)
-        )
+        num = len(self.class_names)
+        return np.bincount(self.labels[self.split == code], minlength=num)[:num]
 
 
 def content_hash(galaxies: Galaxies) -> str:
@@ -166,7 +207,8 @@ def content_hash(galaxies: Galaxies) -> str:
         SHA-256, 64 hexadecimal digits.
     """
     images = galaxies.images
-    digest = hashlib.sha256(repr((images.shape, galaxies.class_names)).encode())
+    names = (*galaxies.class_names, *galaxies.label_sets)
+    digest = hashlib.sha256(repr((images.shape, names)).encode())
     for column in (galaxies.labels, galaxies.ra, galaxies.dec, galaxies.split):
         digest.update(np.ascontiguousarray(column).tobytes())
     if images.nbytes > HASH_WHOLE_BYTES:

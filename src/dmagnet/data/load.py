@@ -1,6 +1,7 @@
 """One call for every form in which labeled galaxies come: `load_galaxies`."""
 
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,9 +35,10 @@ from dmagnet.data.repack import MANIFEST, read_prepared
 from dmagnet.data.split import leak_safe_split, split_of
 from dmagnet.data.tables import FORMATS, float_column, read_table
 from dmagnet.errors import DataError
-from dmagnet.images import crop_side, resize
+from dmagnet.images import crop_side, resize, standardize
 
 Floats = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,35 @@ class _Wish:
 
     image_size: int | None
     field: float
+    radii: float | None
     strict: bool
     seed: int
 
     def __post_init__(self) -> None:
+        if self.radii is not None and self.image_size is None:
+            raise DataError("image_size: expected a side in px to go with radii")
         if not 0 < self.field <= 1:
             raise DataError(f"field: expected above 0 to 1, got {self.field}")
         if self.image_size is not None and self.image_size < 1:
             raise DataError(f"image_size: expected 1 px or more, got {self.image_size}")
+
+    def one(self, image: Pixels, side: int) -> Pixels:
+        """Cut and resize one picture (H, W, 3), or standardize it."""
+        if self.radii is None:
+            resized: Pixels = resize(image[None], side, self.field)[0]
+            return resized
+        return standardize(image, side, self.radii)
+
+    def all(self, images: Pixels, side: int) -> Pixels:
+        """Cut and resize pictures (N, H, W, 3), or standardize each."""
+        if self.radii is None:
+            return resize(images, side, self.field)
+        with ThreadPoolExecutor() as pool:
+            return np.stack(list(pool.map(partial(self.one, side=side), images)))
+
+    def pxscale(self, scale: Floats, shrunk: float) -> Floats:
+        """Arcseconds a pixel afterwards; unknown where each galaxy has its own."""
+        return scale * shrunk if self.radii is None else np.full_like(scale, np.nan)
 
 
 def load_galaxies(
@@ -60,6 +83,7 @@ def load_galaxies(
     *,
     image_size: int | None = None,
     field: float = 1.0,
+    radii: float | None = None,
     strict: bool = False,
     seed: int = 0,
 ) -> Galaxies:
@@ -72,12 +96,16 @@ def load_galaxies(
         it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip of such a
         folder, read without unpacking; or a table (CSV, ECSV, FITS, VOTable, Parquet)
         with columns ``path`` (relative to the table), ``label`` and perhaps
-        ``split ra dec redshift pxscale``.
+        ``split ra dec redshift pxscale``; a label ``A|B`` means A or B.
     image_size : int or None
         Side of the images in px; None keeps the pixels of the files, or of most of
         them where they differ.
     field : float
         Central share of each frame to keep before resizing, above 0 to 1.
+    radii : float, optional
+        Bring every galaxy to one size and brightness, in images that are this many
+        isophotal radii wide (`dmagnet.images.standardize`); ``field`` does not count
+        then.
     strict : bool
         Refuse unreadable images instead of leaving them out.
     seed : int
@@ -102,7 +130,7 @@ def load_galaxies(
     val.
     """
     path = Path(path)
-    wish = _Wish(image_size, field, strict, seed)
+    wish = _Wish(image_size, field, radii, strict, seed)
     if not path.exists():
         raise DataError(f"{path}: expected labeled galaxies, found nothing")
     if path.is_dir():
@@ -154,20 +182,33 @@ def _load_table(path: Path, wish: _Wish) -> Galaxies:
             raise DataError(
                 f"{path}: expected a {name} in every row, row {empty[0]} has none"
             )
-    labels = [str(value) for value in table["label"]]
-    names = tuple(sorted(set(labels), key=natural_key))
+    labels, names, sets = _read_labels([str(value) for value in table["label"]])
     parts = [NO_PART] * len(table)
     if "split" in table.colnames:
         parts = [spell_part(str(value)) for value in table["split"]]
     listing = Listing(
         paths=tuple(str(value) for value in table["path"]),
-        labels=tuple(names.index(label) for label in labels),
+        labels=labels,
         parts=tuple(parts),
         class_names=names,
+        label_sets=sets,
     )
     columns = {name: float_column(table, name) for name in POSITION_COLUMNS}
     open_file = partial(_open_below, path.parent)
     return _load_listing(path, listing, open_file, wish, columns)
+
+
+def _read_labels(
+    labels: list[str],
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Number classes, and behind them what says "one of these": ``Barred|Tight``."""
+    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
+    names = tuple(sorted(frozenset().union(*each), key=natural_key))
+    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
+    codes = {frozenset([name]): k for k, name in enumerate(names)}
+    for code, members in enumerate(coarse, len(names)):
+        codes[frozenset(names[k] for k in members)] = code
+    return tuple(codes[one] for one in each), names, tuple(coarse)
 
 
 def _load_listing(
@@ -180,7 +221,11 @@ def _load_listing(
     """Read the listed files, and divide them where the listing does not."""
     side = wish.image_size or native_side(listing.paths, open_file, wish.field)
     images, kept, skipped = read_images(
-        listing.paths, open_file, side, wish.field, wish.strict
+        listing.paths,
+        open_file,
+        partial(wish.one, side=side),
+        side,
+        wish.strict,
     )
     unknown = np.full(len(listing.paths), np.nan)
     known = {
@@ -188,7 +233,8 @@ def _load_listing(
     }
     labels = np.array(listing.labels, np.int64)[kept]
     parts = np.array(listing.parts, np.int8)[kept]
-    _check_learnable(path, labels[(parts == NO_PART) | (parts == 0)], listing)
+    learned = (parts == NO_PART) | (parts == 0)
+    _check_learnable(path, labels[learned], listing)
     split, notes = _fill_split(labels, parts, known["ra"], known["dec"], wish.seed)
     return Galaxies(
         images=images,
@@ -203,6 +249,7 @@ def _load_listing(
         source=str(path),
         skipped=skipped,
         notes=listing.notes + notes,
+        label_sets=listing.label_sets,
     )
 
 
@@ -213,7 +260,9 @@ def _check_learnable(
     names = listing.class_names
     if len(names) < 2:
         raise DataError(f"{path}: expected two or more classes, found {names[0]!r}")
-    lost = [name for label, name in enumerate(names) if label not in learned]
+    sets = (*((k,) for k in range(len(names))), *listing.label_sets)
+    seen = {k for label in set(learned.tolist()) for k in sets[label]}
+    lost = [name for label, name in enumerate(names) if label not in seen]
     if len(learned) and lost:
         raise DataError(
             f"{path}: expected images of every class to learn, found no readable "
@@ -253,7 +302,7 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     images = np.empty((catalog.num, side, side, 3), np.uint8)
     with open_galaxy10(path) as file:
         for start, slab in read_slabs(file["images"]):
-            images[start : start + len(slab)] = resize(slab, side, wish.field)
+            images[start : start + len(slab)] = wish.all(slab, side)
     split = split_of(catalog.labels, catalog.ra, catalog.dec, wish.seed)
     return Galaxies(
         images=images,
@@ -263,7 +312,7 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
         ra=catalog.ra,
         dec=catalog.dec,
         redshift=catalog.redshift,
-        pxscale=catalog.pxscale * crop / side,
+        pxscale=wish.pxscale(catalog.pxscale, crop / side),
         split=split.codes,
         source=str(path),
         notes=catalog.notes + split.notes,
@@ -275,11 +324,11 @@ def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:
     frame = galaxies.images.shape[1]
     crop = crop_side(frame, wish.field)
     side = wish.image_size or crop
-    if side == crop == frame:
+    if side == crop == frame and wish.radii is None:
         return galaxies
     return replace(
         galaxies,
-        images=resize(galaxies.images, side, wish.field),
-        pxscale=galaxies.pxscale * crop / side,
+        images=wish.all(galaxies.images, side),
+        pxscale=wish.pxscale(galaxies.pxscale, crop / side),
         data_hash="",
     )

@@ -1,7 +1,8 @@
 """Pictures: files and fluxes in, RGB out.
 
 The chapters, in order: `rgb` (fluxes as the Legacy Survey viewer draws them), `faults`
-(what can be wrong), `files` (JPEG and the like), `frames` (crop and resize), `cutout`
+(what can be wrong), `files` (JPEG and the like), `frames` (crop and resize), `standard`
+(every galaxy at one size and one brightness), `cutout`
 (a picture that knows where it is on the sky), `bands` (any bands as RGB), `header` and
 `planes` (fluxes out of FITS files), `fits`, and `front` (the one door for all).
 """
@@ -15,15 +16,18 @@ from dmagnet.images.frames import crop_side, resize
 from dmagnet.images.front import is_fits, read_image
 from dmagnet.images.planes import Planes, read_planes
 from dmagnet.images.rgb import legacy_rgb
+from dmagnet.images.standard import Extent, find_extent, standardize
 
 __all__ = [
     "MAX_PIXELS",
     "Cutout",
+    "Extent",
     "ImageError",
     "Planes",
     "crop_side",
     "draw",
     "draw_planes",
+    "find_extent",
     "from_array",
     "is_fits",
     "legacy_rgb",
@@ -33,4 +37,5 @@ __all__ = [
     "read_rgb",
     "resize",
     "rgb_hdu",
+    "standardize",
 ]

@@ -5,13 +5,13 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from dmagnet.augment import mixup
 from dmagnet.config import TrainConfig
+from dmagnet.errors import ConfigError
 from dmagnet.train.batches import GalaxyBatches
 
 LAST_LR_SHARE = 0.005  # where the cosine ends, as a share of the peak
@@ -29,18 +29,31 @@ class Classifier(L.LightningModule):
         Loss, optimizer and schedule.
     class_shares : (K,) float Tensor
         Share of each class among the training images.
+    membership : (K + M, K) bool Tensor, optional
+        Classes that each label allows, see `dmagnet.data.Galaxies`; if not given, each
+        label is a class.
+
+    Raises
+    ------
+    ConfigError
+        If mixup is to blend labels that leave the class open.
 
     Notes
     -----
-    Cross-entropy with label smoothing. Class imbalance is met by logit adjustment
+    See `partial_loss`. Class imbalance is met by logit adjustment
     (Menon et al. 2021, ICLR, eq. 10): ``logit_adjustment`` times the log share is
     added to the logits while training only.
     """
 
     prior: Tensor
+    membership: Tensor
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, class_shares: Tensor
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        class_shares: Tensor,
+        membership: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -48,6 +61,14 @@ class Classifier(L.LightningModule):
         prior = config.logit_adjustment * class_shares.clamp(min=1e-12).log()
         self.register_buffer("prior", prior, persistent=False)
         num_classes = len(class_shares)
+        if membership is None:
+            membership = torch.eye(num_classes, dtype=torch.bool)
+        if config.mixup > 0 and len(membership) > num_classes:
+            raise ConfigError(
+                f"mixup: expected 0 where labels leave the class open, got "
+                f"{config.mixup}"
+            )
+        self.register_buffer("membership", membership.float(), persistent=False)
         self.val_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_f1 = MulticlassF1Score(num_classes, average="macro")
 
@@ -87,7 +108,7 @@ class Classifier(L.LightningModule):
                 trainer.global_rank,
                 trainer.world_size,
             )
-            targets = F.one_hot(labels, len(self.prior)).float()
+            targets = self.membership[labels]
             if self.config.mixup > 0:
                 images, targets = mixup(images, targets, self.config.mixup, generator)
             images = images.contiguous(memory_format=torch.channels_last)
@@ -95,9 +116,7 @@ class Classifier(L.LightningModule):
         # resumes here continues with the same numbers.
         torch.manual_seed(generator.initial_seed())
         logits = self.model(images).float() + self.prior
-        loss = F.cross_entropy(
-            logits, targets, label_smoothing=self.config.label_smoothing
-        )
+        loss = partial_loss(logits, targets, self.config.label_smoothing)
         shown: dict[str, Any] = {"batch_size": len(labels), "on_step": False}
         self.log("train_loss", loss, on_epoch=True, prog_bar=True, **shown)
         return loss
@@ -115,7 +134,9 @@ class Classifier(L.LightningModule):
         images, labels = self.batches.draw_val(number, self.device)
         images = images.contiguous(memory_format=torch.channels_last)
         logits = self.model(images).float()
-        loss = F.cross_entropy(logits, labels)
+        allowed = self.membership[labels]
+        loss = partial_loss(logits, allowed)
+        labels = (logits.softmax(1) * allowed).argmax(1)  # the best of what it may be
         self.val_accuracy(logits, labels)
         self.val_f1(logits, labels)
         shown: dict[str, Any] = {
@@ -165,6 +186,39 @@ class Classifier(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Compute the loss of labels that may leave the class open.
+
+    Parameters
+    ----------
+    logits : (B, K) float
+        Of the network.
+    allowed : (B, K) float
+        1 for each class that the label allows; or, where one class is known, shares
+        of classes that sum to 1.
+    smoothing : float
+        Share of the label spread over all classes.
+
+    Returns
+    -------
+    () Tensor
+        Mean of minus the log of the summed probability of the allowed classes.
+
+    Notes
+    -----
+    The likelihood of a superset label (Jin & Ghahramani 2002, NIPS 15). With one class
+    allowed it is the cross-entropy with label smoothing of torch; shares (mixup) are
+    read as soft targets.
+    """
+    log_p = logits.log_softmax(1)
+    soft = allowed.sum(1) < 1.5
+    one = -(allowed * log_p).sum(1)
+    some = -(log_p + allowed.clamp(min=1e-30).log()).logsumexp(1)
+    spread = -log_p.mean(1)
+    loss = (1 - smoothing) * torch.where(soft, one, some) + smoothing * spread
+    return loss.mean()
 
 
 def lr_share(step: int, warmup: float, steps: int) -> float:

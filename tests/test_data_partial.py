@@ -1,0 +1,145 @@
+"""Labels that leave the class open: in tables, in memory, in the loss."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+from blobs import blobs
+from PIL import Image
+
+from dmagnet.checkpoint import load
+from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
+from dmagnet.data import coarse, joined, load_galaxies
+from dmagnet.errors import ConfigError, DataError
+from dmagnet.predict import predict
+from dmagnet.train import Classifier, fit, history
+from dmagnet.train.module import partial_loss
+
+NAMES = ("smooth", "barred", "tight", "edge-on")
+MEANINGS = {
+    "class 0": ["smooth"],
+    "class 1": ["barred", "tight"],
+    "class 2": ["edge-on"],
+}
+
+
+def table(folder, labels):
+    for k in range(len(labels)):
+        Image.fromarray(blobs(num=len(labels)).images[k]).save(folder / f"{k}.png")
+    rows = Table({"path": [f"{k}.png" for k in range(len(labels))], "label": labels})
+    rows.write(folder / "labels.csv")
+    return folder / "labels.csv"
+
+
+def test_a_bar_between_names_in_a_table_means_one_of_these(tmp_path):
+    labels = ["round", "tight|barred", "barred", "barred|tight", "tight", "round"]
+    found = load_galaxies(table(tmp_path, labels))
+    assert found.class_names == ("barred", "round", "tight")
+    assert found.label_sets == ((0, 2),)
+    np.testing.assert_array_equal(found.labels, [1, 3, 0, 3, 2, 1])
+
+
+def test_membership_tells_which_classes_a_label_allows():
+    found = coarse(blobs(), MEANINGS, NAMES)
+    np.testing.assert_array_equal(found.membership[:4], np.eye(4, dtype=bool))
+    np.testing.assert_array_equal(found.membership[4], [False, True, True, False])
+
+
+def test_coarse_classes_become_fine_ones_where_they_name_only_one():
+    galaxies = blobs()
+    found = coarse(galaxies, MEANINGS, NAMES)
+    expected = np.array([0, 4, 3])[galaxies.labels]
+    np.testing.assert_array_equal(found.labels, expected)
+
+
+def test_a_coarse_class_without_a_meaning_is_left_out():
+    found = coarse(blobs(num=60), {"class 1": ["barred", "tight"]}, NAMES)
+    assert len(found) == 20
+    assert set(found.labels) == {4}
+
+
+@pytest.mark.parametrize(
+    "meanings", [{}, {"class 9": ["smooth"]}, {"class 0": ["oval"]}, {"class 0": []}]
+)
+def test_meanings_that_name_no_class_are_refused(meanings):
+    with pytest.raises(DataError, match="expected meanings of its classes"):
+        coarse(blobs(), meanings, NAMES)
+
+
+def test_joining_keeps_what_every_label_means():
+    first = coarse(blobs(num=6), MEANINGS, NAMES)
+    second = coarse(blobs(num=6), {**MEANINGS, "class 0": ["smooth", "edge-on"]}, NAMES)
+    both = joined(first, second)
+    np.testing.assert_array_equal(
+        both.membership[both.labels],
+        np.concatenate([s.membership[s.labels] for s in (first, second)]),
+    )
+
+
+def test_joining_sets_of_other_classes_is_refused():
+    with pytest.raises(DataError, match="same classes and one size"):
+        joined(blobs(), coarse(blobs(), MEANINGS, NAMES))
+
+
+def test_only_galaxies_of_one_class_count_as_fully_labeled():
+    found = coarse(blobs(num=60), MEANINGS, NAMES).fully_labeled()
+    assert len(found) == 40
+    assert not found.label_sets
+
+
+def test_a_label_set_changes_the_fingerprint_of_the_data():
+    found = coarse(blobs(), MEANINGS, NAMES)
+    other = replace(found, label_sets=((0, 1),), data_hash="")
+    assert found.data_hash != other.data_hash
+
+
+def test_the_loss_of_one_class_is_torchs_cross_entropy():
+    logits, labels = torch.randn(7, 4), torch.tensor([0, 1, 2, 3, 0, 1, 2])
+    for smoothing in (0.0, 0.1):
+        ours = partial_loss(logits, torch.eye(4)[labels], smoothing)
+        theirs = torch.nn.functional.cross_entropy(
+            logits, labels, label_smoothing=smoothing
+        )
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_loss_of_a_set_is_minus_the_log_of_its_probability():
+    logits = torch.randn(5, 4)
+    allowed = torch.tensor([0.0, 1, 1, 0]).expand(5, 4)
+    expected = -logits.softmax(1)[:, 1:3].sum(1).log().mean()
+    torch.testing.assert_close(partial_loss(logits, allowed), expected)
+
+
+def test_mixup_of_open_labels_is_refused():
+    membership = torch.from_numpy(coarse(blobs(), MEANINGS, NAMES).membership)
+    with pytest.raises(ConfigError, match="mixup: expected 0"):
+        Classifier(
+            torch.nn.Identity(), TrainConfig(mixup=0.2), torch.ones(4) / 4, membership
+        )
+
+
+def test_training_on_a_coarse_label_tells_its_classes_from_the_others(tmp_path):
+    """Half of the thin blobs are known by name, the others only as not round."""
+    galaxies = blobs(num=90)
+    labels = galaxies.labels.copy()
+    labels[::2][labels[::2] > 0] = 3
+    open_labels = replace(galaxies, labels=labels, label_sets=((1, 2),), data_hash="")
+    config = TrainConfig(
+        image_size=64,
+        epochs=8,
+        batch_size=15,
+        lr=3e-3,
+        warmup_epochs=1,
+        ema_decay=0.9,
+        progressive=False,
+        label_smoothing=0.0,
+        model=ModelConfig(size="xs", drop_path=0.0),
+        augment=AugmentConfig(zoom=1.1),
+    )
+    weights = fit(open_labels, config, tmp_path, accelerator="cpu", progress=False)
+    val = galaxies.subset("val")
+    guesses = predict(load(weights).model, val.images).argmax(1)
+    assert (guesses == val.labels).mean() >= 0.85
+    assert history(tmp_path)[-1]["val_accuracy"] >= 0.85
