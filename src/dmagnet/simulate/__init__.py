@@ -2,7 +2,8 @@
 
 The chapters, in order: `profiles` (how light falls off), `dice` and `grid` (draws
 and pixels), `population` (who lives there), `render` and `knots` (their light),
-`sky` (stars, seeing, noise), `scene` (one frame), `files` (many frames).
+`sky` (stars, seeing, noise), `picture` (what compression makes of it), `scene` (one
+frame), `files` (many frames); and `composites`, which are made of real pixels.
 """
 
 from dmagnet.simulate.files import simulate as simulate

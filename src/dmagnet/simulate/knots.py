@@ -43,7 +43,7 @@ def disc_knots(disc: Discs, dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
     along = radius * theta.cos()
     across = radius * theta.sin() * disc.axis_ratio[:, None]
     x, y = _on_sky(disc, along, across)
-    share = arms.knots * (arms.strength > 0) * disc.young_share
+    share = arms.knots * disc.young_share
     return x, y, _fluxes(share, disc, dice)
 
 

@@ -107,6 +107,8 @@ class Discs:
     lopsided: Tensor
     lopsided_angle: Tensor
     twist: Tensor  # radians by which the isophotes turn per scale length
+    bow: Tensor  # how far the disc bends aside, in scale lengths one of them out
+    patchy: Tensor  # scatter of the young light in e-folds, in bumps of 3 arcsec
     young_share: Tensor  # of the disc's light
     colors: Tensor  # (N, 3 bands, 3) flux over r flux: old, disc, young
     bars: Bars

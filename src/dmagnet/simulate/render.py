@@ -115,6 +115,12 @@ def render_discs(galaxies: Discs, grid: Grid) -> Tensor:
     young_share = _plane(1.4 * disc.young_share) * radius / (radius + 0.8 * h)
     smooth = light * (1 - young_share) * (1 + 0.45 * ridge)
     young = light * young_share * (1 + ridge).clamp(min=0.03)
+    patchy = (disc.patchy > 0).nonzero()[:, 0]
+    if len(patchy):
+        some = pick(disc, patchy)
+        patches = _plane(some.patchy) * _bumps(some.arms.bumps, grid.size)
+        young[patchy] *= (patches - 0.5 * _plane(some.patchy) ** 2).exp()
+        smooth[patchy] *= (0.4 * patches - 0.08 * _plane(some.patchy) ** 2).exp()
     pose = Pose(
         disc.pose.x + disc.bulge_shift[:, 0],
         disc.pose.y + disc.bulge_shift[:, 1],
@@ -177,6 +183,9 @@ def _plane_coordinates(
     """Positions in the plane of the disc, with lopsided radii: x, y, R, theta."""
     axis = grid.axis()
     x, across = disc.pose.along_across(axis, axis)
+    # A bow straightens far out, where it would leave the frame.
+    reach = 4 * _plane(disc.scale_length)
+    across = across - _plane(disc.bow / disc.scale_length) * x.clamp(-reach, reach) ** 2
     y = across / _plane(disc.axis_ratio)
     radius = (x**2 + y**2 + (0.3 * grid.scale) ** 2).sqrt()
     toward = _plane(disc.lopsided_angle)
@@ -195,7 +204,8 @@ def _broken(radius: Tensor, break_radius: Tensor, steeper: float) -> Tensor:
 def _spiral(arms: Arms, radius: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Relative excess of light on the arms (mean zero), and their optical depth."""
     phase = _plane(arms.number) * (theta - _plane(arms.winding) * radius.log())
-    phase = phase + _plane(arms.phase) + _astray(arms, radius.shape[-1])
+    astray = _plane(arms.ragged) * _bumps(arms.bumps, radius.shape[-1])
+    phase = phase + _plane(arms.phase) + astray
     sharpness = _plane(arms.sharpness)
     mean = torch.special.i0e(sharpness)
     ridge = (sharpness * (phase.cos() - 1)).exp() / mean - 1
@@ -211,10 +221,10 @@ def _spiral(arms: Arms, radius: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     return excess, _plane(arms.dust) * envelope * lane
 
 
-def _astray(arms: Arms, size: int) -> Tensor:
-    """Radians by which ragged arms leave their spiral, in bumps of about 3 arcsec."""
+def _bumps(bumps: Tensor, size: int) -> Tensor:
+    """Random bumps of about 3 arcsec, with a scatter of one."""
     # Interpolation lowers the scatter of the bumps to three quarters.
-    coarse = (arms.bumps * _plane(arms.ragged / 0.75))[:, None]
+    coarse = (bumps / 0.75)[:, None]
     return F.interpolate(coarse, (size, size), mode="bicubic")[:, 0]
 
 

@@ -11,6 +11,7 @@ from dmagnet.images import legacy_rgb
 from dmagnet.simulate.dice import Dice
 from dmagnet.simulate.grid import PIXEL_ARCSEC, Grid, Pose
 from dmagnet.simulate.knots import disc_knots, edge_on_knots
+from dmagnet.simulate.picture import as_jpeg
 from dmagnet.simulate.population import (
     CIGAR,
     MERGING,
@@ -59,10 +60,12 @@ def draw(
     Returns
     -------
     (B, 3, H, W) uint8
-        Red, green, blue.
+        Red, green, blue, after the viewer's JPEG compression.
     """
     flux = draw_flux(labels, image_size=image_size, field=field, generator=generator)
-    return (legacy_rgb(flux) * 255).round().to(torch.uint8)
+    pictures = (legacy_rgb(flux) * 255).round().to(torch.uint8)
+    grid = Grid.of_frame(image_size, labels.device, field)
+    return as_jpeg(pictures, grid, Dice(generator, len(labels), labels.device))
 
 
 def draw_flux(
@@ -134,6 +137,8 @@ class Members:
         Arcsec from the center of the frame.
     size : (N,) float
         Factor on its usual size.
+    age : (N,) float
+        How much older than usual its stars are, in standard deviations.
     """
 
     owner: Tensor
@@ -142,6 +147,7 @@ class Members:
     x: Tensor
     y: Tensor
     size: Tensor
+    age: Tensor
 
     def place(self, pose: Pose) -> Pose:
         """Move a centered pose to where the galaxies are.
@@ -163,25 +169,30 @@ def _members(labels: Tensor, dice: Dice) -> Members:
     """Cast the galaxies of each frame; a merger's primary is off center by a third."""
     merging = labels == MERGING
     owner = torch.arange(len(labels), device=labels.device)
-    early = dice.chance(0.35)
-    apart, toward = dice.lognormal(5.6, 0.3, 3.0, 10.0), dice.angle()
+    early, plain = dice.chance(0.35), dice.chance(0.6)
+    apart, toward = dice.lognormal(5.9, 0.4, 2.6, 12.0), dice.angle()
     x, y = apart * toward.cos() * merging, apart * toward.sin() * merging
     lead = dice.uniform(0.0, 0.5)
+    near = dice.lognormal(1.0, 0.2, 0.6, 1.6)  # how large the frame's galaxies appear
+    age = dice.noise(dice.num)
     first = Members(
         owner=owner,
         label=labels,
-        smooth=(labels >= ROUND) & (labels <= CIGAR) | merging & early,
+        smooth=(labels >= ROUND) & (labels <= CIGAR) & plain | merging & early,
         x=-lead * x,
         y=-lead * y,
-        size=torch.ones_like(x),
+        size=near,
+        age=age,
     )
     second = Members(
         owner=owner,
         label=labels,
-        smooth=early | dice.chance(0.3),
+        smooth=early & dice.chance(0.8) | dice.chance(0.15),
         x=(1 - lead) * x,
         y=(1 - lead) * y,
-        size=dice.uniform(0.7, 1.1),
+        size=near * dice.uniform(0.65, 1.1),
+        # Galaxies that meet are alike in color.
+        age=0.8 * age + 0.6 * dice.noise(dice.num),
     )
     second = pick(second, merging)
     pairs = ((getattr(first, f.name), getattr(second, f.name)) for f in fields(Members))
@@ -194,14 +205,14 @@ def _add_galaxies(light: Tensor, labels: Tensor, grid: Grid, dice: Dice) -> None
     edge_on = everyone.label >= THIN
     some = pick(everyone, everyone.smooth)
     own = dice.of(len(some.owner))
-    glows = draw_spheroids(some.label, some.size, own)
+    glows = draw_spheroids(some.label, some.size, own, some.age)
     glows = replace(glows, pose=some.place(glows.pose))
     for part in _parts(some.owner, grid):
         drawn = render_spheroids(pick(glows, part), grid)
         light.index_add_(0, some.owner[part], drawn)
     some = pick(everyone, ~everyone.smooth & ~edge_on)
     own = dice.of(len(some.owner))
-    discs = draw_discs(some.label, some.size, own)
+    discs = draw_discs(some.label, some.size, own, some.age)
     discs = replace(discs, pose=some.place(discs.pose))
     for part in _parts(some.owner, grid):
         light.index_add_(0, some.owner[part], render_discs(pick(discs, part), grid))

@@ -12,12 +12,15 @@ from dmagnet.simulate.population import bands, nanomaggies
 from dmagnet.simulate.profiles import exponential, moffat_kernel
 
 # Median seeing in g, r, z of DECaLS (Dey et al. 2019, AJ 157, 168), and the noise of
-# a pixel of 0.262 arcsec in nanomaggies, as measured in cut-outs of its DR5.
+# a pixel of 0.262 arcsec in nanomaggies: with it the sky of the pictures has the level
+# and the grain, color by color, of Galaxy10's.
 SEEING_ARCSEC = (1.29, 1.18, 1.11)
-NOISE = (0.0022, 0.0036, 0.0104)
-# To magnitudes 23 and 24, at high galactic latitude.
-STARS_PER_ARCMIN2, NEIGHBORS_PER_ARCMIN2 = 3.2, 14.0
-NEIGHBOR_WORTH = 0.4  # share of correlation between neighboring pixels of a coadd
+NOISE = (0.0024, 0.0042, 0.0070)
+# To magnitudes 23, 24 and 25, at high galactic latitude; the last are points to us.
+STARS_PER_ARCMIN2, NEIGHBORS_PER_ARCMIN2, FAINT_PER_ARCMIN2 = 3.2, 14.0, 40.0
+# Resampling a coadd mixes neighbors: weights of a pixel's next and next but one. The
+# second is negative, as in the Lanczos kernels that surveys resample with.
+MIXING = (0.22, -0.07)
 STAMP_ARCSEC = 9.0
 
 
@@ -151,7 +154,9 @@ def add_neighbors(images: Tensor, grid: Grid, dice: Dice) -> None:
     -----
     Faint exponential discs; counts rise as 10^0.35m (Tyson 1988, AJ 96, 1)
     and sizes shrink with magnitude. None bright enough for a merger lies in the middle.
+    Those fainter than magnitude 23 in r are smaller than the seeing: points.
     """
+    _add_faint(images, grid, dice)
     owner = _owners(NEIGHBORS_PER_ARCMIN2 * grid.area_arcmin2, dice)
     if not len(owner):
         return
@@ -196,6 +201,20 @@ def add_neighbors(images: Tensor, grid: Grid, dice: Dice) -> None:
         )
 
 
+def _add_faint(images: Tensor, grid: Grid, dice: Dice) -> None:
+    """Add galaxies of magnitudes 22.8 to 25 as points."""
+    owner = _owners(FAINT_PER_ARCMIN2 * grid.area_arcmin2, dice)
+    field = dice.of(len(owner))
+    half = grid.scale * grid.size / 2
+    x, y = field.uniform(-half, half), field.uniform(-half, half)
+    low, high = 10 ** (0.35 * 22.8), 10 ** (0.35 * 25.0)
+    magnitude = field.uniform(low, high).log10() / 0.35
+    g_r = field.normal(0.8, 0.5, -0.1, 1.9)
+    r_z = 0.6 * g_r + field.normal(0.2, 0.2)
+    flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
+    add_points(images, owner, x, y, flux, grid=grid)
+
+
 def add_noise(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
     """Add the noise of the night sky.
 
@@ -215,35 +234,54 @@ def add_noise(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
 
     Notes
     -----
-    Resampling a coadd mixes neighbors: white noise is passed through the kernel
-    (w, 1, w) along both axes, w chosen for a correlation of 0.4. Pixels larger than
-    the survey's average over it, smaller ones interpolate it. Each frame has its
+    Resampling a coadd mixes neighbors: white noise is passed through a symmetric
+    kernel of five taps (`MIXING`) along both axes, which gives a correlation of 0.37
+    with the next pixel and -0.08 with the next but one, as in Galaxy10. Pixels larger
+    than the survey's average over it, smaller ones interpolate it. Each frame has its
     own depth.
     """
-    share = 0.2087  # w of 2 w / (1 + 2 w^2) = NEIGHBOR_WORTH
     pixels = grid.scale / PIXEL_ARCSEC
-    sigma = torch.tensor(NOISE, device=grid.device)
-    sigma = sigma * dice.lognormal(1.0, 0.18)[:, None]
+    sigma = torch.tensor(NOISE, device=grid.device) * dice.lognormal(1.0, 0.18)[:, None]
+    sigma = sigma * (1 + 0.1 * dice.noise(dice.num, 3).clamp(-2, 2))
     coarse = pixels >= 1.5
-    # Correlation with the next pixel but one; a mean of k pixels sees (1 - lag / k).
-    second = share**2 / (1 + 2 * share**2)
-    inner = NEIGHBOR_WORTH * (1 - 1 / pixels) + second * max(0.0, 1 - 2 / pixels)
     size = grid.size if pixels >= 1 else round(grid.size * pixels)
     noise = dice.noise(dice.num, 3, size, size)
-    norm = 1 + 2 * share**2
     if coarse:
-        sigma = sigma / pixels * (1 + 2 * inner)
+        # The mean of k pixels sees the correlation at a lag as (1 - lag / k) of it.
+        shares = (2 * r * max(0.0, 1 - lag / pixels) for lag, r in _correlations())
+        sigma = sigma / pixels * (1 + sum(shares))
     else:
-        tap = torch.tensor((share, 1.0, share), device=grid.device) / norm**0.5
-        noise = F.pad(noise, (1,) * 4, mode="circular")
-        noise = tap[0] * (noise[..., :-2] + noise[..., 2:]) + tap[1] * noise[..., 1:-1]
-        noise = (
-            tap[0] * (noise[..., :-2, :] + noise[..., 2:, :])
-            + tap[1] * noise[..., 1:-1, :]
-        )
+        noise = _mixed(_mixed(noise).mT).mT
     if size != grid.size:
         noise = F.interpolate(noise, (grid.size, grid.size), mode="bilinear")
     return images + noise.mul_(sigma[:, :, None, None])
+
+
+def _taps() -> tuple[float, ...]:
+    """Weights of a pixel and of its neighbors, that keep the variance."""
+    norm = (1 + 2 * sum(weight**2 for weight in MIXING)) ** 0.5
+    return tuple(weight / norm for weight in (*MIXING[::-1], 1.0, *MIXING))
+
+
+def _correlations() -> list[tuple[int, float]]:
+    """Correlation of the mixed noise with itself at lags of one pixel and more."""
+    taps = _taps()
+    return [
+        (lag, sum(a * b for a, b in zip(taps, taps[lag:], strict=False)))
+        for lag in range(1, len(taps))
+    ]
+
+
+def _mixed(noise: Tensor) -> Tensor:
+    """Mix neighbors along the last axis."""
+    taps, width = _taps(), noise.shape[-1]
+    padded = F.pad(noise, (2, 2, 0, 0), mode="circular")
+    mixed = taps[2] * noise
+    for lag in (1, 2):
+        near = padded[..., 2 - lag : 2 - lag + width]
+        near = near + padded[..., 2 + lag : 2 + lag + width]
+        mixed.add_(near, alpha=taps[2 + lag])
+    return mixed
 
 
 def _owners(mean: float, dice: Dice) -> Tensor:
