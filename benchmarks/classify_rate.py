@@ -8,6 +8,8 @@ In each round, in turns, so that a change of the machine's pace meets all:
   time on all cores, or as classify calls it, one core each
 - classify: `dmagnet.survey.write_catalog` from a folder of 256 px JPEG files, listing,
   reading, opening the weights and the table included; start-up of Python is not
+- standardized: the same for a network of the same shape that sees all galaxies at one
+  size (radii 3), so that each picture is measured and standardized on the way
 - loop: the folder loop that people write, PIL + DataLoader + ResNet-18, at 224 px,
   the side of its training, and at the side of our network. Needs timm.
 """
@@ -20,6 +22,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +37,11 @@ from dmagnet.catalog import open_classifier
 from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
+from dmagnet.images.standard import RADII
 from dmagnet.model import DMAGNet
 from dmagnet.sources import list_items, read_picture
 from dmagnet.survey import write_catalog
+from dmagnet.weights import load
 
 BATCH = 32
 
@@ -98,9 +103,16 @@ def fresh(path: Path, side: int) -> Path:
     return save(path, Checkpoint(model, config, CLASS_NAMES, {}))
 
 
+def with_radii(weights: Path | str, path: Path, radii: float | None) -> Path:
+    """Save the same network as one that sees galaxies at one size, or as they are."""
+    checkpoint = load(weights)
+    config = replace(checkpoint.config, radii=radii)
+    return save(path, replace(checkpoint, config=config))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, help="a run; else a fresh network")
+    parser.add_argument("--weights", help="a run; else a fresh network")
     parser.add_argument("--side", type=int, default=256, help="of a fresh network")
     parser.add_argument("--folder", type=Path, default=Path("runs/out/jpegs"))
     parser.add_argument("--num", type=int, default=1500)
@@ -114,13 +126,20 @@ def main() -> None:
     paths = sorted(folder.glob("*.jpg"))
     if args.weights is None:  # the rate does not depend on the weights
         args.weights = fresh(args.folder / f"s_{args.side}.safetensors", args.side)
+    weights = {
+        name: with_radii(args.weights, args.folder / f"rate_{name}.safetensors", radii)
+        for name, radii in (("classify", None), ("standardized", RADII))
+    }
     one = open_classifier(args.weights, threads=threads)
     many = open_classifier(args.weights, threads=1)
     config = ClassifyConfig(batch_size=BATCH)
     items = list(list_items([folder], config.source))
     side, field = one.image_size, one.field
     images = np.stack(
-        [read_picture(item, side, field, config.source).rgb for item in items]
+        [
+            read_picture(item, side, field, config.source, radii=one.radii).rgb
+            for item in items
+        ]
     )
     resnet = build("resnet18", 10).eval()
     rounds, ms = [], []
@@ -128,9 +147,10 @@ def main() -> None:
         clock = Clock()
         network_alone(one, many, images, threads, clock)
         with tempfile.TemporaryDirectory() as scratch:
-            out = Path(scratch) / "t.ecsv"
-            with clock("classify"):
-                write_catalog(folder, out, weights=args.weights, config=config)
+            for name, path in weights.items():
+                out = Path(scratch) / f"{name}.ecsv"
+                with clock(name):
+                    write_catalog(folder, out, weights=path, config=config)
         for other in (side, 224):
             with clock(f"loop {other}"):
                 loop(paths[:: args.num // args.loop], other, resnet)
@@ -141,7 +161,7 @@ def main() -> None:
             ms.append(
                 {
                     name: 1e3 * clock.processors[name] / args.num
-                    for name in ("a core each", "classify")
+                    for name in ("a core each", *weights)
                 }
             )
             print({name: round(rate) for name, rate in rounds[-1].items()}, flush=True)
@@ -162,6 +182,7 @@ def main() -> None:
         "rounds": rounds,
         "processor ms per image": ms,
         "classify over network": ratio("classify", "all cores", "a core each"),
+        "standardized over network": ratio("standardized", "all cores", "a core each"),
         "classify over loop 224": ratio("classify", "loop 224"),
         f"classify over loop {side}": ratio("classify", f"loop {side}"),
     }

@@ -25,10 +25,11 @@ STEP = 8  # sky noise does not compress: steps of 8 in each color shrink the fil
 def draw(folder: Path, weights: Path, slugs: list[str], seed: int) -> list[Path]:
     """Draw one galaxy of each class that is named."""
     config = load(weights).config
+    side, field = config.image_size, config.field
+    if config.radii is not None:  # whole frames: the network's view is cut from them
+        side, field = 256, 1.0
     images, labels = simulate(
-        SimulateConfig(
-            num=NUM_CLASSES, image_size=config.image_size, field=config.field, seed=seed
-        )
+        SimulateConfig(num=NUM_CLASSES, image_size=side, field=field, seed=seed)
     )
     paths = []
     for entry in CLASSES:

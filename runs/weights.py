@@ -50,7 +50,7 @@ MEANINGS_GZ1 = {  # stars and artifacts are left out
 }
 GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))
 SAME_SKY = 0.97  # correlation of two pictures from which they show the same galaxy
-NUM_SIMULATED, NUM_VAL = 13_000, 1000
+DRAWS, NUM_DRAWN, NUM_VAL = (5, 6), 7000, 1000  # seeds; galaxies of each; of all
 NUM_COMPOSITES = 1600
 REPEATS = {"gz2": 2, "gz1": 1, "composites": 1}
 
@@ -80,13 +80,14 @@ def training(size: str, side: int, epochs: int, seed: int) -> TrainConfig:
 def gather(data: Path, out: Path, config: TrainConfig, args: argparse.Namespace):
     """Bring every source to one form, once."""
     form = {"image_size": config.frame_size, "radii": config.frame_radii}
-    simulated = args.simulated or out / "galaxies.h5"
-    if not simulated.exists():
-        say(f"drawing {NUM_SIMULATED} galaxies")
-        write_hdf5(simulated, SimulateConfig(num=NUM_SIMULATED, image_size=256, seed=5))
+    files = [args.simulated]
+    if not args.simulated:
+        files = [out / f"galaxies-{seed}.h5" for seed in DRAWS]
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(draw, files, DRAWS))
     parts = {}
     for name, make in {
-        "simulated": lambda: load_galaxies(simulated, **form),
+        "simulated": lambda: joined(*(load_galaxies(file, **form) for file in files)),
         "real60": lambda: load_galaxies(data / REAL60, **form),
         "gz2": lambda: coarse(load_galaxies(data / GZ2, **form), MEANINGS_GZ2),
         "gz1": lambda: coarse(load_galaxies(data / GZ1, **form), MEANINGS_GZ1),
@@ -96,6 +97,13 @@ def gather(data: Path, out: Path, config: TrainConfig, args: argparse.Namespace)
         kind = f"{name}-{tag}" if name == "simulated" else name
         parts[name] = kept(out / f"{kind}-{config.frame_size}.npz", make)
     return parts
+
+
+def draw(path: Path, seed: int) -> None:
+    """Draw simulated galaxies into a file, once."""
+    if not path.exists():
+        torch.set_num_threads(1)
+        write_hdf5(path, SimulateConfig(num=NUM_DRAWN, image_size=256, seed=seed))
 
 
 def kept(path: Path, make) -> Galaxies:

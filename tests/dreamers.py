@@ -11,12 +11,12 @@ from dmagnet.model import DMAGNet
 CLASSES = ("0_round", "1_Spiral_arms", "Merging")
 
 
-def weights(folder, seed=0):
+def weights(folder, seed=0, radii=None):
     """A run folder with a small network for three classes."""
     torch.manual_seed(seed)
     config = ModelConfig(size="xs", num_classes=3)
     model = DMAGNet(config).eval()
-    train = TrainConfig(image_size=64, model=config)
+    train = TrainConfig(image_size=64, radii=radii, model=config)
     save(folder / "weights.safetensors", Checkpoint(model, train, CLASSES))
     return folder
 

@@ -1,5 +1,6 @@
 """From inputs to a table: complete, in order, and the same however it came about."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,16 +14,18 @@ import torch
 from astropy.table import QTable
 from PIL import Image
 
+import dmagnet
+from dmagnet.calibrate import Calibration, fit_space
 from dmagnet.catalog import ChunkStore, open_classifier
 from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
-from dmagnet.images import resize
+from dmagnet.images import find_extent, resize, standardize
 from dmagnet.model import DMAGNet
 from dmagnet.predict import predict
-from dmagnet.sources import Flag
+from dmagnet.sources import NO_CLASS, Flag
 from dmagnet.survey import classify, write_catalog
 
 SMALL = ClassifyConfig(chunk_size=8, batch_size=4, threads=2)
@@ -35,6 +38,20 @@ def weights(tmp_path_factory):
     config = TrainConfig(model=model, image_size=SIDE, field=0.75)
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
     return save(path, Checkpoint(DMAGNet(model), config, CLASS_NAMES))
+
+
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory):
+    """Weights that want galaxies at one size, calibrated."""
+    model = ModelConfig(size="xs")
+    config = TrainConfig(model=model, image_size=SIDE, field=0.75, radii=4.0)
+    network = DMAGNet(model)
+    torch.nn.init.normal_(network.head.bias)
+    rng = np.random.default_rng(0)
+    space = fit_space(rng.normal(size=(40, network.head.in_features)))
+    calibration = Calibration(1.5, (0.12, 0.05), replace(space, limit=1.0))
+    path = tmp_path_factory.mktemp("standard") / "weights.safetensors"
+    return save(path, Checkpoint(network, config, CLASS_NAMES, calibration=calibration))
 
 
 @pytest.fixture(scope="module")
@@ -203,13 +220,55 @@ def test_eight_views_do_not_depend_on_how_the_image_is_turned(weights, tmp_path)
     np.testing.assert_allclose(a, b, atol=2e-6)
 
 
-def test_weights_have_to_be_said_and_have_to_be_there(tmp_path, capsys):
-    assert main(["classify", "x.jpg", "-o", str(tmp_path / "t.csv")]) == 1
-    assert "--weights: expected" in capsys.readouterr().err
+def test_weights_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         open_classifier(tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match=r"\.safetensors or \.onnx"):
         open_classifier(tmp_path / "none.pt")
+
+
+def test_without_weights_those_of_the_package_classify(folder, tmp_path):
+    out = tmp_path / "t.ecsv"
+    assert main(["classify", str(folder), "-o", str(out), "--batch-size", "8"]) == 0
+    table, bundled = QTable.read(out), dmagnet.load("s")
+    assert table.meta["weights"] == bundled.weights_hash
+    assert not any(table["flag"] & int(NO_CLASS))
+    assert open_classifier("xs").weights_hash == dmagnet.load("xs").weights_hash
+
+
+def test_the_network_sees_galaxies_at_one_size_if_it_was_trained_so(standard, folder):
+    config = replace(SMALL, views=8)
+    table = classify([folder], weights=standard, config=config)
+    checkpoint = load(standard)
+    pixels = [np.asarray(Image.open(p)) for p in sorted(folder.iterdir())]
+    seen = np.stack([standardize(each, SIDE, 4.0) for each in pixels])
+    plain = predict(checkpoint.model, seen, views=8)
+    expected = checkpoint.calibration.probabilities(plain)
+    found = np.stack([table[f"p{k}"] for k in range(10)], axis=1)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    radii = [find_extent(each).radius for each in pixels]
+    np.testing.assert_allclose(table["radius_px"], radii, rtol=1e-6)
+    low, high = checkpoint.calibration.sets(expected)
+    for column, sets in (("set90", low), ("set95", high)):
+        for text, inside in zip(table[column], sets, strict=True):
+            assert {*text.split("|")} == {str(k) for k in np.flatnonzero(inside)}
+    assert table["disagreement"].min() > 0
+    assert [*table["ood_flag"]] == [*(table["ood"] > 1.0)]
+    said = table.meta["settings"]["calibration"]
+    assert said == {"temperature": 1.5, "thresholds": [0.12, 0.05], "ood_limit": 1.0}
+
+
+def test_a_run_does_not_go_on_with_another_calibration(standard, folder, tmp_path):
+    def stop(name, total):
+        raise KeyboardInterrupt
+
+    out, other = tmp_path / "t.csv", tmp_path / "other.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        write_catalog(folder, out, weights=standard, config=SMALL, announce=stop)
+    checkpoint = load(standard)
+    save(other, replace(checkpoint, calibration=Calibration(1.6, (0.12, 0.05))))
+    with pytest.raises(ConfigError, match=r"calibration\.temperature = 1\.5, now"):
+        write_catalog(folder, out, weights=other, config=SMALL)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -227,7 +286,7 @@ import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "torch":
-            raise ImportError("no torch in this process")
+            raise ModuleNotFoundError("no torch in this process", name="torch")
 
 
 sys.meta_path.insert(0, Refuse())
@@ -235,6 +294,17 @@ from dmagnet.cli import main
 
 raise SystemExit(main(sys.argv[1:]))
 """
+
+
+def test_weights_that_need_torch_say_so_where_there_is_none(folder, tmp_path):
+    command = ["classify", folder, "-o", tmp_path / "t.csv"]
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 1
+    (line,) = found.stderr.splitlines()
+    assert re.search(r"need torch.*\.onnx file that 'dmagnet export' wrote", line)
 
 
 @pytest.mark.slow

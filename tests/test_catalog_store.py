@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dmagnet.calibrate import Judgement
 from dmagnet.catalog import About, open_store, rows_of
 from dmagnet.catalog.items import key_of
 from dmagnet.errors import ConfigError, DataError
@@ -27,7 +28,8 @@ def items(count, first=0):
 
 def rows(some):
     p = np.tile(np.float32([0.25, 0.75]), (len(some), 1))
-    return rows_of(some, p, class_names=NAMES, weights=ABOUT.weights)
+    said = Judgement(p)
+    return rows_of(some, said, class_names=NAMES, weights=ABOUT.weights)
 
 
 def fill(store, stop=10**9):

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -13,6 +14,7 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.table import QTable
 from pyarrow import parquet
 
+from dmagnet.calibrate import Judgement
 from dmagnet.catalog import (
     About,
     check_name,
@@ -22,12 +24,14 @@ from dmagnet.catalog import (
     to_qtable,
     write_table,
 )
+from dmagnet.catalog.confidence import SUMS
 from dmagnet.classes import CLASS_NAMES, CLASSES
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources.record import Flag, Item
 
 ABOUT = About(CLASS_NAMES, "0123456789abcdef" * 4, {"views": 1, "source": {"hdu": ""}})
 FORMATS = ["t.ecsv", "t.csv", "t.fits", "t.vot", "t.parquet"]
+TRUST = {"thresholds": (0.3, 0.1), "ood_limit": 1.0}
 NASTY = 'é, "x" <&>;\\ 007\u2028'
 
 
@@ -39,9 +43,11 @@ def rows(count=7, first=0):
         for i in range(count)
     ]
     items[1] = Item(id=NASTY, path="b/\udcff.jpg", flag=Flag.SOME_NAN, reason="two, 2")
+    items[3] = replace(items[3], radius_px=41.5)
     items[2] = Item(id="c\nd", path="c", flag=Flag.UNREADABLE, reason="cut short")
     p[2] = np.nan
-    return rows_of(items, p, class_names=CLASS_NAMES, weights=ABOUT.weights)
+    said = Judgement(p, ood=p[:, 0] * 9, disagreement=p[:, 1])
+    return rows_of(items, said, **TRUST, class_names=CLASS_NAMES, weights=ABOUT.weights)
 
 
 def batches():
@@ -56,7 +62,7 @@ def written(folder, name):
 def numbers(column):
     mask = getattr(column, "mask", False)
     values = np.asarray(getattr(column, "unmasked", column.value), float)
-    single = column.dtype == np.float32 or column.info.name[0] in "pe"
+    single = column.info.name not in ("ra", "dec")  # text does not say
     return np.where(mask, np.nan, values.astype(np.float32 if single else float))
 
 
@@ -134,6 +140,7 @@ def test_the_parquet_file_is_a_voparquet_too(tmp_path):
     head = parquet.read_schema(path).metadata
     assert b"pos.eq.ra;meta.main" in head[b"IVOA.VOTable-Parquet.content"]
     assert parquet.read_table(path)["class_index"].null_count == 2
+    assert parquet.read_table(path)["ood_flag"].null_count == 2
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -169,21 +176,66 @@ def test_probabilities_have_six_decimals_and_still_add_up():
 def test_entropy_is_zero_when_sure_and_ln_k_when_not():
     items = [Item(id="a", path="a"), Item(id="b", path="b")]
     p = np.stack([np.eye(10)[3], np.full(10, 0.1)]).astype(np.float32)
-    found = rows_of(items, p, class_names=CLASS_NAMES, weights="")["entropy"]
+    found = rows_of(items, Judgement(p), class_names=CLASS_NAMES, weights="")["entropy"]
     np.testing.assert_allclose(found.to_numpy(), [0, np.log(10)], atol=1e-6)
 
 
 def test_classes_of_another_kind_have_no_family():
     items = [Item(id="a", path="a")]
-    one = rows_of(items, np.eye(2)[:1], class_names=["Cat", "Dog"], weights="")
+    sure = Judgement(np.eye(2)[:1])
+    one = rows_of(items, sure, class_names=["Cat", "Dog"], weights="")
     assert one.to_pylist()[0]["family"] == ""
+    assert np.isnan([one[name][0].as_py() for name in SUMS]).all()
 
 
 def test_the_family_is_found_by_any_spelling_of_a_class():
     items = [Item(id="a", path="a")]
     ours = [f"{name} Galaxies" for name in CLASS_NAMES]
-    row = rows_of(items, np.eye(10)[4:5], class_names=ours, weights="").to_pylist()[0]
+    sure = Judgement(np.eye(10)[4:5])
+    row = rows_of(items, sure, class_names=ours, weights="").to_pylist()[0]
     assert row["family"] == "smooth"
+
+
+def test_the_families_add_up_their_classes():
+    for row in rows().to_pylist():
+        for name, family in SUMS.items():
+            members = [f"p{c.index}" for c in CLASSES if c.family == family]
+            if row["class_index"] is not None:
+                total = sum(row[member] for member in members)
+                assert row[name] == pytest.approx(total, abs=1e-6)
+
+
+def test_a_set_holds_the_classes_above_its_threshold_most_probable_first():
+    for row in rows(200).to_pylist():
+        p = np.array([row[f"p{k}"] for k in range(10)])
+        for name, threshold in zip(
+            ("set90", "set95"), TRUST["thresholds"], strict=True
+        ):
+            if row["class_index"] is None:
+                assert row[name] == ""
+                continue
+            found = [int(k) for k in row[name].split("|")]
+            assert found[0] == row["class_index"]
+            assert set(found) == {*np.flatnonzero(p >= threshold), found[0]}
+            assert list(p[found]) == sorted(p[found], reverse=True)
+
+
+def test_what_lies_beyond_the_limit_is_flagged():
+    for row in rows(200).to_pylist():
+        if row["class_index"] is None:
+            assert row["ood_flag"] is None
+            assert np.isnan(row["ood"])
+        else:
+            assert row["ood_flag"] == (row["ood"] > TRUST["ood_limit"])
+
+
+def test_weights_without_a_calibration_leave_their_columns_unknown():
+    items = [Item(id="a", path="a")]
+    said = Judgement(np.eye(10)[:1])
+    (row,) = rows_of(items, said, class_names=CLASS_NAMES, weights="").to_pylist()
+    assert (row["set90"], row["set95"], row["ood_flag"]) == ("", "", None)
+    assert np.isnan([row["ood"], row["disagreement"], row["radius_px"]]).all()
+    assert row["irregular"] == 1
 
 
 def test_an_ending_that_is_no_format_is_refused_with_those_that_are(tmp_path):

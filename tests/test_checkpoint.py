@@ -3,11 +3,15 @@
 import json
 import resource
 import signal
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from dmagnet.calibrate import Calibration, fit_space
 from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError
@@ -68,8 +72,6 @@ def test_weights_of_another_network_are_refused(checkpoint, tmp_path):
     path = save(tmp_path / "w.safetensors", checkpoint)
     state = load_file(path)
     del state["head.bias"]
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     save_file(state, path, metadata=metadata)
@@ -113,3 +115,81 @@ def test_a_file_in_the_place_of_the_folder_is_one_clear_line(checkpoint, tmp_pat
     (tmp_path / "run").write_text("a file")
     with pytest.raises(CheckpointError, match="could not write the weights"):
         save(tmp_path / "run" / "w.safetensors", checkpoint)
+
+
+@pytest.fixture
+def calibrated(checkpoint):
+    width = checkpoint.model.head.in_features
+    points = np.random.default_rng(0).normal(size=(100, width))
+    space = fit_space(points).limited(points)
+    calibration = Calibration(1.4, (0.3, 0.1), space, {"sets": [{"n": 7}]})
+    return replace(checkpoint, calibration=calibration)
+
+
+def rewritten(path, change, arrays=None):
+    """Change the header's calibration, and put tensors in or take them out."""
+    state = load_file(path)
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["dmagnet"])
+    change(header)
+    for name, value in (arrays or {}).items():
+        state.pop(name, None)
+        if value is not None:
+            state[name] = value
+    save_file(state, path, metadata={"dmagnet": json.dumps(header)})
+    return path
+
+
+def test_a_calibration_comes_back_with_the_weights(calibrated, tmp_path):
+    want, got = calibrated, load(save(tmp_path / "w.safetensors", calibrated))
+    assert got.calibration.temperature == 1.4
+    assert got.calibration.thresholds == (0.3, 0.1)
+    assert got.calibration.provenance == {"sets": [{"n": 7}]}
+    points = np.random.default_rng(1).normal(size=(3, len(want.calibration.space.mean)))
+    np.testing.assert_array_equal(
+        got.calibration.space.score(points), want.calibration.space.score(points)
+    )
+    assert got.weights_hash == weights_hash(want.model)
+
+
+def test_weights_without_calibration_have_none(checkpoint, tmp_path):
+    assert load(save(tmp_path / "w.safetensors", checkpoint)).calibration is None
+
+
+def test_a_calibration_without_a_space_adds_no_tensors(checkpoint, tmp_path):
+    bare = save(tmp_path / "a.safetensors", checkpoint)
+    warm = replace(checkpoint, calibration=Calibration(2.0))
+    path = save(tmp_path / "b.safetensors", warm)
+    assert set(load_file(path)) == set(load_file(bare))
+    assert load(path).calibration.temperature == 2.0
+
+
+def test_an_altered_calibration_is_refused_and_the_file_named(calibrated, tmp_path):
+    path = save(tmp_path / "w.safetensors", calibrated)
+    rewritten(path, lambda header: header["calibration"].update(temperature=1.0))
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: calibration: differs"):
+        load(path)
+
+
+def test_a_calibration_that_lost_a_tensor_is_refused(calibrated, tmp_path):
+    path = save(tmp_path / "w.safetensors", calibrated)
+    rewritten(path, lambda _: None, {"calibration.axes": None})
+    with pytest.raises(CheckpointError, match=r"expected calibration\.axes"):
+        load(path)
+
+
+def test_tensors_of_a_calibration_that_is_not_there_are_refused(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    rewritten(path, lambda _: None, {"calibration.mean": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match="expected none, found"):
+        load(path)
+
+
+def test_a_calibration_of_another_network_is_refused(calibrated, tmp_path):
+    points = np.random.default_rng(0).normal(size=(40, 9))
+    other = replace(calibrated.calibration, space=fit_space(points))
+    path = save(tmp_path / "w.safetensors", replace(calibrated, calibration=other))
+    with pytest.raises(
+        CheckpointError, match=r"expected a space of \d+ features, got 9"
+    ):
+        load(path)

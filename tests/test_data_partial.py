@@ -9,10 +9,12 @@ from astropy.table import Table
 from blobs import blobs
 from PIL import Image
 
-from dmagnet.checkpoint import load
+from dmagnet.assess import assess, galaxies_to_judge
+from dmagnet.checkpoint import Checkpoint, load
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
-from dmagnet.data import coarse, joined, load_galaxies
+from dmagnet.data import coarse, joined, load_galaxies, read_meanings
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.model import DMAGNet
 from dmagnet.predict import predict
 from dmagnet.train import Classifier, fit, history
 from dmagnet.train.module import partial_loss
@@ -66,6 +68,40 @@ def test_a_coarse_class_without_a_meaning_is_left_out():
 def test_meanings_that_name_no_class_are_refused(meanings):
     with pytest.raises(DataError, match="expected meanings of its classes"):
         coarse(blobs(), meanings, NAMES)
+
+
+def test_meanings_come_from_json_one_name_or_several(tmp_path):
+    path = tmp_path / "meanings.json"
+    path.write_text('{"class 0": "smooth", "class 1": ["barred", "tight"]}')
+    found = coarse(blobs(), read_meanings(path), NAMES)
+    assert found.label_sets == ((1, 2),)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"a": [1]}', '{"a": 3}', '{"a": []}']
+)
+def test_a_file_that_gives_no_meanings_is_refused(tmp_path, text):
+    path = tmp_path / "meanings.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"meanings\.json: expected"):
+        read_meanings(path)
+
+
+def test_coarse_data_judge_a_network_by_its_summed_classes(tmp_path):
+    galaxies = blobs(num=12, num_classes=2)
+    for k, (image, label) in enumerate(
+        zip(galaxies.images, galaxies.labels, strict=True)
+    ):
+        folder = tmp_path / "data" / ("round", "spiral")[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{k}.png")
+    meanings = tmp_path / "meanings.json"
+    meanings.write_text('{"round": "smooth", "spiral": ["barred", "tight"]}')
+    config = TrainConfig(image_size=64, model=ModelConfig(size="xs", num_classes=4))
+    network = Checkpoint(DMAGNet(config.model).eval(), config, NAMES)
+    judged = galaxies_to_judge(network, tmp_path / "data", meanings=meanings)
+    found = assess(network, judged, tmp_path / "out")
+    assert found.metrics.class_names == ("smooth", "barred or tight")
 
 
 def test_joining_keeps_what_every_label_means():

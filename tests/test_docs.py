@@ -17,6 +17,7 @@ from astropy.table import Table
 
 from dmagnet import __version__
 from dmagnet.assess import assess
+from dmagnet.catalog import columns
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASSES
 from dmagnet.cli import VERBS
@@ -191,6 +192,13 @@ def test_the_evaluating_guide_names_the_columns_of_the_table(judged):
     named = [column for cell in cells for column in code(cell)]
     table = Table.read(judged / "predictions.ecsv")
     assert named == table.colnames[: len(named)]
+
+
+def test_the_classifying_guide_names_the_columns_of_the_table_in_their_order():
+    cells = [row[0] for row in rows("guides/classifying.md", "column | what it holds")]
+    named = [column for cell in cells for column in code(cell)]
+    known = [column.name for column in columns(("Round", "Cigar"))]
+    assert named == known
 
 
 def test_the_evaluating_guide_names_the_files_of_the_folder(judged):

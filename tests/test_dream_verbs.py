@@ -16,6 +16,7 @@ from dreamers import galaxy, picture, weights
 from PIL import Image
 
 from dmagnet.cli import main
+from dmagnet.weights import load
 
 QUICK = ["--steps", "1", "--octaves", "1", "--device", "cpu"]
 
@@ -299,9 +300,15 @@ def test_a_schedule_that_does_not_end_at_the_image_is_refused(
     assert "galaxy.png: schedule: expected the last side to be the image's" in error
 
 
+def test_without_weights_those_of_the_package_dream(image, tmp_path):
+    words = ["-o", tmp_path / "a", "--layers", "stem", *QUICK, "--image-size", 96]
+    assert dmagnet("dream", image, *words) == 0
+    content = json.loads((tmp_path / "a/dream.json").read_text())
+    assert content["request"]["weights"]["hash"] == load("s").weights_hash
+
+
 def test_missing_weights_are_refused(image, tmp_path, capsys):
     out = ["-o", tmp_path / "a"]
-    assert "expected --weights" in refused(capsys, "dream", image, *out)
     words = [*out, "--weights", tmp_path / "nothing"]
     assert "no such file" in refused(capsys, "dream", image, *words)
 

@@ -11,14 +11,18 @@ from sklearn import metrics as sk
 
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.evaluate import (
+    Trust,
     choose_examples,
     compare,
     compare_seeds,
     read_metrics,
     reliability,
+    risk_coverage,
     score,
+    separation,
     write_metrics,
 )
+from dmagnet.evaluate.record import MEASURES
 
 NAMES = tuple("abcdefghij")
 
@@ -159,7 +163,10 @@ def test_the_interval_of_accuracy_matches_the_binomial():
 
 def test_every_number_lies_in_its_interval():
     got = score(*guesses(525), NAMES)
-    for name, (low, high) in got.intervals.items():
+    measured = [name for name in got.intervals if np.isfinite(getattr(got, name))]
+    assert measured == [*MEASURES, "aurc"]
+    for name in measured:
+        low, high = got.intervals[name]
         assert low <= getattr(got, name) <= high, name
     for entry in got.per_class:
         assert entry.f1_interval[0] <= entry.f1 <= entry.f1_interval[1]
@@ -178,7 +185,7 @@ def test_draws_in_pieces_are_the_draws_in_one(monkeypatch):
     monkeypatch.setattr("dmagnet.evaluate.sampling.DRAWS_AT_ONCE", 500)
     got = score(labels, probs, NAMES, num_bootstrap=37).intervals
     for name, pair in want.items():
-        assert got[name] == pytest.approx(pair), name
+        assert got[name] == pytest.approx(pair, nan_ok=True), name
 
 
 def test_the_file_has_the_published_keys_and_reads_back(tmp_path):
@@ -190,6 +197,8 @@ def test_the_file_has_the_published_keys_and_reads_back(tmp_path):
     assert set(content) == {
         *("accuracy", "macro_f1", "balanced_accuracy", "n", "intervals", "per_class"),
         *("ece", "nll", "brier", "top2", "confusion", "class_names", "provenance"),
+        *("aurc", "risk_coverage", "coverage90", "coverage95", "set_size90"),
+        *("set_size95", "disagreement", "ood_share"),
     }
     assert content["per_class"][3]["f1"] is None
     assert read_metrics(path).to_dict() == got.to_dict()
@@ -297,3 +306,89 @@ def test_examples_are_right_over_all_classes_and_the_surest_mistakes():
 def test_examples_of_a_perfect_set_have_no_mistakes():
     right, wrong = choose_examples([0, 1], np.eye(2))
     assert (len(right), len(wrong)) == (2, 0)
+
+
+def test_the_risk_at_full_coverage_is_the_share_of_mistakes():
+    labels, probs = guesses(300)
+    curve = risk_coverage(labels, probs, num_bootstrap=20)
+    assert curve.coverage[-1] == 1
+    assert curve.risk[-1] == pytest.approx(1 - score(labels, probs, NAMES).accuracy)
+
+
+def test_the_area_is_the_mean_risk_of_every_number_of_surest_galaxies():
+    labels, probs = guesses(60)
+    order = np.argsort(-probs.max(axis=1))
+    wrong = (probs.argmax(axis=1) != labels)[order]
+    want = np.mean([wrong[:k].mean() for k in range(1, 61)])
+    got = risk_coverage(labels, probs, num_bootstrap=200)
+    assert got.aurc == pytest.approx(want)
+    assert got.interval[0] <= want <= got.interval[1]
+
+
+def test_equal_confidence_sorts_nothing_in_whatever_order_galaxies_come():
+    probs = np.tile([0.6, 0.4], (10, 1))
+    labels = np.repeat([0, 1], 5)
+    for order in (slice(None), slice(None, None, -1)):
+        curve = risk_coverage(labels[order], probs, num_bootstrap=5)
+        assert curve.aurc == pytest.approx(0.5)
+        assert curve.coverage.tolist() == [1]
+
+
+def test_coverage_and_size_of_sets_are_counted():
+    labels, probs = guesses(200)
+    sets = probs > 0.2
+    got = score(labels, probs, NAMES, trust=Trust(set90=sets, set95=probs > 0.1))
+    assert got.coverage90 == pytest.approx(sets[np.arange(200), labels].mean())
+    assert got.set_size90 == pytest.approx(sets.sum(axis=1).mean())
+    assert got.coverage95 >= got.coverage90
+    for name in ("coverage90", "coverage95", "set_size90", "set_size95"):
+        assert got.intervals[name][0] < getattr(got, name) < got.intervals[name][1]
+    assert np.isnan(got.ood_share)
+
+
+def test_flags_and_disagreement_are_averaged():
+    labels, probs = guesses(50)
+    flagged, apart = np.arange(50) < 5, np.linspace(0, 1, 50)
+    trust = Trust(flagged=flagged, disagreement=apart)
+    got = score(labels, probs, NAMES, trust=trust)
+    assert (got.ood_share, got.disagreement) == pytest.approx((0.1, 0.5))
+
+
+def test_sets_of_other_galaxies_are_refused():
+    labels, probs = guesses(50)
+    with pytest.raises(DataError, match="set90: expected shape"):
+        score(labels, probs, NAMES, trust=Trust(set90=np.ones((49, 10), bool)))
+    with pytest.raises(DataError, match="disagreement: expected 50"):
+        score(labels, probs, NAMES, trust=Trust(disagreement=np.ones(49)))
+
+
+def test_a_file_of_an_earlier_version_reads_with_what_it_has(tmp_path):
+    labels, probs = guesses(60)
+    path = write_metrics(tmp_path / "m.json", score(labels, probs, NAMES))
+    content = json.loads(path.read_text())
+    for name in ("aurc", "risk_coverage", "coverage90", "ood_share"):
+        del content[name]
+        content["intervals"].pop(name, None)
+    path.write_text(json.dumps(content))
+    found = read_metrics(path)
+    assert found.accuracy == content["accuracy"]
+    assert np.isnan(found.aurc)
+    assert found.risk is None
+
+
+def test_separation_is_the_area_under_the_roc_curve():
+    rng = np.random.default_rng(0)
+    inside, outside = rng.normal(size=200).round(1), rng.normal(1, 1, 150).round(1)
+    area, (low, high) = separation(inside, outside)
+    truth = np.repeat([0, 1], [200, 150])
+    assert area == pytest.approx(sk.roc_auc_score(truth, [*inside, *outside]))
+    # Hanley & McNeil 1982: a standard error of about 0.025 here.
+    assert low < area < high
+    assert 0.06 < high - low < 0.14
+
+
+def test_a_score_that_is_not_finite_is_refused():
+    with pytest.raises(DataError, match="expected finite ones of both kinds"):
+        separation([1.0, np.nan], [2.0])
+    with pytest.raises(DataError, match="expected finite ones of both kinds"):
+        separation([1.0], [])

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from dmagnet.augment import dihedral_views
-from dmagnet.checkpoint import Checkpoint, weights_hash
+from dmagnet.calibrate import Calibration, fit_space
+from dmagnet.catalog import open_classifier
+from dmagnet.checkpoint import Checkpoint, save, weights_hash
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
@@ -60,14 +62,21 @@ def network(seed=0):
     return model
 
 
+@torch.inference_mode()
+def features_of(model, images):
+    """Pooled behind LAM, (N, C)."""
+    return model.features(pixels_of(images)).mean(dim=(2, 3)).numpy()
+
+
 @pytest.fixture(scope="module")
 def checkpoint():
-    config = TrainConfig(
-        image_size=SIDE, field=0.75, model=ModelConfig(size="xs", num_classes=4)
-    )
+    shape = ModelConfig(size="xs", num_classes=4)
+    config = TrainConfig(image_size=SIDE, field=0.75, radii=3.0, model=shape)
     model = network()
-    provenance = {"data": "blobs", "temperature": T}
-    return Checkpoint(model, config, CLASSES, provenance, weights_hash(model))
+    space = replace(fit_space(features_of(model, galaxies(40))), limit=1.25)
+    calibration = Calibration(T, (0.3, 0.1), space, {"fitted on": "blobs"})
+    hashed = weights_hash(model)
+    return Checkpoint(model, config, CLASSES, {"data": "blobs"}, hashed, calibration)
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +95,12 @@ def images():
 
 
 def torch_says(checkpoint, images, views=1):
-    """Softmax of the network's logits at the checkpoint's temperature."""
+    """Mean of the network's probabilities, then the checkpoint's temperature."""
     pixels = pixels_of(images)
     seen = [pixels] if views == 1 else dihedral_views(pixels)
     with torch.inference_mode():
-        each = [(checkpoint.model(view) / T).softmax(1) for view in seen]
-    return torch.stack(each).mean(0).numpy()
+        each = [checkpoint.model(view).softmax(1) for view in seen]
+    return (torch.stack(each).mean(0).log() / T).softmax(1).numpy()
 
 
 def test_probabilities_are_those_of_torch_at_the_temperature(
@@ -131,16 +140,59 @@ def test_no_images_give_no_rows(classifier):
 def test_the_file_says_what_the_checkpoint_said(checkpoint, classifier):
     assert classifier.class_names == CLASSES
     assert (classifier.image_size, classifier.field) == (SIDE, 0.75)
+    assert (classifier.radii, classifier.ood_limit) == (3.0, 1.25)
     assert classifier.weights_hash == weights_hash(checkpoint.model)
     assert classifier.header.provenance == checkpoint.provenance
-    assert classifier.header.temperature == T
+    calibration = classifier.calibration
+    assert (calibration.temperature, calibration.thresholds) == (T, (0.3, 0.1))
+    assert calibration.provenance == {"fitted on": "blobs"}
 
 
-def test_the_file_is_sound_onnx_with_both_outputs(exported):
+def test_the_file_warns_of_what_is_no_galaxy_as_the_checkpoint_does(
+    checkpoint, classifier, images
+):
+    space = checkpoint.calibration.space
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
+    for pictures in (images, noise):
+        expected = space.score(features_of(checkpoint.model, pictures))
+        np.testing.assert_allclose(classifier.judge(pictures).ood, expected, rtol=1e-3)
+    assert (expected > classifier.ood_limit).all()
+
+
+def test_both_engines_judge_alike(checkpoint, exported, images, tmp_path):
+    weights = save(tmp_path / "w.safetensors", checkpoint)
+    for views in (1, 8):
+        one, other = (
+            open_classifier(path, views=views).judge(images)
+            for path in (weights, exported)
+        )
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(one.ood, other.ood, rtol=1e-3)
+    np.testing.assert_allclose(one.disagreement, other.disagreement, atol=1e-5)
+    assert one.disagreement.min() > 1e-3
+
+
+def test_one_view_cannot_disagree_and_no_space_cannot_warn(checkpoint, tmp_path):
+    bare = replace(checkpoint, calibration=None)
+    weights = save(tmp_path / "w.safetensors", bare)
+    onnx_file = export_onnx(bare, tmp_path / "w.onnx")
+    for path in (weights, onnx_file):
+        classifier = open_classifier(path)
+        said = classifier.judge(galaxies(2))
+        assert said.disagreement is None
+        assert said.ood is None
+        assert classifier.ood_limit is None
+        assert classifier.calibration is None
+        np.testing.assert_allclose(
+            said.probabilities, predict(bare.model, galaxies(2)), atol=1e-5
+        )
+
+
+def test_the_file_is_sound_onnx_with_its_outputs(exported):
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
     assert [entry.name for entry in model.graph.input] == ["images"]
-    assert [e.name for e in model.graph.output] == ["probabilities", "logits"]
+    assert [e.name for e in model.graph.output] == ["probabilities", "logits", "ood"]
 
 
 def test_the_file_names_no_folder_of_the_one_who_wrote_it(exported):
@@ -249,8 +301,17 @@ def test_a_newer_format_asks_for_an_update():
         read_header(text, b"", "m")
 
 
+def test_a_file_of_an_older_format_has_to_be_exported_again():
+    text = json.dumps({"format": 1, "digest": ""})
+    with pytest.raises(CheckpointError, match=r"m: format 1 .*export .* again"):
+        read_header(text, b"", "m")
+
+
 def test_a_header_comes_back_as_it_was():
-    header = Header(class_names=("é",), image_size=64, field=0.5, weights_hash=64 * "0")
+    header = Header(
+        class_names=("é",), image_size=64, field=0.5, weights_hash=64 * "0",
+        radii=3.0, thresholds=(0.4, 0.2), has_ood=True, ood_limit=1.5,
+    )  # fmt: skip
     content = sealed(b"before" + header.to_json().encode() + b"after")
     text = content[len(b"before") : -len(b"after")].decode()
     assert read_header(text, content, "m") == header
@@ -270,20 +331,12 @@ def test_what_a_runtime_cannot_do_is_refused(exported):
         open_exported(exported, precision="bf16")
 
 
-def test_a_temperature_that_cannot_be_is_refused(checkpoint, tmp_path):
-    cold = replace(checkpoint, provenance={"temperature": 0})
-    with pytest.raises(CheckpointError, match="temperature: expected a number above 0"):
-        export_onnx(cold, tmp_path / "m.onnx")
-
-
 def test_an_opset_that_torch_cannot_write_is_refused(checkpoint, tmp_path):
     with pytest.raises(ConfigError, match="expected 18 or later, got 5"):
         export_onnx(checkpoint, tmp_path / "m.onnx", opset=5)
 
 
 def test_the_verb_refuses_another_ending_in_one_line(checkpoint, tmp_path, capsys):
-    from dmagnet.checkpoint import save
-
     save(tmp_path / "weights.safetensors", checkpoint)
     assert main(["export", str(tmp_path), "-o", str(tmp_path / "m.pt")]) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -17,9 +17,15 @@ from dmagnet.config import DreamConfig, RedreamConfig
 from dmagnet.dreams import Channel, Energy, Logit, plain_name
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.figures import detail_picture, redream_passes, to_png
-from dmagnet.gallery import gather, make_request, write_dream, write_dreams
+from dmagnet.gallery import (
+    gather,
+    make_request,
+    read_request,
+    write_dream,
+    write_dreams,
+)
 from dmagnet.gallery.sheets import Row, contact_sheet, enlarge, pages, tile_side
-from dmagnet.images import from_array, read_image
+from dmagnet.images import from_array, read_image, standardize
 
 QUICK = DreamConfig(steps=2, octaves=1)
 
@@ -400,3 +406,44 @@ def test_real_galaxies_of_an_h5_file_are_dreamed(shared, run, tmp_path):
         "galaxy10_real60-0",
         "galaxy10_real60-35",
     ]
+
+
+# networks that see all galaxies at one size
+
+
+def test_a_network_of_one_size_is_shown_its_view_and_the_wcs_follows(tmp_path):
+    run = weights(tmp_path / "run", radii=3.0)
+    file = tmp_path / "a.fits"
+    sky = WCS(naxis=2)
+    sky.wcs.ctype, sky.wcs.crval = ["RA---TAN", "DEC--TAN"], [150, 2]
+    sky.wcs.crpix, sky.wcs.cdelt = [60.5, 60.5], [-1e-4, 1e-4]
+    pixels = galaxy(120, 120).transpose(2, 0, 1)[:, ::-1]
+    fits.writeto(file, pixels, sky.to_header())
+    request = make_request([file], run, QUICK, layers=("stem",), guide=file)
+    expected = standardize(galaxy(120, 120), 64, 3.0)
+    for source in (*request.sources, request.guide):
+        np.testing.assert_allclose(source.cutout.rgb * 255, expected, atol=1e-3)
+    folder = write_dreams(request, tmp_path / "out")
+    dreamed = read_image(folder.path / "a/stem-guided.fits")
+    assert dreamed.rgb.shape == (64, 64, 3)
+    middle = dreamed.wcs.pixel_to_world(31.5, 31.5)
+    assert middle.separation(sky.pixel_to_world(59.5, 59.5)).arcsec < 0.01
+    again = read_request(folder.path / "dream.json")
+    assert again.to_dict() == request.to_dict()
+    np.testing.assert_array_equal(
+        again.sources[0].cutout.rgb, request.sources[0].cutout.rgb
+    )
+
+
+def test_paths_and_arrays_are_dreamed_as_a_network_of_one_size_sees_them(tmp_path):
+    run = weights(tmp_path / "run", radii=3.0)
+    path, pixels = picture(tmp_path / "a.png", height=120, width=120), galaxy(120, 120)
+    expected = standardize(pixels, 64, 3.0).transpose(2, 0, 1) / np.float32(255)
+    for image in (path, pixels):
+        dream = dmagnet.dream(image, "stem", model=run, config=QUICK)
+        np.testing.assert_allclose(dream.start[0], expected, atol=1e-6)
+    config = RedreamConfig(schedule=(64, 96), dream=QUICK)
+    redream = dmagnet.redream(path, "stem", model=run, config=config)
+    assert redream.start.shape == (1, 3, 96, 96)
+    dream = dmagnet.dream(redream.start, "stem", model=run, config=QUICK)
+    torch.testing.assert_close(dream.start, redream.start)  # tensors are as they are

@@ -10,15 +10,25 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "dmagnet"
 STORY = [
     *("errors", "disk", "classes", "config", "recipes"),
-    *("images", "simulate", "data", "augment", "model", "checkpoint", "train"),
-    *("evaluate", "predict", "export", "sources", "catalog", "survey"),
-    *("dreams", "measures", "figures", "report", "assess", "gallery"),
+    *(
+        "images",
+        "simulate",
+        "data",
+        "augment",
+        "model",
+        "calibrate",
+        "checkpoint",
+        "weights",
+        "train",
+    ),
+    *("evaluate", "predict", "trust", "export", "sources", "catalog", "survey"),
+    *("dreams", "measures", "figures", "report", "assess", "failures", "gallery"),
     *("demo", "cite", "cli"),
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
 TORCH_FREE = [
     *("errors", "disk", "classes", "config", "recipes", "images", "evaluate"),
-    *("export", "sources", "catalog", "survey", "cite"),
+    *("calibrate", "weights", "export", "sources", "catalog", "survey", "cite"),
 ]
 
 

@@ -92,7 +92,7 @@ def page(text):
 
 def test_every_picture_is_inside_the_page_and_described(page):
     pictures = page.all("img")
-    assert len(pictures) == 8 + 2 * 8 + 5
+    assert len(pictures) == 8 + 2 * 8 + 6
     for picture in pictures:
         kind, _, content = picture["src"].partition(";base64,")
         assert kind in ("data:image/png", "data:image/jpeg")
@@ -201,7 +201,7 @@ def test_the_same_report_makes_the_same_page(text):
 def test_a_report_without_extras_has_no_empty_sections():
     page = Page(render(bare_report(next_commands=())))
     ids = {section["id"] for section in page.all("section")}
-    assert ids == {"numbers", "confusion", "classes", "provenance"}
+    assert ids == {"numbers", "confusion", "classes", "risk", "provenance"}
     links = {a["href"] for a in page.all("a")}
     assert links == {"https://example.org/?a=1&b=2", "#main", *(f"#{i}" for i in ids)}
 

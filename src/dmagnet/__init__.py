@@ -11,7 +11,7 @@ _PUBLIC = {
     "classify": "dmagnet.survey",
     "dream": "dmagnet.dreams.run",
     "fit": "dmagnet.train",
-    "load": "dmagnet.checkpoint",
+    "load": "dmagnet.weights",
     "load_galaxies": "dmagnet.data",
     "measure": "dmagnet.gallery",
     "recipe": "dmagnet.recipes",

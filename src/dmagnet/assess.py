@@ -1,6 +1,5 @@
 """Judge a network on labeled galaxies, and write down what came out."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from dmagnet import __version__, figures
 from dmagnet.checkpoint import Checkpoint
-from dmagnet.data import Galaxies, load_galaxies
+from dmagnet.classes import plain_names
+from dmagnet.data import Galaxies, coarse, load_galaxies, read_meanings
 from dmagnet.disk import beside
 from dmagnet.errors import DataError
 from dmagnet.evaluate import (
@@ -23,8 +23,9 @@ from dmagnet.evaluate import (
     score,
     write_metrics,
 )
-from dmagnet.predict import attention, predict
+from dmagnet.predict import attention
 from dmagnet.report import Examples, Report, write_report
+from dmagnet.trust import Judged, judge_labeled
 
 NUM_EXAMPLES = 10
 NUM_ATTENTION = 10
@@ -39,7 +40,7 @@ class Assessment:
     metrics : Metrics
         Scores with their intervals.
     probabilities : (N, K) ndarray
-        Of each galaxy, in the order of the data.
+        Of each class, calibrated where the weights are, in the order of the data.
     folder : Path
         Holds ``metrics.json``, ``predictions.ecsv``, ``report.html`` and figures.
     """
@@ -55,13 +56,14 @@ def galaxies_to_judge(
     *,
     split: str | None = None,
     strict: bool = False,
+    meanings: Path | None = None,
 ) -> Galaxies:
     """Load the galaxies that a network may be judged on, as it wants to see them.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        The network; gives image size, field and classes.
+        The network; gives image size, field, radii and classes.
     path : Path
         Anything `dmagnet.data.load_galaxies` reads.
     split : {"train", "val", "test", "all"}, optional
@@ -69,6 +71,9 @@ def galaxies_to_judge(
         and of its own set the validation part.
     strict : bool
         Refuse unreadable images instead of leaving them out.
+    meanings : Path, optional
+        JSON that says which of the network's classes each coarse class of the data may
+        be; see `dmagnet.data.read_meanings`.
 
     Returns
     -------
@@ -82,13 +87,20 @@ def galaxies_to_judge(
     """
     config = checkpoint.config
     galaxies = load_galaxies(
-        path, image_size=config.frame_size, strict=strict, seed=config.seed
+        path,
+        image_size=config.frame_size,
+        radii=config.frame_radii,
+        strict=strict,
+        seed=config.seed,
     )
+    if meanings is not None:
+        galaxies = coarse(galaxies, read_meanings(meanings), checkpoint.class_names)
     if plain_names(galaxies.class_names) != plain_names(checkpoint.class_names):
         raise DataError(
             f"{path}: expected the network's classes "
             f"{', '.join(checkpoint.class_names)}; found "
-            f"{', '.join(galaxies.class_names)}; judge it on data with its classes"
+            f"{', '.join(galaxies.class_names)}; judge it on data with its "
+            "classes, or say with --meanings what they mean"
         )
     if split is None:
         own = checkpoint.provenance.get("data_hash") == galaxies.data_hash
@@ -109,23 +121,6 @@ def galaxies_to_judge(
         class_names=checkpoint.class_names,
         notes=(note, *chosen.notes),
     )
-
-
-def plain_names(names: Sequence[str]) -> list[str]:
-    """Reduce class names to what folders and tables spell alike.
-
-    Parameters
-    ----------
-    names : sequence of str
-        For example ``3_In_between_Round_Smooth``.
-
-    Returns
-    -------
-    list of str
-        Without a leading number, in lower case, letters and digits only.
-    """
-    bare = [re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names]
-    return [re.sub(r"[^a-z0-9]", "", name) for name in bare]
 
 
 def assess(
@@ -172,41 +167,48 @@ def assess(
     ------
     ConfigError
         If ``views`` is neither 1 nor 8.
+    DataError
+        If two coarse labels share a class.
+
+    Notes
+    -----
+    The calibration of the checkpoint is applied. Where labels are coarse, scores and
+    page are over the groups of classes they stand for, as a note says.
     """
-    probabilities = predict(
-        checkpoint.model, galaxies.images, views=views, progress=progress
-    )
-    metrics = score(galaxies.labels, probabilities, galaxies.class_names)
+    judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
+    galaxies = replace(galaxies, notes=(*galaxies.notes, *judged.notes))
+    labels, probabilities = judged.labels, judged.probabilities
+    metrics = score(labels, probabilities, judged.names, trust=judged.trust)
     provenance = provenance_of(checkpoint, galaxies, views)
     out.mkdir(parents=True, exist_ok=True)
     write_metrics(out / "metrics.json", metrics, provenance)
-    _write_predictions(out / "predictions.ecsv", galaxies, probabilities, provenance)
-    bins = reliability(galaxies.labels, probabilities)
+    _write_predictions(out / "predictions.ecsv", galaxies, judged, provenance)
+    bins = reliability(labels, probabilities)
+    assert metrics.risk is not None  # score always measures it
     for name, figure in {
         "confusion": figures.confusion_matrix(metrics),
         "per_class_f1": figures.per_class_f1(metrics),
         "reliability": figures.reliability_diagram(bins),
+        "risk_coverage": figures.risk_coverage_curve(metrics.risk),
     }.items():
         figures.save(figure, out / f"{name}.png")
-    right, wrong = choose_examples(galaxies.labels, probabilities, num=NUM_EXAMPLES)
+    right, wrong = choose_examples(labels, probabilities, num=NUM_EXAMPLES)
     shown = np.concatenate([right, wrong])
     report = Report(
         title=title,
         summary=summary or galaxies.notes[0] if galaxies.notes else summary,
         metrics=metrics,
         calibration=bins,
-        examples=Examples(
-            galaxies.images[shown], galaxies.labels[shown], probabilities[shown]
-        ),
+        examples=Examples(galaxies.images[shown], labels[shown], probabilities[shown]),
         examples_note="Right ones are drawn by lot, a class at a time; wrong ones are "
         "the surest mistakes.",
-        attention=_attention(checkpoint, galaxies, probabilities, right),
+        attention=_attention(checkpoint, galaxies, judged, right),
         history=list(history),
         provenance=provenance,
         next_commands=list(next_commands),
     )
     write_report(out, report)
-    return Assessment(metrics, probabilities, out)
+    return Assessment(metrics, judged.judgement.probabilities.astype(np.float64), out)
 
 
 def provenance_of(
@@ -240,13 +242,26 @@ def provenance_of(
         "views": views,
         "seed": checkpoint.config.seed,
         "training": checkpoint.provenance,
+        "calibration": _calibration_of(checkpoint),
+    }
+
+
+def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any] | str:
+    """Say by what probabilities, sets and flags were calibrated."""
+    calibration = checkpoint.calibration
+    if calibration is None:
+        return "none; 'dmagnet calibrate' fits one"
+    return {
+        "temperature": calibration.temperature,
+        "thresholds": list(calibration.thresholds),
+        **calibration.provenance,
     }
 
 
 def _attention(
     checkpoint: Checkpoint,
     galaxies: Galaxies,
-    probabilities: NDArray[np.float64],
+    judged: Judged,
     right: NDArray[np.int64],
 ) -> Examples | None:
     """Choose galaxies and show where LAM turned the volume up or down."""
@@ -256,8 +271,8 @@ def _attention(
     images = galaxies.images[chosen]
     return Examples(
         images,
-        galaxies.labels[chosen],
-        probabilities[chosen],
+        judged.labels[chosen],
+        judged.probabilities[chosen],
         attention(checkpoint.model, images),
     )
 
@@ -265,10 +280,11 @@ def _attention(
 def _write_predictions(
     path: Path,
     galaxies: Galaxies,
-    probabilities: NDArray[np.float64],
+    judged: Judged,
     provenance: dict[str, Any],
 ) -> None:
     """Write one row a galaxy, for TOPCAT or astropy; beside, then renamed."""
+    probabilities = judged.judgement.probabilities
     guesses = probabilities.argmax(1)
     names = np.array(galaxies.class_names)
     table = Table(
@@ -277,7 +293,7 @@ def _write_predictions(
             "ra": galaxies.ra,
             "dec": galaxies.dec,
             "label": galaxies.labels,
-            "label_name": names[galaxies.labels],
+            "label_name": np.array(judged.names)[judged.labels],
             "class_index": guesses,
             "class": names[guesses],
             **{f"p{k}": probabilities[:, k] for k in range(probabilities.shape[1])},

@@ -1,7 +1,7 @@
 """Weights and what they mean in one file: safetensors, with JSON in its header.
 
 No pickle is read or written here. A file says which network it holds, which
-classes, how images were prepared, and where it came from.
+classes, how images were prepared, where it came from, and how sure to be of it.
 """
 
 import hashlib
@@ -16,8 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dmagnet import __version__
+from dmagnet.calibrate import Calibration, from_parts, to_parts
+from dmagnet.calibrate.record import PREFIX
 from dmagnet.config import TrainConfig, to_dict, train_config
-from dmagnet.errors import CheckpointError
+from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.model import DMAGNet
 
 FORMAT = 1
@@ -39,6 +41,9 @@ class Checkpoint:
         Version, data hash, date and whatever the trainer recorded.
     weights_hash : str
         SHA-256 over names, shapes and bytes of the weights.
+    calibration : Calibration or None
+        What was fitted on labeled galaxies: temperature, conformal sets, the space of
+        features; None where nothing was.
     """
 
     model: DMAGNet
@@ -46,6 +51,7 @@ class Checkpoint:
     class_names: tuple[str, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
     weights_hash: str = ""
+    calibration: Calibration | None = None
 
 
 def weights_hash(model: torch.nn.Module) -> str:
@@ -101,6 +107,9 @@ def save(path: Path, checkpoint: Checkpoint) -> Path:
         "provenance": checkpoint.provenance,
         "weights_hash": weights_hash(checkpoint.model),
     }
+    if checkpoint.calibration is not None:
+        header["calibration"], arrays = to_parts(checkpoint.calibration)
+        state |= {name: torch.from_numpy(array) for name, array in arrays.items()}
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +177,23 @@ def _rebuild(
             f"{path}: format {header['format']} is newer than this dmagnet "
             f"{__version__} reads ({FORMAT}); update dmagnet"
         )
-    config = train_config(header["config"])
+    try:
+        config = train_config(header["config"])
+        names = tuple(header["class_names"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(
+            f"{path}: written by dmagnet {header.get('dmagnet')}, with settings that "
+            f"this one, {__version__}, does not know ({error}); update dmagnet, or "
+            "train it again"
+        ) from error
+    if len(names) != config.model.num_classes:
+        raise CheckpointError(
+            f"{path}: expected names of {config.model.num_classes} classes, got "
+            f"{len(names)}; the file was altered: copy or train it again"
+        )
+    arrays = {
+        name: state.pop(name).numpy() for name in list(state) if name.startswith(PREFIX)
+    }
     model = DMAGNet(config.model).eval()
     try:
         model.load_state_dict(state)
@@ -185,7 +210,30 @@ def _rebuild(
     return Checkpoint(
         model=model,
         config=config,
-        class_names=tuple(header["class_names"]),
+        class_names=names,
         provenance=header["provenance"],
         weights_hash=header["weights_hash"],
+        calibration=_calibration(path, header, arrays, model),
     )
+
+
+def _calibration(
+    path: Path,
+    header: dict[str, Any],
+    arrays: dict[str, Any],
+    model: DMAGNet,
+) -> Calibration | None:
+    """Put the calibration together, and see that it fits the network."""
+    try:
+        found = from_parts(header.get("calibration"), arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if found is None or found.space is None:
+        return found
+    width, needed = len(found.space.mean), model.head.in_features
+    if width != needed:
+        raise CheckpointError(
+            f"{path}: calibration: expected a space of {needed} features, got {width}; "
+            "it is that of another network: calibrate again"
+        )
+    return found

@@ -4,6 +4,8 @@ The table is data: names, order and counts are those that the publisher of the
 data set states (Leung & Bovy, Galaxy10 DECaLS, doi 10.5281/zenodo.10845026).
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -62,3 +64,20 @@ CLASSES = (
 
 NUM_CLASSES = len(CLASSES)
 CLASS_NAMES = tuple(entry.name for entry in CLASSES)
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Reduce class names to what folders and tables spell alike.
+
+    Parameters
+    ----------
+    names : sequence of str
+        For example ``3_In_between_Round_Smooth``.
+
+    Returns
+    -------
+    list of str
+        Without a leading number, in lower case, letters and digits only.
+    """
+    bare = [re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names]
+    return [re.sub(r"[^a-z0-9]", "", name) for name in bare]

@@ -12,6 +12,7 @@ from dmagnet.checkpoint import load
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import SimulateConfig, to_dict
 from dmagnet.data import Galaxies
+from dmagnet.images import standardize
 from dmagnet.recipes import demo as demo_recipe
 from dmagnet.simulate import simulate
 from dmagnet.train import fit, history
@@ -27,6 +28,7 @@ def simulated_galaxies(
     image_size: int,
     seed: int = 0,
     field: float = 1.0,
+    radii: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Galaxies:
     """Draw a labeled set, in memory.
@@ -43,6 +45,9 @@ def simulated_galaxies(
         Of everything random.
     field : float
         Central share of each frame to draw.
+    radii : float, optional
+        Draw whole frames of twice the side, and bring each galaxy to one size and one
+        brightness, in images so many isophotal radii wide.
     progress : callable, optional
         Called with the number of galaxies drawn so far.
 
@@ -54,7 +59,11 @@ def simulated_galaxies(
     config = SimulateConfig(
         num=num_train + num_held_out, image_size=image_size, field=field, seed=seed
     )
+    if radii is not None:
+        config = replace(config, image_size=2 * image_size, field=1.0)
     images, labels = simulate(config, progress=progress)
+    if radii is not None:
+        images = np.stack([standardize(image, image_size, radii) for image in images])
     unknown = np.full(len(labels), np.nan)
     return Galaxies(
         images=images,
@@ -67,7 +76,7 @@ def simulated_galaxies(
         pxscale=unknown,
         split=(np.arange(len(labels)) >= num_train).astype(np.int8),
         source="simulated galaxies",
-        data_hash=f"simulated {__version__} {to_dict(config)}",
+        data_hash=f"simulated {__version__} {to_dict(config)} {radii}",
         notes=(f"{num_held_out} simulated galaxies that the network never saw",),
     )
 
@@ -117,6 +126,7 @@ def demo(
         image_size=config.image_size,
         seed=seed,
         field=config.field,
+        radii=config.radii,
         progress=announce("Drawing galaxies", num_train + num_held_out)
         if announce
         else None,

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.augment import dihedral_views
+from dmagnet.calibrate import FeatureSpace, Judgement, judgement_of, tempered
+from dmagnet.checkpoint import Checkpoint
 from dmagnet.errors import ConfigError
 from dmagnet.model import DMAGNet
 
@@ -52,6 +54,7 @@ def predict(
     images: NDArray[np.uint8],
     *,
     views: int = 1,
+    temperature: float = 1.0,
     batch_size: int = BATCH,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float64]:
@@ -65,6 +68,9 @@ def predict(
         In memory or as a memory map, at the side the model was trained for.
     views : {1, 8}
         See `probabilities_of`.
+    temperature : float
+        Of the checkpoint's calibration; it acts on the average over views. The network
+        as it is if not given.
     batch_size : int
         Images at a time.
     progress : callable, optional
@@ -87,7 +93,116 @@ def predict(
             if progress:
                 progress(sum(map(len, done)))
     probabilities = torch.cat(done).double()
-    return (probabilities / probabilities.sum(1, keepdim=True)).numpy()
+    each = (probabilities / probabilities.sum(1, keepdim=True)).numpy()
+    return each if temperature == 1 else tempered(each, temperature)
+
+
+def features_of(model: DMAGNet, images: Tensor) -> Tensor:
+    """Pool the features behind LAM: what the linear layer turns into scores.
+
+    Parameters
+    ----------
+    model : DMAGNet
+        In evaluation mode.
+    images : (B, 3, H, H) float in [0, 1]
+        On the device of the model.
+
+    Returns
+    -------
+    (B, C) float32
+        Means over the frame.
+    """
+    seen = images.contiguous(memory_format=torch.channels_last)
+    return model.features(seen).mean(dim=(2, 3)).float()
+
+
+@torch.inference_mode()
+def look(
+    model: DMAGNet,
+    images: NDArray[np.uint8],
+    *,
+    views: int = 1,
+    batch_size: int = BATCH,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Classify a stack of images view by view, and keep what was seen.
+
+    Parameters
+    ----------
+    model : DMAGNet
+        Its mode is restored afterwards.
+    images : (N, H, H, 3) uint8
+        At the side the model was trained for.
+    views : {1, 8}
+        One look, or all eight flips and quarter turns.
+    batch_size : int
+        Images at a time.
+    progress : callable, optional
+        Called with the number of images done so far.
+
+    Returns
+    -------
+    probabilities : (views, N, K) float64
+        As the network gives them; rows sum to 1.
+    features : (views, N, C) float32
+        Pooled behind LAM.
+
+    Raises
+    ------
+    ConfigError
+        If ``views`` is neither 1 nor 8.
+    """
+    if views not in (1, 8):
+        raise ConfigError(f"views: expected 1 or 8, got {views}")
+    seen: list[Tensor] = []
+    device = next(model.parameters()).device
+    with evaluating(model):
+        for batch in batches_of(images, batch_size, device):
+            each = batch[None] if views == 1 else dihedral_views(batch)
+            seen.append(torch.stack([features_of(model, view) for view in each]).cpu())
+            if progress:
+                progress(sum(part.shape[1] for part in seen))
+        features = torch.cat(seen, dim=1)
+        logits = model.head(features.to(device)).cpu()
+    return logits.double().softmax(2).numpy(), features.numpy()
+
+
+def judge(
+    checkpoint: Checkpoint,
+    images: NDArray[np.uint8],
+    *,
+    views: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Judgement:
+    """Classify a stack of images, and say how far to trust it.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network, with its calibration if it has one.
+    images : (N, H, H, 3) uint8
+        As the network wants to see them.
+    views : {1, 8}
+        One look, or all eight flips and quarter turns.
+    progress : callable, optional
+        Called with the number of images done so far.
+
+    Returns
+    -------
+    Judgement
+        Calibrated probabilities, out-of-distribution scores where the weights have a
+        feature space, disagreement where there are views.
+
+    Raises
+    ------
+    ConfigError
+        If ``views`` is neither 1 nor 8.
+    """
+    each, features = look(checkpoint.model, images, views=views, progress=progress)
+    calibration = checkpoint.calibration
+    space: FeatureSpace | None = calibration.space if calibration else None
+    scores = None if space is None else np.stack([space.score(v) for v in features])
+    return judgement_of(each, scores, calibration)
 
 
 def attention(

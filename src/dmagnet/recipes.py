@@ -83,11 +83,37 @@ def demo() -> TrainConfig:
     )
 
 
+def finetune() -> TrainConfig:
+    """Go on from trained weights, on as few as a hundred images.
+
+    Returns
+    -------
+    TrainConfig
+        20 epochs in batches of 32; size, side, field and radii are those of the
+        weights (`as_trained`).
+
+    Notes
+    -----
+    ``runs/finetune.py`` has the curve against training from scratch, and
+    ``docs/log.md`` what else was tried.
+    """
+    return replace(
+        laptop(),
+        epochs=20,
+        batch_size=32,
+        lr=1e-3,
+        warmup_epochs=1.0,
+        ema_decay=0.99,
+        progressive=False,
+    )
+
+
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "smoke": smoke,
     "laptop": laptop,
     "gpu": gpu,
     "demo": demo,
+    "finetune": finetune,
 }
 
 
@@ -112,3 +138,27 @@ def recipe(name: str) -> TrainConfig:
     if name not in RECIPES:
         raise ConfigError(f"no recipe {name!r}; the recipes are: {', '.join(RECIPES)}")
     return RECIPES[name]()
+
+
+def as_trained(config: TrainConfig, parent: TrainConfig) -> TrainConfig:
+    """Let a network see galaxies as it saw them before.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        How to train now.
+    parent : TrainConfig
+        How the weights to start from were trained.
+
+    Returns
+    -------
+    TrainConfig
+        ``config`` with the network, image side, field and radii of ``parent``.
+    """
+    return replace(
+        config,
+        image_size=parent.image_size,
+        field=parent.field,
+        radii=parent.radii,
+        model=parent.model,
+    )

@@ -171,6 +171,7 @@ def render(report: Report) -> str:
             "same numbers.",
         ),
         reliability=_reliability_chart(report.calibration),
+        risk=_risk_chart(metrics),
         right=right,
         wrong=wrong,
         attention=_attention(report.attention, metrics.class_names),
@@ -319,6 +320,19 @@ def _reliability_chart(bins: Reliability | None) -> Picture | None:
         f"sure and {_percent(right)} right.",
     )
     return chart | {"sure": sure, "right": right}
+
+
+def _risk_chart(metrics: Metrics) -> Picture | None:
+    if metrics.risk is None:
+        return None
+    half = int(np.abs(metrics.risk.coverage - 0.5).argmin())
+    named, wrong = metrics.risk.coverage[half], metrics.risk.risk[half]
+    chart = _chart(
+        figures.risk_coverage_curve(metrics.risk),
+        f"Risk-coverage curve: of the surest {_percent(named)} of the galaxies "
+        f"{_percent(wrong)} are named wrong, of all {_percent(1 - metrics.accuracy)}.",
+    )
+    return chart | {"named": named, "wrong": wrong}
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> Picture | None:

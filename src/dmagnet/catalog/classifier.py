@@ -6,7 +6,9 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dmagnet.calibrate import Calibration, Judgement
 from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.weights import DEFAULT, path_of
 
 Device = Literal["auto", "cpu", "gpu"]
 BATCH = 32  # larger activations leave the cache of a CPU core
@@ -49,6 +51,39 @@ class Classifier(Protocol):
         ...
 
     @property
+    def radii(self) -> float | None:
+        """Say how wide pictures are, where all galaxies are seen at one size.
+
+        Returns
+        -------
+        float or None
+            Side in isophotal radii of the galaxy; None if pictures are as they are.
+        """
+        ...
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Say how probabilities were calibrated.
+
+        Returns
+        -------
+        Calibration or None
+            Its ``space`` is None where an exported graph holds it.
+        """
+        ...
+
+    @property
+    def ood_limit(self) -> float | None:
+        """Say above which score a galaxy is unlike those of the training.
+
+        Returns
+        -------
+        float or None
+            None if the weights cannot say.
+        """
+        ...
+
+    @property
     def weights_hash(self) -> str:
         """Fingerprint the weights.
 
@@ -70,13 +105,28 @@ class Classifier(Protocol):
         Returns
         -------
         (N, K) float32
-            Rows sum to 1.
+            Calibrated where the weights were; rows sum to 1.
+        """
+        ...
+
+    def judge(self, images: npt.NDArray[np.uint8]) -> Judgement:
+        """Classify pictures, and say how far to trust it.
+
+        Parameters
+        ----------
+        images : (N, S, S, 3) uint8
+            Of side `image_size`.
+
+        Returns
+        -------
+        Judgement
+            Of the N pictures.
         """
         ...
 
 
 def open_classifier(
-    weights: Path,
+    weights: Path | str | None = None,
     *,
     views: int = 1,
     batch_size: int = BATCH,
@@ -87,9 +137,9 @@ def open_classifier(
 
     Parameters
     ----------
-    weights : Path
-        An ``.onnx`` file, which needs no torch; or a ``.safetensors`` file or a run
-        folder, which do.
+    weights : path or str, optional
+        ``s`` or ``xs`` for the weights of the package; an ``.onnx`` file, which needs
+        no torch; a ``.safetensors`` file or a run folder. ``s`` if not given.
     views : {1, 8}
         Average over all flips and quarter turns, or look once.
     batch_size : int
@@ -109,9 +159,9 @@ def open_classifier(
     CheckpointError
         If the file is missing, damaged or of another kind.
     ConfigError
-        If there is no such device.
+        If there is no such device, or no torch for weights that need it.
     """
-    weights = Path(weights)
+    weights = path_of(DEFAULT if weights is None else weights)
     if weights.suffix == ".onnx":
         if device == "gpu":
             raise ConfigError(
@@ -127,8 +177,16 @@ def open_classifier(
         raise CheckpointError(
             f"{weights}: expected weights as .safetensors or .onnx, or a run folder"
         )
-    from dmagnet.catalog.network import NetworkClassifier
-
+    try:
+        from dmagnet.catalog.network import NetworkClassifier
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ConfigError(
+            f"{weights.name}: these weights need torch, which is not installed; "
+            "pip install torch, or give --weights an .onnx file that 'dmagnet export' "
+            "wrote"
+        ) from error
     return NetworkClassifier(
         weights, views=views, batch_size=batch_size, device=device, threads=threads
     )

@@ -68,7 +68,7 @@ def _header(about: About, count: int, widths: dict[str, int]) -> Any:
                 name=column.name,
                 format=CODES.get(column.type) or f"{widths[column.name]}A",
                 unit=column.unit or None,
-                null=NO_INDEX if column.name == "class_index" else None,
+                null=NO_INDEX if column.type == pa.int16() else None,
             )
             for column in form
         ],

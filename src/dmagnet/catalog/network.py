@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from dmagnet.augment import dihedral_views
+from dmagnet.calibrate import Judgement, judgement_of
 from dmagnet.catalog.classifier import BATCH, Device
 from dmagnet.checkpoint import load
 from dmagnet.errors import ConfigError
 from dmagnet.model.folding import folded
-from dmagnet.predict import batches_of, probabilities_of
+from dmagnet.predict import batches_of
 
 
 class NetworkClassifier:
@@ -47,9 +50,12 @@ class NetworkClassifier:
         self.class_names = checkpoint.class_names
         self.image_size = checkpoint.config.image_size
         self.field = checkpoint.config.field
+        self.radii = checkpoint.config.radii
         self.weights_hash = checkpoint.weights_hash
         self.device = _device(device)
-        self._model = folded(checkpoint.model).to(self.device)
+        self.calibration = checkpoint.calibration
+        self._space = self.calibration.space if self.calibration else None
+        self._model: Any = folded(checkpoint.model).to(self.device)
         self._views = views
         self._batch_size = batch_size
         self._threads = threads
@@ -66,17 +72,68 @@ class NetworkClassifier:
         Returns
         -------
         (N, K) float32
-            Rows sum to 1.
+            Calibrated where the weights were; rows sum to 1.
+        """
+        return self.judge(images).probabilities
+
+    def judge(self, images: npt.NDArray[np.uint8]) -> Judgement:
+        """Classify pictures, and say how far to trust it.
+
+        Parameters
+        ----------
+        images : (N, S, S, 3) uint8
+            Of side ``image_size``.
+
+        Returns
+        -------
+        Judgement
+            With a score of how unlike the training galaxies they are, if the weights
+            have a calibration, and with the disagreement of eight views.
         """
         with self._some_threads():
             done = [
-                probabilities_of(self._model, batch, views=self._views).cpu()
+                self._look(batch)
                 for batch in batches_of(images, self._batch_size, self.device)
             ]
         if not done:
-            return np.empty((0, len(self.class_names)), np.float32)
-        each: npt.NDArray[np.float32] = torch.cat(done).numpy()
-        return each
+            num_classes = len(self.class_names)
+            return judgement_of(np.empty((self._views, 0, num_classes)))
+        views = np.concatenate([probabilities for probabilities, _ in done], axis=1)
+        scores = None
+        if self._space is not None:
+            features = np.concatenate([features for _, features in done], axis=1)
+            scores = np.stack([self._space.score(each) for each in features])
+        return judgement_of(views, scores, self.calibration)
+
+    @torch.inference_mode()
+    def _look(
+        self, batch: torch.Tensor
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return probabilities (V, B, K) and pooled features (V, B, C) of each view."""
+        seen = batch[None] if self._views == 1 else dihedral_views(batch)
+        probabilities, features = [], []
+        for view in seen:
+            maps = self._model.features(
+                view.contiguous(memory_format=torch.channels_last)
+            )
+            pooled = maps.mean(dim=(2, 3))
+            features.append(pooled.float())
+            probabilities.append(self._model.head(pooled).float().softmax(1))
+        return (
+            torch.stack(probabilities).cpu().numpy(),
+            torch.stack(features).cpu().numpy(),
+        )
+
+    @property
+    def ood_limit(self) -> float | None:
+        """Say above which score a galaxy is unlike those of the training.
+
+        Returns
+        -------
+        float or None
+            None if the weights cannot say.
+        """
+        return None if self._space is None else self._space.limit
 
     @contextmanager
     def _some_threads(self) -> Iterator[None]:

@@ -29,8 +29,8 @@ def write_parquet(path: Path, rows: Rows, about: About) -> None:
 
     Notes
     -----
-    ``class_index`` is null where there is no class; text is empty rather than null,
-    since astropy (8.0) cannot read null text.
+    ``class_index`` and ``ood_flag`` are null where they are not known; text is empty
+    rather than null, since astropy (8.0) cannot read null text.
     """
     form = schema(about.class_names).with_metadata(_metadata(rows, about))
     with parquet.ParquetWriter(path, form, compression="zstd") as writer:

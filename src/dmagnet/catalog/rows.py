@@ -9,12 +9,20 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.classes import CLASSES
+from dmagnet.calibrate import Judgement
+from dmagnet.catalog.classifier import Classifier
+from dmagnet.catalog.confidence import (
+    BETWEEN,
+    SETS,
+    SUMS,
+    confidence_columns,
+    family_of,
+    rounded,
+)
 from dmagnet.sources.record import NO_CLASS, Item
 
 Floats = npt.NDArray[np.floating[Any]]
 
-DIGITS = 6  # decimals of a probability, so that text and binary say the same
 HASH_DIGITS = 12  # of the weights' hash in each row; the table's head has all 64
 NO_INDEX = -1  # of a row without a class, where a format has no other null
 # Control characters, what else ends a line, and what XML does not allow.
@@ -68,7 +76,7 @@ class Column:
     name : str
         As it is called.
     type : pa.DataType
-        Strings, float64, float32, int16 or int32.
+        Strings, float64, float32, int16 or int32. Only int16 may be null.
     ucd : str
         Unified content descriptor (IVOA UCD1+).
     description : str
@@ -104,6 +112,21 @@ def columns(class_names: Sequence[str]) -> tuple[Column, ...]:
         )
         for i, name in enumerate(class_names)
     )
+    sums = (
+        Column(
+            name, single, "stat.probability;src.morph",
+            f"Probability of the family {family}; NaN if classes are not Galaxy10's",
+        )
+        for name, family in SUMS.items()
+    )  # fmt: skip
+    sets = (
+        Column(
+            name, text, "meta.code.multip;src.morph.type",
+            f"Indices of the classes that hold the true one in {level} % of galaxies, "
+            f"most probable first, with {BETWEEN} between them",
+        )
+        for name, level in SETS.items()
+    )  # fmt: skip
     return (
         Column("id", text, "meta.id;meta.main", "Name of the input"),
         Column("path", text, "meta.ref;meta.file", "Where the image came from"),
@@ -119,6 +142,24 @@ def columns(class_names: Sequence[str]) -> tuple[Column, ...]:
         Column(
             "entropy", single, "stat.value;src.morph.type",
             "Entropy of the probabilities, in nats: 0 is sure",
+        ),
+        Column(
+            "disagreement", single, "stat.value;src.morph.type",
+            "Mean distance between the answers to eight views, 0 to 1; NaN with one",
+        ),
+        *sums,
+        *sets,
+        Column(
+            "ood", single, "stat.value",
+            "Out-of-distribution score: how unlike the galaxies of the training",
+        ),
+        Column(
+            "ood_flag", pa.int16(), "meta.code.qual",
+            "1 if ood is above the limit of the weights, else 0; null if unknown",
+        ),
+        Column(
+            "radius_px", single, "phys.angSize;src",
+            "Isophotal radius in px of the image; NaN where it sets no size",
         ),
         Column(
             "flag", pa.int32(), "meta.code.qual",
@@ -148,10 +189,12 @@ def schema(class_names: Sequence[str]) -> pa.Schema:
 
 def rows_of(
     items: Sequence[Item],
-    probabilities: Floats,
+    judgement: Judgement,
     *,
     class_names: Sequence[str],
     weights: str,
+    thresholds: Sequence[float] | None = None,
+    ood_limit: float | None = None,
 ) -> pa.RecordBatch:
     """Make rows of what was read and what was seen in it.
 
@@ -159,22 +202,27 @@ def rows_of(
     ----------
     items : sequence of Item
         As they are after reading: position and flags are complete.
-    probabilities : (N, K) float
-        NaN where there is no class.
+    judgement : Judgement
+        Of N pictures; NaN where there is no class.
     class_names : sequence of str
         The K classes.
     weights : str
         Hash of the weights.
+    thresholds : (float, float), optional
+        Least probability of a class in the sets of 90 and 95 %; without them the sets
+        are empty.
+    ood_limit : float, optional
+        Score above which ``ood_flag`` is 1.
 
     Returns
     -------
     pa.RecordBatch
         N rows with the columns of `columns`.
     """
-    rounded = np.round(probabilities.astype(np.float64), DIGITS)
-    known = np.asarray(np.isfinite(rounded).all(1))
-    index = np.where(known, np.nan_to_num(rounded).argmax(1), NO_INDEX)
-    families = [*map(_family, class_names), ""]
+    p = rounded(judgement.probabilities)
+    known = np.asarray(np.isfinite(p).all(1))
+    index = np.where(known, np.nan_to_num(p).argmax(1), NO_INDEX)
+    families = [*map(family_of, class_names), ""]
     names = [*class_names, ""]
     values: dict[str, Any] = {
         "id": [line(item.id) for item in items],
@@ -184,8 +232,12 @@ def rows_of(
         "class_index": pa.array(index, pa.int16(), mask=~known),
         "class_name": [names[i] for i in index],
         "family": [families[i] for i in index],
-        **{f"p{k}": p.astype(np.float32) for k, p in enumerate(rounded.T)},
-        "entropy": _entropy(rounded).astype(np.float32),
+        **{f"p{k}": each.astype(np.float32) for k, each in enumerate(p.T)},
+        "entropy": _entropy(p).astype(np.float32),
+        **confidence_columns(
+            judgement, class_names, thresholds=thresholds, ood_limit=ood_limit
+        ),
+        "radius_px": [item.radius_px for item in items],
         "flag": [int(item.flag) for item in items],
         "reason": [line(item.reason) for item in items],
         "weights": [weights[:HASH_DIGITS]] * len(items),
@@ -230,13 +282,15 @@ def without_class(rows: pa.RecordBatch) -> int:
     return int(np.count_nonzero(rows["flag"].to_numpy() & NO_CLASS))
 
 
-def settings_of(config: Any) -> dict[str, Any]:
-    """Keep what the rows depend on of a configuration.
+def settings_of(config: Any, classifier: Classifier) -> dict[str, Any]:
+    """Keep what the rows depend on, besides the weights.
 
     Parameters
     ----------
     config : ClassifyConfig
         As it runs.
+    classifier : Classifier
+        What it sees, and how its answers are calibrated.
 
     Returns
     -------
@@ -244,7 +298,17 @@ def settings_of(config: Any) -> dict[str, Any]:
         Plain values; how fast it runs is left out.
     """
     asked = ("url", "layer", "bands", "pixel_scale", "size")
+    calibration = classifier.calibration
     return {
+        "image": {
+            name: getattr(classifier, name) for name in ("image_size", "field", "radii")
+        },
+        "calibration": calibration
+        and {
+            "temperature": calibration.temperature,
+            "thresholds": [*calibration.thresholds],
+            "ood_limit": classifier.ood_limit,
+        },
         "chunk_size": config.chunk_size,
         "batch_size": config.batch_size,
         "views": config.views,
@@ -256,20 +320,4 @@ def settings_of(config: Any) -> dict[str, Any]:
 def _entropy(probabilities: Floats) -> Floats:
     """Return -sum p ln p of each row, in nats; NaN stays."""
     logs = np.log(np.where(probabilities > 0, probabilities, 1))
-    entropy: Floats = np.round(np.abs((probabilities * logs).sum(1)), DIGITS)
-    return entropy
-
-
-def _family(name: str) -> str:
-    """Find the family of a class by its name; none for classes that are not ours."""
-    families = {
-        _plain(spelling): entry.family
-        for entry in CLASSES
-        for spelling in (entry.name, entry.slug)
-    }
-    return families.get(_plain(name), "")
-
-
-def _plain(name: str) -> str:
-    plain = "".join(filter(str.isalnum, name)).casefold()
-    return plain.removesuffix("galaxies").removesuffix("galaxy")
+    return rounded(np.abs((probabilities * logs).sum(1)))

@@ -93,7 +93,8 @@ def to_qtable(rows: Iterable[pa.RecordBatch], about: About) -> Any:
     Returns
     -------
     QTable
-        Positions in degrees; ``class_index`` is masked where there is no class.
+        Positions in degrees; ``class_index`` and ``ood_flag`` are masked where they
+        are not known.
     """
     from astropy.table import QTable
 
@@ -119,7 +120,7 @@ def _in_memory(column: Column, values: pa.ChunkedArray) -> Any:
         return values.to_numpy() * u.Unit(column.unit)
     if column.type == pa.string():
         return np.array(values.to_pylist(), str)
-    if values.null_count or column.name == "class_index":
+    if column.type == pa.int16():
         filled = values.fill_null(NO_INDEX).to_numpy()
         mask = values.is_null().to_numpy()
         return MaskedColumn(filled, mask=mask, fill_value=NO_INDEX)

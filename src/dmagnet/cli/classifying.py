@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config import ClassifyConfig, ClusterConfig, SourceConfig
-from dmagnet.errors import ConfigError
+from dmagnet.weights import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def classify(
     config: Annotated[Knobs, arg(name="")] = KNOBS,
     *,
     out: Out,
-    weights: Path | None = None,
+    weights: str = DEFAULT,
     engine: Literal["local", "ray"] = "local",
     device: Literal["auto", "cpu", "gpu"] = "auto",
     cache: Path | None = None,
@@ -51,8 +51,8 @@ def classify(
     out : Path
         The table: .ecsv, .csv, .fits, .vot or .parquet. A stopped run goes on when the
         same command is given again.
-    weights : Path
-        Run folder, .safetensors or .onnx file.
+    weights : str
+        Weights of the package, s or xs; or a run folder, .safetensors or .onnx file.
     engine : str
         This process, or a Ray cluster.
     device : str
@@ -64,11 +64,6 @@ def classify(
     """
     from dmagnet.survey import write_catalog
 
-    if weights is None:
-        raise ConfigError(
-            "--weights: expected a run folder, .safetensors or .onnx file; no weights "
-            "come with this version, 'dmagnet train' makes some"
-        )
     with _termination_as_interrupt(), bars(rate=True) as bar:
         outcome = write_catalog(
             inputs,

@@ -17,14 +17,15 @@ from dmagnet.cli.learning import (
     cite,
     demo,
     evaluate,
+    failures,
     fetch,
     prepare,
     simulate,
     train,
 )
-from dmagnet.config import TrainConfig
+from dmagnet.cli.trusting import calibrate
 from dmagnet.errors import DmagnetError
-from dmagnet.recipes import laptop
+from dmagnet.recipes import as_trained
 from dmagnet.recipes import recipe as recipe_named
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -32,7 +33,7 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 VERBS: dict[str, Callable[..., None]] = {
     verb.__name__: verb
     for verb in (
-        *(demo, fetch, prepare, audit, simulate, train, evaluate),
+        *(demo, fetch, prepare, audit, simulate, train, evaluate, failures, calibrate),
         *(classify, export, dream, redream, measure, cite),
     )
 }
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(verb: str, argv: list[str]) -> None:
     """Parse what follows the verb, and call it."""
-    defaults = {"config": _recipe_in(argv)} if verb == "train" else {}
+    defaults = _training_in(argv) if verb == "train" else {}
     tyro.cli(
         _with_defaults(VERBS[verb], defaults),
         args=argv,
@@ -104,14 +105,26 @@ def prefixes(verb: str) -> tuple[Any, ...]:
     return () if verb in PREFIXED else (OmitArgPrefixes,)
 
 
-def _recipe_in(argv: list[str]) -> TrainConfig:
-    """Find the recipe among the arguments, since other defaults follow from it."""
+def _training_in(argv: list[str]) -> dict[str, Any]:
+    """Find recipe and weights to start from: other defaults follow from them."""
+    start = _value_in(argv, "--from")
+    name = _value_in(argv, "--recipe") or ("finetune" if start else "laptop")
+    config = recipe_named(name)
+    if start:
+        from dmagnet.weights import load
+
+        config = as_trained(config, load(start).config)
+    return {"config": config, "recipe": name}
+
+
+def _value_in(argv: list[str], flag: str) -> str | None:
+    """Read one flag before the others are."""
     for i, word in enumerate(argv):
-        if word == "--recipe" and i + 1 < len(argv):
-            return recipe_named(argv[i + 1])
-        if word.startswith("--recipe="):
-            return recipe_named(word.partition("=")[2])
-    return laptop()
+        if word == flag and i + 1 < len(argv):
+            return argv[i + 1]
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return None
 
 
 def _with_defaults(verb: Callable[..., None], defaults: dict[str, Any]) -> Any:

@@ -22,7 +22,7 @@ def dream(
     config: DreamConfig = DREAM,
     *,
     out: Out,
-    weights: Path | None = None,
+    weights: str | None = None,
     layers: tuple[str, ...] = LAYERS,
     classes: tuple[str, ...] = (),
     guide: Path | None = None,
@@ -42,8 +42,8 @@ def dream(
         How to dream.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
-    weights : Path
-        Run folder or .safetensors file.
+    weights : str
+        Run folder, .safetensors file, or s or xs of the package; s if not given.
     layers : tuple of str
         Layers to dream; a wrong name lists the right ones.
     classes : tuple of str
@@ -72,7 +72,7 @@ def redream(
     config: RedreamConfig = REDREAM,
     *,
     out: Out,
-    weights: Path | None = None,
+    weights: str | None = None,
     layer: str = LAYER,
     class_name: str | None = None,
     guide: Path | None = None,
@@ -92,8 +92,8 @@ def redream(
         The schedule, and how to dream.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
-    weights : Path
-        Run folder or .safetensors file.
+    weights : str
+        Run folder, .safetensors file, or s or xs of the package; s if not given.
     layer : str
         Layer to dream.
     class_name : str
@@ -134,7 +134,7 @@ def measure(
     Parameters
     ----------
     weights : Path
-        A .safetensors file or a run folder.
+        A run folder, a .safetensors file, or s or xs.
     data : Path
         Labeled galaxies, as for train.
     config : MeasureConfig
@@ -146,8 +146,8 @@ def measure(
         on, and the val part of those it was.
     """
     from dmagnet.assess import galaxies_to_judge
-    from dmagnet.checkpoint import load
     from dmagnet.gallery import measure as run
+    from dmagnet.weights import load
 
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(checkpoint, data, split=split)
@@ -165,7 +165,7 @@ def _write(
     asked: dict[str, Any],
     *,
     out: Path,
-    weights: Path | None,
+    weights: str | None,
     device: Device,
 ) -> None:
     """Open what is asked for, dream it, and say where it is."""

@@ -13,13 +13,13 @@ def export(weights: Positional[Path], *, out: Out, opset: int | None = None) -> 
     Parameters
     ----------
     weights : Path
-        A .safetensors file or a run folder.
+        A run folder, a .safetensors file, or s or xs.
     out : Path
         The .onnx file to write.
     opset : int
         Version of ONNX's operators, from 18; the one torch prefers if not given.
     """
-    from dmagnet.checkpoint import load
     from dmagnet.export import export_onnx
+    from dmagnet.weights import load
 
     print(export_onnx(load(weights), out, opset=opset))

@@ -2,9 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes, print_scores
 from dmagnet.config import SimulateConfig, SplitName, TrainConfig
@@ -107,14 +107,16 @@ def train(
     config: TrainConfig = TRAIN,
     *,
     out: Out,
-    recipe: Literal["smoke", "laptop", "gpu", "demo"] = "laptop",  # noqa: ARG001
+    start: Annotated[str | None, arg(name="from")] = None,
+    recipe: Literal["smoke", "laptop", "gpu", "demo", "finetune"] = "laptop",  # noqa: ARG001
     device: Literal["auto", "cpu", "gpu"] = "auto",
     devices: int = 1,
     num_nodes: int = 1,
     strategy: str = "auto",
     strict: bool = False,
+    meanings: Path | None = None,
 ) -> None:
-    """Train DMAGNet; a stopped run goes on when the same command is given again.
+    """Train DMAGNet, anew or from weights; the same command goes on with a stopped run.
 
     Parameters
     ----------
@@ -124,6 +126,9 @@ def train(
         Knobs; each starts from the recipe's value.
     out : Path
         Folder of the run.
+    start : str
+        Weights to go on from: bundled, s, xs, a run folder or a .safetensors file;
+        network, image size, field and radii are theirs, and the recipe is finetune.
     recipe : str
         Where the knobs start from.
     device : str
@@ -136,18 +141,33 @@ def train(
         Lightning's name, for example ddp.
     strict : bool
         Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
     """
-    from dmagnet.data import load_galaxies
-    from dmagnet.train import fit, history
+    from dmagnet.classes import CLASS_NAMES
+    from dmagnet.data import coarse, load_galaxies, read_meanings
+    from dmagnet.train import fit, history, what_is_kept
+    from dmagnet.weights import load
 
+    parent = load(start) if start else None
     galaxies = load_galaxies(
-        data, image_size=config.frame_size, strict=strict, seed=config.seed
+        data,
+        image_size=config.frame_size,
+        radii=config.frame_radii,
+        strict=strict,
+        seed=config.seed,
     )
+    if meanings:
+        fine = parent.class_names if parent else CLASS_NAMES
+        galaxies = coarse(galaxies, read_meanings(meanings), fine)
     print_notes((*galaxies.notes, *galaxies.skipped))
+    if parent:
+        print_notes(what_is_kept(parent, galaxies.class_names))
     weights = fit(
         galaxies,
         config,
         out,
+        start_from=parent,
         accelerator=device,
         devices=devices,
         num_nodes=num_nodes,
@@ -171,13 +191,14 @@ def evaluate(
     split: SplitName | None = None,
     views: Literal[1, 8] = 1,
     strict: bool = False,
+    meanings: Path | None = None,
 ) -> None:
     """Judge a network on labeled galaxies: metrics.json, figures and a page.
 
     Parameters
     ----------
     weights : Path
-        A .safetensors file or a run folder.
+        A run folder, a .safetensors file, or s or xs of the package.
     data : Path
         As for train.
     out : Path
@@ -189,13 +210,17 @@ def evaluate(
         Average over 8 flips and quarter turns, or look once.
     strict : bool
         Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
     """
     from dmagnet.assess import assess, galaxies_to_judge
-    from dmagnet.checkpoint import load
     from dmagnet.train import history
+    from dmagnet.weights import load
 
     checkpoint = load(weights)
-    galaxies = galaxies_to_judge(checkpoint, data, split=split, strict=strict)
+    galaxies = galaxies_to_judge(
+        checkpoint, data, split=split, strict=strict, meanings=meanings
+    )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:
         result = assess(
@@ -208,6 +233,59 @@ def evaluate(
         )
     print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
+
+
+def failures(
+    weights: Positional[Path],
+    data: Positional[Path],
+    *,
+    out: Out,
+    split: SplitName | None = None,
+    views: Literal[1, 8] = 1,
+    strict: bool = False,
+    meanings: Path | None = None,
+) -> None:
+    """Show the labeled galaxies that a network gets wrong, a sheet a confusion.
+
+    Parameters
+    ----------
+    weights : Path
+        A run folder, a .safetensors file, or s or xs.
+    data : Path
+        As for train.
+    out : Path
+        Folder for the sheets and failures.ecsv.
+    split : str
+        Part to judge on, as for evaluate.
+    views : int
+        Average over 8 flips and quarter turns, or look once.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
+    """
+    from dmagnet.assess import galaxies_to_judge
+    from dmagnet.failures import show_failures
+    from dmagnet.weights import load
+
+    checkpoint = load(weights)
+    galaxies = galaxies_to_judge(
+        checkpoint, data, split=split, strict=strict, meanings=meanings
+    )
+    print_notes((*galaxies.notes, *galaxies.skipped))
+    with bars() as bar:
+        found = show_failures(
+            checkpoint,
+            galaxies,
+            out,
+            views=views,
+            progress=bar("Judging", len(galaxies)),
+        )
+    print(
+        f"{found.num_wrong} of {found.num} galaxies are called something else than "
+        f"their label, on {len(found.sheets)} sheets"
+    )
+    print(found.table)
 
 
 def cite(*, style: Literal["text", "bibtex"] = "text") -> None:

@@ -3,7 +3,7 @@
 from dmagnet.data.download import GALAXY10_SHA256, GALAXY10_URL, data_folder, fetch
 from dmagnet.data.galaxies import PARTS, Galaxies
 from dmagnet.data.load import load_galaxies
-from dmagnet.data.partial import coarse, joined
+from dmagnet.data.partial import coarse, joined, read_meanings
 from dmagnet.data.repack import prepare, read_prepared
 from dmagnet.data.sky import Audit, audit, read_positions
 from dmagnet.data.split import Split, leak_safe_split, published_split
@@ -24,6 +24,7 @@ __all__ = [
     "load_galaxies",
     "prepare",
     "published_split",
+    "read_meanings",
     "read_positions",
     "read_prepared",
 ]

@@ -201,7 +201,7 @@ def _load_table(path: Path, wish: _Wish) -> Galaxies:
 def _read_labels(
     labels: list[str],
 ) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Number classes, and behind them what says "one of these": ``Barred|Tight``."""
+    """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
     each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
     names = tuple(sorted(frozenset().union(*each), key=natural_key))
     coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})

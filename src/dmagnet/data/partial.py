@@ -1,7 +1,9 @@
 """Coarse labels in terms of finer classes, and several sets as one."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,6 +70,45 @@ def coarse(
         label_sets=sets,
         data_hash="",
     )
+
+
+def read_meanings(path: Path) -> dict[str, list[str]]:
+    """Read what coarse classes mean from a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        An object: name of each coarse class to a name, or a list of names, of the
+        classes it may be.
+
+    Returns
+    -------
+    dict
+        For `coarse`.
+
+    Raises
+    ------
+    DataError
+        If it is no such file.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: expected JSON that gives each coarse class its classes, such as "
+            f'{{"spiral": ["Barred Spiral", ...]}}; got {error}'
+        ) from error
+    lists = {
+        name: names if isinstance(names, list) else [names]
+        for name, names in (found.items() if isinstance(found, dict) else ())
+    }
+    plain = [isinstance(n, str) for each in lists.values() for n in each or [None]]
+    if not lists or not all(plain):
+        raise DataError(
+            f"{path}: expected an object that gives each coarse class the names of its "
+            f"classes, got {json.dumps(found)[:80]}"
+        )
+    return lists
 
 
 def joined(*parts: Galaxies) -> Galaxies:

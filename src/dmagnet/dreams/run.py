@@ -48,7 +48,8 @@ def dream(
     ----------
     image : path, array, tensor, or a sequence of these
         FITS, JPEG, PNG...; (H, W), (H, W, 3) or (H, W, 4) array; (B, 3, H, W) tensor in
-        [0, 1]. It is dreamed at its own size.
+        [0, 1]. It is dreamed at its own size; if the network sees all galaxies at one
+        size and it is no tensor, as the network sees it.
     layer : str
         Name of the layer whose energy to raise; see `dmagnet.dreams.layer_names`.
     model : path, Checkpoint or nn.Module
@@ -84,7 +85,7 @@ def dream(
     """
     network = open_network(model)
     config = config or DreamConfig()
-    cutouts, images = as_batch(image)
+    cutouts, images = as_batch(image, network=network)
     check_images(images)
     target = choose_target(network, layer, class_name, guide, objective)
     images = images.to(network.device)
@@ -134,7 +135,7 @@ def choose_target(
         return class_target(network, class_name)
     if guide is None:
         return layer_target(network, layer)
-    return layer_target(network, layer, as_batch(guide)[1][0])
+    return layer_target(network, layer, as_batch(guide, network=network)[1][0])
 
 
 def dream_target(
@@ -256,11 +257,13 @@ def redream(
         If there are no whole weights.
     """
     network = open_network(model)
-    cutouts, images = as_batch(image)
+    config = config or RedreamConfig()
+    side = config.schedule[-1] if config.schedule else None
+    cutouts, images = as_batch(image, network=network, side=side)
     check_images(images)
     target = choose_target(network, layer, class_name, guide, objective)
     return redream_target(
-        network, images.to(network.device), target, config or RedreamConfig(),
+        network, images.to(network.device), target, config,
         cutouts=cutouts, watch=watch,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet import __version__
-from dmagnet.checkpoint import Checkpoint, load, weights_hash
+from dmagnet.checkpoint import Checkpoint, weights_hash
 from dmagnet.classes import CLASSES
 from dmagnet.dreams.compose import Objective
 from dmagnet.dreams.layers import find_layer, private_copy
@@ -21,6 +21,8 @@ from dmagnet.dreams.objectives import Energy, Logit
 from dmagnet.dreams.relations import Guide
 from dmagnet.errors import ConfigError
 from dmagnet.images import Cutout, from_array, read_image
+from dmagnet.sources.framing import cutout_of_one_size
+from dmagnet.weights import load
 
 Picture = Path | str | NDArray[Any] | Tensor | Cutout
 AnyModel = Checkpoint | Path | str | nn.Module
@@ -40,12 +42,15 @@ class Network:
         Side of the images it was trained on, in px, if known.
     weights_hash : str
         SHA-256 of its weights.
+    radii : float or None
+        Side of its images in isophotal radii, if it sees all galaxies at one size.
     """
 
     model: nn.Module
     class_names: tuple[str, ...]
     image_size: int | None
     weights_hash: str
+    radii: float | None = None
 
     @property
     def device(self) -> torch.device:
@@ -91,8 +96,8 @@ def open_network(model: AnyModel) -> Network:
     Parameters
     ----------
     model : Checkpoint, path or nn.Module
-        What `dmagnet.load` returns, a run folder or weights file, or any network that
-        takes images in [0, 1].
+        What `dmagnet.load` returns or takes (``s``, a run folder, a weights file), or
+        any network that takes images in [0, 1].
 
     Returns
     -------
@@ -106,12 +111,13 @@ def open_network(model: AnyModel) -> Network:
     """
     if isinstance(model, nn.Module):
         return Network(model, (), None, weights_hash(model))
-    checkpoint = model if isinstance(model, Checkpoint) else load(Path(model))
+    checkpoint = model if isinstance(model, Checkpoint) else load(model)
     return Network(
         checkpoint.model,
         checkpoint.class_names,
         checkpoint.config.image_size,
         checkpoint.weights_hash or weights_hash(checkpoint.model),
+        checkpoint.config.radii,
     )
 
 
@@ -233,7 +239,12 @@ def plain_name(layer: str) -> str:
     return ", ".join(said)
 
 
-def as_batch(picture: Picture | Sequence[Picture]) -> tuple[tuple[Cutout, ...], Tensor]:
+def as_batch(
+    picture: Picture | Sequence[Picture],
+    *,
+    network: Network | None = None,
+    side: int | None = None,
+) -> tuple[tuple[Cutout, ...], Tensor]:
     """Bring pictures in any form to one batch.
 
     Parameters
@@ -241,6 +252,11 @@ def as_batch(picture: Picture | Sequence[Picture]) -> tuple[tuple[Cutout, ...], 
     picture : path, array, tensor, Cutout, or a sequence of these
         Paths and arrays as `dmagnet.images.read_image` takes them, a tensor of shape
         (B, 3, H, W) or (3, H, W) in [0, 1].
+    network : Network, optional
+        If it sees all galaxies at one size, paths, arrays and cut-outs are brought to
+        that; tensors are taken as they are.
+    side : int, optional
+        Of such images, in px; that of the network's training if not given.
 
     Returns
     -------
@@ -262,7 +278,7 @@ def as_batch(picture: Picture | Sequence[Picture]) -> tuple[tuple[Cutout, ...], 
         return tuple(Cutout(pixels) for pixels in rgb), images
     if isinstance(picture, str) or not isinstance(picture, Sequence):
         picture = [picture]
-    cutouts = tuple(_cutout(one) for one in picture)
+    cutouts = tuple(_seen(one, network, side) for one in picture)
     sizes = {cutout.rgb.shape[:2] for cutout in cutouts}
     if len(sizes) != 1:
         raise ConfigError(
@@ -272,10 +288,14 @@ def as_batch(picture: Picture | Sequence[Picture]) -> tuple[tuple[Cutout, ...], 
     return cutouts, torch.stack([to_tensor(cutout) for cutout in cutouts])
 
 
-def _cutout(picture: Any) -> Cutout:
+def _seen(picture: Any, network: Network | None, side: int | None) -> Cutout:
+    """Read a picture, as a network sees it that sees all galaxies at one size."""
     if isinstance(picture, Tensor):
         return from_array(picture.detach().float().cpu().permute(1, 2, 0).numpy())
-    return picture if isinstance(picture, Cutout) else read_image(picture)
+    cutout = picture if isinstance(picture, Cutout) else read_image(picture)
+    if network is None or network.radii is None or network.image_size is None:
+        return cutout
+    return cutout_of_one_size(cutout, side or network.image_size, network.radii)
 
 
 def to_tensor(cutout: Cutout) -> Tensor:

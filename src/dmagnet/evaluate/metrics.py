@@ -4,121 +4,54 @@ Every measure is a function of sums over galaxies, so a bootstrap draw is the sa
 sums with other weights, and a thousand draws are one matrix product.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
-from dmagnet.disk import write_whole
 from dmagnet.errors import DataError
 from dmagnet.evaluate.calibration import NUM_BINS, equal_mass_bins
+from dmagnet.evaluate.record import NAN, SCALARS, ClassScore, Metrics
 from dmagnet.evaluate.sampling import (
-    NOWHERE,
     Floats,
-    Interval,
     Ints,
     bootstrap_weights,
     checked,
     interval_of,
 )
+from dmagnet.evaluate.selective import risk_coverage
 
-SCALARS = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
 TINY = np.finfo(np.float64).eps  # floor of a probability in the NLL: 36 nats
+# What is a mean over galaxies of one number each.
+MEANS = (
+    *("accuracy", "top2", "nll", "brier", "coverage90", "coverage95"),
+    *("set_size90", "set_size95", "disagreement", "ood_share"),
+)
 Table = dict[str, Floats]
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """How well one class is found.
-
-    Attributes
-    ----------
-    name : str
-        The class.
-    correct, support : int
-        Galaxies of the class that were named right, and all galaxies of it.
-    precision : float
-        Share of right ones among the galaxies given this name; NaN if none was.
-    recall : float
-        ``correct / support``.
-    f1 : float
-        Harmonic mean of both. Recall and F1 are NaN in a class without a galaxy.
-    f1_interval : tuple of float
-        95 % bootstrap interval of ``f1``.
-    """
-
-    name: str
-    correct: int
-    support: int
-    precision: float
-    recall: float
-    f1: float
-    f1_interval: Interval = NOWHERE
-
-
 @dataclass(frozen=True, eq=False)
-class Metrics:
-    """How well the guesses fit the labels.
+class Trust:
+    """What else a calibrated network says of each galaxy.
 
     Attributes
     ----------
-    n : int
-        Number of galaxies.
-    accuracy : float
-        Share of galaxies named right.
-    balanced_accuracy, macro_f1 : float
-        Means of the classes' recall and F1, over the classes that have a galaxy.
-    top2 : float
-        Share of galaxies whose label is the first or the second guess.
-    nll, brier : float
-        Mean of -ln p(label), and of the squared distance to the one-hot label (0 to 2).
-    ece : float
-        Expected calibration error of the first guess, in bins of equal mass.
-    per_class : tuple of ClassScore
-        One entry per class, in the order of ``class_names``.
-    confusion : (K, K) int
-        Counts; row is the label, column the guess.
-    class_names : tuple of str
-        The K names.
-    intervals : dict
-        95 % bootstrap interval of each of the seven numbers above.
+    set90, set95 : (N, K) bool or None
+        The classes in the conformal sets.
+    disagreement : (N,) float or None
+        Distance between views, 0 to 1.
+    flagged : (N,) bool or None
+        Unlike the galaxies of training.
     """
 
-    n: int
-    accuracy: float
-    balanced_accuracy: float
-    macro_f1: float
-    top2: float
-    nll: float
-    brier: float
-    ece: float
-    per_class: tuple[ClassScore, ...]
-    confusion: Ints
-    class_names: tuple[str, ...]
-    intervals: dict[str, Interval]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, with null for what is not a number.
-
-        Returns
-        -------
-        dict
-            The fields by name.
-        """
-        values = {name: getattr(self, name) for name in ("n", *SCALARS)}
-        values["per_class"] = [asdict(entry) for entry in self.per_class]
-        values["confusion"] = self.confusion.tolist()
-        values["class_names"] = list(self.class_names)
-        values["intervals"] = {
-            name: list(pair) for name, pair in self.intervals.items()
-        }
-        plain: dict[str, Any] = _null_for_nan(values)
-        return plain
+    set90: npt.NDArray[np.bool_] | None = None
+    set95: npt.NDArray[np.bool_] | None = None
+    disagreement: npt.NDArray[np.floating[Any]] | None = None
+    flagged: npt.NDArray[np.bool_] | None = None
 
 
 def score(
@@ -126,6 +59,7 @@ def score(
     probabilities: ArrayLike,
     class_names: Sequence[str],
     *,
+    trust: Trust | None = None,
     num_bootstrap: int = 1000,
     seed: int = 0,
 ) -> Metrics:
@@ -139,6 +73,8 @@ def score(
         Of each class, each row adding up to 1.
     class_names : sequence of str
         The K names.
+    trust : Trust, optional
+        Sets, disagreement and flags of the same galaxies, measured where given.
     num_bootstrap : int
         Draws of the bootstrap over galaxies, at least 1.
     seed : int
@@ -172,19 +108,22 @@ def score(
             f"class_names: expected {probs.shape[1]} names, one per column of "
             f"probabilities, got {len(class_names)}"
         )
-    table = _per_galaxy(truth, probs)
+    table = _per_galaxy(truth, probs) | _trusted(truth, probs, trust or Trust())
     point = _measures({name: block.sum(axis=0) for name, block in table.items()})
     draws = [
         _measures({name: weights @ block for name, block in table.items()})
         for weights in bootstrap_weights(len(truth), num_bootstrap, seed)
     ]
     spread = {name: np.concatenate([part[name] for part in draws]) for name in point}
-    intervals = {name: interval_of(spread[name]) for name in SCALARS}
+    intervals = {name: interval_of(spread[name]) for name in SCALARS if name in spread}
     noise = interval_of(np.abs(spread["gap"] - point["gap"]).sum(axis=1))[1]
     intervals["ece"] = (
         max(float(point["ece"]) - noise, 0.0),
         float(point["ece"]) + max(float(point["ece"]) - intervals["ece"][0], 0.0),
     )
+    curve = risk_coverage(truth, probs, num_bootstrap=num_bootstrap, seed=seed)
+    intervals["aurc"] = curve.interval
+    point["aurc"] = np.asarray(curve.aurc)
     support, hits = (
         table[name].sum(axis=0).astype(int) for name in ("support", "hits")
     )
@@ -206,81 +145,10 @@ def score(
             truth, probs.argmax(axis=1), labels=np.arange(probs.shape[1])
         ),
         class_names=tuple(str(name) for name in class_names),
-        intervals=intervals,
+        intervals={name: intervals[name] for name in SCALARS},
+        risk=curve,
         **{name: float(point[name]) for name in SCALARS},
     )
-
-
-def write_metrics(
-    path: Path, metrics: Metrics, provenance: dict[str, Any] | None = None
-) -> Path:
-    """Write metrics as JSON, first beside its name and then under it.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write, by custom ``metrics.json``.
-    metrics : Metrics
-        What `score` returned.
-    provenance : dict, optional
-        Plain values that say where the numbers come from, stored by that name.
-
-    Returns
-    -------
-    Path
-        The file written.
-    """
-    content = metrics.to_dict()
-    if provenance is not None:
-        content["provenance"] = provenance
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
-    return path
-
-
-def read_metrics(path: Path) -> Metrics:
-    """Read back what `write_metrics` wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The JSON file; keys that are no field of `Metrics` are left aside.
-
-    Returns
-    -------
-    Metrics
-        The same numbers.
-
-    Raises
-    ------
-    DataError
-        If there is no such file, or it is not such a file.
-    """
-    try:
-        content = json.loads(path.read_text())
-        values = {name: _number(content[name]) for name in SCALARS}
-        classes = [
-            ClassScore(
-                **{
-                    **{name: _number(value) for name, value in entry.items()},
-                    "f1_interval": _pair(entry["f1_interval"]),
-                }
-            )
-            for entry in content["per_class"]
-        ]
-        return Metrics(
-            n=content["n"],
-            per_class=tuple(classes),
-            confusion=np.array(content["confusion"], dtype=np.int64),
-            class_names=tuple(content["class_names"]),
-            intervals={name: _pair(content["intervals"][name]) for name in SCALARS},
-            **values,
-        )
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{path}: expected the metrics of 'dmagnet evaluate', got "
-            f"{type(error).__name__}: {error}; evaluate the weights again"
-        ) from error
 
 
 def _per_galaxy(labels: Ints, probs: Floats) -> Table:
@@ -309,6 +177,32 @@ def _per_galaxy(labels: Ints, probs: Floats) -> Table:
     }
 
 
+def _trusted(labels: Ints, probs: Floats, trust: Trust) -> Table:
+    """Return what sets, views and flags add to the sums, NaN where unknown."""
+    n = len(labels)
+    unknown = np.full(n, NAN)
+    table: dict[str, npt.ArrayLike] = {}
+    for level, sets in (("90", trust.set90), ("95", trust.set95)):
+        table[f"coverage{level}"] = table[f"set_size{level}"] = unknown
+        if sets is None:
+            continue
+        if np.shape(sets) != probs.shape:
+            raise DataError(
+                f"set{level}: expected shape {probs.shape}, got {np.shape(sets)}; give "
+                "one row per galaxy, one column per class"
+            )
+        table[f"coverage{level}"] = sets[np.arange(n), labels]
+        table[f"set_size{level}"] = sets.sum(axis=1)
+    for name, values in (
+        ("disagreement", trust.disagreement),
+        ("ood_share", trust.flagged),
+    ):
+        if values is not None and np.shape(values) != (n,):
+            raise DataError(f"{name}: expected {n} values, got {np.shape(values)}")
+        table[name] = unknown if values is None else values
+    return {name: np.asarray(column, np.float64) for name, column in table.items()}
+
+
 def _measures(sums: Table) -> Table:
     """Turn sums over galaxies, (..., width), into measures, (...) or (..., K)."""
     support, guessed, hits = sums["support"], sums["guessed"], sums["hits"]
@@ -318,7 +212,7 @@ def _measures(sums: Table) -> Table:
     recall = _ratio(hits, support)
     f1 = _ratio(2 * hits, np.where(there, support + guessed, 0))
     return {
-        **{name: sums[name] / n for name in ("accuracy", "top2", "nll", "brier")},
+        **{name: sums[name] / n for name in MEANS},
         "gap": gap,
         "ece": np.abs(gap).sum(axis=-1),
         "recall": recall,
@@ -332,21 +226,3 @@ def _measures(sums: Table) -> Table:
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """Divide, with NaN where there is nothing to divide by."""
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
-
-
-def _null_for_nan(value: Any) -> Any:
-    """Replace NaN by None, which JSON knows, at any depth."""
-    if isinstance(value, dict):
-        return {name: _null_for_nan(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_null_for_nan(entry) for entry in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _number(value: Any) -> Any:
-    return float("nan") if value is None else value
-
-
-def _pair(values: list[Any]) -> Interval:
-    low, high = values
-    return _number(low), _number(high)

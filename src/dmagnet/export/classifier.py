@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
+from dmagnet.calibrate import Calibration, Judgement, judgement_of
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.export.header import Header
 
@@ -25,7 +27,8 @@ class ExportedClassifier:
     header : Header
         What the file says about itself.
     forward : callable
-        (B, 3, H, W) float32 in [0, 1] to (B, K) float32 probabilities.
+        (B, 3, H, W) float32 in [0, 1] to (B, K) float32 logits and, if the graph has
+        it, (B,) float32 out-of-distribution score, else None.
     views : {1, 8}
         Average the probabilities over one view, or over all eight flips and quarter
         turns, which makes them independent of those.
@@ -41,7 +44,7 @@ class ExportedClassifier:
     def __init__(
         self,
         header: Header,
-        forward: Callable[[Floats], Floats],
+        forward: Callable[[Floats], tuple[Floats, Floats | None]],
         *,
         views: int,
         batch_size: int,
@@ -87,6 +90,44 @@ class ExportedClassifier:
         return self.header.field
 
     @property
+    def radii(self) -> float | None:
+        """Side of the images, where all galaxies are seen at one size.
+
+        Returns
+        -------
+        float or None
+            In isophotal radii; None if images are as they are.
+        """
+        return self.header.radii
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Temperature and thresholds of the sets.
+
+        Returns
+        -------
+        Calibration or None
+            Without a space: the graph holds it. None if the weights had none.
+        """
+        header = self.header
+        if header.thresholds is None:
+            return None
+        return Calibration(
+            header.temperature, header.thresholds, provenance=header.calibration
+        )
+
+    @property
+    def ood_limit(self) -> float | None:
+        """Score above which a galaxy is unlike those of the training.
+
+        Returns
+        -------
+        float or None
+            None if the weights cannot say.
+        """
+        return self.header.ood_limit
+
+    @property
     def weights_hash(self) -> str:
         """Fingerprint of the weights the file was made from.
 
@@ -115,6 +156,27 @@ class ExportedClassifier:
         DataError
             If the images have another form or type, or are smaller than 64 px.
         """
+        return self.judge(images).probabilities
+
+    def judge(self, images: NDArray[np.uint8]) -> Judgement:
+        """Classify a stack of images, and say how far to trust it.
+
+        Parameters
+        ----------
+        images : (N, H, W, 3) uint8
+            In memory or as a memory map, at the side the network was trained for.
+
+        Returns
+        -------
+        Judgement
+            With out-of-distribution scores if the checkpoint was calibrated, and with
+            the disagreement of eight views.
+
+        Raises
+        ------
+        DataError
+            If the images have another form or type, or are smaller than 64 px.
+        """
         shape = images.shape
         if images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
             raise DataError(
@@ -125,15 +187,19 @@ class ExportedClassifier:
             raise DataError(
                 f"images: expected sides from {MIN_SIDE} px, got {shape[1]}x{shape[2]}"
             )
-        out = np.empty((len(images), len(self.class_names)), np.float32)
+        views = np.empty((self._views, len(images), len(self.class_names)), np.float32)
+        scores = np.empty(views.shape[:2], np.float32)
         fitting = min(max(CALL_PIXELS // (shape[1] * shape[2]), 1), CALL_IMAGES)
         step = min(self._batch_size, fitting)
         for start in range(0, len(images), step):
             stop = start + step
             pixels = _planes(np.asarray(images[start:stop]))
-            each = [self._forward(view) for view in _views(pixels, self._views)]
-            out[start:stop] = np.mean(each, axis=0)
-        return out
+            for view, seen in enumerate(_views(pixels, self._views)):
+                logits, ood = self._forward(seen)
+                views[view, start:stop] = softmax(logits, axis=1)
+                scores[view, start:stop] = np.nan if ood is None else ood
+        has_scores = len(images) > 0 and not np.isnan(scores).any()
+        return judgement_of(views, scores if has_scores else None, self.calibration)
 
 
 def _planes(images: NDArray[np.uint8]) -> Floats:

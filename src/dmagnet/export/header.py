@@ -9,10 +9,10 @@ from typing import Any
 from dmagnet import __version__
 from dmagnet.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2  # 1 had no radii, no sets and no out-of-distribution score
 KEY = "dmagnet"  # of the ONNX metadata, as in our safetensors files
 INPUT = "images"
-PROBABILITIES, LOGITS = "probabilities", "logits"
+PROBABILITIES, LOGITS, OOD = "probabilities", "logits", "ood"
 _PLACE, _NO_DIGEST = '"digest": "{}"', "0" * 64
 
 
@@ -28,10 +28,20 @@ class Header:
         Side of the images it was trained on, in px.
     field : float
         Share of the 67 arcsec frame that it sees.
+    radii : float or None
+        Side of the images in isophotal radii, where all galaxies are seen at one size.
     weights_hash : str
         Of the weights it was made from, as `dmagnet.checkpoint` computes it.
     temperature : float
         By what the logits are divided in the graph before the softmax.
+    thresholds : (float, float) or None
+        Least probability of a class in the sets of 90 and 95 %.
+    has_ood : bool
+        Whether the graph has the output ``ood``.
+    ood_limit : float or None
+        Score above which a galaxy is unlike those of the training; None without one.
+    calibration : dict
+        What the calibration was fitted on.
     provenance : dict
         What the checkpoint recorded of its training.
     dmagnet : str
@@ -42,7 +52,12 @@ class Header:
     image_size: int
     field: float
     weights_hash: str
+    radii: float | None = None
     temperature: float = 1.0
+    thresholds: tuple[float, float] | None = None
+    has_ood: bool = False
+    ood_limit: float | None = None
+    calibration: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     dmagnet: str = __version__
 
@@ -99,7 +114,7 @@ def read_header(text: str | None, content: bytes, name: str) -> Header:
     Raises
     ------
     CheckpointError
-        If the file is not of dmagnet, of a newer format, or altered.
+        If the file is not of dmagnet, of another format, or altered.
     """
     if text is None:
         raise CheckpointError(
@@ -116,10 +131,20 @@ def read_header(text: str | None, content: bytes, name: str) -> Header:
             f"{name}: format {version} is newer than this dmagnet {__version__} "
             f"reads ({FORMAT}); update dmagnet"
         )
+    if version < FORMAT:
+        raise CheckpointError(
+            f"{name}: format {version} is of an older dmagnet, expected {FORMAT}; "
+            "export the network again"
+        )
     blank = _with_digest(content, digest, _NO_DIGEST)
     if hashlib.sha256(blank).hexdigest() != digest:
         raise CheckpointError(_altered(name))
-    return Header(class_names=tuple(values.pop("class_names")), **values)
+    thresholds = values.pop("thresholds")
+    return Header(
+        class_names=tuple(values.pop("class_names")),
+        thresholds=None if thresholds is None else tuple(thresholds),
+        **values,
+    )
 
 
 def _altered(name: str) -> str:

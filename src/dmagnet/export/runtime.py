@@ -8,7 +8,7 @@ import numpy as np
 
 from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.export.classifier import BATCH, ExportedClassifier, Floats
-from dmagnet.export.header import INPUT, KEY, PROBABILITIES, Header, read_header
+from dmagnet.export.header import INPUT, KEY, LOGITS, OOD, Header, read_header
 
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16"]
@@ -49,8 +49,11 @@ class OnnxClassifier(ExportedClassifier):
         session = onnx_session(content, str(path), threads)
         header = _header(session, content, str(path))
 
-        def _forward(pixels: Floats) -> Floats:
-            return session.run([PROBABILITIES], {INPUT: pixels})[0]  # type: ignore[no-any-return]
+        outputs = [LOGITS, OOD] if header.has_ood else [LOGITS]
+
+        def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
+            found = session.run(outputs, {INPUT: pixels})
+            return found[0], found[1] if header.has_ood else None
 
         super().__init__(header, _forward, views=views, batch_size=batch_size)
 
@@ -110,10 +113,11 @@ class OpenVINOClassifier(ExportedClassifier):
         core = openvino.Core()
         network = core.compile_model(core.read_model(content), "CPU", settings)
 
-        def _forward(pixels: Floats) -> Floats:
+        def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
             # A request of its own, since one request serves one thread at a time.
             found = network.create_infer_request().infer({INPUT: pixels})
-            return np.array(found[PROBABILITIES], np.float32)
+            ood = np.array(found[OOD], np.float32) if header.has_ood else None
+            return np.array(found[LOGITS], np.float32), ood
 
         super().__init__(header, _forward, views=views, batch_size=batch_size)
 

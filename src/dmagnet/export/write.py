@@ -11,12 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from dmagnet.checkpoint import Checkpoint, weights_hash
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.export.header import INPUT, KEY, LOGITS, PROBABILITIES, Header, sealed
+from dmagnet.export.graph import Judging
+from dmagnet.export.header import (
+    INPUT,
+    KEY,
+    LOGITS,
+    OOD,
+    PROBABILITIES,
+    Header,
+    sealed,
+)
 from dmagnet.export.runtime import onnx_session
+from dmagnet.images import standardize
 from dmagnet.model.folding import folded
 from dmagnet.simulate import draw
 
@@ -50,24 +59,25 @@ def export_onnx(
         If the name has another ending, if torch cannot write this opset, or if the
         packages that write ONNX are not installed.
     CheckpointError
-        If onnxruntime finds other probabilities than torch, or the disk refuses; an
-        older file of that name stays whole.
+        If onnxruntime finds other answers than torch, or the disk refuses; an older
+        file of that name stays whole.
 
     Notes
     -----
     Input ``images``, (B, 3, H, W) float32 in [0, 1], any B and any sides from 64 px;
-    outputs ``probabilities`` and ``logits``, (B, K). Normalization is inside, and so
-    is the temperature by which the logits are divided before the softmax: that of the
-    checkpoint's provenance, 1 where it has none. Norms are folded into convolutions.
-    Before a file gets its name, its probabilities are compared with torch's on
-    simulated galaxies, at the side of the training and at another one.
+    outputs ``probabilities`` and ``logits``, (B, K), and ``ood``, (B,), where the
+    checkpoint's calibration has a space. Normalization is inside, and so is the
+    temperature by which the logits are divided before the softmax: that of the
+    calibration, 1 without one. Norms are folded into convolutions. Before a file gets
+    its name, its answers are compared with torch's on simulated galaxies, at the side
+    of the training and at another one.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise ConfigError(f"{path}: expected a name that ends in .onnx")
     if opset is not None and opset < MIN_OPSET:
         raise ConfigError(f"opset: expected {MIN_OPSET} or later, got {opset}")
-    content = _serialized(checkpoint.model, _header(checkpoint), opset)
+    content = _serialized(checkpoint, opset)
     return write_checked(checkpoint, content, path)
 
 
@@ -91,8 +101,8 @@ def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
     Raises
     ------
     CheckpointError
-        If onnxruntime finds other probabilities than torch, or the disk refuses; an
-        older file of that name stays whole.
+        If onnxruntime finds other answers than torch, or the disk refuses; an older
+        file of that name stays whole.
     """
     difference = largest_difference(checkpoint, content)
     if not difference <= TOLERANCE:  # NaN is not, either
@@ -129,82 +139,74 @@ def largest_difference(checkpoint: Checkpoint, content: bytes) -> float:
     Returns
     -------
     float
-        Largest difference of a probability between torch and onnxruntime over
-        simulated galaxies of three classes, at the side of the training and at
-        another; NaN if one of the two finds NaN.
+        Largest difference of a probability between torch and onnxruntime, or relative
+        difference of an out-of-distribution score, over simulated galaxies of three
+        classes, at the side of the training and at another; NaN if one of the two
+        finds NaN.
     """
     session = onnx_session(content, "the exported network")
-    network = WithProbabilities(checkpoint.model, _temperature(checkpoint)).eval()
-    side, field = checkpoint.config.image_size, checkpoint.config.field
+    network = Judging(checkpoint.model, checkpoint.calibration).eval()
+    names = [PROBABILITIES] if network.distance is None else [PROBABILITIES, OOD]
+    side = checkpoint.config.image_size
     worst = 0.0
     for size, labels in ((side, (2, 5)), (side + OTHER_SIDE, (9,))):
-        generator = torch.Generator().manual_seed(0)
-        drawn = draw(
-            torch.tensor(labels), image_size=size, field=field, generator=generator
-        )
-        images = drawn.float() / 255
+        images = _galaxies(checkpoint, size, labels)
         with torch.inference_mode():
-            expected: NDArray[np.float32] = network(images)[0].numpy()
-        (found,) = session.run([PROBABILITIES], {INPUT: images.numpy()})
-        worst = float(np.maximum(worst, np.abs(found - expected).max()))
+            answers: list[NDArray[np.float32]] = [
+                answer.numpy() for answer in network(torch.from_numpy(images))
+            ]
+        found = session.run(names, {INPUT: images})
+        off = np.abs(found[0] - answers[0]).max()
+        if network.distance is not None:
+            off = np.maximum(off, np.abs(found[1] / answers[2] - 1).max())
+        worst = float(np.maximum(worst, off))
     return worst
 
 
-class WithProbabilities(nn.Module):
-    """A network that answers with probabilities and logits.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Images to logits.
-    temperature : float
-        By what the logits are divided before the softmax.
-    """
-
-    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
-        super().__init__()
-        self.network = network
-        self.temperature = temperature
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify a batch.
-
-        Parameters
-        ----------
-        images : (B, 3, H, W) float in [0, 1]
-            Red, green, blue; sides from 64 px.
-
-        Returns
-        -------
-        tuple of (B, K) float and (B, K) float
-            Probabilities, and the logits as the network gave them.
-        """
-        logits: Tensor = self.network(images)
-        return (logits / self.temperature).softmax(dim=1), logits
+def _galaxies(
+    checkpoint: Checkpoint, side: int, labels: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Draw galaxies as the network sees them, (B, 3, S, S) in [0, 1]."""
+    config = checkpoint.config
+    generator = torch.Generator().manual_seed(0)
+    drawn = draw(
+        torch.tensor(labels),
+        image_size=side,
+        field=config.field if config.radii is None else 1.0,
+        generator=generator,
+    )
+    images = drawn.permute(0, 2, 3, 1).numpy()
+    if config.radii is not None:
+        images = np.stack([standardize(i, side, config.radii) for i in images])
+    planes: NDArray[np.float32] = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return planes / np.float32(255)
 
 
 def _header(checkpoint: Checkpoint) -> Header:
+    config, calibration = checkpoint.config, checkpoint.calibration
+    trust: dict[str, Any] = {}
+    if calibration is not None:
+        space = calibration.space
+        limit = space.limit if space is not None else math.inf
+        trust = {
+            "temperature": calibration.temperature,
+            "thresholds": calibration.thresholds,
+            "calibration": calibration.provenance,
+            "has_ood": space is not None,
+            "ood_limit": limit if math.isfinite(limit) else None,
+        }
     return Header(
         class_names=checkpoint.class_names,
-        image_size=checkpoint.config.image_size,
-        field=checkpoint.config.field,
+        image_size=config.image_size,
+        field=config.field,
+        radii=config.radii,
         weights_hash=checkpoint.weights_hash or weights_hash(checkpoint.model),
-        temperature=_temperature(checkpoint),
         provenance=checkpoint.provenance,
+        **trust,
     )
 
 
-def _temperature(checkpoint: Checkpoint) -> float:
-    temperature = float(checkpoint.provenance.get("temperature", 1.0))
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise CheckpointError(
-            f"temperature: expected a number above 0, got {temperature}; "
-            "calibrate the network again"
-        )
-    return temperature
-
-
-def _serialized(model: nn.Module, header: Header, opset: int | None) -> bytes:
+def _serialized(checkpoint: Checkpoint, opset: int | None) -> bytes:
     """Return the whole file."""
     try:
         import onnx
@@ -214,8 +216,10 @@ def _serialized(model: nn.Module, header: Header, opset: int | None) -> bytes:
             f"onnx and onnxscript are needed to export a network ({error}); "
             "pip install 'dmagnet[export]'"
         ) from error
-    network = folded(model).to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    proto = _traced(WithProbabilities(network, header.temperature).eval(), opset)
+    header = _header(checkpoint)
+    network: Any = folded(checkpoint.model).to("cpu")
+    network = network.to(memory_format=torch.contiguous_format)
+    proto = _traced(Judging(network, checkpoint.calibration).eval(), opset)
     _strip(proto)
     proto.producer_version = header.dmagnet
     onnx.helper.set_model_props(proto, {KEY: header.to_json()})
@@ -223,10 +227,11 @@ def _serialized(model: nn.Module, header: Header, opset: int | None) -> bytes:
     return sealed(proto.SerializeToString(deterministic=True))
 
 
-def _traced(network: nn.Module, opset: int | None) -> Any:
+def _traced(network: Judging, opset: int | None) -> Any:
     """Return the network as an ONNX model."""
     images = torch.zeros(2, 3, 128, 160)  # three different sizes: none is taken as one
     sizes = {0: "batch", 2: "height", 3: "width"}
+    outputs = [PROBABILITIES, LOGITS] + [OOD] * (network.distance is not None)
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -235,7 +240,7 @@ def _traced(network: nn.Module, opset: int | None) -> Any:
                 dynamo=True,
                 opset_version=opset,
                 input_names=[INPUT],
-                output_names=[PROBABILITIES, LOGITS],
+                output_names=outputs,
                 dynamic_shapes={INPUT: sizes},
                 verbose=False,
             )

@@ -26,6 +26,7 @@ from dmagnet.figures.plots import (
     confusion_matrix,
     per_class_f1,
     reliability_diagram,
+    risk_coverage_curve,
     training_curves,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "probe_curves",
     "redream_passes",
     "reliability_diagram",
+    "risk_coverage_curve",
     "save",
     "to_png",
     "training_curves",

@@ -1,6 +1,7 @@
 """Galaxies as pictures, plain and under the map of the Local Attention Module."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ INK = "#222222"
 # Blue and orange are apart for all common forms of color blindness; what is neutral
 # keeps its gray, so that dark sky stays dark.
 DOWN, NEUTRAL, UP = "#3d9bff", "#161616", "#ff9416"
+TITLE_LETTERS = 21  # in the width of one picture, at 11 points
 STRENGTH = 0.75  # opacity of the full color: the galaxy shows through
 
 
 def galaxy_grid(
-    images: Bytes, captions: Sequence[str], *, num_columns: int = 5
+    images: Bytes, captions: Sequence[str], *, num_columns: int = 5, title: str = ""
 ) -> Figure:
     """Lay out galaxies in rows, each under its caption.
 
@@ -36,6 +38,8 @@ def galaxy_grid(
         One per picture; short lines.
     num_columns : int
         Pictures a row.
+    title : str
+        One line above them all; where they are few, it is broken to their width.
 
     Returns
     -------
@@ -51,8 +55,9 @@ def galaxy_grid(
     columns = min(num_columns, len(images))
     rows = -(-len(images) // columns)
     lines = max(caption.count("\n") + 1 for caption in captions)
+    above = wrap(title, TITLE_LETTERS * columns)
     figure = Figure(
-        figsize=(2.0 * columns, rows * (2.0 + 0.18 * lines)),
+        figsize=(2.0 * columns, rows * (2.0 + 0.18 * lines) + 0.22 * len(above)),
         layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06),
     )
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -61,6 +66,8 @@ def galaxy_grid(
     for axes, image, caption in zip(grid, images, captions, strict=False):
         axes.imshow(image)
         axes.set_title(caption, fontsize=9, color=INK)
+    if above:
+        figure.suptitle("\n".join(above), fontsize=11, color=INK)
     return figure
 
 

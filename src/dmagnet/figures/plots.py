@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dmagnet.errors import DataError
-from dmagnet.evaluate import Metrics, Reliability
+from dmagnet.evaluate import Metrics, Reliability, RiskCoverage
 
 BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6b6b6b", "#222222"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -98,6 +98,44 @@ def reliability_diagram(bins: Reliability) -> Figure:
     axes.text(0.97, 0.3, "too sure", ha="right", color=GRAY)
     axes.text(0.03, 0.8, "not sure enough", color=GRAY)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def risk_coverage_curve(risk: RiskCoverage) -> Figure:
+    """Draw how many names are wrong when only the surest are given.
+
+    Parameters
+    ----------
+    risk : RiskCoverage
+        What `dmagnet.evaluate.risk_coverage` returned.
+
+    Returns
+    -------
+    Figure
+        The risk over the share of galaxies named, with its 95 % interval.
+    """
+    figure, axes = _canvas(5.2, 3.8)
+    axes.fill_between(
+        risk.coverage, risk.low, risk.high, color=BLUE, alpha=0.2, linewidth=0
+    )
+    axes.plot(
+        risk.coverage,
+        risk.risk,
+        color=BLUE,
+        marker="o",
+        markersize=3.5,
+        label="wrong among them, with 95 % interval",
+    )
+    axes.axhline(
+        risk.risk[-1], color=GRAY, linestyle="--", label="wrong among all: no sorting"
+    )
+    axes.set(xlim=(0, 1.02), ylim=(0, max(0.02, 1.15 * float(risk.high.max()))))
+    axes.set_xlabel("galaxies named, the surest first")
+    axes.set_ylabel("of them named wrong")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
     axes.grid(alpha=0.25)
     return figure
 

@@ -3,15 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dmagnet.checkpoint import load
 from dmagnet.config import DreamConfig, RedreamConfig, to_dict
 from dmagnet.dreams import Network, Target, class_target, layer_target, open_network
 from dmagnet.dreams.targets import to_tensor
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.gallery.sources import Source, gather, open_source
+from dmagnet.weights import DEFAULT, load, path_of
 
 DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"
 ALL = "all"
@@ -108,7 +109,7 @@ class Request:
 
 def make_request(
     paths: Sequence[Path],
-    weights: Path | None,
+    weights: Path | str | None,
     config: DreamConfig | RedreamConfig,
     *,
     layers: Sequence[str] = (),
@@ -126,8 +127,8 @@ def make_request(
     ----------
     paths : sequence of Path
         Images, as `gather` takes them.
-    weights : Path or None
-        Run folder or weights file.
+    weights : Path, str or None
+        Run folder or weights file, ``s`` or ``xs``; None for ``s``.
     config : DreamConfig or RedreamConfig
         How to dream.
     layers : sequence of str
@@ -139,7 +140,9 @@ def make_request(
     index : sequence of int
         Rows of ``.h5`` files.
     image_size : int, optional
-        Bring images to this side; their own size if not given.
+        Bring images to this side; their own size if not given. A network that sees all
+        galaxies at one size is shown that, at the side of its training or, in
+        re-dreams, the last of the schedule.
     animate : bool
         Make films.
     zoom : int
@@ -161,24 +164,25 @@ def make_request(
     CheckpointError
         If there are no whole weights.
     """
-    if weights is None:
-        raise CheckpointError(
-            "expected --weights with a run folder or a .safetensors file, got none; "
-            "'dmagnet train' makes one"
-        )
+    weights = path_of(DEFAULT if weights is None else weights)
     if image_size is not None and not 16 <= image_size <= 16_384:
         raise ConfigError(f"image_size: expected 16 to 16384, got {image_size}")
     network = _open(weights, device)
     if ALL in classes:
         classes = network.class_names
     classes = [class_target(network, name).name for name in classes]
+    radii = network.radii
+    if image_size is None and radii is not None:
+        schedule = getattr(config, "schedule", ())
+        image_size = schedule[-1] if schedule else network.image_size
+    seen = partial(gather, image_size=image_size, radii=radii)
     request = Request(
-        sources=gather(paths, index=index, image_size=image_size),
+        sources=seen(paths, index=index),
         weights=weights.resolve(),
         network=network,
         layers=tuple(dict.fromkeys(layers)),
         classes=tuple(dict.fromkeys(classes)),
-        guide=None if guide is None else gather([guide])[0],
+        guide=None if guide is None else (seen if radii else gather)([guide])[0],
         config=config,
         image_size=image_size,
         animate=animate,
@@ -196,7 +200,7 @@ def _open(weights: Path, device: str) -> Network:
 
 
 def read_request(
-    path: Path, *, weights: Path | None = None, device: str = "cpu"
+    path: Path, *, weights: Path | str | None = None, device: str = "cpu"
 ) -> Request:
     """Read what a record asks for, to dream it again.
 
@@ -204,7 +208,7 @@ def read_request(
     ----------
     path : Path
         A ``dream.json`` or ``redream.json``.
-    weights : Path, optional
+    weights : Path or str, optional
         Where the weights are now, if they were moved.
     device : str
         Where the network runs.
@@ -223,21 +227,27 @@ def read_request(
     """
     values = read_record(path)["request"]
     try:
-        network = _open(weights or Path(values["weights"]["path"]), device)
+        given = values["weights"]["path"] if weights is None else weights
+        place = path_of(given)
+        network = _open(place, device)
         if network.weights_hash != values["weights"]["hash"]:
             raise CheckpointError(
-                f"{weights or values['weights']['path']}: expected the weights of hash "
+                f"{place}: expected the weights of hash "
                 f"{values['weights']['hash'][:12]}..., got "
                 f"{network.weights_hash[:12]}...; name the right ones with --weights"
             )
         size, guide = values["image_size"], values["guide"]
         return Request(
-            sources=tuple(open_source(entry, size) for entry in values["images"]),
-            weights=(weights or Path(values["weights"]["path"])).resolve(),
+            sources=tuple(
+                open_source(entry, size, network.radii) for entry in values["images"]
+            ),
+            weights=place.resolve(),
             network=network,
             layers=tuple(values["layers"]),
             classes=tuple(values["classes"]),
-            guide=None if guide is None else open_source(guide, None),
+            guide=None
+            if guide is None
+            else open_source(guide, size if network.radii else None, network.radii),
             config=_config(values["config"]),
             image_size=size,
             animate=values["animate"],

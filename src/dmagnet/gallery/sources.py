@@ -13,6 +13,7 @@ from dmagnet.data.hdf5 import SUFFIXES as HDF5_SUFFIXES
 from dmagnet.data.hdf5 import open_galaxy10
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.images import Cutout, from_array, read_image
+from dmagnet.sources.framing import cutout_of_one_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ def gather(
     *,
     index: Sequence[int] = (),
     image_size: int | None = None,
+    radii: float | None = None,
 ) -> tuple[Source, ...]:
     """Read images in any form.
 
@@ -72,6 +74,9 @@ def gather(
     image_size : int, optional
         Bring the central square of each image to this side; their own size if not
         given.
+    radii : float, optional
+        Bring each galaxy to one size and one brightness, in images of that side that
+        are so many isophotal radii wide.
 
     Returns
     -------
@@ -97,10 +102,12 @@ def gather(
             found += [_row(path, row) for row in rows or [_only_row(path)]]
         else:
             found.append(_file(path))
-    return tuple(_fit(source, image_size) for source in _with_own_names(found))
+    return tuple(_fit(source, image_size, radii) for source in _with_own_names(found))
 
 
-def open_source(values: dict[str, Any], image_size: int | None) -> Source:
+def open_source(
+    values: dict[str, Any], image_size: int | None, radii: float | None = None
+) -> Source:
     """Find an image again.
 
     Parameters
@@ -108,6 +115,8 @@ def open_source(values: dict[str, Any], image_size: int | None) -> Source:
     values : dict
         What `Source.to_dict` returned.
     image_size : int or None
+        As for `gather`.
+    radii : float, optional
         As for `gather`.
 
     Returns
@@ -127,7 +136,7 @@ def open_source(values: dict[str, Any], image_size: int | None) -> Source:
             f"{path}: expected the image of SHA-256 {values['sha256'][:12]}..., got "
             f"{source.sha256[:12]}...; it was changed since"
         )
-    return _fit(replace(source, name=values["name"]), image_size)
+    return _fit(replace(source, name=values["name"]), image_size, radii)
 
 
 def _file(path: Path) -> Source:
@@ -180,7 +189,9 @@ def _with_own_names(sources: list[Source]) -> list[Source]:
     return named
 
 
-def _fit(source: Source, image_size: int | None) -> Source:
+def _fit(source: Source, image_size: int | None, radii: float | None) -> Source:
     if image_size is None:
         return source
-    return replace(source, cutout=source.cutout.square(image_size))
+    if radii is None:
+        return replace(source, cutout=source.cutout.square(image_size))
+    return replace(source, cutout=cutout_of_one_size(source.cutout, image_size, radii))

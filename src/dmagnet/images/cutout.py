@@ -75,20 +75,38 @@ class Cutout:
             note = "its WCS has distortions, which a resized image cannot keep: dropped"
             return Cutout(rgb, None, (*self.notes, note))
         below = height - top - crop  # FITS rows under the square
-        return Cutout(rgb, _moved(self.wcs, left, below, side / crop), self.notes)
+        moved = moved_wcs(self.wcs, (left, below), (side / crop, side / crop))
+        return Cutout(rgb, moved, self.notes)
 
 
-def _moved(wcs: WCS | None, left: int, below: int, zoom: float) -> WCS | None:
-    """Return the WCS of a part of an image, enlarged."""
+def moved_wcs(
+    wcs: WCS | None, start: tuple[float, float], zoom: tuple[float, float]
+) -> WCS | None:
+    """Give the WCS of a part of an image, enlarged.
+
+    Parameters
+    ----------
+    wcs : WCS or None
+        Of the image, without distortions.
+    start : (float, float)
+        Columns and rows of the image before the part, as FITS counts them, from below.
+    zoom : (float, float)
+        Pixels of the part for one of the image, along columns and rows.
+
+    Returns
+    -------
+    WCS or None
+        A new one; None for none.
+    """
     if wcs is None:
         return None
     moved = wcs.deepcopy()
     # Centers are whole numbers, so that FITS pixel 1 starts at 0.5.
-    moved.wcs.crpix = (moved.wcs.crpix - [left, below] - 0.5) * zoom + 0.5
+    moved.wcs.crpix = (moved.wcs.crpix - [*start] - 0.5) * [*zoom] + 0.5
     if moved.wcs.has_cd():
-        moved.wcs.cd = moved.wcs.cd / zoom
+        moved.wcs.cd = moved.wcs.cd / [*zoom]
     else:
-        moved.wcs.cdelt = moved.wcs.cdelt / zoom
+        moved.wcs.cdelt = moved.wcs.cdelt / [*zoom]
     moved.wcs.set()
     return moved
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dmagnet.config import ModelConfig
 from dmagnet.errors import ConfigError
 from dmagnet.model.blocks import DMA, LAM, ConvNormAct
+from dmagnet.model.hub import Pretrained
 
 # Mean and standard deviation of Galaxy10 DECaLS pixels in [0, 1], red green blue,
 # as public code for the data set has them.
@@ -72,7 +73,7 @@ class Stage(nn.Module):
         return x
 
 
-class DMAGNet(nn.Module):
+class DMAGNet(Pretrained, nn.Module):
     """Images in, one score per class out.
 
     Parameters

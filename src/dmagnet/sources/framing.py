@@ -1,19 +1,24 @@
 """The part of the sky that the network expects, out of whatever was given."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from astropy import units as u
+from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
-from dmagnet.images import crop_side
+from dmagnet.images import Cutout, Extent, crop_side, find_extent, standardize
+from dmagnet.images.cutout import moved_wcs
 from dmagnet.sources.record import Pixels
 
 FRAME_ARCSEC = 256 * 0.262  # side of the frames the networks are trained on
 SMALL = 0.98  # share of the expected sky below which the image is called small
 MIN_SIDE = 8  # px of the shorter side: below there is no galaxy to see
+NATIVE_SIDE = 512  # px: a larger picture is shrunk before its galaxy is measured
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """How an image was laid into the frame.
 
@@ -23,10 +28,21 @@ class Frame:
         As the network wants it.
     share : float
         Of the expected side that the image covers; above 1 it was cut.
+    radius_px : float
+        Isophotal radius of the galaxy in px of the image along columns, where galaxies
+        are brought to one size; otherwise NaN.
+    found : bool
+        False if nothing stands out of the sky, so that the size is a guess.
+    box : (float, float, float, float)
+        Column and row of the image where a view of one size begins, and how many it is
+        wide and high.
     """
 
     rgb: Pixels
     share: float
+    radius_px: float = math.nan
+    found: bool = True
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 def framed(
@@ -34,8 +50,10 @@ def framed(
     side: int,
     field: float,
     scale: tuple[float, float] | None,
+    *,
+    radii: float | None = None,
 ) -> Frame:
-    """Cut the middle out of an image, or lay sky around it, and resize.
+    """Show a network the part of an image that it wants to see.
 
     Parameters
     ----------
@@ -48,13 +66,26 @@ def framed(
     scale : (float, float) or None
         Arcsec a pixel along columns and rows; None takes the central square for a
         whole frame.
+    radii : float, optional
+        Bring the galaxy to one size and one brightness, in a view that is so many
+        isophotal radii wide; ``field`` does not count then.
 
     Returns
     -------
     Frame
-        Bilinear, with antialiasing where it shrinks. Sky is the median of the outermost
-        pixels, color by color.
+        Bilinear, with antialiasing where it shrinks. Where the image shows less sky
+        than is wanted, sky is laid around it: the median of the outermost pixels,
+        color by color, and with ``radii`` its noise too.
+
+    Notes
+    -----
+    With ``radii`` the galaxy is measured in the whole frame of 67.07 arcsec at the
+    image's own sampling, up to 512 px, by `dmagnet.images.find_extent`. Where the view
+    is larger than this frame and the image goes on, the frame is doubled: the rim of
+    the frame is to be sky.
     """
+    if radii is not None:
+        return _of_one_size(rgb, side, scale, radii)
     height, width = rgb.shape[:2]
     if scale is None:
         crop = crop_side(min(height, width), field)
@@ -74,6 +105,102 @@ def framed(
     top, left = (side - high) // 2, (side - wide) // 2
     out[top : top + high, left : left + wide] = small
     return Frame(out, share)
+
+
+def cutout_of_one_size(cutout: Cutout, side: int, radii: float) -> Cutout:
+    """Show a cut-out as a network sees it that sees all galaxies at one size.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        With the galaxy in the middle.
+    side : int
+        Of the result, in px.
+    radii : float
+        Side of the result in isophotal radii.
+
+    Returns
+    -------
+    Cutout
+        As `framed` cuts it. The WCS follows, and is dropped with a note where it has
+        distortions that cannot; a note says if sky was laid around.
+    """
+    wcs, notes = cutout.wcs, cutout.notes
+    scale = None
+    if wcs is not None:
+        step = (proj_plane_pixel_scales(wcs) * u.Unit(wcs.wcs.cunit[0])).to(u.arcsec)
+        scale = float(step[0].value), float(step[1].value)
+    pixels = np.ascontiguousarray(cutout.rgb * 255 + 0.5).astype(np.uint8)
+    frame = framed(pixels, side, 1.0, scale, radii=radii)
+    if frame.share < SMALL:
+        notes = (*notes, small_note(frame.share))
+    if wcs is not None and wcs.has_distortion:
+        line = "its WCS has distortions, which a resized image cannot keep: dropped"
+        wcs, notes = None, (*notes, line)
+    left, top, wide, high = frame.box
+    below = len(cutout.rgb) - top - high  # FITS counts rows from the bottom
+    moved = moved_wcs(wcs, (left, below), (side / wide, side / high))
+    return Cutout(frame.rgb.astype(np.float32) / np.float32(255), moved, notes)
+
+
+def small_note(share: float) -> str:
+    """Say that an image shows too little sky.
+
+    Parameters
+    ----------
+    share : float
+        Of the expected side.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    return f"shows {100 * share:.0f} % of the expected side, the rest is sky"
+
+
+def _of_one_size(
+    rgb: Pixels, side: int, scale: tuple[float, float] | None, radii: float
+) -> Frame:
+    """Measure the galaxy in the middle, and bring it to one size and brightness."""
+    part, shrunk, extent = _measured(rgb, scale, radii)
+    square = min(part.shape[:2])
+    view = radii * extent.radius
+    left, top = (
+        (rgb.shape[axis] - round(part.shape[axis] * zoom)) // 2
+        + ((part.shape[axis] - square) // 2 + (square - view) / 2) * zoom
+        for axis, zoom in ((1, shrunk[0]), (0, shrunk[1]))
+    )
+    return Frame(
+        standardize(part, side, radii, extent=extent),
+        square / view,
+        extent.radius * shrunk[0],
+        extent.found,
+        (left, top, view * shrunk[0], view * shrunk[1]),
+    )
+
+
+def _measured(
+    rgb: Pixels, scale: tuple[float, float] | None, radii: float
+) -> tuple[Pixels, tuple[float, float], Extent]:
+    """Cut a frame that holds the view; say how much it was shrunk, and the galaxy."""
+    height, width = rgb.shape[:2]
+    across, down = scale or (1.0, 1.0)
+    whole = min(height * down, width * across)
+    least = MIN_SIDE * max(down, across)
+    frame = whole if scale is None else min(whole, max(FRAME_ARCSEC, least))
+    while True:
+        rows, columns = _cut(height, frame / down), _cut(width, frame / across)
+        part, num = _middle(rgb, rows, columns), min(max(rows, columns), NATIVE_SIDE)
+        if num < max(rows, columns) or abs(rows - columns) > 1:
+            part = _resized(part, num, num)
+            shrunk = columns / num, rows / num
+        else:
+            shrunk = 1.0, 1.0
+        extent = find_extent(part)
+        if frame >= whole or radii * extent.radius <= min(part.shape[:2]):
+            return part, shrunk, extent
+        frame = min(whole, 2 * frame)
 
 
 def _cut(length: int, expected: float) -> int:

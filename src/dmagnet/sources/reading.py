@@ -24,7 +24,14 @@ from dmagnet.images.bands import noise_of
 from dmagnet.images.faults import Doubt, Fault, Note
 from dmagnet.images.header import SCALES, split_bands
 from dmagnet.images.planes import BROKEN, fluxes, stacked
-from dmagnet.sources.framing import MIN_SIDE, SMALL, framed
+from dmagnet.sources.framing import (
+    MIN_SIDE,
+    NATIVE_SIDE,
+    SMALL,
+    Frame,
+    framed,
+    small_note,
+)
 from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture, Pixels
 from dmagnet.sources.stacks import open_stack, read_member, read_row
 
@@ -61,7 +68,14 @@ class _Seen:
     notes: tuple[Note, ...] = ()
 
 
-def read_picture(item: Item, side: int, field: float, config: SourceConfig) -> Picture:
+def read_picture(
+    item: Item,
+    side: int,
+    field: float,
+    config: SourceConfig,
+    *,
+    radii: float | None = None,
+) -> Picture:
     """Read one input.
 
     Parameters
@@ -74,20 +88,24 @@ def read_picture(item: Item, side: int, field: float, config: SourceConfig) -> P
         Share of the side of a frame of 67.07 arcsec that it sees.
     config : SourceConfig
         What the inputs do not say themselves.
+    radii : float, optional
+        Side of the image in isophotal radii, for a network that sees all galaxies at
+        one size and one brightness; ``field`` does not count then.
 
     Returns
     -------
     Picture
         Without an image where a flag says why, and never an exception for what a file
-        holds. The item is completed by the position in a FITS header, by flags and
-        reasons.
+        holds. The item is completed by the position in a FITS header, by the radius,
+        by flags and reasons.
 
     Notes
     -----
     An image whose pixel scale is known (WCS, ``pxscale`` of a stack, or the setting) is
     cut to the angle on the sky that the network was trained on, or sky is laid around
     it; one of unknown scale is taken for a frame of 67 arcsec. Fluxes are drawn first
-    and the picture is resized, as the images of the training data were.
+    and the picture is resized, as the images of the training data were. `framed` says
+    how a view of one size is cut.
     """
     if item.flag & NO_CLASS:
         return Picture(item, None)
@@ -95,11 +113,12 @@ def read_picture(item: Item, side: int, field: float, config: SourceConfig) -> P
         line = "its cut-out was not fetched"
         return Picture(_flagged(item, Flag.FETCH_FAILED, line), None)
     try:
-        seen = _read(item, side, field, config)
+        least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
+        seen = _read(item, least, config)
         if min(seen.rgb.shape[:2]) < MIN_SIDE:
             raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
-        frame = framed(seen.rgb, side, field, seen.scale)
-        item = _told(item, seen, frame.share)
+        frame = framed(seen.rgb, side, field, seen.scale, radii=radii)
+        item = _told(item, seen, frame)
         if _is_plain(frame.rgb):
             line = "expected an image, got one color everywhere"
             raise ImageError(line, "no values")
@@ -126,12 +145,14 @@ def _is_plain(rgb: Pixels) -> bool:
     return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
 
 
-def _told(item: Item, seen: _Seen, share: float) -> Item:
+def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
     """Complete an item by what its file says."""
     notes = list(seen.notes)
-    if share < SMALL:
-        line = f"shows {100 * share:.0f} % of the expected side, the rest is sky"
-        notes.append(("small field", line))
+    if frame.share < SMALL:
+        notes.append(("small field", small_note(frame.share)))
+    if not frame.found and "faint" not in dict(notes):
+        notes.append(("faint", "nothing stands out of the sky"))
+    item = dataclasses.replace(item, radius_px=frame.radius_px)
     for doubt, text in notes:
         item = _flagged(item, DOUBTS[doubt], text)
     if math.isnan(item.ra) and math.isfinite(seen.center[0] + seen.center[1]):
@@ -139,8 +160,8 @@ def _told(item: Item, seen: _Seen, share: float) -> Item:
     return item
 
 
-def _read(item: Item, side: int, field: float, config: SourceConfig) -> _Seen:
-    """Read the whole image of an input."""
+def _read(item: Item, least: int, config: SourceConfig) -> _Seen:
+    """Read the whole image of an input; a JPEG of no known scale at least so large."""
     if item.kind == "bands":
         return _drawn(_planes_of_bands(item, config))
     if item.kind == "row":
@@ -159,8 +180,8 @@ def _read(item: Item, side: int, field: float, config: SourceConfig) -> _Seen:
             source, hdu=config.hdu or None, bands=config.bands, mask=config.mask
         )
         return _drawn(planes, config)
-    least = None if config.pixel_scale else math.ceil(DRAFT * side / field)
-    return _Seen(read_rgb(source, at_least=least), _given(config))
+    rgb = read_rgb(source, at_least=None if config.pixel_scale else least)
+    return _Seen(rgb, _given(config))
 
 
 def _head(path: Path) -> bytes:

@@ -89,6 +89,9 @@ class Item:
         What is known already when it is listed.
     reason : str
         In words, for a person.
+    radius_px : float
+        Isophotal radius of the galaxy in px of the image, once it was read for a
+        network that sees all galaxies at one size; otherwise NaN.
     """
 
     id: str
@@ -101,6 +104,7 @@ class Item:
     dec: float = float("nan")
     flag: Flag = Flag.OK
     reason: str = ""
+    radius_px: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from dmagnet.config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.survey.local import Chunk, num_threads
 from dmagnet.survey.worker import ERRORS, Inbox, Task, Worker, from_bytes
+from dmagnet.weights import path_of
 
 TASKS_A_WORKER = 2  # one under way, one waiting
 CHUNKS_AHEAD = 3  # for each worker; with fewer than tasks, they could wait for another
@@ -66,7 +67,7 @@ def classify_on_cluster(
     classifier: Classifier,
     config: ClassifyConfig,
     *,
-    weights: Path,
+    weights: Path | str,
     device: Device = "auto",
 ) -> Generator[tuple[int, pa.RecordBatch]]:
     """Read and classify chunks on a Ray cluster.
@@ -81,8 +82,8 @@ def classify_on_cluster(
         The network as it was opened here; the workers open their own.
     config : ClassifyConfig
         How; ``config.cluster`` says on what.
-    weights : Path
-        What the workers open.
+    weights : Path or str
+        What the workers open; weights of the package each in its own.
     device : {"auto", "cpu", "gpu"}
         Where the networks run; with auto on GPUs if the cluster has any.
 
@@ -108,10 +109,11 @@ def classify_on_cluster(
         return
     with ExitStack() as stack:
         ray = stack.enter_context(_connected(config))
-        crew = crew_of(config, device, ray.cluster_resources(), weights)
+        place = path_of(weights)
+        crew = crew_of(config, device, ray.cluster_resources(), place)
         inbox = stack.enter_context(_inbox(ray, crew))
         task = Task(
-            weights=weights.absolute(),
+            weights=place.absolute() if place == Path(weights) else str(weights),
             weights_hash=classifier.weights_hash,
             device="gpu" if crew.gpus else "cpu",
             threads=crew.threads,

@@ -9,11 +9,12 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from dmagnet.calibrate import Judgement
 from dmagnet.catalog import Classifier, rows_of
 from dmagnet.config import ClassifyConfig, SourceConfig
 from dmagnet.errors import DataError
@@ -22,7 +23,8 @@ from dmagnet.sources import NO_CLASS, Item, read_picture
 BATCHES_AHEAD = 3  # for each thread, so that none waits for the one that writes
 
 Chunk = tuple[int, list[Item]]
-Classified = tuple[list[Item], np.ndarray[Any, np.dtype[np.float32]]]
+Floats = npt.NDArray[np.float32]
+Classified = tuple[list[Item], Judgement]
 
 
 def num_threads(config: ClassifyConfig) -> int:
@@ -160,11 +162,14 @@ def _finish(
         for item in items:
             if item.flag & NO_CLASS:
                 raise DataError(f"{item.path}: {item.reason}")
+    calibration = classifier.calibration
     return rows_of(
         items,
-        np.concatenate([probabilities for _, probabilities in done]),
+        _joined([judgement for _, judgement in done]),
         class_names=classifier.class_names,
         weights=classifier.weights_hash,
+        thresholds=None if calibration is None else calibration.thresholds,
+        ood_limit=classifier.ood_limit,
     )
 
 
@@ -172,12 +177,30 @@ def _classify_batch(
     items: Sequence[Item], classifier: Classifier, source: SourceConfig
 ) -> Classified:
     """Read one batch of inputs and classify those that are pictures."""
-    side, field = classifier.image_size, classifier.field
-    pictures = [read_picture(item, side, field, source) for item in items]
+    side, field, radii = classifier.image_size, classifier.field, classifier.radii
+    pictures = [read_picture(item, side, field, source, radii=radii) for item in items]
     seen = [i for i, picture in enumerate(pictures) if picture.rgb is not None]
-    shape = (len(items), len(classifier.class_names))
-    probabilities = np.full(shape, np.nan, np.float32)
+    num, num_classes = len(items), len(classifier.class_names)
+    answer = Judgement(
+        _unknown(num, num_classes), ood=_unknown(num), disagreement=_unknown(num)
+    )
     if seen:
         images = np.stack([p.rgb for p in pictures if p.rgb is not None])
-        probabilities[seen] = classifier.probabilities(images)
-    return [picture.item for picture in pictures], probabilities
+        given = classifier.judge(images)
+        for name, whole in vars(answer).items():
+            part = getattr(given, name)
+            if part is not None:
+                whole[seen] = part
+    return [picture.item for picture in pictures], answer
+
+
+def _unknown(*shape: int) -> Floats:
+    return np.full(shape, np.nan, np.float32)
+
+
+def _joined(parts: Sequence[Judgement]) -> Judgement:
+    """Put judgements of which each holds all arrays one after the other."""
+    return Judgement(
+        **{name: np.concatenate([vars(part)[name] for part in parts])
+           for name in vars(parts[0])}
+    )  # fmt: skip

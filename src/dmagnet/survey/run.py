@@ -29,6 +29,7 @@ from dmagnet.config import ClassifyConfig
 from dmagnet.errors import ConfigError
 from dmagnet.sources import fetched, list_items
 from dmagnet.survey.local import Chunk, classify_chunks
+from dmagnet.weights import DEFAULT
 
 Engine = Literal["local", "ray"]
 Announce = Callable[[str, int | None], Callable[[int], None]]
@@ -64,7 +65,7 @@ def write_catalog(
     inputs: Inputs,
     out: Path,
     *,
-    weights: Path,
+    weights: Path | str | None = None,
     config: ClassifyConfig = CLASSIFY,
     engine: Engine = "local",
     device: Device = "auto",
@@ -84,8 +85,9 @@ def write_catalog(
         Files, folders, globs, zips, stacks, tables; see `dmagnet.sources.list_items`.
     out : Path
         The table; its ending says the format: .ecsv, .csv, .fits, .vot, .parquet.
-    weights : Path
-        An .onnx file, a .safetensors file or a run folder.
+    weights : path or str, optional
+        ``s`` or ``xs`` of the package, an .onnx file, a .safetensors file or a run
+        folder; ``s`` if not given.
     config : ClassifyConfig
         How to read and classify.
     engine : {"local", "ray"}
@@ -133,7 +135,7 @@ def write_catalog(
 def classify(
     inputs: Inputs,
     *,
-    weights: Path,
+    weights: Path | str | None = None,
     out: Path | None = None,
     config: ClassifyConfig = CLASSIFY,
     engine: Engine = "local",
@@ -149,8 +151,9 @@ def classify(
     ----------
     inputs : path or sequence of paths
         Files, folders, globs, zips, stacks, tables of paths or of positions.
-    weights : Path
-        An .onnx file, a .safetensors file or a run folder.
+    weights : path or str, optional
+        ``s`` or ``xs`` of the package, an .onnx file, a .safetensors file or a run
+        folder; ``s`` if not given.
     out : Path, optional
         Write the table there too, and go on with a run that was stopped there.
     config : ClassifyConfig
@@ -202,7 +205,7 @@ def _filled(
     inputs: Inputs,
     folder: Path,
     *,
-    weights: Path,
+    weights: Path | str | None,
     config: ClassifyConfig,
     engine: Engine,
     device: Device,
@@ -213,6 +216,7 @@ def _filled(
     """Bring a store to its end: every input has its row."""
     several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     listing = list_items(several, config.source)
+    weights = DEFAULT if weights is None else weights
     classifier = open_classifier(
         weights,
         views=config.views,
@@ -220,7 +224,8 @@ def _filled(
         device="cpu" if engine == "ray" else device,  # its workers have the GPUs
         threads=1,
     )
-    about = About(classifier.class_names, classifier.weights_hash, settings_of(config))
+    settings = settings_of(config, classifier)
+    about = About(classifier.class_names, classifier.weights_hash, settings)
     with open_store(folder, about, listing, config.chunk_size) as store:
         missing = array("q", store.missing())
         done = store.num_items - sum(map(store.size, missing))
@@ -256,7 +261,7 @@ def _classified(
     config: ClassifyConfig,
     *,
     engine: Engine,
-    weights: Path,
+    weights: Path | str,
     device: Device,
 ) -> Generator[tuple[int, pa.RecordBatch]]:
     """Begin to classify in the way that was asked for."""

@@ -41,8 +41,8 @@ class Task:
 
     Attributes
     ----------
-    weights : Path
-        To open; the same file on every machine.
+    weights : Path or str
+        To open: the same file on every machine, or a name of the package's.
     weights_hash : str
         What must be in it.
     device : {"auto", "cpu", "gpu"}
@@ -55,7 +55,7 @@ class Task:
         Of dmagnet, where the run was started.
     """
 
-    weights: Path
+    weights: Path | str
     weights_hash: str
     device: Device
     threads: int

@@ -27,6 +27,7 @@ from dmagnet.data import Galaxies
 from dmagnet.errors import CheckpointError, DataError
 from dmagnet.model import DMAGNet
 from dmagnet.train.batches import GalaxyBatches
+from dmagnet.train.finetune import parent_of, start_of
 from dmagnet.train.module import Classifier, weight_averaging
 from dmagnet.train.run import RESUME, WEIGHTS, claimed, enter, settings_of
 
@@ -63,7 +64,7 @@ def fit(
     config: TrainConfig,
     out: Path,
     *,
-    start_from: DMAGNet | None = None,
+    start_from: DMAGNet | Checkpoint | None = None,
     accelerator: str = "auto",
     devices: int = 1,
     num_nodes: int = 1,
@@ -81,8 +82,9 @@ def fit(
     out : Path
         Folder of the run. If it holds a run with the same settings, that run is
         resumed, or left as it is when it is finished.
-    start_from : DMAGNet, optional
-        Weights to start from instead of random ones; same network.
+    start_from : DMAGNet or Checkpoint, optional
+        Weights to start from instead of random ones: a network with one output a
+        class, or a checkpoint of any classes (`dmagnet.train.finetune`).
     accelerator : str
         Lightning's name: ``auto``, ``cpu``, ``gpu``.
     devices : int
@@ -103,6 +105,8 @@ def fit(
     ------
     DataError
         If a class has no training image, or images have another side.
+    ConfigError
+        If the weights to start from are of a network of another shape.
     CheckpointError
         If the folder belongs to another run, or the disk refuses.
     """
@@ -110,11 +114,18 @@ def fit(
         config, model=replace(config.model, num_classes=len(galaxies.class_names))
     )
     with claimed_by_first(out), isolate_rng():
-        enter(out, settings_of(config, galaxies.class_names, galaxies.data_hash))
+        names, parent = galaxies.class_names, None
+        if isinstance(start_from, Checkpoint):
+            parent = parent_of(start_from, names)
+        parent_hash = parent["weights_hash"] if parent else ""
+        enter(out, settings_of(config, names, galaxies.data_hash, parent_hash))
         if (out / WEIGHTS).exists():
             load(out / WEIGHTS)
             return out / WEIGHTS
         torch.manual_seed(config.seed)
+        if isinstance(start_from, Checkpoint):
+            device = torch.device(_device(accelerator))
+            start_from = start_of(start_from, galaxies, config, device)
         model = start_from or DMAGNet(config.model)
         trainer = optimize(
             model,
@@ -137,6 +148,7 @@ def fit(
                 "torch": torch.__version__,
                 "precision": str(trainer.precision),
                 "world_size": trainer.world_size,
+                **({"parent": parent} if parent else {}),
             }
             save(
                 out / WEIGHTS,
@@ -200,6 +212,7 @@ def optimize(
         If the disk refuses a checkpoint; the last whole one stays.
     """
     batches, shares = _batches(galaxies, config)
+    membership = torch.from_numpy(galaxies.membership)
     resume = out / RESUME
     with quiet_lightning(), interruptible():
         trainer = L.Trainer(
@@ -226,7 +239,7 @@ def optimize(
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
             trainer.fit(
-                Classifier(model, config, shares),
+                Classifier(model, config, shares, membership),
                 datamodule=batches,
                 ckpt_path=resume if resume.exists() else None,
                 weights_only=True,
@@ -250,7 +263,10 @@ def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Te
             f"{galaxies.source}: expected square images of {config.frame_size} px, got "
             f"{'x'.join(map(str, galaxies.images.shape[1:]))}; load them at that size"
         )
-    counts = np.bincount(train.labels, minlength=len(galaxies.class_names))
+    membership = galaxies.membership
+    counts = np.bincount(train.labels, minlength=len(membership)) @ (
+        membership / membership.sum(1, keepdims=True)
+    )
     empty = [galaxies.class_names[i] for i in np.flatnonzero(counts == 0)]
     if empty:
         raise DataError(

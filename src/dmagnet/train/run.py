@@ -55,7 +55,7 @@ def claimed(out: Path) -> Iterator[None]:
 
 
 def settings_of(
-    config: TrainConfig, class_names: tuple[str, ...], data_hash: str
+    config: TrainConfig, class_names: tuple[str, ...], data_hash: str, parent: str = ""
 ) -> dict[str, Any]:
     """Collect what makes two runs the same run.
 
@@ -67,6 +67,8 @@ def settings_of(
         Names of the outputs.
     data_hash : str
         Fingerprint of the data.
+    parent : str
+        Hash of the weights it starts from, if it does not start anew.
 
     Returns
     -------
@@ -77,6 +79,7 @@ def settings_of(
         "config": to_dict(config),
         "class_names": list(class_names),
         "data_hash": data_hash,
+        **({"parent": parent} if parent else {}),
     }
 
 

@@ -1,0 +1,175 @@
+"""Labels that say less than the classes do: "one of these"."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Groups = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Labeled:
+    """Probabilities of galaxies whose label is known, perhaps coarsely.
+
+    Attributes
+    ----------
+    probabilities : (N, K) float in [0, 1]
+        Of each class, each row adding up to 1.
+    labels : (N,) int in 0 to G - 1
+        Which group is the right one.
+    groups : tuple of tuple of int
+        The classes of each of the G groups, none in two; empty where each class is a
+        group.
+    """
+
+    probabilities: Floats
+    labels: Ints
+    groups: Groups = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together.
+
+        Raises
+        ------
+        DataError
+            If labels are no groups, or a class is in two groups.
+        """
+        shape = np.shape(self.probabilities)
+        if len(shape) != 2 or not shape[0] or np.shape(self.labels) != shape[:1]:
+            raise DataError(
+                "labeled galaxies: expected probabilities (N, K) and N labels, got "
+                f"{shape} and {np.shape(self.labels)}; give one row per galaxy"
+            )
+        num = len(self.member)
+        if np.min(self.labels) < 0 or np.max(self.labels) >= num:
+            raise DataError(
+                f"labels: expected 0 to {num - 1}, got {np.min(self.labels)} to "
+                f"{np.max(self.labels)}; a label is the index of its group"
+            )
+
+    @property
+    def member(self) -> Flags:
+        """Tell which class is in which group.
+
+        Returns
+        -------
+        (G, K) bool
+            The identity where each class is a group.
+        """
+        num_classes = self.probabilities.shape[1]
+        return _member(self.groups, num_classes)
+
+
+def grouped(probabilities: npt.ArrayLike, groups: Sequence[Sequence[int]]) -> Floats:
+    """Sum probabilities over groups of classes.
+
+    Parameters
+    ----------
+    probabilities : (N, K) float in [0, 1]
+        Of each class, each row adding up to 1.
+    groups : sequence of sequence of int
+        The classes of each group, none in two; they need not hold all classes.
+
+    Returns
+    -------
+    (N, G) float
+        Of each group, given that one of the groups is right: rows add up to 1. A row
+        that gives all groups nothing is even.
+
+    Raises
+    ------
+    DataError
+        If a group is empty, names no class, or shares one with another.
+    """
+    probs = np.asarray(probabilities, np.float64)
+    sums: Floats = probs @ _member(groups, probs.shape[1]).T
+    whole = sums.sum(axis=1, keepdims=True)
+    even = np.full_like(sums, 1 / sums.shape[1])
+    shares: Floats = np.divide(sums, whole, out=even, where=whole > 0)
+    return shares
+
+
+def to_groups(sets: Flags, groups: Sequence[Sequence[int]]) -> Flags:
+    """Turn sets of classes into sets of groups.
+
+    Parameters
+    ----------
+    sets : (N, K) bool
+        The classes in the set of each galaxy.
+    groups : sequence of sequence of int
+        The classes of each group, none in two.
+
+    Returns
+    -------
+    (N, G) bool
+        The groups with a class in the set; a set that holds the right class becomes one
+        that holds the right group.
+
+    Raises
+    ------
+    DataError
+        If a group is empty, names no class, or shares one with another.
+    """
+    member = _member(groups, sets.shape[1]).astype(np.int64)
+    found: Flags = sets.astype(np.int64) @ member.T > 0
+    return found
+
+
+def label_groups(
+    labels: npt.ArrayLike, label_sets: Sequence[Sequence[int]], num_classes: int
+) -> tuple[Groups, Ints]:
+    """Find the groups that labels stand for.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        0 to K - 1 is that class; K + j is one of the classes in ``label_sets[j]``.
+    label_sets : sequence of sequence of int
+        Coarse labels.
+    num_classes : int
+        K.
+
+    Returns
+    -------
+    groups : tuple of tuple of int
+        What occurs as a label, in the order of its first class.
+    indices : (N,) int64
+        The group of each galaxy.
+
+    Raises
+    ------
+    DataError
+        If two labels that occur share a class: what is right then depends on who asked.
+    """
+    truth = np.asarray(labels)
+    rows = [*((k,) for k in range(num_classes)), *(tuple(s) for s in label_sets)]
+    occurring = sorted(np.unique(truth).tolist(), key=lambda code: rows[code])
+    groups = tuple(tuple(rows[code]) for code in occurring)
+    _member(groups, num_classes)
+    place = {code: i for i, code in enumerate(occurring)}
+    return groups, np.array([place[code] for code in truth.tolist()], np.int64)
+
+
+def _member(groups: Sequence[Sequence[int]], num_classes: int) -> Flags:
+    """Return which class (column) is in which group (row)."""
+    if not groups:
+        return np.eye(num_classes, dtype=bool)
+    flat = [k for group in groups for k in group]
+    if (
+        not all(groups)
+        or len(set(flat)) != len(flat)
+        or not set(flat) <= set(range(num_classes))
+    ):
+        raise DataError(
+            f"groups: expected groups of the classes 0 to {num_classes - 1} that share "
+            f"none, got {', '.join(str(tuple(group)) for group in groups)}; leave out "
+            "or join those that overlap"
+        )
+    return np.array([np.isin(np.arange(num_classes), group) for group in groups])
