@@ -81,6 +81,7 @@ def arguments() -> argparse.Namespace:
     add("--template", type=Path, default=ROOT / "runs/card.md.j2")
     add("--out", type=Path, default=ROOT / "src/dmagnet/weights" / CARD)
     add("--most", type=int, default=10**6, help="galaxies a set, for trials")
+    add("--quick", action="store_true", help="without the slowest set, for trials")
     return parser.parse_args()
 
 

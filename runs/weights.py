@@ -52,7 +52,7 @@ GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))
 SAME_SKY = 0.97  # correlation of two pictures from which they show the same galaxy
 DRAWS, NUM_DRAWN, NUM_VAL = (5, 6), 7000, 1000  # seeds; galaxies of each; of all
 NUM_COMPOSITES = 1600
-REPEATS = {"gz2": 2, "gz1": 1, "composites": 1}
+REPEATS = {"gz2": 3, "gz1": 1, "composites": 1}
 
 
 def training(size: str, side: int, epochs: int, seed: int) -> TrainConfig:

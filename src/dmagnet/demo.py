@@ -13,11 +13,13 @@ from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import SimulateConfig, to_dict
 from dmagnet.data import Galaxies
 from dmagnet.images import standardize
+from dmagnet.recipes import as_trained
 from dmagnet.recipes import demo as demo_recipe
 from dmagnet.simulate import simulate
 from dmagnet.train import fit, history
+from dmagnet.weights import load as load_weights
 
-NUM_TRAIN = 6000
+NUM_TRAIN = 2000
 NUM_HELD_OUT = 1000
 
 
@@ -90,7 +92,7 @@ def demo(
     progress: bool = True,
     announce: Callable[[str, int | None], Callable[[int], None]] | None = None,
 ) -> Assessment:
-    """Simulate galaxies, train on them, judge on others, write a page.
+    """Simulate galaxies, go on training with them, judge on others, write a page.
 
     Parameters
     ----------
@@ -118,8 +120,8 @@ def demo(
     CheckpointError
         If the folder holds another run.
     """
-    config = replace(demo_recipe(), seed=seed)
-
+    parent = load_weights("xs")
+    config = replace(as_trained(demo_recipe(), parent.config), seed=seed)
     galaxies = simulated_galaxies(
         num_train,
         num_held_out,
@@ -131,16 +133,20 @@ def demo(
         if announce
         else None,
     )
-    weights = fit(galaxies, config, out, accelerator="cpu", progress=progress)
+    weights = fit(
+        galaxies, config, out, start_from=parent, accelerator="cpu", progress=progress
+    )
     return assess(
         load(weights),
         galaxies.subset("val"),
         out,
         history=history(out),
         title="DMAGNet on simulated galaxies",
-        summary=f"A small DMAGNet was trained on {num_train:,} simulated galaxies of "
-        f"ten classes and judged on {num_held_out:,} others that it never saw.",
+        summary=f"The smaller network of the package went on for {config.epochs} "
+        f"epochs on {num_train:,} simulated galaxies of ten classes and was judged on "
+        f"{num_held_out:,} others that it never saw.",
         next_commands=(
+            ("dmagnet classify IMAGES... -o TABLE", "classify your own galaxies"),
             (
                 "dmagnet fetch",
                 "download Galaxy10 DECaLS, 17,736 real galaxies (2.5 GB)",

@@ -147,7 +147,7 @@ def draw_discs(
     bent discs.
     """
     age = dice.noise(dice.num) if age is None else age
-    kind = dice.choice((0.0, 1.0, 2.0, 3.0), (0.4, 0.22, 0.2, 0.18))
+    kind = dice.choice((0.0, 1.0, 2.0, 3.0), (0.42, 0.24, 0.18, 0.16))
     wild = labels == DISTURBED
     patchy, shelled, bent = (wild & (kind == k) for k in (1, 2, 3))
     h = dice.lognormal(_disc(labels, (2.7, 2.2, 1.7, 2.0, 2.8, 3.4, 3.1, 3.2)), 0.28)
@@ -162,7 +162,7 @@ def draw_discs(
     bulge = _disc(labels, (0.13, 0.16, 0.16, 0.14, 0.10, 0.11, 0.15, 0.11))
     bulge = bulge * torch.where(shelled, 2.2, torch.where(patchy, 0.25, 1.0))
     bulge = dice.lognormal(bulge, 0.6, 0.005, 0.5)
-    shift = dice.normal(0.0, 0.12).abs() * h * torch.where(wild, 2.2, 0.1)
+    shift = dice.normal(0.0, 0.12).abs() * h * torch.where(wild, 2.6, 0.1)
     toward = dice.angle()
     late = _disc(labels, (0.3, 0.1, -0.5, -0.5, -0.1, 0.0, -0.3, 0.1)) - 0.7 * age
     late = late + torch.where(patchy, 1.0, torch.where(shelled, -0.9, 0.0))
@@ -171,8 +171,8 @@ def draw_discs(
     dimmer = 0.25 * late - 1.25 * axis_ratio.log10()
     brightness = brightness + dimmer - torch.where(patchy, 0.5, 0.0)
     lopsided = dice.normal(
-        _disc(labels, (0.25, 0.12, 0.0, 0.0, 0.0, 0.0, 0.0, 0.06)),
-        _disc(labels, (0.12, 0.08, 0.02, 0.02, 0.02, 0.04, 0.04, 0.07)),
+        _disc(labels, (0.31, 0.12, 0.0, 0.0, 0.0, 0.0, 0.0, 0.05)),
+        _disc(labels, (0.11, 0.08, 0.02, 0.02, 0.02, 0.04, 0.04, 0.07)),
         -0.5,
         0.5,
     )
@@ -263,8 +263,8 @@ def draw_edge_ons(labels: Tensor, dice: Dice) -> EdgeOns:
 def _draw_bars(labels: Tensor, h: Tensor, dice: Dice) -> Bars:
     odds = _disc(labels, (0.12, 0.1, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0))
     barred = dice.chance(odds) | (labels == BARRED)
-    length = h * dice.lognormal(1.3, 0.25, 0.8, 2.1)
-    share = dice.lognormal(0.22, 0.4, 0.09, 0.40)
+    length = h * dice.lognormal(1.4, 0.22, 0.95, 2.1)
+    share = dice.lognormal(0.27, 0.35, 0.14, 0.45)
     return Bars(
         share=torch.where(barred, share, 0.0),
         length=length,
@@ -295,7 +295,7 @@ def _draw_arms(
     at_bar = -number * (bars.angle - start.log() * winding)
     odds = _disc(labels, (0.7, 0.4, 0.0, 0.0, 0.0, 0.85, 1.0, 1.0))
     # Most arms are a small excess on a smooth disc (Diaz-Garcia et al. 2019).
-    low = _disc(labels, (0.15, 0.1, 0.0, 0.0, 0.0, 0.3, 0.5, 0.6))
+    low = _disc(labels, (0.15, 0.1, 0.0, 0.0, 0.0, 0.4, 0.35, 0.6))
     high = _disc(labels, (0.95, 0.9, 0.0, 0.0, 0.0, 1.15, 1.15, 1.25))
     strength = torch.where(
         dice.chance(odds) & ~plain, low + (high - low) * dice.uniform(), 0.0
@@ -325,7 +325,7 @@ def _draw_tides(labels: Tensor, h: Tensor, dice: Dice, *, more: Tensor) -> Tides
     num = len(labels)
     each = dice.of(num * 3)
     tail = each.chance(0.5).reshape(num, 3)
-    odds = _disc(labels, (0.45, 0.55, 0.0, 0.0, 0.0, 0.02, 0.02, 0.1))
+    odds = _disc(labels, (0.6, 0.55, 0.0, 0.0, 0.0, 0.02, 0.02, 0.06))
     odds = torch.where(more, 0.85, odds)[:, None]
     present = each.uniform().reshape(num, 3) < odds
     share = each.lognormal(0.055, 0.6, 0.01, 0.2).reshape(num, 3)
