@@ -59,23 +59,26 @@ class _Wish:
         if self.image_size is not None and self.image_size < 1:
             raise DataError(f"image_size: expected 1 px or more, got {self.image_size}")
 
-    def one(self, image: Pixels, side: int) -> Pixels:
-        """Cut and resize one picture (H, W, 3), or standardize it."""
-        if self.radii is None:
-            resized: Pixels = resize(image[None], side, self.field)[0]
-            return resized
-        return standardize(image, side, self.radii)
 
-    def all(self, images: Pixels, side: int) -> Pixels:
-        """Cut and resize pictures (N, H, W, 3), or standardize each."""
-        if self.radii is None:
-            return resize(images, side, self.field)
-        with ThreadPoolExecutor() as pool:
-            return np.stack(list(pool.map(partial(self.one, side=side), images)))
+def _one(wish: _Wish, side: int, image: Pixels) -> Pixels:
+    """Cut and resize one picture (H, W, 3), or standardize it."""
+    if wish.radii is None:
+        resized: Pixels = resize(image[None], side, wish.field)[0]
+        return resized
+    return standardize(image, side, wish.radii)
 
-    def pxscale(self, scale: Floats, shrunk: float) -> Floats:
-        """Arcseconds a pixel afterwards; unknown where each galaxy has its own."""
-        return scale * shrunk if self.radii is None else np.full_like(scale, np.nan)
+
+def _all(wish: _Wish, side: int, images: Pixels) -> Pixels:
+    """Cut and resize pictures (N, H, W, 3), or standardize each."""
+    if wish.radii is None:
+        return resize(images, side, wish.field)
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(partial(_one, wish, side), images)))
+
+
+def _pxscale(wish: _Wish, scale: Floats) -> Floats:
+    """Arcseconds a pixel afterwards; unknown where each galaxy has its own."""
+    return scale if wish.radii is None else np.full_like(scale, np.nan)
 
 
 def load_galaxies(
@@ -223,7 +226,7 @@ def _load_listing(
     images, kept, skipped = read_images(
         listing.paths,
         open_file,
-        partial(wish.one, side=side),
+        partial(_one, wish, side),
         side,
         wish.strict,
     )
@@ -302,7 +305,7 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     images = np.empty((catalog.num, side, side, 3), np.uint8)
     with open_galaxy10(path) as file:
         for start, slab in read_slabs(file["images"]):
-            images[start : start + len(slab)] = wish.all(slab, side)
+            images[start : start + len(slab)] = _all(wish, side, slab)
     split = split_of(catalog.labels, catalog.ra, catalog.dec, wish.seed)
     return Galaxies(
         images=images,
@@ -312,7 +315,7 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
         ra=catalog.ra,
         dec=catalog.dec,
         redshift=catalog.redshift,
-        pxscale=wish.pxscale(catalog.pxscale, crop / side),
+        pxscale=_pxscale(wish, catalog.pxscale * crop / side),
         split=split.codes,
         source=str(path),
         notes=catalog.notes + split.notes,
@@ -328,7 +331,7 @@ def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:
         return galaxies
     return replace(
         galaxies,
-        images=wish.all(galaxies.images, side),
-        pxscale=wish.pxscale(galaxies.pxscale, crop / side),
+        images=_all(wish, side, galaxies.images),
+        pxscale=_pxscale(wish, galaxies.pxscale * crop / side),
         data_hash="",
     )
