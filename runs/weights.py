@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from real_sets import GZ1, GZ2, MEANINGS, REAL60
 
 from dmagnet.checkpoint import load
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
@@ -30,24 +31,9 @@ from dmagnet.simulate import write_hdf5
 from dmagnet.simulate.composites import disturb, merge_pair
 from dmagnet.train import fit
 
-GZ2, GZ1 = "galaxyzoo2_5class_train_val.zip", "galaxyzoo1_6class_train_val.zip"
-REAL60 = "galaxy10_real60.h5"
-SMOOTH, SPIRAL = CLASS_NAMES[2:5], CLASS_NAMES[5:8]
-EDGE_ON, IRREGULAR = CLASS_NAMES[8:10], CLASS_NAMES[0:2]
-MEANINGS_GZ2 = {
-    "0_completely_round_smooth": CLASS_NAMES[2:3],
-    "1_in_between_smooth": CLASS_NAMES[3:4],
-    "2_cigar_shaped_smooth": CLASS_NAMES[4:5],
-    "3_edge_on": EDGE_ON,
-    "4_spiral": SPIRAL,
-}
-MEANINGS_GZ1 = {  # stars and artifacts are left out
-    "0_elliptical": SMOOTH,
-    "1_spiral_clockwise": SPIRAL,
-    "2_spiral_anticlockwise": SPIRAL,
-    "3_spiral_edge_on": (CLASS_NAMES[4], *EDGE_ON),
-    "5_merger": IRREGULAR,
-}
+MEANINGS_GZ2 = MEANINGS[GZ2]
+# To train on, an elliptical may also be a cigar.
+MEANINGS_GZ1 = {**MEANINGS[GZ1], "0_elliptical": CLASS_NAMES[2:5]}
 GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))
 SAME_SKY = 0.97  # correlation of two pictures from which they show the same galaxy
 DRAWS, NUM_DRAWN, NUM_VAL = (5, 6), 7000, 1000  # seeds; galaxies of each; of all
@@ -247,7 +233,8 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
+    """Gather, train, judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--data", type=Path, default=Path("../shared/data"))
@@ -260,7 +247,7 @@ def main() -> None:
     add("--threads", type=int, default=os.cpu_count() or 1)
     add("--name", default="", help="of the runs, for trials")
     add("--without", nargs="*", default=[], help="parts to leave out, for ablations")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     config = training(args.size, args.side, args.epochs, 0)
