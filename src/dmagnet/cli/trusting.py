@@ -18,6 +18,7 @@ def calibrate(
     out: Given = None,
     split: SplitName = "val",
     strict: bool = False,
+    meanings: Path | None = None,
 ) -> None:
     """Fit temperature, sets and the out-of-distribution flag on labeled galaxies.
 
@@ -34,6 +35,8 @@ def calibrate(
         Part to fit on; all also for few galaxies that trained nothing.
     strict : bool
         Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
     """
     from dataclasses import replace
 
@@ -50,7 +53,9 @@ def calibrate(
             "package stay as they are; give -o WEIGHTS.safetensors"
         )
     checkpoint = load(weights)
-    whole = galaxies_to_judge(checkpoint, data, split="all", strict=strict)
+    whole = galaxies_to_judge(
+        checkpoint, data, split="all", strict=strict, meanings=meanings
+    )
     held, known = whole.subset(split), whole.subset("train")
     known_parts = [known] if len(known) and split != "all" else []
     print_notes(whole.skipped)
