@@ -1,5 +1,7 @@
 """Views of galaxies: where the pixels go, and what stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -146,3 +148,20 @@ def test_a_light_setting_changes_the_light(field):
     )
     view = augment(images, config, image_size=64, generator=seeded())
     assert (view - images / 255).abs().mean() > 1e-3
+
+
+def test_every_other_batch_is_blurred_as_the_stated_share_of_the_side_at_most():
+    points = torch.zeros(4, 3, 65, 65, dtype=torch.uint8)
+    points[..., 32, 32] = 255
+    blurred = replace(STILL, blur=0.03)
+    peaks = []
+    for seed in range(40):
+        view = augment(points, blurred, image_size=65, generator=seeded(seed))
+        torch.testing.assert_close(
+            view.sum((2, 3)), torch.ones(4, 3), atol=1e-3, rtol=0
+        )
+        peaks.append(view.max().item())
+    peaks = torch.tensor(peaks)
+    assert 10 <= (peaks < 0.99).sum() <= 30
+    # The peak of a Gaussian of 0.03 of 65 px.
+    assert peaks.min() > 0.9 / (2 * torch.pi * (0.03 * 65) ** 2)
