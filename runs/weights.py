@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from real_sets import GZ1, GZ2, MEANINGS, REAL60
 
-from dmagnet.checkpoint import load
+from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
 from dmagnet.config import AugmentConfig, ModelConfig, SimulateConfig, TrainConfig
 from dmagnet.data import Galaxies, coarse, joined, load_galaxies
@@ -38,6 +38,7 @@ GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))
 SAME_SKY = 0.97  # correlation of two pictures from which they show the same galaxy
 DRAWS, NUM_DRAWN, NUM_VAL = (5, 6), 7000, 1000  # seeds; galaxies of each; of all
 NUM_COMPOSITES = 1600
+EVENED = 0.5  # how far the head's biases move to where answers are shared evenly
 REPEATS = {"gz2": 3, "gz1": 1, "composites": 1}
 
 
@@ -192,16 +193,43 @@ def training_set(parts: dict[str, Galaxies]) -> Galaxies:
     return joined(*chosen)
 
 
-def judged(run: Path, parts: dict[str, Galaxies]) -> dict:
-    """Judge one network, with eight views, on the sets that chose it."""
+def evened(run: Path, balanced: Galaxies) -> Path:
+    """Move the head's biases toward equal shares of the answers on a balanced set.
+
+    Labels that stand for several classes say nothing about the shares among them, and
+    what a network guesses there it then learns. The labels of the set are not read.
+    """
+    path = run / "evened.safetensors"
+    if path.exists():
+        return path
     checkpoint = load(run)
+    p = views(checkpoint, balanced)
+    bias = np.zeros(p.shape[1])
+    for _ in range(500):
+        shares = p * np.exp(bias)
+        shares = (shares / shares.sum(1, keepdims=True)).mean(0)
+        bias -= 0.5 * np.log(shares * len(shares))
+    bias -= bias.mean()
+    with torch.no_grad():
+        checkpoint.model.head.bias += torch.tensor(EVENED * bias, dtype=torch.float32)
+    checkpoint = replace(
+        checkpoint,
+        provenance=checkpoint.provenance | {"evened": bias.round(3).tolist()},
+    )
+    return save(path, checkpoint)
+
+
+def views(checkpoint: Checkpoint, galaxies: Galaxies, num: int = 8) -> np.ndarray:
+    """Ask a network about the middle of training frames."""
     config = checkpoint.config
     start = (config.frame_size - config.image_size) // 2
     inside = slice(start, start + config.image_size)
+    return predict(checkpoint.model, galaxies.images[:, inside, inside], views=num)
 
-    def ask(galaxies: Galaxies) -> np.ndarray:
-        return predict(checkpoint.model, galaxies.images[:, inside, inside], views=8)
 
+def judged(weights: Path, parts: dict[str, Galaxies], num_views: int = 8) -> dict:
+    """Judge one network on the sets that chose it."""
+    ask = partial(views, load(weights), num=num_views)
     family = np.array([FAMILIES.index(one.family) for one in CLASSES])
     labels, p = parts["real60"].labels, ask(parts["real60"])
     guess, grouped = p.argmax(1), in_groups(p)
@@ -266,7 +294,13 @@ def main(argv: list[str] | None = None) -> None:
             accelerator="auto",
             progress=False,
         )
-        result = judged(run, parts)
+        weights = evened(run, parts["real60"])
+        result = judged(weights, parts)
+        one_view = judged(weights, parts, num_views=1)
+        bare = judged(run, parts)
+        for name, other in (("one_view", one_view), ("not_evened", bare)):
+            other.pop("probabilities_real60")
+            result[name] = other
         result |= {
             "seed": seed,
             "date": time.strftime("%Y-%m-%d"),

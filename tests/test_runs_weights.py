@@ -82,6 +82,17 @@ def test_the_same_command_again_makes_nothing_anew(made, script):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_evened_answers_are_shared_more_evenly_between_the_classes(made, script):
+    _, out = made
+    run = out / "xs64-0"
+    real = script.kept(next(out.glob("real60-*.npz")), None)
+    before, after = (
+        script.views(load(path), real).mean(0)
+        for path in (run, script.evened(run, real))
+    )
+    assert np.abs(after - 0.1).max() < 0.8 * np.abs(before - 0.1).max()
+
+
 def test_what_is_judged_on_is_never_trained_on(script, tmp_path):
     write_hdf5(tmp_path / "g.h5", SimulateConfig(num=20, image_size=72, seed=9))
     galaxies = load_galaxies(tmp_path / "g.h5")
