@@ -127,7 +127,7 @@ def measured(checkpoint, views, first: int, args) -> dict:
         logits = model(images)
         gap = (evidence_maps(model, images).sum(dim=(2, 3)) - logits).abs().amax(dim=1)
         targets = logits.argmax(dim=1)
-        fill = sky_fill(images, seed=args.seed + first)
+        fill = sky_fill(images, seed=args.seed)
         empty = model(fill).softmax(dim=1).gather(1, targets[:, None])[:, 0]
         sky = find_sky(images).level.expand_as(images)
         rise = (logits - model(sky)).gather(1, targets[:, None])[:, 0]
@@ -139,9 +139,7 @@ def measured(checkpoint, views, first: int, args) -> dict:
         "evidence_gap": gap.double().numpy(),
         "area": segment.mean(axis=(1, 2)),
     }
-    changes = square_changes(
-        model, images, targets.numpy(), fill=fill, seed=args.seed + first
-    )
+    changes = square_changes(model, images, targets.numpy(), fill=fill, seed=args.seed)
     lot = np.random.default_rng(args.seed + first)
     none = torch.full_like(targets, -1)
     for method in (*METHODS, *CONTROLS):
@@ -155,7 +153,7 @@ def measured(checkpoint, views, first: int, args) -> dict:
         took = time.monotonic() - begin
         scores = faithfulness(
             model, images, maps, targets=targets.numpy(), segment=segment,
-            changes=changes, seed=args.seed + first,
+            changes=changes, seed=args.seed,
         )  # fmt: skip
         for measure in MEASURES:
             found[f"{method}.{measure}"] = getattr(scores, measure)
@@ -288,7 +286,7 @@ def judged_elsewhere(checkpoint, views, parts: list[dict], args) -> dict:
             both.append(
                 insertion_deletion(
                     model, images, part[f"{method}.map"], part["targets"],
-                    seed=args.seed + first,
+                    seed=args.seed,
                 )
             )  # fmt: skip
         table[method] = {

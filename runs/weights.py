@@ -5,7 +5,7 @@
 Trains on simulated galaxies (full labels), real SDSS galaxies (coarse labels of Galaxy
 Zoo 1 and 2) and composites of their pixels; judges on real galaxies that it never
 trained on. Each step leaves a file and is skipped when that is there; a killed training
-goes on. Two CPU cores take about an hour for each network of size s at 96 px.
+goes on. Two CPU cores take about an hour for each network of size s at 64 px.
 """
 
 import argparse
@@ -40,6 +40,7 @@ DRAWS, NUM_DRAWN, NUM_VAL = (5, 6), 7000, 1000  # seeds; galaxies of each; of al
 NUM_COMPOSITES = 1600
 EVENED = 0.5  # how far the head's biases move to where answers are shared evenly
 REPEATS = {"gz2": 3, "gz1": 1, "composites": 1}
+BRANCHES = {"a": 1, "b": 3}  # short ones that go on, and repeats of composites in each
 
 
 def training(size: str, side: int, epochs: int, seed: int) -> TrainConfig:
@@ -176,7 +177,7 @@ def without_same_sky(train: Galaxies, *judged: Galaxies) -> Galaxies:
     return train.take(np.flatnonzero(~same))
 
 
-def training_set(parts: dict[str, Galaxies]) -> Galaxies:
+def training_set(parts: dict[str, Galaxies], repeats: dict[str, int]) -> Galaxies:
     """Join what is trained on, with the validation parts that watch it."""
     simulated = parts["simulated"]
     split = np.zeros(len(simulated), np.int8)
@@ -189,20 +190,53 @@ def training_set(parts: dict[str, Galaxies]) -> Galaxies:
         ("gz1", gz1),
         ("composites", parts["composites"]),
     ):
-        chosen += [some] * REPEATS[name]
+        chosen += [some] * repeats[name]
     return joined(*chosen)
 
 
-def evened(run: Path, balanced: Galaxies) -> Path:
+def with_branches(
+    run: Path, parts: dict[str, Galaxies], config: TrainConfig, epochs: int
+) -> Path:
+    """Go on from a network twice, a little, and take the mean of all three.
+
+    In the branches a spiral of Galaxy Zoo 1 may be a disturbed galaxy too, as Galaxy10
+    would have it. Means of weights: Wortsman et al. (2022, arXiv:2203.05482).
+    """
+    path = run / "mean.safetensors"
+    if path.exists() or not epochs:
+        return path if epochs else run
+    open_to_disturbed = {(5, 6, 7): (0, 5, 6, 7)}
+    sets = (open_to_disturbed.get(one, one) for one in parts["gz1"].label_sets)
+    parts = parts | {"gz1": replace(parts["gz1"], label_sets=tuple(sets))}
+    config = replace(config, epochs=epochs, lr=config.lr / 4)
+    networks = [load(run)]
+    for name, repeats in BRANCHES.items():
+        galaxies = training_set(parts, REPEATS | {"composites": repeats})
+        branch = run.with_name(f"{run.name}{name}")
+        fit(
+            galaxies, config, branch, start_from=load(run),
+            accelerator="auto", progress=False,
+        )  # fmt: skip
+        networks.append(load(branch))
+    states = [checkpoint.model.state_dict() for checkpoint in networks]
+    for name, mean in states[0].items():
+        if mean.is_floating_point():
+            mean.copy_(torch.stack([state[name] for state in states]).mean(0))
+    told = networks[0].provenance | {"branches": f"{BRANCHES}, {epochs} epochs each"}
+    return save(path, replace(networks[0], provenance=told))
+
+
+def evened(weights: Path, balanced: Galaxies) -> Path:
     """Move the head's biases toward equal shares of the answers on a balanced set.
 
     Labels that stand for several classes say nothing about the shares among them, and
     what a network guesses there it then learns. The labels of the set are not read.
     """
+    run = weights if weights.is_dir() else weights.parent
     path = run / "evened.safetensors"
     if path.exists():
         return path
-    checkpoint = load(run)
+    checkpoint = load(weights)
     p = views(checkpoint, balanced)
     bias = np.zeros(p.shape[1])
     for _ in range(500):
@@ -268,8 +302,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--data", type=Path, default=Path("../shared/data"))
     add("--out", type=Path, default=Path("runs/out/weights"))
     add("--size", default="s")
-    add("--side", type=int, default=96)
+    add("--side", type=int, default=64)
     add("--epochs", type=int, default=16)
+    add("--branch-epochs", type=int, default=2)
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--simulated", type=Path, help="a file of simulated galaxies to use instead")
     add("--threads", type=int, default=os.cpu_count() or 1)
@@ -280,9 +315,8 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     config = training(args.size, args.side, args.epochs, 0)
     parts = gather(args.data, args.out, config, args)
-    for name in args.without:
-        REPEATS[name] = 0
-    galaxies = training_set(parts)
+    repeats = REPEATS | dict.fromkeys(args.without, 0)
+    galaxies = training_set(parts, repeats)
     say(f"{len(galaxies)} images, {galaxies.label_sets}")
     for seed in args.seeds:
         run = args.out / f"{args.size}{args.side}{args.name}-{seed}"
@@ -294,11 +328,15 @@ def main(argv: list[str] | None = None) -> None:
             accelerator="auto",
             progress=False,
         )
-        weights = evened(run, parts["real60"])
+        branches = args.branch_epochs if not args.without else 0
+        mean = with_branches(run, parts, replace(config, seed=seed), branches)
+        weights = evened(mean, parts["real60"])
         result = judged(weights, parts)
-        one_view = judged(weights, parts, num_views=1)
-        bare = judged(run, parts)
-        for name, other in (("one_view", one_view), ("not_evened", bare)):
+        for name, other in (
+            ("one_view", judged(weights, parts, num_views=1)),
+            ("not_evened", judged(mean, parts)),
+            ("trunk", judged(run, parts)),
+        ):
             other.pop("probabilities_real60")
             result[name] = other
         result |= {

@@ -56,6 +56,8 @@ def made(script, tmp_path_factory):
     words += [
         "--epochs",
         "1",
+        "--branch-epochs",
+        "1",
         "--seeds",
         "0",
         "--threads",
@@ -80,6 +82,13 @@ def test_the_same_command_again_makes_nothing_anew(made, script):
     before |= {path: path.stat().st_mtime_ns for path in out.glob("*.npz")}
     script.main(words)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_mean_lies_between_the_trunk_and_its_branches(made):
+    _, out = made
+    files = ["xs64-0", "xs64-0a", "xs64-0b", "xs64-0/mean.safetensors"]
+    *parts, mean = (load(out / name).model.head.weight for name in files)
+    torch.testing.assert_close(mean, torch.stack(parts).mean(0))
 
 
 def test_evened_answers_are_shared_more_evenly_between_the_classes(made, script):
