@@ -15,7 +15,7 @@ import torch
 from dmagnet.augment import dihedral_views
 from dmagnet.calibrate import Calibration, fit_space
 from dmagnet.catalog import open_classifier
-from dmagnet.checkpoint import Checkpoint, save, weights_hash
+from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
@@ -172,20 +172,17 @@ def test_both_engines_judge_alike(checkpoint, exported, images, tmp_path):
     assert one.disagreement.min() > 1e-3
 
 
-def test_one_view_cannot_disagree_and_no_space_cannot_warn(checkpoint, tmp_path):
-    bare = replace(checkpoint, calibration=None)
-    weights = save(tmp_path / "w.safetensors", bare)
-    onnx_file = export_onnx(bare, tmp_path / "w.onnx")
-    for path in (weights, onnx_file):
+def test_one_view_cannot_disagree_and_no_space_cannot_warn(untrained):
+    seen = galaxies(2, side=64)
+    expected = predict(load(untrained[0]).model, seen)
+    for path in untrained:
         classifier = open_classifier(path)
-        said = classifier.judge(galaxies(2))
+        said = classifier.judge(seen)
         assert said.disagreement is None
         assert said.ood is None
         assert classifier.ood_limit is None
         assert classifier.calibration is None
-        np.testing.assert_allclose(
-            said.probabilities, predict(bare.model, galaxies(2)), atol=1e-5
-        )
+        np.testing.assert_allclose(said.probabilities, expected, atol=1e-5)
 
 
 def test_the_file_is_sound_onnx_with_its_outputs(exported):

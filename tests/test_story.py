@@ -1,15 +1,18 @@
 """The story a user lives: draw, train, stop, go on, judge, on the command line."""
 
+import io
 import json
 import signal
 import subprocess
 import sys
-import time
+import zipfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.table import Table
+from interrupts import signaled
 
 from dmagnet.cli import VERBS, main
 from dmagnet.evaluate import read_metrics
@@ -37,22 +40,32 @@ def run(drawn):
     return out
 
 
-def test_simulated_galaxies_train_and_are_judged(drawn, run, tmp_path, capsys):
-    assert dmagnet("evaluate", run, drawn, "-o", tmp_path / "judged") == 0
-    assert "accuracy" in capsys.readouterr().out
-    metrics = json.loads((tmp_path / "judged/metrics.json").read_text())
+@pytest.fixture(scope="module")
+def judged(drawn, run):
+    """The folder of an evaluation on its own data, and what the command said."""
+    out, said = drawn.with_name("judged"), io.StringIO()
+    with redirect_stdout(said):
+        assert dmagnet("evaluate", run, drawn, "-o", out, "--views", 8) == 0
+    return out, said.getvalue()
+
+
+def test_simulated_galaxies_train_and_are_judged(judged):
+    out, said = judged
+    assert "accuracy" in said
+    metrics = json.loads((out / "metrics.json").read_text())
     assert {"accuracy", "macro_f1", "balanced_accuracy", "top2", "n"} <= set(metrics)
     assert {"intervals", "per_class", "ece", "nll", "brier"} <= set(metrics)
     assert metrics["provenance"]["weights_hash"]
-    assert (tmp_path / "judged/report.html").stat().st_size < 10_000_000
+    assert (out / "report.html").stat().st_size < 10_000_000
 
 
-def test_its_own_data_are_judged_on_val_only_and_others_whole(drawn, run, tmp_path):
+def test_its_own_data_are_judged_on_val_only_and_others_whole(
+    drawn, run, judged, tmp_path
+):
     other = drawn.with_name("others.h5")
     dmagnet("simulate", "--num", 20, "--image-size", 64, "--seed", 9, "-o", other)
-    dmagnet("evaluate", run, drawn, "-o", tmp_path / "own")
     dmagnet("evaluate", run, other, "-o", tmp_path / "other")
-    assert read_metrics(tmp_path / "own/metrics.json").n == 10
+    assert read_metrics(judged[0] / "metrics.json").n == 10
     assert read_metrics(tmp_path / "other/metrics.json").n == 20
 
 
@@ -63,10 +76,9 @@ def test_a_renamed_copy_of_its_own_data_is_still_its_own(drawn, run, tmp_path):
     assert read_metrics(tmp_path / "own/metrics.json").n == 10
 
 
-def test_predictions_open_in_astropy_and_agree_with_the_metrics(drawn, run, tmp_path):
-    dmagnet("evaluate", run, drawn, "-o", tmp_path, "--views", 8)
-    table = Table.read(tmp_path / "predictions.ecsv")
-    metrics = read_metrics(tmp_path / "metrics.json")
+def test_predictions_open_in_astropy_and_agree_with_the_metrics(judged):
+    table = Table.read(judged[0] / "predictions.ecsv")
+    metrics = read_metrics(judged[0] / "metrics.json")
     assert (table["label"] == table["class_index"]).mean() == metrics.accuracy
     shares = np.stack([table[f"p{k}"] for k in range(10)])
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-9)
@@ -74,15 +86,17 @@ def test_predictions_open_in_astropy_and_agree_with_the_metrics(drawn, run, tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "judged"),
-    [("galaxy10_real60.h5", 10), ("galaxyzoo2_5class_train_val.zip", 525)],
+    "name", ["galaxy10_real60.h5", "galaxyzoo2_5class_train_val.zip"]
 )
-def test_real_galaxies_train_and_are_judged(shared, tmp_path, name, judged):
+def test_real_galaxies_train_and_are_judged(shared, galaxy_zoo, tmp_path, name):
     # A check of the pipeline: these weights are thrown away.
-    assert dmagnet("train", shared / name, "-o", tmp_path / "run", *QUICK) == 0
-    words = [tmp_path / "run", shared / name, "-o", tmp_path / "judged"]
-    assert dmagnet("evaluate", *words) == 0
-    assert read_metrics(tmp_path / "judged/metrics.json").n == judged
+    data, num = (shared / name, 10)
+    if name == galaxy_zoo.name:
+        data, entries = galaxy_zoo, zipfile.ZipFile(galaxy_zoo).namelist()
+        num = sum(entry.startswith("val/") for entry in entries)
+    assert dmagnet("train", data, "-o", tmp_path / "run", *QUICK) == 0
+    assert dmagnet("evaluate", tmp_path / "run", data, "-o", tmp_path / "judged") == 0
+    assert read_metrics(tmp_path / "judged/metrics.json").n == num
 
 
 def test_numbered_class_folders_are_the_classes_they_name(shared, run, tmp_path):
@@ -105,44 +119,20 @@ def test_the_demo_draws_trains_judges_and_writes_its_page(tmp_path):
     np.testing.assert_array_equal(again.probabilities, result.probabilities)
 
 
-def test_the_wrong_classes_are_refused_in_one_line(shared, run, tmp_path, capsys):
-    zipped = shared / "galaxyzoo2_5class_train_val.zip"
-    assert dmagnet("evaluate", run, zipped, "-o", tmp_path) == 1
+def test_the_wrong_classes_are_refused_in_one_line(galaxy_zoo, run, tmp_path, capsys):
+    assert dmagnet("evaluate", run, galaxy_zoo, "-o", tmp_path) == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("dmagnet: ")
     assert "network's classes Disturbed" in error
     assert "\n" not in error
 
 
-# A suite that runs in the background may have been told to ignore Ctrl-C.
-LISTENING = """import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from dmagnet.cli import main
-sys.exit(main())"""
-
-
-def test_ctrl_c_stops_and_the_same_command_goes_on(drawn, tmp_path):
-    words = [sys.executable, "-c", LISTENING, "train", drawn, "-o", tmp_path]
-    words += [
-        "--recipe",
-        "smoke",
-        "--epochs",
-        "400",
-        "--save-every-min",
-        "0",
-        "--device",
-        "cpu",
-    ]
-    with subprocess.Popen(
-        list(map(str, words)), stderr=subprocess.PIPE, text=True
-    ) as running:
-        for _ in range(600):
-            if (tmp_path / "last.ckpt").exists():
-                break
-            time.sleep(0.2)
-        running.send_signal(signal.SIGINT)
-        error = running.stderr.read()
-    assert running.returncode == 130, error
+def test_ctrl_c_stops_and_the_same_command_goes_on(drawn, tmp_path, capsys):
+    words = ["train", drawn, "-o", tmp_path, "--recipe", "smoke", "--epochs", 400]
+    words += ["--save-every-min", 0, "--device", "cpu"]
+    with signaled(signal.SIGINT, (tmp_path / "last.ckpt").exists):
+        assert dmagnet(*words) == 130
+    error = capsys.readouterr().err
     assert "the same command goes on" in error
     assert "Traceback" not in error
     assert (tmp_path / "last.ckpt").exists()
