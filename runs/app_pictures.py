@@ -1,4 +1,4 @@
-"""Draw the pictures of the page for the documentation: ``docs/images/app_*.png``.
+"""Draw the pictures of the page for the documentation: ``docs/images/app_*.jpg``.
 
 ``python runs/app_pictures.py [--weights s] [--out docs/images] [--chromium PATH]``: it
 starts the page, does in a real browser what a person does, with simulated galaxies, and
@@ -6,6 +6,7 @@ takes pictures of it, as wide as a desk and as narrow as a phone.
 """
 
 import argparse
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,18 @@ from dmagnet.app import serving
 from dmagnet.config.serving import AppConfig
 
 WIDE, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 844}
+PHONE_SHOWN = 1500  # px of the page's height
 WAIT_MS = 300_000
 LAYERS = ("stage1", "stage3", "lam")
-COLORS = 256  # of the files: a third of the bytes, and nobody sees it
+QUALITY = 88  # of the files
 
 
 def shoot(page: Page, path: Path, **settings: Any) -> None:
-    """Take a picture, and make its file small."""
+    """Take a picture of the whole page."""
     page.wait_for_timeout(500)  # until what moves stands still
-    page.screenshot(path=path, **settings)
-    with Image.open(path) as whole:
-        small = whole.convert("RGB").quantize(COLORS, Image.Quantize.MEDIANCUT)
-    small.save(path, optimize=True)
+    shot = page.screenshot(full_page=True, **settings)
+    with Image.open(io.BytesIO(shot)) as whole:
+        whole.convert("RGB").save(path, quality=QUALITY, optimize=True)
     print(path)
 
 
@@ -61,9 +62,9 @@ def dream(page: Page, out: Path) -> None:
     page.locator("#start-dream").click()
     page.locator(".dm-dreams h3").first.wait_for()
     page.locator(".dm-progress").wait_for()
-    shoot(page, out / "app_dreaming.png", full_page=True)
+    shoot(page, out / "app_dreaming.jpg")
     page.locator(".dm-dreams h3").nth(len(LAYERS) - 1).wait_for()
-    shoot(page, out / "app_dreams.png", full_page=True)
+    shoot(page, out / "app_dreams.jpg")
 
 
 def main() -> None:
@@ -83,15 +84,16 @@ def main() -> None:
         )
         page = opened(browser, server.url, WIDE)
         galaxy(page, "loose-spiral")
-        shoot(page, given.out / "app_why.png", full_page=True)
+        shoot(page, given.out / "app_why.jpg")
         dream(page, given.out)
         galaxy(page, "edge-on-bulge")
         page.get_by_role("tab", name="Compare").click()
         page.locator(".dm-compare").wait_for()
-        shoot(page, given.out / "app_compare.png", full_page=True)
+        shoot(page, given.out / "app_compare.jpg")
         phone = opened(browser, server.url, PHONE)
         galaxy(phone, "barred")
-        shoot(phone, given.out / "app_phone.png")
+        part = {"x": 0, "y": 0, "width": PHONE["width"], "height": PHONE_SHOWN}
+        shoot(phone, given.out / "app_phone.jpg", clip=part)
         browser.close()
 
 

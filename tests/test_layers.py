@@ -22,8 +22,8 @@ STORY = [
         "train",
     ),
     *("evaluate", "predict", "trust", "export", "sources", "catalog", "survey"),
-    *("dreams", "measures", "figures", "report", "assess", "failures", "gallery"),
-    *("demo", "cite", "cli"),
+    *("dreams", "measures", "figures", "evidence", "report", "assess", "failures"),
+    *("galaxy", "gallery", "demo", "app", "cite", "cli"),
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
 TORCH_FREE = [

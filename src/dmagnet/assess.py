@@ -24,10 +24,11 @@ from dmagnet.evaluate import (
     write_metrics,
 )
 from dmagnet.predict import attention
-from dmagnet.report import Examples, Report, write_report
+from dmagnet.report import Examples, Report, keep, report_run
 from dmagnet.trust import Judged, judge_labeled
 
-NUM_EXAMPLES = 10
+PER_CLASS = 3  # examples named right, and as many named wrong
+MOST_EXAMPLES = 120
 NUM_ATTENTION = 10
 
 
@@ -192,23 +193,52 @@ def assess(
         "risk_coverage": figures.risk_coverage_curve(metrics.risk),
     }.items():
         figures.save(figure, out / f"{name}.png")
-    right, wrong = choose_examples(labels, probabilities, num=NUM_EXAMPLES)
-    shown = np.concatenate([right, wrong])
+    right, _ = choose_examples(labels, probabilities, num=NUM_ATTENTION)
+    shown = examples_by_class(labels, probabilities)
     report = Report(
         title=title,
         summary=summary or galaxies.notes[0] if galaxies.notes else summary,
         metrics=metrics,
         calibration=bins,
         examples=Examples(galaxies.images[shown], labels[shown], probabilities[shown]),
-        examples_note="Right ones are drawn by lot, a class at a time; wrong ones are "
-        "the surest mistakes.",
+        examples_note="Right ones are drawn by lot; wrong ones are the surest of the "
+        "mistakes.",
         attention=_attention(checkpoint, galaxies, judged, right),
         history=list(history),
         provenance=provenance,
         next_commands=list(next_commands),
     )
-    write_report(out, report)
+    keep(out, report)
+    report_run(out)
     return Assessment(metrics, judged.judgement.probabilities.astype(np.float64), out)
+
+
+def examples_by_class(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
+) -> NDArray[np.int64]:
+    """Choose galaxies of each class to show.
+
+    Parameters
+    ----------
+    labels : (N,) int in 0 to K - 1
+        The true classes.
+    probabilities : (N, K) float in [0, 1]
+        Of each class.
+
+    Returns
+    -------
+    (M,) int64
+        Of each class some named right, by lot, and its surest mistakes; fewer where
+        there are many classes.
+    """
+    found = np.unique(labels)
+    num = max(1, min(PER_CLASS, MOST_EXAMPLES // (2 * len(found))))
+    shown = []
+    for label in found[: MOST_EXAMPLES // 2]:
+        rows = np.flatnonzero(labels == label)
+        chosen = choose_examples(labels[rows], probabilities[rows], num=num)
+        shown += [rows[each] for each in chosen]
+    return np.concatenate(shown)
 
 
 def provenance_of(

@@ -1,17 +1,21 @@
-"""The whole story on simulated galaxies: draw, train, judge, show. Needs nothing."""
+"""The whole story on simulated galaxies: draw, train, dream, judge, show."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.assess import Assessment, assess
 from dmagnet.checkpoint import load
-from dmagnet.classes import CLASS_NAMES
-from dmagnet.config import SimulateConfig, to_dict
+from dmagnet.classes import CLASS_NAMES, CLASSES
+from dmagnet.config import DreamConfig, SimulateConfig, to_dict
 from dmagnet.data import Galaxies
+from dmagnet.disk import beside
+from dmagnet.evidence import explain
+from dmagnet.gallery import make_request, write_dreams
 from dmagnet.images import standardize
 from dmagnet.recipes import as_trained
 from dmagnet.recipes import demo as demo_recipe
@@ -21,6 +25,10 @@ from dmagnet.weights import load as load_weights
 
 NUM_TRAIN = 2000
 NUM_HELD_OUT = 1000
+SHOWN = (1, 5, 8)  # classes that differ: Merging, Barred Spiral, Edge-on without Bulge
+LAYERS = ("stage1", "stage2", "stage3", "stage4", "lam")
+
+Announce = Callable[[str, int | None], Callable[[int], None]]
 
 
 def simulated_galaxies(
@@ -90,9 +98,9 @@ def demo(
     num_held_out: int = NUM_HELD_OUT,
     seed: int = 0,
     progress: bool = True,
-    announce: Callable[[str, int | None], Callable[[int], None]] | None = None,
+    announce: Announce | None = None,
 ) -> Assessment:
-    """Simulate galaxies, go on training with them, judge on others, write a page.
+    """Simulate galaxies, go on training with them, dream, judge on others, and report.
 
     Parameters
     ----------
@@ -119,6 +127,8 @@ def demo(
     ------
     CheckpointError
         If the folder holds another run.
+    DataError
+        If it holds dreams of another run.
     """
     parent = load_weights("xs")
     config = replace(as_trained(demo_recipe(), parent.config), seed=seed)
@@ -136,6 +146,7 @@ def demo(
     weights = fit(
         galaxies, config, out, start_from=parent, accelerator="cpu", progress=progress
     )
+    _look_closer(out, seed, announce)
     return assess(
         load(weights),
         galaxies.subset("val"),
@@ -147,6 +158,10 @@ def demo(
         f"{num_held_out:,} others that it never saw.",
         next_commands=(
             ("dmagnet classify IMAGES... -o TABLE", "classify your own galaxies"),
+            (
+                f"dmagnet page {out / 'galaxies'} -o DIR",
+                "see one page for each of three galaxies",
+            ),
             (
                 "dmagnet fetch",
                 "download Galaxy10 DECaLS, 17,736 real galaxies (2.5 GB)",
@@ -163,3 +178,18 @@ def demo(
         ),
         progress=announce("Judging", num_held_out) if announce else None,
     )
+
+
+def _look_closer(out: Path, seed: int, announce: Announce | None) -> None:
+    """Dream and explain some galaxies that lie in the folder as files, to play with."""
+    folder = out / "galaxies"
+    folder.mkdir(parents=True, exist_ok=True)
+    images, _ = simulate(SimulateConfig(num=len(CLASSES), seed=seed + 1))
+    files = []
+    for number in SHOWN:
+        files.append(folder / f"{CLASSES[number].slug}.png")
+        with beside(files[-1]) as part:
+            Image.fromarray(images[number]).save(part, format="PNG")
+    request = make_request(files, out, DreamConfig(), layers=LAYERS)
+    write_dreams(request, out / "dreams", announce=announce)
+    explain(files, weights=out, out=out / "why")

@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes
 from dmagnet import __version__
 from dmagnet.cli.classifying import classify
 from dmagnet.cli.dreaming import dream, measure, redream
+from dmagnet.cli.explaining import explain
 from dmagnet.cli.exporting import export
 from dmagnet.cli.learning import (
     audit,
@@ -23,6 +24,8 @@ from dmagnet.cli.learning import (
     simulate,
     train,
 )
+from dmagnet.cli.reporting import page, report
+from dmagnet.cli.serving import app
 from dmagnet.cli.trusting import calibrate
 from dmagnet.errors import DmagnetError
 from dmagnet.recipes import as_trained
@@ -34,10 +37,10 @@ VERBS: dict[str, Callable[..., None]] = {
     verb.__name__: verb
     for verb in (
         *(demo, fetch, prepare, audit, simulate, train, evaluate, failures, calibrate),
-        *(classify, export, dream, redream, measure, cite),
+        *(classify, export, explain, page, dream, redream, measure, report, app, cite),
     )
 }
-PREFIXED = ("classify",)  # images and cut-outs have knobs of the same name
+PREFIXED = ("classify", "explain", "app")  # cut-outs have knobs of the same name
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from dmagnet.figures.depth import (
     probe_curves,
 )
 from dmagnet.figures.dreams import detail_picture, detail_reach, redream_passes
+from dmagnet.figures.evidence import evidence_figure, overlay, reach_of
 from dmagnet.figures.files import DPI, save, to_png
 from dmagnet.figures.pictures import (
     galaxy_grid,
@@ -39,6 +40,7 @@ __all__ = [
     "depth_trends",
     "detail_picture",
     "detail_reach",
+    "evidence_figure",
     "forgetting",
     "galaxy_grid",
     "lam_maps",
@@ -46,8 +48,10 @@ __all__ = [
     "lam_reach",
     "lam_scale",
     "likeness_tables",
+    "overlay",
     "per_class_f1",
     "probe_curves",
+    "reach_of",
     "redream_passes",
     "reliability_diagram",
     "risk_coverage_curve",

@@ -1,0 +1,216 @@
+"""The files of a page, made when they are asked for, and never from a path."""
+
+import io
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+from PIL import Image
+
+from dmagnet import __version__
+from dmagnet.app.pictures import laid_over
+from dmagnet.app.records import VIEW_PX, Dreamed, Galaxy
+from dmagnet.app.sessions import Session
+from dmagnet.app.work import Work
+from dmagnet.catalog import About, rows_of, settings_of, write_table
+from dmagnet.config import ClassifyConfig
+from dmagnet.evidence import maps_hdus
+from dmagnet.figures import detail_picture
+from dmagnet.gallery.sheets import to_bytes
+from dmagnet.images import Cutout, rgb_hdu
+from dmagnet.images.cutout import moved_wcs
+
+Links = list[tuple[str, list[Mapping[str, str]]]]
+
+TABLES = ("csv", "ecsv", "fits", "vot")
+TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "ecsv": "text/plain; charset=utf-8",
+    "vot": "application/x-votable+xml",
+    "fits": "application/fits",
+    "png": "image/png",
+}
+NAME = re.compile(r"galaxy(\d{1,9})-([a-z0-9_.-]{1,60})\.([a-z]{3,4})")
+
+
+def file_of(session: Session, work: Work, name: str) -> tuple[bytes, str] | None:
+    """Make a file of a page.
+
+    Parameters
+    ----------
+    session : Session
+        The page.
+    work : Work
+        With the network.
+    name : str
+        As `links_of` names it.
+
+    Returns
+    -------
+    (bytes, str) or None
+        Its content and its type; None if there is no such file.
+    """
+    match = NAME.fullmatch(name)
+    number = int(match[1]) if match else 0
+    galaxy = session.galaxies.get(number)
+    if match is None or galaxy is None:
+        return None
+    make = _makers(session, work, number, galaxy).get((match[2], match[3]))
+    return None if make is None else (make(), TYPES[match[3]])
+
+
+def links_of(session: Session, work: Work, number: int) -> Links:
+    """Name the files of a galaxy.
+
+    Parameters
+    ----------
+    session : Session
+        The page.
+    work : Work
+        With the network.
+    number : int
+        Of the galaxy.
+
+    Returns
+    -------
+    list of (str, list of mapping)
+        Groups with ``href``, ``name``, ``text`` and ``note`` of each file.
+    """
+    galaxy = session.galaxies[number]
+    groups: dict[str, list[Mapping[str, str]]] = {}
+    for what, ending in _makers(session, work, number, galaxy):
+        group, text, note = _told(what, ending, galaxy)
+        name = f"galaxy{number}-{what}.{ending}"
+        href = f"results/{session.token}/{name}"
+        link = {"href": href, "name": name, "text": text, "note": note}
+        groups.setdefault(group, []).append(link)
+    return list(groups.items())
+
+
+def _makers(
+    session: Session, work: Work, number: int, galaxy: Galaxy
+) -> dict[tuple[str, str], Callable[[], bytes]]:
+    """List what can be made of a galaxy: its name and its ending, and how."""
+    found: dict[tuple[str, str], Callable[[], bytes]] = {}
+    for ending in TABLES:
+        found["row", ending] = lambda e=ending: row_of(galaxy, work, e)  # type: ignore[misc]
+    found["view", "png"] = lambda: _png(galaxy.view)
+    explained = session.explained.get(number)
+    if explained is not None:
+        for method, values in explained.maps.items():
+            found[method, "png"] = lambda v=values: _png(laid_over(galaxy.view, v))  # type: ignore[misc]
+        found["maps", "fits"] = lambda: _fits(
+            maps_hdus(explained, work.checkpoint.weights_hash)
+        )
+    for one in session.dreams.get(number, ()):
+        slug = one.target.slug
+        found[f"dream-{slug}", "png"] = lambda o=one: _png(to_bytes(o.image))  # type: ignore[misc]
+        found[f"detail-{slug}", "png"] = lambda o=one: _png(  # type: ignore[misc]
+            detail_picture((o.image - o.start).cpu().numpy())
+        )
+        found[f"dream-{slug}", "fits"] = lambda o=one: dream_of(o, galaxy, work)  # type: ignore[misc]
+    return found
+
+
+def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
+    """Say in words what a file is: its group, its name, and a note."""
+    where = "with its place on the sky" if galaxy.wcs is not None else ""
+    kind = ending.upper()
+    if what == "row":
+        names = {"vot": "VOTable"}
+        note = "the row that dmagnet classify writes"
+        return "Catalogue row", names.get(ending, kind), note
+    if what == "view":
+        return "Picture", kind, "as the network sees it"
+    if what == "maps":
+        return "Maps", f"all, {kind}", where
+    if what.startswith(("dream-", "detail-")):
+        kind_of, _, slug = what.partition("-")
+        return "Dreams", f"{kind_of} {slug}, {kind}", where if ending == "fits" else ""
+    return "Maps", f"{what.replace('_', ' ')}, {kind}", "over the galaxy"
+
+
+def row_of(galaxy: Galaxy, work: Work, ending: str) -> bytes:
+    """Write the row of a galaxy, as ``dmagnet classify`` does.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        What was looked at.
+    work : Work
+        With the classifier.
+    ending : str
+        ``csv``, ``ecsv``, ``fits`` or ``vot``.
+
+    Returns
+    -------
+    bytes
+        A table of one row.
+    """
+    classifier = work.classifier
+    calibration = classifier.calibration
+    rows = rows_of(
+        [galaxy.item],
+        galaxy.judgement,
+        class_names=classifier.class_names,
+        weights=classifier.weights_hash,
+        thresholds=None if calibration is None else calibration.thresholds,
+        ood_limit=classifier.ood_limit,
+    )
+    config = ClassifyConfig(views=work.config.views)
+    settings = settings_of(config, classifier)
+    about = About(classifier.class_names, classifier.weights_hash, settings)
+    with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
+        path = Path(scratch) / f"row.{ending}"
+        return write_table(path, lambda: iter([rows]), about).read_bytes()
+
+
+def dream_of(one: Dreamed, galaxy: Galaxy, work: Work) -> bytes:
+    """Write a dream, and what it added, as FITS.
+
+    Parameters
+    ----------
+    one : Dreamed
+        The dream.
+    galaxy : Galaxy
+        Where it began.
+    work : Work
+        With the hash of the weights.
+
+    Returns
+    -------
+    bytes
+        A FITS file with the dream and the extension DETAIL.
+    """
+    side = one.image.shape[-1]
+    wcs = None
+    if galaxy.wcs is not None:
+        wcs = moved_wcs(galaxy.wcs, (0.0, 0.0), (side / VIEW_PX, side / VIEW_PX))
+    hdus = []
+    for name, image in (("PRIMARY", one.image), ("DETAIL", one.image - one.start)):
+        rgb = image.cpu().permute(1, 2, 0).contiguous().numpy()
+        hdu = rgb_hdu(Cutout(rgb, wcs), name)
+        hdu.header["TARGET"] = (one.target.slug, "layer or class that was dreamed")
+        hdu.header["STEPS"] = (one.config.steps, "on each octave")
+        hdu.header["SEED"] = one.config.seed
+        start = work.checkpoint.weights_hash[:16]
+        hdu.header["WEIGHTS"] = (start, "first of the SHA-256 of the weights")
+        hdu.header["CREATOR"] = f"dmagnet {__version__}"
+        hdus.append(hdu)
+    return _fits(fits.HDUList(hdus))
+
+
+def _fits(hdus: fits.HDUList) -> bytes:
+    buffer = io.BytesIO()
+    hdus.writeto(buffer)
+    return buffer.getvalue()
+
+
+def _png(rgb: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb)).save(buffer, "PNG")
+    return buffer.getvalue()

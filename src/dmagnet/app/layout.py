@@ -1,0 +1,212 @@
+"""What stands where on the page, and which click does what."""
+
+from typing import Any
+
+import gradio as gr
+
+from dmagnet.app import words
+from dmagnet.app.handlers import (
+    NO_DREAM,
+    NO_FILES,
+    NO_ONE,
+    NO_PAIR,
+    NO_REASON,
+    Handlers,
+)
+from dmagnet.app.records import VIEW_PX
+from dmagnet.app.work import DREAM_SIDES, MAX_STEPS, Work
+from dmagnet.config import DreamConfig
+from dmagnet.config.serving import AppConfig
+from dmagnet.evidence import METHODS
+
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif")
+MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
+LOOKS = 2  # at a time: more threads than cores make all of them late
+WAITING = 64  # questions of one kind that may wait
+
+
+def theme() -> Any:
+    """Give the page's colors and fonts; no font is loaded.
+
+    Returns
+    -------
+    gradio.themes.Base
+        Blue and gray, in the fonts of the system.
+    """
+    return gr.themes.Default(
+        primary_hue=gr.themes.colors.blue,
+        neutral_hue=gr.themes.colors.slate,
+        font=[gr.themes.Font(name) for name in FONTS],
+        font_mono=[gr.themes.Font(name) for name in MONO],
+    )
+
+
+def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
+    """Lay the page out.
+
+    Parameters
+    ----------
+    work : Work
+        Says which classes, layers and maps there are.
+    handlers : Handlers
+        What the buttons do.
+    config : AppConfig
+        How much goes on at a time.
+
+    Returns
+    -------
+    gradio.Blocks
+        The page, not served yet.
+    """
+    with gr.Blocks(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
+        gr.HTML(words.head(work))
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=260):
+                asked = _questions(config)
+            with gr.Column(scale=5, min_width=320):
+                answer = gr.HTML(
+                    words.empty("Drop a galaxy, type a position, or draw one."),
+                    elem_id="answer",
+                )
+        with gr.Tabs():
+            with gr.Tab("Why", id="why"):
+                reasons = _reasons(work)
+            with gr.Tab("Dream", id="dream"):
+                dreams = _dreams(work)
+            with gr.Tab("Compare", id="compare") as comparing:
+                pair = _pair()
+            with gr.Tab("Files", id="files"):
+                files = gr.HTML(words.empty(NO_FILES), elem_id="files")
+        drop, place, fetch, sample = asked
+        target, against, methods, why = reasons
+        first, second, compare, compared = pair
+        shown = [answer, why, target, against, dreams["stage"], first, second, files]
+        looks: dict[str, Any] = {
+            "outputs": [*shown, drop],
+            "concurrency_limit": LOOKS,
+            "concurrency_id": "look",
+            "show_progress": "minimal",
+            "show_progress_on": [answer],
+        }
+        drop.upload(handlers.look, [drop], api_name="look", **looks)
+        gr.on(
+            [place.submit, fetch.click], handlers.look_at, [place],
+            api_name="look_at", **looks,
+        )  # fmt: skip
+        sample.click(handlers.simulated, None, api_name="simulated", **looks)
+        gr.on(
+            [target.input, against.input, methods.input], handlers.why,
+            [target, against, methods], [why, files], api_name="why",
+            concurrency_limit=LOOKS, concurrency_id="why", trigger_mode="always_last",
+            show_progress_on=[why],
+        )  # fmt: skip
+        _connect_dreams(dreams, files, handlers, config)
+        gr.on(
+            [compare.click, comparing.select], handlers.compare, [first, second],
+            [compared], api_name="compare", concurrency_limit=LOOKS,
+            concurrency_id="why", show_progress_on=[compared],
+        )  # fmt: skip
+        page.unload(handlers.close)
+    page.queue(max_size=WAITING, default_concurrency_limit=LOOKS)
+    return page
+
+
+def _questions(config: AppConfig) -> tuple[Any, ...]:
+    """Lay out the ways in: a file, a position, a drawn galaxy."""
+    drop = gr.File(
+        label=f"Image or FITS file, up to {config.max_upload_mb:g} MB",
+        file_count="single", type="filepath", height=170, elem_id="drop",
+    )  # fmt: skip
+    with gr.Group():
+        place = gr.Textbox(
+            label="or a position: RA Dec",
+            placeholder="12:18:57.6 +47:18:13",
+            max_length=200, elem_id="place",
+        )  # fmt: skip
+        fetch = gr.Button("Fetch its image", size="sm", elem_id="fetch")
+    sample = gr.Button("Draw a simulated galaxy", size="sm", elem_id="sample")
+    return drop, place, fetch, sample
+
+
+def _reasons(work: Work) -> tuple[Any, ...]:
+    """Lay out the choice of class, of another, and of maps."""
+    names = list(work.class_names)
+    with gr.Row():
+        target = gr.Dropdown(
+            [NO_ONE, *names], value=NO_ONE, label="Why this class?", elem_id="target",
+            min_width=230,
+        )  # fmt: skip
+        against = gr.Dropdown(
+            [NO_ONE, *names], value=NO_ONE, label="rather than", elem_id="against",
+            min_width=230,
+        )  # fmt: skip
+    known = [m for m in METHODS if m != "lam" or "lam" in work.methods]
+    choices = [(words.TITLES.get(m, m) + words.PATIENCE.get(m, ""), m) for m in known]
+    methods = gr.CheckboxGroup(
+        choices, value=list(work.methods), label="Maps", elem_id="methods"
+    )
+    why = gr.HTML(words.empty(NO_REASON), elem_id="reasons")
+    return target, against, methods, why
+
+
+def _dreams(work: Work) -> dict[str, Any]:
+    """Lay out what is dreamed, and the stage for it."""
+    layers = gr.CheckboxGroup(
+        list(work.layers), value=[work.layers[-1]], elem_id="layers",
+        label="Layers: early ones see edges, late ones see galaxies",
+    )  # fmt: skip
+    with gr.Row():
+        class_name = gr.Dropdown(
+            [NO_ONE, *work.class_names], value=NO_ONE, label="and the class",
+            elem_id="dream-class", min_width=230,
+        )  # fmt: skip
+        steps = gr.Slider(
+            1, MAX_STEPS, value=DreamConfig().steps, step=1, elem_id="steps",
+            label="Steps on each scale", min_width=230,
+        )  # fmt: skip
+        side = gr.Radio(
+            [(f"{each} px", each) for each in DREAM_SIDES], value=VIEW_PX,
+            label="Side", elem_id="side",
+        )  # fmt: skip
+    with gr.Row():
+        start = gr.Button("Dream", variant="primary", elem_id="start-dream")
+        cancel = gr.Button(
+            "Cancel", variant="stop", interactive=False, elem_id="cancel-dream"
+        )
+    stage = gr.HTML(words.empty(NO_DREAM), elem_id="dreams")
+    return {
+        "asked": [layers, class_name, steps, side],
+        "start": start,
+        "cancel": cancel,
+        "stage": stage,
+    }
+
+
+def _connect_dreams(
+    dreams: dict[str, Any], files: Any, handlers: Handlers, config: AppConfig
+) -> None:
+    """Let a dream begin, and end at any step."""
+    dreams["start"].click(
+        handlers.dream,
+        dreams["asked"],
+        [dreams["stage"], dreams["start"], dreams["cancel"], files],
+        api_name="dream",
+        # One more than may wait: it is told that there is no room.
+        concurrency_limit=config.max_dreams + config.max_waiting + 1,
+        concurrency_id="dream",
+        show_progress="hidden",
+    )
+    dreams["cancel"].click(
+        handlers.cancel, None, None, api_name="cancel", concurrency_limit=None,
+        concurrency_id="cancel", show_progress="hidden", trigger_mode="multiple",
+    )  # fmt: skip
+
+
+def _pair() -> tuple[Any, ...]:
+    """Lay out the choice of two galaxies."""
+    with gr.Row():
+        first = gr.Dropdown([], label="Galaxy", elem_id="first", min_width=230)
+        second = gr.Dropdown([], label="and", elem_id="second", min_width=230)
+        compare = gr.Button("Compare", scale=0, min_width=120, elem_id="compare-now")
+    compared = gr.HTML(words.empty(NO_PAIR), elem_id="compared")
+    return first, second, compare, compared

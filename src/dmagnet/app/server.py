@@ -1,0 +1,268 @@
+"""The page, listening: the network loaded once, every limit in front of it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmagnet.app.limits import LOCAL, Gate, sweep
+from dmagnet.app.sessions import Places, Sessions
+from dmagnet.catalog import Device
+from dmagnet.config.serving import AppConfig
+from dmagnet.errors import ConfigError
+from dmagnet.weights import DEFAULT
+
+SWEEP_S = 5.0  # between two looks for uploads that are old enough to go
+GOODBYE_S = 3  # seconds for open connections when the page ends
+CONNECTIONS = 512  # open at a time; those beyond are told to come again
+# The only way to tell gradio where uploads go, and to be quiet; it reads the first
+# whenever a file comes.
+FOLDER, QUIET = "GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"
+
+
+@dataclass(eq=False)
+class Server:
+    """A page that is being served.
+
+    Attributes
+    ----------
+    url : str
+        Where it is.
+    sessions : Sessions
+        The open pages.
+    uploads : Path
+        Folder of what people uploaded; it goes when the server does.
+    at_rest : bool
+        At the end, whether nothing computes any more; a map of captum's cannot be
+        stopped in the middle.
+    """
+
+    url: str
+    sessions: Sessions
+    uploads: Path
+    _thread: threading.Thread = field(repr=False)
+    at_rest: bool = True
+
+    def wait(self) -> None:
+        """Serve until the server ends; Ctrl-C interrupts the wait."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+
+@contextmanager
+def serving(
+    config: AppConfig | None = None,
+    *,
+    weights: str | Path = DEFAULT,
+    device: Device = "auto",
+) -> Iterator[Server]:
+    """Serve the page in a thread, warm, and leave nothing behind at the end.
+
+    Parameters
+    ----------
+    config : AppConfig, optional
+        Where to listen, and the limits.
+    weights : str or Path
+        ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
+    device : {"auto", "cpu", "gpu"}
+        Where the network runs.
+
+    Yields
+    ------
+    Server
+        That answers already. Leaving ends it: dreams stop, files go.
+
+    Raises
+    ------
+    ConfigError
+        If the address is taken, or none of this machine's.
+    CheckpointError
+        If there are no such weights, or they cannot dream.
+    """
+    config = config or AppConfig()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listening(config.host, config.port))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dmagnet-"))
+        uploads = Path(folder).resolve()
+        stack.enter_context(_environment({FOLDER: str(uploads), QUIET: "False"}))
+        sessions = Sessions(config.max_sessions)
+        page = _page(config, weights, device, uploads, sessions)
+        yield stack.enter_context(_running(page, listener, sessions, uploads))
+
+
+@dataclass(frozen=True, eq=False)
+class _Page:
+    """The page as ASGI knows it, what ends its open streams, and waits for its work."""
+
+    app: Any
+    end: Callable[[], None]
+    rest: Callable[[float], bool]
+
+
+def _page(
+    config: AppConfig,
+    weights: str | Path,
+    device: Device,
+    uploads: Path,
+    sessions: Sessions,
+) -> _Page:
+    """Put the page together, from the network to the gate before all."""
+    import gradio as gr
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from dmagnet.app.handlers import Handlers
+    from dmagnet.app.layout import page_of, theme
+    from dmagnet.app.words import style
+    from dmagnet.app.work import Work
+
+    work = Work(weights, config, device=device)
+    work.warm()
+    places = Places(config.max_dreams, config.max_waiting)
+    handlers = Handlers(work, sessions, places, uploads)
+
+    @contextlib.asynccontextmanager
+    async def _sweeping(_app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(_sweep(uploads, config.keep_s))
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    outer = FastAPI(lifespan=_sweeping, docs_url=None, redoc_url=None, openapi_url=None)
+    _offer_files(outer, sessions, work)
+
+    async def _mounted() -> None:  # gradio wants an event loop to make its locks in
+        page = page_of(work, handlers, config)
+        # gradio takes any file of this machine from a page it did not launch itself.
+        page.has_launched = True
+        gr.mount_gradio_app(
+            outer, page, path="/", server_name=config.host, server_port=config.port,
+            footer_links=[], run_history=False, allowed_paths=[], show_error=False,
+            max_file_size=config.max_upload_bytes, ssr_mode=False, mcp_server=False,
+            enable_monitoring=False, pwa=False, theme=theme(), css=style(),
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(1) as pool:  # a notebook has a loop of its own already
+        pool.submit(asyncio.run, _mounted()).result()
+    mount: Any = outer.routes[-1]
+    end = mount.app.stop_event.set
+    gated: Any = Gate(outer, config, uploads)
+    if config.host in LOCAL:  # no name that someone else's server gave us is ours
+        gated = TrustedHostMiddleware(gated, [*LOCAL, "[::1]"], www_redirect=False)
+    return _Page(gated, end, work.rest)
+
+
+def _offer_files(outer: Any, sessions: Sessions, work: Any) -> None:
+    """Give the files of a page to those who know its token."""
+    from fastapi import Response
+
+    from dmagnet.app.downloads import file_of
+
+    @outer.get("/results/{token}/{name}")  # type: ignore[untyped-decorator]
+    def _result(token: str, name: str) -> Response:
+        session = sessions.by_token(token)
+        found = file_of(session, work, name) if session else None
+        if found is None:
+            line = "There is no such file, or its page was closed."
+            return Response(line, 404, media_type="text/plain")
+        headers = {
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "no-store",
+        }
+        return Response(found[0], media_type=found[1], headers=headers)
+
+
+async def _sweep(uploads: Path, keep_s: float) -> None:
+    """Remove old uploads for as long as the page is there."""
+    while True:
+        await asyncio.sleep(min(SWEEP_S, keep_s))
+        await asyncio.to_thread(sweep, uploads, keep_s)
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the address before anything slow is done."""
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address[:2], family=kind, backlog=512)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host} port {port} ({error.strerror or error}); give "
+            "another --port (0 takes a free one) or --host"
+        ) from None
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables of the environment, and put back what was there."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _running(
+    page: _Page, listener: socket.socket, sessions: Sessions, uploads: Path
+) -> Iterator[Server]:
+    """Serve in a thread until the caller is done."""
+    import uvicorn
+
+    class _Polite(uvicorn.Server):
+        """A server that closes the streams of open pages before it waits."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """End, the open streams first.
+
+            Parameters
+            ----------
+            sockets : list of socket, optional
+                Where it listens.
+            """
+            page.end()  # pages hold a stream open for as long as they are
+            await super().shutdown(sockets)
+
+    settings = uvicorn.Config(
+        page.app, log_level="error", access_log=False, lifespan="on",
+        limit_concurrency=CONNECTIONS, timeout_keep_alive=20, server_header=False,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )  # fmt: skip
+    server = _Polite(settings)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    thread = threading.Thread(
+        target=server.run, args=([listener],), name="dmagnet-app", daemon=True
+    )
+    thread.start()
+    known = Server(f"http://{shown}:{port}", sessions, uploads, thread)
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise ConfigError("the page ended before it began; see above why")
+            time.sleep(0.01)
+        yield known
+    finally:
+        sessions.close_all()
+        server.should_exit = True
+        thread.join(3 * GOODBYE_S)
+        known.at_rest = page.rest(GOODBYE_S)

@@ -1,0 +1,369 @@
+"""Answers as HTML; what comes from people or files is text in it, never markup."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dmagnet import __version__, figures
+from dmagnet.app.limits import LOCAL
+from dmagnet.app.pictures import enlarged, laid_over, picture_of
+from dmagnet.app.records import Dreamed, Galaxy, Progress
+from dmagnet.app.work import Work
+from dmagnet.calibrate import prediction_sets
+from dmagnet.catalog.confidence import family_of
+from dmagnet.classes import CLASSES, FAMILIES
+from dmagnet.evidence import Explanation
+from dmagnet.gallery.sheets import to_bytes
+from dmagnet.sources.cutout_files import Shelf
+
+TITLES = {
+    "evidence": "Evidence",
+    "needed": "What is needed",
+    "lam": "Local attention",
+    "scales": "Scales",
+    "integrated_gradients": "Integrated gradients",
+    "grad_cam": "Grad-CAM",
+    "occlusion": "Occlusion",
+    "smoothgrad": "SmoothGrad",
+}
+NOTES = {
+    "evidence": "adds up to the score of the class",
+    "needed": "the class goes when it is taken away",
+    "lam": "turned up (orange) or down (blue)",
+    "scales": "looks wide (orange) or close (blue)",
+}
+PATIENCE = {
+    "needed": " (slow)",
+    "smoothgrad": " (slow)",
+    "occlusion": " (very slow)",
+}
+MACROS = (
+    Environment(
+        loader=PackageLoader("dmagnet"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    .get_template("app.html")
+    .module
+)  # fmt: skip
+
+
+def style() -> str:
+    """Give the page's style.
+
+    Returns
+    -------
+    str
+        CSS that loads nothing.
+    """
+    loader = PackageLoader("dmagnet")
+    return loader.get_source(Environment(autoescape=True), "app.css")[0]
+
+
+def head(work: Work) -> str:
+    """Say what this page is.
+
+    Parameters
+    ----------
+    work : Work
+        With its weights.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    about = {
+        "weights": work.name,
+        "hash": work.checkpoint.weights_hash[:12],
+        "num_classes": len(work.class_names),
+        "version": __version__,
+        "private": work.config.host in LOCAL,
+        "service": urlsplit(Shelf.of(work.config.cutout).base).hostname,
+        "keep_s": f"{work.config.keep_s:g}",
+    }
+    return _said("head", about)
+
+
+def empty(line: str) -> str:
+    """Say what to do where there is nothing yet.
+
+    Parameters
+    ----------
+    line : str
+        One line.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _said("empty", line)
+
+
+def alert(line: object, hint: str = "") -> str:
+    """Say what went wrong.
+
+    Parameters
+    ----------
+    line : object
+        Expected, got, what to do; its text is shown.
+    hint : str
+        What else may help.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _said("alert", str(line), hint)
+
+
+def answer(galaxy: Galaxy, work: Work) -> str:
+    """Say what a galaxy is, and how sure that is.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        What was looked at.
+    work : Work
+        With its classes and calibration.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _said("answer", _facts(galaxy, work))
+
+
+def why(galaxy: Galaxy, explanation: Explanation, work: Work) -> str:
+    """Show which places speak for a class.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+        What was looked at.
+    explanation : Explanation
+        Of it.
+    work : Work
+        With its network.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    names, e = explanation.class_names, explanation
+    target = names[e.target]
+    lead = f"Which places speak for {target}?"
+    if e.against is not None:
+        lead = f"Which places speak for {target} rather than {names[e.against]}?"
+    if "evidence" in e.maps:
+        total = float(e.maps["evidence"].sum())
+        what = "the score" if e.against is None else "the difference of the scores"
+        lead += f" The evidence adds up to {what}, {total:+.2f}."
+    maps = [
+        {
+            "picture": picture_of(laid_over(galaxy.view, values)),
+            "alt": f"{TITLES.get(name, name)} over the galaxy",
+            "title": TITLES.get(name, name),
+            "note": NOTES.get(name, "captum"),
+        }
+        for name, values in e.maps.items()
+    ]
+    scales = [(name, [float(w) for w in ws]) for name, ws in e.scale_weights.items()]
+    return _said(
+        "why",
+        {
+            "lead": lead,
+            "picture": picture_of(galaxy.view),
+            "maps": maps,
+            "scales": scales,
+            "dilations": work.checkpoint.model.config.dilations,
+        },
+    )
+
+
+def dreams(
+    done: Sequence[Dreamed],
+    class_names: Sequence[str],
+    *,
+    now: Progress | None = None,
+    line: str = "",
+) -> str:
+    """Show dreams, those that are done and the one under way.
+
+    Parameters
+    ----------
+    done : sequence of Dreamed
+        In order.
+    class_names : sequence of str
+        The K classes.
+    now : Progress, optional
+        Of the one under way.
+    line : str
+        What happens.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    under_way = None
+    if now:
+        under_way = {
+            "picture": picture_of(enlarged(to_bytes(now.image))),
+            "name": now.target.name,
+            "note": f"at {now.image.shape[-1]} px",
+        }
+    told = {
+        "line": line,
+        "share": None if now is None else (now.number + now.share) / now.total,
+        "now": under_way,
+        "done": [_dreamed(one, class_names) for one in done],
+    }
+    return _said("dreams", told)
+
+
+def compared(
+    first: tuple[str, Galaxy, Explanation],
+    second: tuple[str, Galaxy, Explanation],
+    work: Work,
+) -> str:
+    """Show two galaxies side by side.
+
+    Parameters
+    ----------
+    first, second : (str, Galaxy, Explanation)
+        What each is called here, what it is, and why.
+    work : Work
+        With its classes.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    sides = [
+        _facts(galaxy, work)
+        | {
+            "label": label,
+            "evidence": picture_of(laid_over(galaxy.view, e.maps["evidence"])),
+        }
+        for label, galaxy, e in (first, second)
+    ]
+    p, q = (each[1].probabilities.astype(float) for each in (first, second))
+    order = np.argsort(-np.maximum(p, q), kind="stable")
+
+    class _Rows(list[Any]):
+        distance = float(np.abs(p - q).sum() / 2)
+
+    rows = _Rows((work.class_names[k], p[k], q[k]) for k in order)
+    return _said("compare", *sides, rows)
+
+
+def links(groups: Sequence[tuple[str, Sequence[Mapping[str, str]]]]) -> str:
+    """Offer files.
+
+    Parameters
+    ----------
+    groups : sequence of (str, sequence of mapping)
+        Titles, and ``href``, ``name``, ``text`` and ``note`` of each file.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _said("files", groups)
+
+
+def _facts(galaxy: Galaxy, work: Work) -> dict[str, Any]:
+    """Collect what the page says of a galaxy."""
+    p, names = galaxy.probabilities, work.class_names
+    order = np.argsort(-p, kind="stable")
+    calibration = work.classifier.calibration
+    held: list[set[int]] = []
+    if calibration:
+        held = [
+            set(np.flatnonzero(prediction_sets(p[None], limit)[0]).tolist())
+            for limit in calibration.thresholds
+        ]
+    descriptions = {entry.name: entry.description for entry in CLASSES}
+    level = dict.fromkeys(held[1] if held else (), 95)
+    level |= dict.fromkeys(held[0] if held else (), 90)
+    families = [family_of(name) for name in names]
+    sums = [(f, float(p[[x == f for x in families]].sum())) for f in FAMILIES]
+    disagreement = galaxy.judgement.disagreement
+    item = galaxy.item
+    return {
+        "name": item.id,
+        "place": f"{item.ra:.5f} {item.dec:+.5f}" if math.isfinite(item.ra) else "",
+        "picture": picture_of(galaxy.view),
+        "class_name": names[order[0]],
+        "family": families[order[0]],
+        "p": float(p[order[0]]),
+        "calibrated": "calibrated probability" if calibration else "not calibrated",
+        "sets": [
+            (sure, ", ".join(names[k] for k in order if k in inside))
+            for sure, inside in zip((90, 95), held, strict=False)
+        ],
+        "families": sorted(sums, key=lambda each: -each[1])
+        if set(families) == set(FAMILIES)
+        else [],
+        "rows": [
+            {
+                "name": names[k],
+                "p": float(p[k]),
+                "first": k == order[0],
+                "set": level.get(int(k), 0),
+                "description": descriptions.get(names[k], ""),
+            }
+            for k in order
+        ],
+        "disagreement": ""
+        if disagreement is None
+        else f"disagree by {float(disagreement[0]):.2f}",
+        "doubts": [line for line in (item.reason, *galaxy.notes) if line],
+        **_unlike(galaxy, work),
+    }
+
+
+def _unlike(galaxy: Galaxy, work: Work) -> dict[str, Any]:
+    """Say whether a picture is unlike the galaxies of training."""
+    limit, scores = work.classifier.ood_limit, galaxy.judgement.ood
+    if limit is None or scores is None:
+        return {"ood": "these weights cannot say", "ood_flag": False}
+    score = float(scores[0])
+    numbers = f"(score {score:.2f}, limit {limit:.2f})"
+    if score > limit:
+        line = f"yes {numbers}: the class may mean nothing"
+        return {"ood": line, "ood_flag": True}
+    return {"ood": f"no {numbers}", "ood_flag": False}
+
+
+def _dreamed(one: Dreamed, class_names: Sequence[str]) -> dict[str, Any]:
+    detail = (one.image - one.start).cpu().numpy()
+
+    def _seen_as(p: Any) -> str:
+        if p is None:
+            return ""
+        return f"{class_names[int(p.argmax())]}, {100 * float(p.max()):.0f} %"
+
+    return {
+        "name": one.target.name,
+        "start": picture_of(enlarged(to_bytes(one.start))),
+        "dream": picture_of(enlarged(to_bytes(one.image))),
+        "detail": picture_of(enlarged(figures.detail_picture(detail))),
+        "before": _seen_as(one.before),
+        "after": _seen_as(one.after),
+        "scores": one.scores,
+    }
+
+
+def _said(name: str, *values: Any) -> str:
+    return str(getattr(MACROS, name)(*values))

@@ -1,0 +1,394 @@
+"""Galaxies in, answers out: every answer is a call of another chapter."""
+
+import dataclasses
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dmagnet.app.given import check_unpacked, position
+from dmagnet.app.records import VIEW_PX, Dreamed, Floats, Galaxy, Progress
+from dmagnet.catalog import Classifier, Device, open_classifier
+from dmagnet.checkpoint import Checkpoint
+from dmagnet.classes import CLASSES
+from dmagnet.config import DreamConfig, SourceConfig
+from dmagnet.config.serving import AppConfig
+from dmagnet.dreams import (
+    Frame,
+    Network,
+    class_target,
+    layer_target,
+    open_network,
+    resample,
+)
+from dmagnet.dreams.octaves import octave_frames
+from dmagnet.dreams.scorer import Scorer
+from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.evidence import Explanation, explain_images
+from dmagnet.evidence.reading import view_wcs
+from dmagnet.gallery.sheets import to_bytes
+from dmagnet.images.cutout import moved_wcs
+from dmagnet.simulate import draw
+from dmagnet.sources import Item, fetched, read_picture
+from dmagnet.weights import load
+
+DREAM_SIDES = (128, 192, VIEW_PX)
+MAX_STEPS = 40
+MAX_LAYERS = 6  # at a time
+USUAL = ("evidence", "lam")
+# Classes in an order in which the first few differ most.
+ORDER = (7, 9, 1, 5, 2, 0, 8, 4, 6, 3)
+
+
+class Work:
+    """All that the page knows to do, with the network loaded once.
+
+    Parameters
+    ----------
+    weights : str or Path
+        ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
+    config : AppConfig
+        How many views, and whom to ask for cut-outs.
+    device : {"auto", "cpu", "gpu"}
+        Where the network runs.
+
+    Raises
+    ------
+    CheckpointError
+        If there are no such weights, or they have no gradients (.onnx).
+    ConfigError
+        If there is no such device.
+    """
+
+    def __init__(
+        self, weights: str | Path, config: AppConfig, *, device: Device = "auto"
+    ) -> None:
+        if str(weights).lower().endswith(".onnx"):
+            raise CheckpointError(
+                f"{weights}: expected weights that can dream (.safetensors, a run "
+                "folder, s or xs), got ONNX"
+            )
+        self.config = config
+        self.name = str(weights)
+        self.classifier: Classifier = open_classifier(
+            weights, views=config.views, device=device
+        )
+        self.checkpoint: Checkpoint = load(weights)
+        if device != "cpu" and torch.cuda.is_available():
+            self.checkpoint.model.cuda()
+        self.network: Network = open_network(self.checkpoint)
+        self._drawing = threading.Lock()
+        self._drawn = 0
+        self._busy, self._changed = 0, threading.Condition()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Count what computes: a process must not end while the network runs."""
+        with self._changed:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def rest(self, wait_s: float) -> bool:
+        """Wait until nothing computes any more.
+
+        Parameters
+        ----------
+        wait_s : float
+            At most so many seconds.
+
+        Returns
+        -------
+        bool
+            Whether it came to that.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._busy, wait_s)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name the classes.
+
+        Returns
+        -------
+        tuple of str
+            The K of them.
+        """
+        return self.checkpoint.class_names
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Name the layers that a person chooses from.
+
+        Returns
+        -------
+        tuple of str
+            The stem, the stages, and LAM if there is one.
+        """
+        names = self.checkpoint.model.layer_names
+        has_lam = self.checkpoint.model.config.lam
+        whole = [n for n in names if "." not in n and n not in ("lam", "logits")]
+        return (*whole, "lam") if has_lam else tuple(whole)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Name the maps that this network can give at once.
+
+        Returns
+        -------
+        tuple of str
+            For `explain`.
+        """
+        return USUAL if self.checkpoint.model.config.lam else USUAL[:1]
+
+    def warm(self) -> None:
+        """Do everything once, so that nobody waits for what is loaded when needed."""
+        with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
+            galaxy = self.simulated(Path(scratch))
+        self._drawn = 0
+        self.explain(galaxy)
+        steps = self.dream(
+            galaxy, self.layers[-1:], config=DreamConfig(steps=1, octaves=1)
+        )
+        for _ in steps:
+            pass
+
+    def look(self, path: Path, name: str) -> Galaxy:
+        """Read a file, and classify it.
+
+        Parameters
+        ----------
+        path : Path
+            An image or a FITS file.
+        name : str
+            What a person calls it.
+
+        Returns
+        -------
+        Galaxy
+            With its class.
+
+        Raises
+        ------
+        DataError
+            If it is no picture of a galaxy; the line says why.
+        """
+        check_unpacked(path)
+        item = Item(id=Path(name).stem or name, path=name, files=(str(path),))
+        return self._galaxy(item)
+
+    def look_at(self, place: str, cache: Path) -> Galaxy:
+        """Ask the cut-out service for a position, and classify what it shows.
+
+        Parameters
+        ----------
+        place : str
+            Right ascension and declination as people write them.
+        cache : Path
+            Folder of the cut-outs.
+
+        Returns
+        -------
+        Galaxy
+            With its class.
+
+        Raises
+        ------
+        DataError
+            If it is no position, or there is no image of it; the line says why.
+        """
+        ra, dec = position(place)
+        item = Item(id=f"{ra:.5f} {dec:+.5f}", path="", kind="position", ra=ra, dec=dec)
+        (found,) = fetched([item], self.config.cutout, cache=cache)
+        return self._galaxy(found)
+
+    def simulated(self, folder: Path) -> Galaxy:
+        """Draw a galaxy, each time another, and classify it.
+
+        Parameters
+        ----------
+        folder : Path
+            Where its image lies for a moment.
+
+        Returns
+        -------
+        Galaxy
+            With its class; its name says what was drawn.
+        """
+        with self._drawing:
+            number, self._drawn = self._drawn, self._drawn + 1
+        entry = CLASSES[ORDER[number % len(ORDER)]]
+        drawn = draw(
+            torch.tensor([entry.index]), image_size=VIEW_PX, field=1.0,
+            generator=torch.Generator().manual_seed(number),
+        )  # fmt: skip
+        path = folder / f"simulated-{number}.png"
+        Image.fromarray(to_bytes(drawn[0].float() / 255)).save(path)
+        try:
+            return self.look(path, f"simulated {entry.slug} {number + 1}")
+        finally:
+            path.unlink()
+
+    def explain(
+        self,
+        galaxy: Galaxy,
+        methods: Sequence[str] = (),
+        *,
+        target: str | None = None,
+        against: str | None = None,
+    ) -> Explanation:
+        """Say which places speak for a class.
+
+        Parameters
+        ----------
+        galaxy : Galaxy
+            What `look` returned.
+        methods : sequence of str
+            Some of `dmagnet.evidence.METHODS`; `methods` if none.
+        target : str, optional
+            Class to explain; the likeliest if not given.
+        against : str, optional
+            Say why ``target`` rather than this one.
+
+        Returns
+        -------
+        Explanation
+            With a map for each method.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such class or method, or a method is not installed.
+        """
+        likeliest = int(galaxy.probabilities.argmax())
+        with self._at_work():
+            (found,) = explain_images(
+                self.checkpoint,
+                galaxy.seen[None],
+                methods=tuple(methods) or self.methods,
+                target=likeliest if target is None else target,
+                against=against,
+                items=[galaxy.item],
+            )
+        wcs = galaxy.wcs
+        if wcs is not None:
+            zoom = len(galaxy.seen) / VIEW_PX
+            wcs = moved_wcs(wcs, (0.0, 0.0), (zoom, zoom))
+        return dataclasses.replace(found, wcs=wcs)
+
+    def dream(
+        self,
+        galaxy: Galaxy,
+        layers: Sequence[str],
+        *,
+        class_name: str | None = None,
+        side: int = VIEW_PX,
+        config: DreamConfig | None = None,
+    ) -> Iterator[Progress | Dreamed]:
+        """Dream what layers, or a class, see in a galaxy, step by step.
+
+        Parameters
+        ----------
+        galaxy : Galaxy
+            What `look` returned.
+        layers : sequence of str
+            Some of `layers`, or any other of the network.
+        class_name : str, optional
+            Dream this class too.
+        side : int
+            Of the dream, in px; one of `DREAM_SIDES`.
+        config : DreamConfig, optional
+            Steps and the rest.
+
+        Yields
+        ------
+        Progress or Dreamed
+            After each step how far it is; after the last of each target the dream.
+
+        Raises
+        ------
+        ConfigError
+            If nothing is chosen, too much, or what there is not.
+        """
+        config = config or DreamConfig()
+        if side not in DREAM_SIDES or config.steps > MAX_STEPS:
+            raise ConfigError(
+                f"expected a side of {', '.join(map(str, DREAM_SIDES))} px and at most "
+                f"{MAX_STEPS} steps, got {side} px and {config.steps} steps"
+            )
+        targets = [layer_target(self.network, layer) for layer in layers]
+        if class_name:
+            targets.append(class_target(self.network, class_name))
+        if not 1 <= len(targets) <= MAX_LAYERS:
+            raise ConfigError(
+                f"expected 1 to {MAX_LAYERS} layers or classes to dream, got "
+                f"{len(targets)}; choose some"
+            )
+        picture = Image.fromarray(galaxy.view).resize(
+            (side, side), Image.Resampling.BILINEAR
+        )
+        start = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+        start = start.to(self.network.device)
+        for number, target in enumerate(targets):
+            with self._at_work():
+                scorer = Scorer(self.network.model, target.objective, start)
+            for frame in self._step_by_step(octave_frames(scorer, start, config)):
+                share = _share(frame, config.steps)
+                yield Progress(target, number, len(targets), share, frame.images[0])
+            with self._at_work():
+                ends = start, frame.images
+                low, high = (float(scorer.score(images)[0]) for images in ends)
+                before, after = map(self._judged, ends)
+            yield Dreamed(
+                target, start[0], frame.images[0], (low, high), before, after, config
+            )
+
+    def _step_by_step(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Compute a step when it is asked for, and count it."""
+        while True:
+            with self._at_work():
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _judged(self, images: Tensor) -> Floats | None:
+        """Classify one picture of any side as its network sees it, calibrated."""
+        side = self.checkpoint.config.image_size
+        raw = self.network.judge(resample(images, (side, side)))
+        calibration = self.checkpoint.calibration
+        if raw is None or calibration is None:
+            return None if raw is None else np.asarray(raw[0], np.float32)
+        return np.asarray(calibration.probabilities(raw)[0], np.float32)
+
+    def _galaxy(self, item: Item) -> Galaxy:
+        """Read a file as classify does, once for the network and once for people."""
+        with self._at_work():
+            trained, source = self.checkpoint.config, SourceConfig()
+            seen, shown = (
+                read_picture(item, side, trained.field, source, radii=trained.radii)
+                for side in (trained.image_size, VIEW_PX)
+            )
+            if seen.rgb is None or shown.rgb is None:
+                raise DataError(f"{item.path or item.id}: {seen.item.reason}")
+            wcs, notes = view_wcs(
+                item, VIEW_PX, trained.field, source, radii=trained.radii
+            )
+            judgement = self.classifier.judge(seen.rgb[None])
+            known = dataclasses.replace(seen.item, files=())
+            return Galaxy(known, seen.rgb, shown.rgb, wcs, judgement, notes)
+
+
+def _share(frame: Frame, steps: int) -> float:
+    """Say how far a dream is."""
+    return (frame.octave * steps + frame.step) / max(1, frame.octaves * steps)

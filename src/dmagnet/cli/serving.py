@@ -1,0 +1,53 @@
+"""The verb that opens a page in the browser."""
+
+import os
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from dmagnet.cli.classifying import _termination_as_interrupt
+from dmagnet.cli.screen import print_notes
+from dmagnet.config.serving import AppConfig
+from dmagnet.weights import DEFAULT
+
+APP = AppConfig()
+
+
+def app(
+    config: Annotated[AppConfig, arg(name="")] = APP,
+    *,
+    weights: str = DEFAULT,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+) -> None:
+    """Classify, explain and dream galaxies on a page in the browser.
+
+    Parameters
+    ----------
+    config : AppConfig
+        Where to listen, and how much to let people do.
+    weights : str
+        Weights of the package, s or xs; or a run folder or .safetensors file.
+    device : str
+        Where the network runs.
+    """
+    from dmagnet.app import serving
+    from dmagnet.app.limits import LOCAL
+
+    print("Loading the network...", flush=True)
+    served = None
+    try:
+        with (
+            _termination_as_interrupt(),
+            serving(config, weights=weights, device=device) as served,
+        ):
+            if config.host not in LOCAL:
+                line = "whoever reaches this machine may use the page; it has no login"
+                print_notes([line])
+            print(f"Open {served.url} in a browser; Ctrl-C ends it.", flush=True)
+            served.wait()
+    except KeyboardInterrupt:  # the way to end it
+        print("\nEnded; nothing was kept.", flush=True)
+    if (
+        served and not served.at_rest
+    ):  # Python would end in the middle of it, with a crash
+        os._exit(0)  # Python would end in the middle of it, with a crash

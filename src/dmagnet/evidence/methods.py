@@ -1,0 +1,224 @@
+"""All maps by name: of the network itself, and of captum."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dmagnet.checkpoint import Checkpoint
+from dmagnet.classes import CLASSES, plain_names
+from dmagnet.dreams.layers import private_copy
+from dmagnet.errors import ConfigError
+from dmagnet.evidence import borrowed
+from dmagnet.evidence.maps import attention_map, enlarged, evidence_maps, scale_map
+from dmagnet.evidence.needed import needed
+from dmagnet.model import DMAGNet
+from dmagnet.predict import batches_of
+
+OWN = ("evidence", "needed", "lam", "scales")
+BORROWED = ("integrated_gradients", "grad_cam", "occlusion", "smoothgrad")
+METHODS = (*OWN, *BORROWED)
+BATCH = 16
+
+Class = str | int
+Classes = Class | Sequence[int] | NDArray[np.integer]
+Floats = NDArray[np.float32]
+Method = Callable[[DMAGNet, Tensor, Tensor, Tensor], Tensor]
+
+
+def attribute(
+    checkpoint: Checkpoint,
+    images: NDArray[np.uint8],
+    method: str = "evidence",
+    *,
+    target: Classes,
+    against: Classes | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Floats:
+    """Say how much each pixel speaks for a class.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network.
+    images : (N, S, S, 3) uint8
+        As the network wants to see them.
+    method : str
+        One of `METHODS`.
+    target : str, int or sequence of int
+        A class by name, short name or number; or one number for each picture.
+    against : str, int or sequence of int, optional
+        Explain why ``target`` rather than this.
+    progress : callable, optional
+        Called with the number of pictures done so far.
+
+    Returns
+    -------
+    (N, S, S) float32
+        Above 0 for the class, below 0 against it (or for ``against``). ``lam`` and
+        ``scales`` do not depend on the class.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method or class, a method needs captum and it is not
+        installed, or the network has no LAM.
+    """
+    _check(method)
+    num = len(images)
+    targets = class_numbers(checkpoint.class_names, target, num)
+    others = np.full(num, -1)
+    if against is not None:
+        others = class_numbers(checkpoint.class_names, against, num)
+    model = private_copy(checkpoint.model)
+    assert isinstance(model, DMAGNet)
+    device = next(model.parameters()).device
+    done: list[Tensor] = []
+    start = 0
+    for batch in batches_of(images, BATCH, device):
+        rows = slice(start, start + len(batch))
+        start += len(batch)
+        classes = (
+            torch.from_numpy(each[rows]).to(device) for each in (targets, others)
+        )
+        done.append(maps_of(model, batch, method, *classes).cpu())
+        if progress:
+            progress(start)
+    side = images.shape[1]
+    maps = torch.cat(done) if done else torch.zeros(0, side, side)
+    return maps.float().numpy()
+
+
+def maps_of(
+    model: DMAGNet, images: Tensor, method: str, targets: Tensor, against: Tensor
+) -> Tensor:
+    """Make the maps of one batch.
+
+    Parameters
+    ----------
+    model : DMAGNet
+        A `dmagnet.dreams.layers.private_copy`: frozen, in evaluation mode.
+    images : (B, 3, S, S) float in [0, 1]
+        On the device of the model.
+    method : str
+        One of `METHODS`.
+    targets, against : (B,) int Tensor
+        Classes; -1 in ``against`` for none.
+
+    Returns
+    -------
+    (B, S, S) float
+        As `attribute` returns them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, it needs captum and that is not installed, or the
+        network has no LAM.
+    """
+    _check(method)
+    return _FUNCTIONS[method](model, images, targets, against).float()
+
+
+def _check(method: str) -> None:
+    if method not in METHODS:
+        raise ConfigError(
+            f"no method {method!r}; the methods are: {', '.join(METHODS)}"
+        )
+
+
+def class_numbers(names: Sequence[str], wanted: Classes, num: int) -> NDArray[np.int64]:
+    """Find classes by name or number.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the K classes.
+    wanted : str, int or sequence of int
+        One class for all pictures, or one for each.
+    num : int
+        Pictures.
+
+    Returns
+    -------
+    (num,) int64
+        Their numbers.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such class, or not one for each picture.
+    """
+    if isinstance(wanted, str):
+        return np.full(num, _by_name(names, wanted), np.int64)
+    numbers = np.asarray(wanted)
+    if numbers.ndim == 0:
+        numbers = np.full(num, numbers)
+    if numbers.shape != (num,) or numbers.dtype.kind not in "iu":
+        raise ConfigError(
+            f"classes: expected one for all or one for each of {num} pictures, got "
+            f"{numbers.dtype} of shape {numbers.shape}"
+        )
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(names):
+        raise ConfigError(
+            f"classes: expected numbers from 0 to {len(names) - 1}, got "
+            f"{numbers.min()} to {numbers.max()}"
+        )
+    return numbers.astype(np.int64)
+
+
+def _by_name(names: Sequence[str], wanted: str) -> int:
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    plain = plain_names(names)
+    (asked,) = plain_names([wanted])
+    slugs = dict(zip(plain_names([c.slug for c in CLASSES]),
+                     plain_names([c.name for c in CLASSES]), strict=True))  # fmt: skip
+    for each in (asked, slugs.get(asked)):
+        if each in plain:
+            return plain.index(each)
+    raise ConfigError(f"no class {wanted!r}; the classes are: {', '.join(names)}")
+
+
+@torch.no_grad()
+def _evidence(
+    model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor
+) -> Tensor:
+    maps = evidence_maps(model, images)
+    rows = torch.arange(len(images), device=images.device)
+    chosen = maps[rows, targets]
+    chosen = chosen - maps[rows, others.clamp(min=0)] * (others >= 0)[:, None, None]
+    return enlarged(chosen, images.shape[2])
+
+
+def _needed(model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor) -> Tensor:
+    return needed(model, images, targets, others)
+
+
+@torch.no_grad()
+def _lam(model: DMAGNet, images: Tensor, *_classes: Tensor) -> Tensor:
+    return attention_map(model, images)
+
+
+@torch.no_grad()
+def _scales(model: DMAGNet, images: Tensor, *_classes: Tensor) -> Tensor:
+    return scale_map(model, images)
+
+
+def _of_captum(function: Callable[..., Tensor]) -> Method:
+    def _call(model: DMAGNet, images: Tensor, *classes: Tensor) -> Tensor:
+        result: Tensor = function(borrowed.ClassScore(model), images, *classes)
+        return result
+
+    return _call
+
+
+_FUNCTIONS: dict[str, Method] = {
+    "evidence": _evidence,
+    "needed": _needed,
+    "lam": _lam,
+    "scales": _scales,
+    **{name: _of_captum(getattr(borrowed, name)) for name in BORROWED},
+}

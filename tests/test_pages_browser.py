@@ -1,0 +1,205 @@
+"""The pages in a browser: on a phone and a desk, by keyboard, offline, on paper."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from dmagnet.calibrate import Calibration
+from dmagnet.checkpoint import Checkpoint
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.config import DreamConfig, ModelConfig, TrainConfig
+from dmagnet.evaluate import reliability, score
+from dmagnet.evidence import explain_images
+from dmagnet.galaxy import Classical, Neighbor, portraits, render_index, render_portrait
+from dmagnet.galaxy.classical import QUANTITIES, SERSIC
+from dmagnet.galaxy.page import entry_of
+from dmagnet.model import DMAGNet
+from dmagnet.report import Examples, Failed, Report, render
+from dmagnet.sources import Item
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
+
+PHONE, DESK = 360, 1280
+LONG = "a_very_long_name_without_any_place_to_break_it_" * 3
+# Contrast of all text that lies on a plain ground (WCAG 2.2), the header left aside.
+CONTRASTS = """() => {
+  const level = (rgb) => rgb.map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+      .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const color = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = color(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0) return c.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll('body *')) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+    if (!own || e.closest('header')) continue;
+    const pair = [level(color(getComputedStyle(e).color)), level(ground(e))];
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (ratio < 4.5) bad.push([e.tagName, e.className, e.textContent.trim(), ratio]);
+  }
+  return bad;
+}"""
+
+
+def some_portrait():
+    torch.manual_seed(0)
+    config = TrainConfig(image_size=64, model=ModelConfig(size="xs"))
+    network = Checkpoint(
+        DMAGNet(config.model).eval(),
+        config,
+        CLASS_NAMES,
+        calibration=Calibration(1.0, (0.1, 0.05), None, {}),
+    )
+    image = blobs(1).images
+    item = Item(id=f"{LONG}.fits", path="", ra=150.0, dec=2.0)
+    why = explain_images(network, image, methods=(), items=[item])
+    dream = DreamConfig(steps=1, octaves=1)
+    (found,) = portraits(network, why, layers=("stage1",), dream=dream, classical=False)
+    return replace(
+        found,
+        classical=Classical(
+            dict.fromkeys(QUANTITIES, 1.25),
+            dict.fromkeys((*QUANTITIES, *SERSIC), -1.5),
+            ("statmorph says that its measures are suspect",),
+        ),
+        given=image[0],
+        box=(0.2, 0.2, 0.6),
+        neighbors=(Neighbor("a", LONG, 0.5, image[0]),) * 5,
+        votes=((LONG, 20),),
+        reference="500 simulated galaxies",
+    )
+
+
+def some_report():
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(10, 0.5), size=80)
+    labels = (probs.cumsum(axis=1) > rng.random((80, 1))).argmax(axis=1)
+    galaxies = blobs(60)
+    shown = Examples(galaxies.images, labels[:60], probs[:60])
+    masks = rng.uniform(0.8, 1.2, (4, 4, 4))
+    row = {
+        "claim": "a claim", "prediction": "The deeper a layer, the " + "wider " * 30,
+        "expected": "> 0", "trained": 0.9, "p_holm": 0.004, "random": 0.1, "n": 12,
+        "difference": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds",
+    }  # fmt: skip
+    failed = {
+        "id": LONG, "label_name": LONG, "class_name": LONG,
+        "probability": 0.5, "probability_of_label": 0.25,
+    }  # fmt: skip
+    metrics = score(labels, probs, CLASS_NAMES, num_bootstrap=10)
+    return Report(
+        title="A report",
+        summary="What was done.",
+        metrics=metrics,
+        calibration=reliability(labels, probs),
+        examples=shown,
+        attention=Examples(galaxies.images[:4], labels[:4], probs[:4], masks),
+        hypotheses=[row],
+        failed=Failed(1, (failed,)),
+        others=[(LONG, metrics)],
+        history=[{"epoch": k, "train_loss": 2.0 - k} for k in (0, 1)],
+        provenance={"hash": "0123456789" * 7, "settings": {LONG: LONG}},
+        next_commands=[("dmagnet classify IMAGES... -o TABLE", "classify")],
+    )
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    portrait = some_portrait()
+    index = [entry_of(portrait, "galaxy.html")] * 7
+    texts = {
+        "galaxy": render_portrait(portrait, index="index.html"),
+        "index": render_index(index, portrait.provenance),
+        "report": render(some_report()),
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.html").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=["galaxy", "index", "report"])
+def path(request, pages):
+    return pages / f"{request.param}.html"
+
+
+def opened(browser, path, width, **settings):
+    """Open a page with everything unfolded; note what it asks the world for."""
+    size = {"width": width, "height": 800}
+    page = browser.new_context(viewport=size, offline=True, **settings).new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(Path(path).as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    return page, [url for url in asked if not url.startswith("data:")]
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_nothing_scrolls_sideways_and_nothing_is_asked_for(browser, path, width):
+    page, asked = opened(browser, path, width)
+    sides = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).length")
+    page.context.close()
+    assert sides == [width, width]
+    assert asked == [path.as_uri()]
+    assert broken == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out(browser, path, scheme):
+    page, _ = opened(browser, path, DESK, color_scheme=scheme)
+    bad = page.evaluate(CONTRASTS)
+    page.context.close()
+    assert bad == []
+
+
+def test_the_first_tab_skips_to_the_content_and_is_seen(browser, path):
+    page, _ = opened(browser, path, PHONE)
+    page.keyboard.press("Tab")
+    link = page.evaluate(
+        "(() => { const e = document.activeElement, box = e.getBoundingClientRect();"
+        " return [e.textContent, box.left >= 0 && box.right <= innerWidth,"
+        " getComputedStyle(e).outlineStyle]; })()"
+    )
+    page.keyboard.press("Enter")
+    where = page.evaluate("document.activeElement.id")
+    page.keyboard.press("Tab")
+    inside = page.evaluate("document.activeElement.closest('main') !== null")
+    page.context.close()
+    assert link == ["Skip to the results", True, "solid"]
+    assert where == "main"
+    assert inside
+
+
+def test_the_page_can_be_printed(browser, path):
+    page, _ = opened(browser, path, DESK)
+    page.emulate_media(media="print")
+    gone = page.evaluate(
+        "[...document.querySelectorAll('nav, .skip')].every("
+        "e => getComputedStyle(e).display === 'none')"
+    )
+    paper = page.pdf(format="A4")
+    page.context.close()
+    assert gone
+    assert paper.startswith(b"%PDF")
