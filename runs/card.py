@@ -182,7 +182,7 @@ def seeds(runs: Path | None) -> list[dict]:
     """Read what the seeds of a recipe reached."""
     if runs is None:
         return []
-    files = sorted(runs.parent.glob(f"{runs.name}-[0-9]*/judged.json"))
+    files = sorted(runs.parent.glob(f"{runs.name}-*[0-9]/judged.json"))
     if not files:
         raise SystemExit(f"{runs}-SEED/judged.json: no results of seeds there")
     return [json.loads(path.read_text()) for path in files]

@@ -142,6 +142,18 @@ def test_packing_again_gives_the_same_bytes(folder, checkpoint, tmp_path):
     assert (tmp_path / "dmagnet-xs.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_weights_of_the_package_name_no_folder_of_the_machine_they_come_from(name):
+    assert "/" not in dmagnet.load(name).provenance["data"]
+
+
+def test_a_packed_network_names_each_file_it_was_trained_on_once(checkpoint, tmp_path):
+    told = {"data": "/a/b/one.h5 + /a/b/two.zip + /a/b/two.zip + drawn pairs"}
+    add_to_package(tmp_path, "xs", replace(checkpoint, provenance=told))
+    packed = dmagnet.load(checked(tmp_path, "xs"))
+    assert packed.provenance["data"] == "one.h5 + two.zip + drawn pairs"
+
+
 def test_a_weight_that_half_precision_cannot_hold_is_refused(checkpoint):
     model = DMAGNet(checkpoint.config.model)
     model.head.weight.data[0, 0] = 1e5

@@ -131,7 +131,11 @@ def add_to_package(
             f"{name} for size {checkpoint.config.model.size}"
         )
     path = folder / f"dmagnet-{name}.safetensors"
-    loaded = save_half(path, checkpoint)
+    told = checkpoint.provenance
+    # Where the files lay is of one machine, and nobody else's business.
+    names = (Path(part).name for part in str(told.get("data", "")).split(" + "))
+    told = told | {"data": " + ".join(dict.fromkeys(names))}
+    loaded = save_half(path, replace(checkpoint, provenance=told))
     content = path.read_bytes()
     entry = {
         "file": path.name,
