@@ -1,16 +1,12 @@
 """The verb that classifies whatever an astronomer has."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.cli.screen import Out, bars, print_notes
+from dmagnet.cli.screen import Out, bars, print_notes, termination_as_interrupt
 from dmagnet.config import ClassifyConfig, ClusterConfig, SourceConfig
 from dmagnet.weights import DEFAULT
 
@@ -64,7 +60,7 @@ def classify(
     """
     from dmagnet.survey import write_catalog
 
-    with _termination_as_interrupt(), bars(rate=True) as bar:
+    with termination_as_interrupt(), bars(rate=True) as bar:
         outcome = write_catalog(
             inputs,
             out,
@@ -84,17 +80,3 @@ def classify(
              "and reason"]
         )  # fmt: skip
     print(outcome.path)
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, stop a run as Ctrl-C does."""
-
-    def _stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,9 +1,11 @@
 """What verbs have in common: where results go, notes, scores, progress bars."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 from tyro.conf import arg
@@ -102,3 +104,17 @@ def bars(
             return lambda done: progress.update(task, completed=done)
 
         yield _begin
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, as batch systems send it, stop a run as Ctrl-C does."""
+
+    def _stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from dmagnet.cli.classifying import _termination_as_interrupt
-from dmagnet.cli.screen import print_notes
+from dmagnet.cli.screen import print_notes, termination_as_interrupt
 from dmagnet.config.serving import AppConfig
 from dmagnet.weights import DEFAULT
 
@@ -37,7 +36,7 @@ def app(
     served = None
     try:
         with (
-            _termination_as_interrupt(),
+            termination_as_interrupt(),
             serving(config, weights=weights, device=device) as served,
         ):
             if config.host not in LOCAL:
@@ -47,7 +46,5 @@ def app(
             served.wait()
     except KeyboardInterrupt:  # the way to end it
         print("\nEnded; nothing was kept.", flush=True)
-    if (
-        served and not served.at_rest
-    ):  # Python would end in the middle of it, with a crash
+    if served and not served.at_rest:
         os._exit(0)  # Python would end in the middle of it, with a crash

@@ -28,8 +28,10 @@ from dmagnet.config.learning import (
     TrainConfig,
     train_config,
 )
+from dmagnet.config.serving import AppConfig
 
 __all__ = [
+    "AppConfig",
     "AugmentConfig",
     "Basis",
     "ClassifyConfig",

@@ -1,0 +1,221 @@
+"""The page in a real browser: what a person does, and what a person sees."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from app_server import running
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install 'dmagnet[dev]'"
+)
+
+ROOT = Path(__file__).parents[1]
+SHOTS = Path(os.environ.get("CI_ARTIFACTS") or ROOT / "out" / "screenshots")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WAIT_MS = 120_000  # a busy machine is slow; each test has a fact, not a speed
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("browser") / "scratch"
+    with running(scratch, "--burst", "500") as page:
+        yield page
+
+
+@pytest.fixture
+def tab(browser, page):
+    """A new window on the page; what it asks of other hosts is kept, and refused."""
+    with browser.new_context(viewport=WIDE) as context:
+        yield opened(context, page)
+
+
+def opened(context, page):
+    tab = context.new_page()
+    tab.set_default_timeout(WAIT_MS)
+    tab.foreign, tab.wrong = [], []
+
+    def _route(route):
+        if route.request.url.startswith((page.url, "data:", "blob:")):
+            route.continue_()
+        else:
+            tab.foreign.append(route.request.url)
+            route.abort()
+
+    tab.route("**/*", _route)
+    tab.on("pageerror", lambda error: tab.wrong.append(str(error)))
+    tab.on("console", lambda said: said.type == "error" and tab.wrong.append(said.text))
+    tab.goto(page.url)
+    tab.locator("#sample").wait_for()
+    return tab
+
+
+@pytest.fixture(scope="module")
+def galaxy(shared, tmp_path_factory):
+    """A real galaxy as a file, outside of the repository."""
+    folder = tmp_path_factory.mktemp("real")
+    with zipfile.ZipFile(shared / "galaxy10_real60_jpeg.zip") as pack:
+        name = next(n for n in sorted(pack.namelist()) if n.endswith(".jpg"))
+        return Path(pack.extract(name, folder))
+
+
+def shoot(tab, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    tab.screenshot(path=SHOTS / f"app-{name}.png", full_page=True)
+
+
+def drop(tab, path):
+    tab.locator("#drop input[type=file]").set_input_files(path)
+
+
+def answered(tab, name):
+    """Wait for the answer to a galaxy, and for its reasons; read the class."""
+    tab.locator(".dm-answer", has_text=name).wait_for()
+    tab.locator(".dm-why").wait_for(state="attached")
+    return tab.locator(".dm-answer .dm-class").inner_text()
+
+
+def simulated(tab):
+    """Draw a galaxy, and wait for it."""
+    tab.locator("#sample").click()
+    return answered(tab, "simulated")
+
+
+def go(tab, name):
+    tab.get_by_role("tab", name=name).click()
+
+
+def dream(tab, *layers, side="128 px", steps=None):
+    go(tab, "Dream")
+    for box in tab.locator("#layers input[type=checkbox]").all():
+        box.uncheck()
+    for layer in layers:
+        tab.locator("#layers").get_by_label(layer, exact=True).check()
+    tab.locator("#side").get_by_label(side).check()
+    if steps:
+        tab.locator("#steps input[type=number]").fill(str(steps))
+        tab.keyboard.press("Tab")
+    tab.locator("#start-dream").click()
+
+
+def test_a_real_galaxy_is_dropped_and_its_class_is_read(tab, galaxy):
+    drop(tab, galaxy)
+    assert answered(tab, galaxy.stem)
+    assert "%" in tab.locator(".dm-sure").inner_text()
+    assert tab.locator(".dm-bars tbody tr").count() == 10
+    assert "adds up to the score" in tab.locator(".dm-why").inner_text()
+    shoot(tab, "real")
+
+
+def test_the_page_asks_no_other_host_and_makes_no_error(tab):
+    simulated(tab)
+    for name in ("Dream", "Compare", "Files", "Why"):
+        go(tab, name)
+    assert tab.foreign == []
+    assert tab.wrong == []
+
+
+def test_a_layer_is_dreamed_live_and_offered_as_a_file(tab):
+    simulated(tab)
+    dream(tab, "stage1", steps=3)
+    tab.locator(".dm-progress").wait_for()
+    tab.locator(".dm-dreams h3", has_text="stage 1").wait_for()
+    assert tab.locator(".dm-dreams img").count() == 3
+    shoot(tab, "dream")
+    go(tab, "Files")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="dream stage1, FITS").click()
+    assert download.value.suggested_filename == "galaxy1-dream-stage1.fits"
+    assert Path(download.value.path()).read_bytes().startswith(b"SIMPLE")
+
+
+def test_a_dream_is_canceled_and_another_begins(tab):
+    simulated(tab)
+    dream(tab, "lam", side="256 px", steps=40)
+    tab.locator(".dm-progress").wait_for()
+    tab.locator("#cancel-dream").click()
+    tab.locator("#dreams", has_text="Canceled").wait_for()
+    assert tab.locator(".dm-progress").count() == 0
+    dream(tab, "stem", steps=1)
+    tab.locator(".dm-dreams h3", has_text="stem").wait_for()
+
+
+def test_a_broken_file_is_told_and_the_next_one_is_read(tab, tmp_path):
+    broken = tmp_path / "broken <img src=x onerror=alert(1)>.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    drop(tab, broken)
+    alert = tab.get_by_role("alert").filter(has_text="That did not work.")
+    alert.wait_for()
+    assert "expected an image" in alert.inner_text()
+    assert tab.locator("#answer img").count() == 0  # the name is text
+    shoot(tab, "broken")
+    assert simulated(tab)
+
+
+def test_a_reload_in_the_middle_of_a_dream_gives_a_page_that_works(tab):
+    simulated(tab)
+    dream(tab, "lam", side="256 px", steps=40)
+    tab.locator(".dm-progress").wait_for()
+    tab.reload()
+    tab.locator("#sample").wait_for()
+    assert tab.locator(".dm-answer").count() == 0  # nothing was kept
+    simulated(tab)
+    dream(tab, "stem", steps=1)
+    tab.locator(".dm-dreams h3", has_text="stem").wait_for()
+
+
+def test_two_people_at_once_see_their_own_galaxies(tab, browser, page):
+    with browser.new_context(viewport=PHONE) as context:
+        other = opened(context, page)
+        tab.locator("#sample").click()
+        other.locator("#sample").click()
+        answered(tab, "simulated")
+        answered(other, "simulated")
+        dream(tab, "stem", steps=1)
+        dream(other, "stage2", steps=1)
+        tab.locator(".dm-dreams h3", has_text="stem").wait_for()
+        other.locator(".dm-dreams h3", has_text="stage 2").wait_for()
+        mine, theirs = (
+            each.locator(".dm-answer figcaption").inner_text() for each in (tab, other)
+        )
+        assert mine != theirs
+        shoot(other, "phone")
+        width = other.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"]  # nothing hangs over the side of a phone
+
+
+def test_two_galaxies_are_compared_side_by_side(tab):
+    simulated(tab)
+    name = tab.locator(".dm-answer figcaption").inner_text()
+    tab.locator("#sample").click()
+    tab.locator(".dm-answer figcaption").filter(has_not_text=name).wait_for()
+    go(tab, "Compare")
+    tab.locator(".dm-compare").wait_for()
+    assert tab.locator(".dm-compare img").count() == 4
+    shoot(tab, "compare")
+
+
+def test_every_picture_has_words_and_everything_is_reached_by_keyboard(tab):
+    simulated(tab)
+    for image in tab.locator("img").all():
+        assert image.get_attribute("alt")
+    tab.locator("#place textarea, #place input").first.focus()
+    seen = set()
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        seen.add(tab.evaluate("document.activeElement.closest('[id]')?.id"))
+    assert {"fetch", "sample"} <= seen
