@@ -24,6 +24,11 @@ def dream(images, objective=LATE, *, model=None, seed=None, **knobs):
     return last(dream_frames(model or foreign(), images, objective, config, seed=seed))
 
 
+@pytest.mark.parametrize("side", [16, 27, 45, 90, 128])
+def test_resampled_white_is_never_brighter_than_white(side):
+    assert resample(torch.ones(1, 3, 64, 64), (side, side)).max() <= 1
+
+
 @pytest.mark.parametrize("basis", ["pixel", "fourier"])
 @pytest.mark.parametrize("octaves", [None, 1, 2])
 @pytest.mark.parametrize("size", [(97, 131), (150, 90), (201, 201)])

@@ -96,9 +96,11 @@ def resample(images: Tensor, size: Sequence[int]) -> Tensor:
     """
     if tuple(images.shape[2:]) == tuple(size):
         return images
-    return F.interpolate(
+    resized = F.interpolate(
         images, size=tuple(size), mode="bilinear", align_corners=False, antialias=True
     )
+    # Weights add up to 1 but for rounding, which may lift white above 1.
+    return resized.clamp(images.min(), images.max())
 
 
 def octave_sizes(
