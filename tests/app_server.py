@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 from gradio_client.utils import apply_diff
 
-RUN = "import sys; from dmagnet.cli import main; sys.exit(main(sys.argv[1:]))"
+# A job in the background of a shell begins with Ctrl-C ignored.
+RUN = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from dmagnet.cli import main; sys.exit(main(sys.argv[1:]))"
+)
 
 
 @dataclass
