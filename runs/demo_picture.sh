@@ -6,5 +6,8 @@ profile=$(mktemp -d)
 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
     --disable-background-networking --disable-component-update --disable-sync \
     --hide-scrollbars --user-data-dir="$profile" --window-size=1100,1560 \
-    --screenshot="$PWD/docs/images/demo_report.png" "file://$PWD/${1:-demo/report.html}"
+    --screenshot="$profile/page.png" "file://$PWD/${1:-demo/report.html}"
+.venv/bin/python -c "import sys; from PIL import Image
+Image.open(sys.argv[1]).convert('RGB').save(sys.argv[2], quality=85, optimize=True)" \
+    "$profile/page.png" docs/images/demo_report.jpg
 rm -rf "$profile"
