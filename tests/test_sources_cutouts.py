@@ -450,11 +450,14 @@ def test_programs_with_an_event_loop_get_them_as_they_come(tmp_path, serve):
 
 
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from dmagnet.config import CutoutConfig, SourceConfig
 from dmagnet.sources.cutouts import fetched
 from dmagnet.sources.record import Item
+# A job in the background of a shell begins with Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 url, cache, num = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 items = [Item(id=str(i), path="t", kind="position", ra=i, dec=0) for i in range(num)]
 config = CutoutConfig(url=url, size=32, per_second=1000)
