@@ -131,7 +131,7 @@ def test_the_page_asks_no_other_host_and_makes_no_error(tab):
 
 def test_a_layer_is_dreamed_live_and_offered_as_a_file(tab):
     simulated(tab)
-    dream(tab, "stage1", steps=3)
+    dream(tab, "stage1", side="256 px", steps=20)  # long enough to be seen
     tab.locator(".dm-progress").wait_for()
     tab.locator(".dm-dreams h3", has_text="stage 1").wait_for()
     assert tab.locator(".dm-dreams img").count() == 3
