@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256, help="of a fresh network")
     parser.add_argument("--folder", type=Path, default=Path("runs/out/jpegs"))
     parser.add_argument("--num", type=int, default=1500)
+    parser.add_argument("--views", type=int, choices=(1, 8), help="as calibrated")
     parser.add_argument("--loop", type=int, default=300, help="images for the loop")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--out", type=Path)
@@ -130,9 +131,9 @@ def main() -> None:
         name: with_radii(args.weights, args.folder / f"rate_{name}.safetensors", radii)
         for name, radii in (("classify", None), ("standardized", RADII))
     }
-    one = open_classifier(args.weights, threads=threads)
-    many = open_classifier(args.weights, threads=1)
-    config = ClassifyConfig(batch_size=BATCH)
+    one = open_classifier(args.weights, views=args.views, threads=threads)
+    many = open_classifier(args.weights, views=args.views, threads=1)
+    config = ClassifyConfig(batch_size=BATCH, views=args.views)
     items = list(list_items([folder], config.source))
     side, field = one.image_size, one.field
     images = np.stack(

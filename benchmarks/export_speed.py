@@ -59,7 +59,7 @@ def ways(checkpoint, path: Path, batch: int):
     """Every way to classify with the same weights."""
     plain = checkpoint.model.eval()
     model = copy.deepcopy(plain).to(memory_format=torch.channels_last)
-    given = {"batch_size": batch}
+    given = {"views": 1, "batch_size": batch}
     return {
         "torch": partial(in_torch, model, batch=batch),
         "torch as written": partial(as_written, plain, batch=batch),

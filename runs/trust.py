@@ -52,7 +52,7 @@ from dmagnet.calibrate import (
 from dmagnet.checkpoint import load, save
 from dmagnet.data import Galaxies
 from dmagnet.evaluate import score, separation
-from dmagnet.predict import look
+from dmagnet.predict import judge, look
 from dmagnet.trust import as_labeled, fit_calibration
 
 WANTED = (0.87, 0.93)  # coverage of 90 % sets
@@ -71,11 +71,13 @@ def main(argv: list[str] | None = None) -> dict:
     old = checkpoint.calibration
     if old is None or old.space is None or args.fit:
         fitted = [view_of(sets[n], checkpoint.config) for n in FIT if n in sets]
-        calibration = fit_calibration(checkpoint, fitted, [*known.values()])
+        calibration = fit_calibration(checkpoint, fitted, [*known.values()], views=8)
         checkpoint = replace(checkpoint, calibration=calibration)
         say("calibrated", start)
     if args.save:
         save(args.save, checkpoint)
+    if args.only_fit:
+        return {}
     calibration = checkpoint.calibration
     found = {
         "weights": Path(args.weights).name,
@@ -95,8 +97,7 @@ def main(argv: list[str] | None = None) -> dict:
     seen = {}
     for name, galaxies in sets.items():
         views = view_of(galaxies, checkpoint.config)
-        num_views = 8 if len(views) <= args.most_views else 1
-        seen[name] = look(checkpoint.model, views.images, views=num_views)
+        seen[name] = look(checkpoint.model, views.images, views=8)
         found["sets"][name] = clean(checkpoint, views, *seen[name], args)
         say(f"{name}: clean and halves", start)
     found["degraded"] = {
@@ -105,8 +106,7 @@ def main(argv: list[str] | None = None) -> dict:
         if name in FIT
     }
     say("degraded", start)
-    inside = {name: (each[0], features[0]) for name, (each, features) in seen.items()}
-    found["ood"] = strangers(checkpoint, sets["galaxyzoo2"], inside, known, args)
+    found["ood"] = strangers(checkpoint, sets["galaxyzoo2"], seen, known, args)
     found["wall_s"] = round(time.monotonic() - start, 1)
     args.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(without_nan(found), indent=1, allow_nan=False)
@@ -127,14 +127,15 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/out/trust"))
     parser.add_argument("--save", type=Path, help="write the calibrated weights here")
     parser.add_argument("--fit", action="store_true", help="fit also if calibrated")
+    parser.add_argument("--only-fit", action="store_true", help="stop after that")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="few of everything")
     args = parser.parse_args(argv)
     few = args.quick
     args.num_halves, args.num_known = (3, 24) if few else (100, 1000)
-    args.num_impostors, args.num_turned = (8, 2) if few else (150, 24)
+    args.num_impostors = 8 if few else 150
     args.num_worse, args.num_bootstrap = (8, 50) if few else (300, 1000)
-    args.most, args.most_views = (24, 24) if few else (1200, 600)
+    args.most = 24 if few else 1200
     return args
 
 
@@ -151,7 +152,7 @@ def clean(checkpoint, views: Galaxies, each, features, args) -> dict:
     """Judge with the calibration of the weights, and with one of each half."""
     found = {"n": len(views)}
     calibration = checkpoint.calibration
-    for num in sorted({1, len(each)}):
+    for num in (1, 8):
         scores = np.stack([calibration.space.score(f) for f in features[:num]])
         judgement = judgement_of(each[:num], scores, calibration)
         judged = as_labeled(checkpoint, views, judgement)
@@ -164,10 +165,8 @@ def clean(checkpoint, views: Galaxies, each, features, args) -> dict:
         )
         found[f"views{num}"] = metrics.to_dict()
         found["labels"] = list(judged.names)
-    found["halves"] = halves(labeled(views, each[0]), args.num_halves)
-    if len(each) > 1:
-        averaged = labeled(views, each.mean(axis=0))
-        found["halves_views8"] = halves(averaged, max(3, args.num_halves // 4))
+    found["halves"] = halves(labeled(views, each.mean(axis=0)), args.num_halves)
+    found["halves_views1"] = halves(labeled(views, each[0]), args.num_halves)
     return found
 
 
@@ -236,29 +235,21 @@ def one_half(part: Labeled, fit, rest) -> dict[str, float]:
 def worse(checkpoint, galaxies: Galaxies, args) -> dict:
     """Judge clean and degraded pictures with the calibration of the weights."""
     few = some(galaxies, args.num_worse)
-    turned = np.arange(len(few))[:: max(1, len(few) // args.num_turned)]
-    found = {"clean": [one_worse(checkpoint, few, few.images, turned)]}
+    found = {"clean": [one_worse(checkpoint, few, few.images)]}
     for kind, strengths in STRENGTHS.items():
         found[kind] = []
         for strength in strengths:
             frames = degraded(few.images, kind, strength)
-            numbers = one_worse(checkpoint, few, frames, turned)
+            numbers = one_worse(checkpoint, few, frames)
             found[kind].append({"strength": strength, **numbers})
     return found
 
 
-def one_worse(checkpoint, galaxies: Galaxies, frames, turned) -> dict[str, float]:
+def one_worse(checkpoint, galaxies: Galaxies, frames) -> dict[str, float]:
     """Return the scores of one way to degrade."""
     views = replace(galaxies, images=prepared(frames, checkpoint.config))
-    calibration = checkpoint.calibration
-    each, features = look(checkpoint.model, views.images)
-    judgement = judgement_of(each, calibration.space.score(features[0])[None])
-    calibrated = replace(
-        judgement,
-        probabilities=calibration.probabilities(each[0]).astype(np.float32),
-    )
-    judged = as_labeled(checkpoint, views, calibrated)
-    turns, _ = look(checkpoint.model, views.images[turned], views=8)
+    judgement = judge(checkpoint, views.images, views=8)
+    judged = as_labeled(checkpoint, views, judgement)
     metrics = score(
         judged.labels,
         judged.probabilities,
@@ -269,7 +260,7 @@ def one_worse(checkpoint, galaxies: Galaxies, frames, turned) -> dict[str, float
     kept = ("accuracy", "ece", "nll", "coverage90", "coverage95", "set_size90")
     found = {name: getattr(metrics, name) for name in (*kept, "ood_share")}
     found["accuracy_interval"] = list(metrics.intervals["accuracy"])
-    found["disagreement"] = float(judgement_of(turns).disagreement.mean())
+    found["disagreement"] = float(judgement.disagreement.mean())
     return found
 
 
@@ -288,8 +279,7 @@ def strangers(checkpoint, galaxies: Galaxies, inside: dict, known: dict, args) -
     model = checkpoint.model
     seen = {}
     for name, images in kinds.items():
-        each, features = look(model, images)
-        seen[name] = each[0], features[0]
+        seen[name] = look(model, images, views=8)
     fitted = {}
     for name, galaxies_known in known.items():
         each, features = look(model, galaxies_known.images)
@@ -297,21 +287,26 @@ def strangers(checkpoint, galaxies: Galaxies, inside: dict, known: dict, args) -
     methods = {"space": lambda _p, f: checkpoint.calibration.space.score(f)}
     methods |= other_scores(model, fitted)
     found = {}
-    ours = [name for name in seen if name != "not_galaxies_300"]
+    made = [name for name in seen if name != "not_galaxies_300"]
     for method, measure in methods.items():
-        base = measure(*inside["galaxyzoo2"])
-        values = {name: measure(*pair) for name, pair in seen.items()}
-        values["all but not_galaxies"] = np.concatenate([values[k] for k in ours])
+        base = over_views(measure, *inside["galaxyzoo2"])
+        values = {name: over_views(measure, *pair) for name, pair in seen.items()}
+        values["all but not_galaxies"] = np.concatenate([values[k] for k in made])
         found[method] = {
             name: area(base, v, args.num_bootstrap) for name, v in values.items()
         }
     limit = checkpoint.calibration.space.limit
-    score_of = checkpoint.calibration.space.score
+    ours = methods["space"]
     found["flagged"] = {
-        name: float((score_of(f) > limit).mean())
-        for name, (_, f) in (inside | seen).items()
+        name: float((over_views(ours, *pair) > limit).mean())
+        for name, pair in (inside | seen).items()
     }
     return found
+
+
+def over_views(measure, each, features) -> np.ndarray:
+    """Score every view, and average."""
+    return np.mean([measure(p, f) for p, f in zip(each, features, strict=True)], axis=0)
 
 
 def area(inside, outside, num_bootstrap: int) -> dict:
@@ -372,10 +367,10 @@ def report(found: dict) -> None:
     print(f"temperature {found['calibration']['temperature']:.3f}")
     for name, entry in found["sets"].items():
         h = entry["halves"]
-        low, high = entry["views1"]["coverage90"], entry["views1"]["set_size90"]
+        low, high = entry["views8"]["coverage90"], entry["views8"]["set_size90"]
         print(
             f"{name} (n = {entry['n']}, {len(entry['labels'])} labels): accuracy "
-            f"{entry['views1']['accuracy']:.3f}; ECE of all "
+            f"{entry['views8']['accuracy']:.3f}; ECE of all "
             f"{h['ece_all_before']['mean']:.3f} -> {h['ece_all_after']['mean']:.3f}; "
             f"own 90 % sets cover {h['coverage90_bare']['mean']:.3f} "
             f"({h['coverage90_shipped']['mean']:.3f} never empty), 95 % "

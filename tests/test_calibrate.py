@@ -26,8 +26,9 @@ from dmagnet.calibrate import (
     to_groups,
     to_parts,
     vector_scaled,
+    views_to_take,
 )
-from dmagnet.errors import CheckpointError, DataError
+from dmagnet.errors import CheckpointError, ConfigError, DataError
 
 GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))
 
@@ -289,6 +290,9 @@ def test_the_limit_leaves_a_twentieth_of_every_set_flagged_on_average(galaxies):
     flagged = [limited.flag(each).mean() for each in (few, many)]
     assert np.mean(flagged) == pytest.approx(0.05, abs=0.015)
     assert limited.limit != space.limited(np.concatenate([few, many])).limit
+    views = np.stack([many, many * 1.5])
+    mean = (space.score(many) + space.score(many * 1.5)) / 2
+    assert (mean > space.limited(views).limit).mean() == pytest.approx(0.05, abs=1e-3)
 
 
 def test_features_that_never_vary_are_no_division_by_zero():
@@ -319,6 +323,7 @@ def some_calibration():
         thresholds=(0.2, 0.1),
         space=fit_space(points, rank=3).limited(points),
         provenance={"sets": [{"name": "é <val>", "n": 3}]},
+        views=8,
     )
 
 
@@ -326,7 +331,7 @@ def test_a_calibration_comes_back_from_its_parts():
     want = some_calibration()
     got = from_parts(*to_parts(want))
     assert (got.temperature, got.thresholds) == (want.temperature, want.thresholds)
-    assert got.provenance == want.provenance
+    assert (got.provenance, got.views) == (want.provenance, 8)
     points = np.random.default_rng(1).normal(size=(5, 12))
     np.testing.assert_array_equal(got.space.score(points), want.space.score(points))
     assert got.space.limit == want.space.limit
@@ -338,6 +343,7 @@ def test_a_calibration_comes_back_from_its_parts():
         {"temperature": 1.31},
         {"thresholds": [0.2, 0.11]},
         {"provenance": {}},
+        {"views": 1},
         {"hash": "0" * 64},
         {"space": {"noise": 1.0, "limit": 2.0}},
     ],
@@ -376,6 +382,16 @@ def test_a_header_of_something_else_is_refused_in_one_line(header):
 def test_a_temperature_that_cannot_be_is_refused(temperature):
     with pytest.raises(CheckpointError, match="temperature: expected a number above 0"):
         Calibration(temperature=temperature)
+
+
+def test_views_are_those_of_the_question_else_of_the_calibration_else_one():
+    eight = Calibration(views=8)
+    assert [views_to_take(asked, eight) for asked in (None, 1, 8)] == [8, 1, 8]
+    assert [views_to_take(asked, None) for asked in (None, 1, 8)] == [1, 1, 8]
+    with pytest.raises(ConfigError, match="views: expected 1 or 8, got 3"):
+        views_to_take(3, eight)
+    with pytest.raises(CheckpointError, match="views: expected 1 or 8, got 2"):
+        Calibration(views=2)
 
 
 def test_a_threshold_that_is_no_probability_is_refused():

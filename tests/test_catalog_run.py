@@ -50,7 +50,7 @@ def standard(tmp_path_factory):
     torch.nn.init.normal_(network.head.bias)
     rng = np.random.default_rng(0)
     space = fit_space(rng.normal(size=(40, network.head.in_features)))
-    calibration = Calibration(1.5, (0.12, 0.05), replace(space, limit=1.0))
+    calibration = Calibration(1.5, (0.12, 0.05), replace(space, limit=1.0), views=8)
     path = tmp_path_factory.mktemp("standard") / "weights.safetensors"
     return save(path, Checkpoint(network, config, CLASS_NAMES, calibration=calibration))
 
@@ -238,8 +238,7 @@ def test_without_weights_those_of_the_package_classify(folder, tmp_path):
 
 
 def test_the_network_sees_galaxies_at_one_size_if_it_was_trained_so(standard, folder):
-    config = replace(SMALL, views=8)
-    table = classify([folder], weights=standard, config=config)
+    table = classify([folder], weights=standard, config=SMALL)
     checkpoint = load(standard)
     pixels = [np.asarray(Image.open(p)) for p in sorted(folder.iterdir())]
     seen = np.stack([standardize(each, SIDE, 4.0) for each in pixels])
@@ -255,6 +254,7 @@ def test_the_network_sees_galaxies_at_one_size_if_it_was_trained_so(standard, fo
             assert {*text.split("|")} == {str(k) for k in np.flatnonzero(inside)}
     assert table["disagreement"].min() > 0
     assert [*table["ood_flag"]] == [*(table["ood"] > 1.0)]
+    assert table.meta["settings"]["views"] == 8  # as it was calibrated
     said = table.meta["settings"]["calibration"]
     assert said == {"temperature": 1.5, "thresholds": [0.12, 0.05], "ood_limit": 1.0}
 

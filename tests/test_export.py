@@ -74,7 +74,7 @@ def checkpoint():
     config = TrainConfig(image_size=SIDE, field=0.75, radii=3.0, model=shape)
     model = network()
     space = replace(fit_space(features_of(model, galaxies(40))), limit=1.25)
-    calibration = Calibration(T, (0.3, 0.1), space, {"fitted on": "blobs"})
+    calibration = Calibration(T, (0.3, 0.1), space, {"fitted on": "blobs"}, 8)
     hashed = weights_hash(model)
     return Checkpoint(model, config, CLASSES, {"data": "blobs"}, hashed, calibration)
 
@@ -86,7 +86,7 @@ def exported(checkpoint, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier(exported):
-    return OnnxClassifier(exported, threads=1)
+    return OnnxClassifier(exported, views=1, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_no_images_give_no_rows(classifier):
     assert none.shape == (0, 4)
 
 
-def test_the_file_says_what_the_checkpoint_said(checkpoint, classifier):
+def test_the_file_says_what_the_checkpoint_said(checkpoint, classifier, exported):
     assert classifier.class_names == CLASSES
     assert (classifier.image_size, classifier.field) == (SIDE, 0.75)
     assert (classifier.radii, classifier.ood_limit) == (3.0, 1.25)
@@ -146,6 +146,7 @@ def test_the_file_says_what_the_checkpoint_said(checkpoint, classifier):
     calibration = classifier.calibration
     assert (calibration.temperature, calibration.thresholds) == (T, (0.3, 0.1))
     assert calibration.provenance == {"fitted on": "blobs"}
+    assert (classifier.views, OnnxClassifier(exported).views) == (1, 8)
 
 
 def test_the_file_warns_of_what_is_no_galaxy_as_the_checkpoint_does(
@@ -230,7 +231,7 @@ def test_a_place_that_cannot_be_written_keeps_the_reason(
 
 
 def test_openvino_says_the_same(exported, classifier, images):
-    found = OpenVINOClassifier(exported, batch_size=3, threads=1)
+    found = OpenVINOClassifier(exported, views=1, batch_size=3, threads=1)
     assert found.class_names == CLASSES
     np.testing.assert_allclose(
         found.probabilities(images), classifier.probabilities(images), atol=1e-4
@@ -242,7 +243,8 @@ def test_a_process_without_torch_classifies(exported, classifier, images, tmp_pa
     code = (
         "import sys; sys.modules['torch'] = None; import numpy as np;"
         "from pathlib import Path; from dmagnet.export.runtime import OnnxClassifier;"
-        "p = OnnxClassifier(Path(sys.argv[1])).probabilities(np.load(sys.argv[2]));"
+        "p = OnnxClassifier(Path(sys.argv[1]), views=1);"
+        "p = p.probabilities(np.load(sys.argv[2]));"
         "print(p.tolist())"
     )
     answer = subprocess.run(

@@ -8,7 +8,7 @@ import torch
 from blobs import blobs
 
 from dmagnet.assess import assess
-from dmagnet.calibrate import Calibration
+from dmagnet.calibrate import Calibration, Labeled, fit_temperature
 from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
@@ -78,6 +78,23 @@ def test_predict_at_the_temperature_is_what_judge_says(calibrated, galaxies):
         want = judge(calibrated, images, views=views).probabilities
         got = predict(calibrated.model, images, views=views, temperature=temperature)
         np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_a_calibration_for_eight_views_is_fitted_on_them_and_asks_for_them(
+    checkpoint, galaxies
+):
+    held = galaxies.subset("val")
+    fitted = fit_calibration(checkpoint, [held], [galaxies.subset("train")], views=8)
+    eight = replace(checkpoint, calibration=fitted)
+    found = judge(eight, held.images)
+    assert found.disagreement is not None
+    mean = predict(checkpoint.model, held.images, views=8)
+    want = fit_temperature([Labeled(mean, held.labels)])
+    assert fitted.temperature == pytest.approx(want, rel=1e-5)
+    np.testing.assert_allclose(found.probabilities, fitted.probabilities(mean), 1e-4)
+    assert (found.ood > fitted.space.limit).mean() <= 0.05
+    assert fit_calibration(eight, [held]).views == 8
+    assert judge(eight, held.images, views=1).disagreement is None
 
 
 def test_sets_cover_the_galaxies_they_were_fitted_on(calibrated, galaxies):
@@ -217,9 +234,11 @@ def test_the_verb_leaves_the_weights_alone_where_it_gets_a_place(
 ):
     path = save(tmp_path / "w.safetensors", checkpoint)
     other = tmp_path / "new" / "c.safetensors"
-    assert main(["calibrate", str(path), str(folder), "-o", str(other)]) == 0
+    asked = ["calibrate", str(path), str(folder), "-o", str(other), "--views", "8"]
+    assert main(asked) == 0
     assert load(path).calibration is None
-    assert load(other).calibration.temperature > 1
+    found = load(other).calibration
+    assert (found.temperature > 1, found.views) == (True, 8)
 
 
 @pytest.mark.parametrize("name", ["s", "xs", "bundled"])

@@ -11,6 +11,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from dmagnet import __version__, figures
+from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import plain_names
 from dmagnet.data import Galaxies, coarse, load_galaxies, read_meanings
@@ -129,7 +130,7 @@ def assess(
     galaxies: Galaxies,
     out: Path,
     *,
-    views: int = 1,
+    views: int | None = None,
     history: Sequence[Mapping[str, float]] = (),
     title: str = "How well the network tells galaxies apart",
     summary: str = "",
@@ -146,8 +147,9 @@ def assess(
         At the network's image size, as `galaxies_to_judge` gives them.
     out : Path
         Folder for the results; made if it is missing.
-    views : {1, 8}
-        Average over one view or all eight flips and quarter turns.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     history : sequence of mapping
         Rows of the training log, for the curves.
     title : str
@@ -176,6 +178,7 @@ def assess(
     The calibration of the checkpoint is applied. Where labels are coarse, scores and
     page are over the groups of classes they stand for, as a note says.
     """
+    views = views_to_take(views, checkpoint.calibration)
     judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
     galaxies = replace(galaxies, notes=(*galaxies.notes, *judged.notes))
     labels, probabilities = judged.labels, judged.probabilities

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dmagnet import figures
 from dmagnet.assess import provenance_of
+from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.data import Galaxies
 from dmagnet.disk import beside, refusals_of_the_disk
@@ -52,7 +53,7 @@ def show_failures(
     galaxies: Galaxies,
     out: Path,
     *,
-    views: int = 1,
+    views: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Failures:
     """Classify labeled galaxies, and show where the answer is not the label.
@@ -66,8 +67,9 @@ def show_failures(
     out : Path
         Folder for sheets and table; made if it is missing. Sheets of an earlier call
         are replaced.
-    views : {1, 8}
-        Average over one view or all eight flips and quarter turns.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     progress : callable, optional
         Called with the number of galaxies done so far.
 
@@ -90,6 +92,7 @@ def show_failures(
     label, and the classes of the 90 % set where the weights are calibrated. A label
     may be wrong too: what a person sees on these sheets is worth more than a score.
     """
+    views = views_to_take(views, checkpoint.calibration)
     judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
     pairs = list(confusions(judged))
     with refusals_of_the_disk(out):

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.augment import dihedral_views
-from dmagnet.calibrate import FeatureSpace, Judgement, judgement_of, tempered
+from dmagnet.calibrate import (
+    FeatureSpace,
+    Judgement,
+    judgement_of,
+    tempered,
+    views_to_take,
+)
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.errors import ConfigError
 from dmagnet.model import DMAGNet
@@ -171,7 +177,7 @@ def judge(
     checkpoint: Checkpoint,
     images: NDArray[np.uint8],
     *,
-    views: int = 1,
+    views: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Judgement:
     """Classify a stack of images, and say how far to trust it.
@@ -182,8 +188,9 @@ def judge(
         The network, with its calibration if it has one.
     images : (N, H, H, 3) uint8
         As the network wants to see them.
-    views : {1, 8}
-        One look, or all eight flips and quarter turns.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     progress : callable, optional
         Called with the number of images done so far.
 
@@ -198,8 +205,9 @@ def judge(
     ConfigError
         If ``views`` is neither 1 nor 8.
     """
-    each, features = look(checkpoint.model, images, views=views, progress=progress)
     calibration = checkpoint.calibration
+    views = views_to_take(views, calibration)
+    each, features = look(checkpoint.model, images, views=views, progress=progress)
     space: FeatureSpace | None = calibration.space if calibration else None
     scores = None if space is None else np.stack([space.score(v) for v in features])
     return judgement_of(each, scores, calibration)

@@ -25,6 +25,7 @@ from dmagnet.calibrate import (
     tempered,
     to_groups,
     vector_scaled,
+    views_to_take,
 )
 from dmagnet.calibrate.labels import Groups
 from dmagnet.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ def judge_labeled(
     checkpoint: Checkpoint,
     galaxies: Galaxies,
     *,
-    views: int = 1,
+    views: int | None = None,
     progress: Progress | None = None,
 ) -> Judged:
     """Classify labeled galaxies, and say it as coarsely as they are labeled.
@@ -83,8 +84,9 @@ def judge_labeled(
         The network, with its calibration if it has one.
     galaxies : Galaxies
         As the network wants to see them; labels may be sets of classes.
-    views : {1, 8}
-        Average over one view or all eight flips and quarter turns.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     progress : callable, optional
         Called with the number of galaxies done so far.
 
@@ -185,6 +187,7 @@ def fit_calibration(
     held_back: Sequence[Galaxies],
     known: Sequence[Galaxies] = (),
     *,
+    views: int | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Fit all that a person needs to trust the network as far as it deserves.
@@ -199,6 +202,10 @@ def fit_calibration(
         coarsely labeled; each set weighs the same.
     known : sequence of Galaxies
         Galaxies of training, for the feature space; labels do not matter.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns, now and whenever
+        the weights are used; if not given, as for the calibration they have, and one
+        look without any.
     progress : callable, optional
         Called with the number of galaxies done so far.
 
@@ -227,6 +234,7 @@ def fit_calibration(
             f"calibration: expected {FEWEST} labeled galaxies or more in each set, got "
             f"{found}; give more, or --split all"
         )
+    views = views_to_take(views, checkpoint.calibration)
     done = 0
 
     def _count(num: int) -> None:
@@ -235,12 +243,16 @@ def fit_calibration(
 
     looks: list[tuple[Floats, NDArray[np.float32]]] = []
     for galaxies in (*held_back, *known):
-        each, features = look(checkpoint.model, galaxies.images, progress=_count)
-        looks.append((each[0], features[0]))
+        # The space is of single views; what is judged is the mean over all of them.
+        num = views if len(looks) < len(held_back) else 1
+        each, features = look(
+            checkpoint.model, galaxies.images, views=num, progress=_count
+        )
+        looks.append((each.mean(axis=0), features))
         done += len(galaxies)
-    num = len(checkpoint.class_names)
+    num_classes = len(checkpoint.class_names)
     parts = [
-        _labeled(galaxies, each, num)
+        _labeled(galaxies, each, num_classes)
         for galaxies, (each, _) in zip(held_back, looks, strict=False)
     ]
     temperature = fit_temperature(parts)
@@ -264,6 +276,7 @@ def fit_calibration(
         temperature=temperature,
         thresholds=thresholds,
         space=space,
+        views=views,
         provenance={
             "version": __version__,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -301,7 +314,7 @@ def _space(
 ) -> FeatureSpace | None:
     old = checkpoint.calibration.space if checkpoint.calibration else None
     known = features[num_held:]
-    space = fit_space(np.concatenate(known)) if known else old
+    space = fit_space(np.concatenate([f[0] for f in known])) if known else old
     return space.limited(*features[:num_held]) if space else None
 
 

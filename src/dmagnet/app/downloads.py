@@ -161,8 +161,7 @@ def row_of(galaxy: Galaxy, work: Work, ending: str) -> bytes:
         thresholds=None if calibration is None else calibration.thresholds,
         ood_limit=classifier.ood_limit,
     )
-    config = ClassifyConfig(views=work.config.views)
-    settings = settings_of(config, classifier)
+    settings = settings_of(ClassifyConfig(), classifier)
     about = About(classifier.class_names, classifier.weights_hash, settings)
     with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
         path = Path(scratch) / f"row.{ending}"

@@ -15,7 +15,7 @@ from dmagnet.calibrate.conformal import (
     prediction_sets,
 )
 from dmagnet.calibrate.fallback import Answer, fallback, family_members, family_sums
-from dmagnet.calibrate.judgement import Judgement, judgement_of
+from dmagnet.calibrate.judgement import Judgement, judgement_of, views_to_take
 from dmagnet.calibrate.labels import Labeled, grouped, label_groups, to_groups
 from dmagnet.calibrate.record import Calibration, from_parts, to_parts
 from dmagnet.calibrate.space import FeatureSpace, fit_space
@@ -52,4 +52,5 @@ __all__ = [
     "to_groups",
     "to_parts",
     "vector_scaled",
+    "views_to_take",
 ]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from dmagnet.calibrate.record import Calibration
 from dmagnet.calibrate.temperature import tempered
 from dmagnet.calibrate.views import disagreement
+from dmagnet.errors import ConfigError
 
 Singles = npt.NDArray[np.float32]
 
@@ -30,6 +31,32 @@ class Judgement:
     probabilities: Singles
     ood: Singles | None = None
     disagreement: Singles | None = None
+
+
+def views_to_take(asked: int | None, calibration: Calibration | None) -> int:
+    """Say over how many views to average.
+
+    Parameters
+    ----------
+    asked : {1, 8} or None
+        What somebody wants; None for what the weights are made for.
+    calibration : Calibration or None
+        Of the weights.
+
+    Returns
+    -------
+    int
+        As asked; else as the calibration was fitted; else 1.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither 1 nor 8.
+    """
+    views = asked if asked is not None else calibration.views if calibration else 1
+    if views not in (1, 8):
+        raise ConfigError(f"views: expected 1 or 8, got {views}")
+    return views
 
 
 def judgement_of(

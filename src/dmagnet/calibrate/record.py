@@ -18,6 +18,7 @@ from dmagnet.errors import CheckpointError
 
 PREFIX = "calibration."  # of tensors in a file of weights
 ARRAYS = ("mean", "axes", "variances")
+PLAIN = ("temperature", "thresholds", "views", "provenance", "space")
 
 Singles = npt.NDArray[np.float32]
 
@@ -37,12 +38,16 @@ class Calibration:
         Scores and flags pictures unlike the galaxies of training.
     provenance : dict
         What it was fitted on: names, numbers, date, scores before and after.
+    views : {1, 8}
+        Over how many views the answers were averaged that it was fitted on, and are
+        unless somebody asks for another number.
     """
 
     temperature: float = 1.0
     thresholds: tuple[float, float] = (0.0, 0.0)
     space: FeatureSpace | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    views: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what no fit finds.
@@ -50,8 +55,13 @@ class Calibration:
         Raises
         ------
         CheckpointError
-            If the temperature is not above 0 or a threshold is no probability.
+            If the temperature is not above 0, a threshold is no probability, or the
+            views are neither 1 nor 8.
         """
+        if self.views not in (1, 8):
+            raise CheckpointError(
+                f"views: expected 1 or 8, got {self.views}; calibrate the weights again"
+            )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise CheckpointError(
                 f"temperature: expected a number above 0, got {self.temperature}; "
@@ -114,6 +124,7 @@ def to_parts(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Single
     header: dict[str, Any] = {
         "temperature": calibration.temperature,
         "thresholds": list(calibration.thresholds),
+        "views": calibration.views,
         "provenance": calibration.provenance,
         "space": None,
     }
@@ -159,8 +170,7 @@ def from_parts(
             )
         return None
     try:
-        plain = {name: header[name] for name in ("temperature", "thresholds")}
-        plain |= {name: header[name] for name in ("provenance", "space")}
+        plain = {name: header[name] for name in PLAIN}
         expected = {PREFIX + name for name in ARRAYS} if plain["space"] else set()
         if set(arrays) != expected:
             raise CheckpointError(
@@ -178,6 +188,7 @@ def from_parts(
             temperature=float(plain["temperature"]),
             thresholds=tuple(map(float, plain["thresholds"])),  # type: ignore[arg-type]
             provenance=dict(plain["provenance"]),
+            views=int(plain["views"]),
             space=None if space is None else _space(space, arrays),
         )
     except CheckpointError:

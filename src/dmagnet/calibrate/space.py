@@ -127,9 +127,9 @@ class FeatureSpace:
 
         Parameters
         ----------
-        *parts : (N, D) float
+        *parts : (N, D) or (V, N, D) float
             Features of galaxies that the space was not fitted to, set by set; each set
-            weighs the same however many it has.
+            weighs the same however many it has. Scores of V views are averaged.
         share : float
             Of galaxies below the limit, above 0 to 1.
 
@@ -143,7 +143,11 @@ class FeatureSpace:
         DataError
             If a set is empty or does not have D columns.
         """
-        each = [self.score(part) for part in parts]
+        each = [
+            np.mean([self.score(view) for view in views], axis=0)
+            for part in parts
+            for views in [np.reshape(part, (-1, *np.shape(part)[-2:]))]
+        ]
         if not each or not all(map(len, each)):
             raise DataError("limit: expected galaxies in every set, got an empty one")
         scores = np.concatenate(each)

@@ -94,6 +94,17 @@ class Classifier(Protocol):
         """
         ...
 
+    @property
+    def views(self) -> int:
+        """Say over how many views answers are averaged.
+
+        Returns
+        -------
+        int
+            1 or 8.
+        """
+        ...
+
     def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Classify pictures.
 
@@ -128,7 +139,7 @@ class Classifier(Protocol):
 def open_classifier(
     weights: Path | str | None = None,
     *,
-    views: int = 1,
+    views: int | None = None,
     batch_size: int = BATCH,
     device: Device = "auto",
     threads: int | None = None,
@@ -140,8 +151,9 @@ def open_classifier(
     weights : path or str, optional
         ``s`` or ``xs`` for the weights of the package; an ``.onnx`` file, which needs
         no torch; a ``.safetensors`` file or a run folder. ``s`` if not given.
-    views : {1, 8}
-        Average over all flips and quarter turns, or look once.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     batch_size : int
         Images at a time.
     device : {"auto", "cpu", "gpu"}

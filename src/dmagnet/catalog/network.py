@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from dmagnet.augment import dihedral_views
-from dmagnet.calibrate import Judgement, judgement_of
+from dmagnet.calibrate import Judgement, judgement_of, views_to_take
 from dmagnet.catalog.classifier import BATCH, Device
 from dmagnet.checkpoint import load
 from dmagnet.errors import ConfigError
@@ -25,8 +25,9 @@ class NetworkClassifier:
     ----------
     weights : Path
         A .safetensors file or a run folder.
-    views : {1, 8}
-        See `dmagnet.predict.probabilities_of`.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     batch_size : int
         Images at a time.
     device : {"auto", "cpu", "gpu"}
@@ -39,14 +40,13 @@ class NetworkClassifier:
         self,
         weights: Path,
         *,
-        views: int = 1,
+        views: int | None = None,
         batch_size: int = BATCH,
         device: Device = "auto",
         threads: int | None = None,
     ) -> None:
-        if views not in (1, 8):
-            raise ConfigError(f"views: expected 1 or 8, got {views}")
         checkpoint = load(weights)
+        self.views = views_to_take(views, checkpoint.calibration)
         self.class_names = checkpoint.class_names
         self.image_size = checkpoint.config.image_size
         self.field = checkpoint.config.field
@@ -56,7 +56,6 @@ class NetworkClassifier:
         self.calibration = checkpoint.calibration
         self._space = self.calibration.space if self.calibration else None
         self._model: Any = folded(checkpoint.model).to(self.device)
-        self._views = views
         self._batch_size = batch_size
         self._threads = threads
         self._usual_threads = torch.get_num_threads()
@@ -97,7 +96,7 @@ class NetworkClassifier:
             ]
         if not done:
             num_classes = len(self.class_names)
-            return judgement_of(np.empty((self._views, 0, num_classes)))
+            return judgement_of(np.empty((self.views, 0, num_classes)))
         views = np.concatenate([probabilities for probabilities, _ in done], axis=1)
         scores = None
         if self._space is not None:
@@ -110,7 +109,7 @@ class NetworkClassifier:
         self, batch: torch.Tensor
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return probabilities (V, B, K) and pooled features (V, B, C) of each view."""
-        seen = batch[None] if self._views == 1 else dihedral_views(batch)
+        seen = batch[None] if self.views == 1 else dihedral_views(batch)
         probabilities, features = [], []
         for view in seen:
             maps = self._model.features(

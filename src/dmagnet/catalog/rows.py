@@ -311,7 +311,7 @@ def settings_of(config: Any, classifier: Classifier) -> dict[str, Any]:
         },
         "chunk_size": config.chunk_size,
         "batch_size": config.batch_size,
-        "views": config.views,
+        "views": classifier.views,
         "source": asdict(config.source),
         "cutout": {name: getattr(config.cutout, name) for name in asked},
     }

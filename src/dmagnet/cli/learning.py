@@ -189,7 +189,7 @@ def evaluate(
     *,
     out: Out,
     split: SplitName | None = None,
-    views: Literal[1, 8] = 1,
+    views: Literal[1, 8] | None = None,
     strict: bool = False,
     meanings: Path | None = None,
 ) -> None:
@@ -207,7 +207,8 @@ def evaluate(
         Part to judge on; if not given, all of data that the network was not trained
         on, and the val part of those it was.
     views : int
-        Average over 8 flips and quarter turns, or look once.
+        Average over 8 flips and quarter turns, or look once; if not given, as the
+        weights were calibrated.
     strict : bool
         Refuse unreadable images instead of leaving them out.
     meanings : Path
@@ -241,7 +242,7 @@ def failures(
     *,
     out: Out,
     split: SplitName | None = None,
-    views: Literal[1, 8] = 1,
+    views: Literal[1, 8] | None = None,
     strict: bool = False,
     meanings: Path | None = None,
 ) -> None:
@@ -258,7 +259,8 @@ def failures(
     split : str
         Part to judge on, as for evaluate.
     views : int
-        Average over 8 flips and quarter turns, or look once.
+        Average over 8 flips and quarter turns, or look once; if not given, as the
+        weights were calibrated.
     strict : bool
         Refuse unreadable images instead of leaving them out.
     meanings : Path

@@ -1,7 +1,7 @@
 """The verb that fits how far to trust a network."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -17,6 +17,7 @@ def calibrate(
     *,
     out: Given = None,
     split: SplitName = "val",
+    views: Literal[1, 8] | None = None,
     strict: bool = False,
     meanings: Path | None = None,
 ) -> None:
@@ -33,6 +34,9 @@ def calibrate(
         File for the calibrated weights; without one, they are written in their place.
     split : str
         Part to fit on; all also for few galaxies that trained nothing.
+    views : int
+        Average over 8 flips and quarter turns, or look once, now and whenever these
+        weights are used; if not given, as they were calibrated before, else once.
     strict : bool
         Refuse unreadable images instead of leaving them out.
     meanings : Path
@@ -63,7 +67,11 @@ def calibrate(
     with bars() as bar:
         total = len(held) + sum(map(len, known_parts))
         calibration = fit_calibration(
-            checkpoint, [held], known_parts, progress=bar("Looking", total)
+            checkpoint,
+            [held],
+            known_parts,
+            views=views,
+            progress=bar("Looking", total),
         )
     place = path_of(weights)
     if place.is_dir():

@@ -117,8 +117,12 @@ class ClassifyConfig:
     ] = 256
     batch_size: Annotated[int, Doc("images the network sees at a time")] = 32
     views: Annotated[
-        int, Doc("1, or 8 to average over all flips and quarter turns")
-    ] = 1
+        int | None,
+        Doc(
+            "1, or 8 to average over all flips and quarter turns; if not given, as the "
+            "weights were calibrated (those of the package: 8)"
+        ),
+    ] = None
     threads: Annotated[
         int | None, Doc("threads that read and decode; one a core if not given")
     ] = None
@@ -131,7 +135,7 @@ class ClassifyConfig:
         """Refuse what cannot run."""
         check_range(self, "chunk_size", 1, 1_000_000)
         check_range(self, "batch_size", 1, 65_536)
-        if self.views not in (1, 8):
+        if self.views not in (None, 1, 8):
             raise ConfigError(f"views: expected 1 or 8, got {self.views}")
         if self.threads is not None:
             check_range(self, "threads", 1, 1024)

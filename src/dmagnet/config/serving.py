@@ -33,8 +33,12 @@ class AppConfig:
         float, Doc("seconds after which an uploaded file is gone, read or not")
     ] = 60.0
     views: Annotated[
-        int, Doc("1, or 8 to average over all flips and quarter turns")
-    ] = 1
+        int | None,
+        Doc(
+            "1, or 8 to average over all flips and quarter turns; if not given, as the "
+            "weights were calibrated (those of the package: 8)"
+        ),
+    ] = None
     cutout: CutoutConfig = dataclasses.field(
         default_factory=lambda: CutoutConfig(retries=1, timeout=20.0)
     )
@@ -49,7 +53,7 @@ class AppConfig:
         check_range(self, "per_second", 0.1, 100_000)
         check_range(self, "burst", 1, 1_000_000)
         check_range(self, "keep_s", 1, 86_400)
-        if self.views not in (1, 8):
+        if self.views not in (None, 1, 8):
             raise ConfigError(f"views: expected 1 or 8, got {self.views}")
 
     @property

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from dmagnet.calibrate import Calibration, Judgement, judgement_of
-from dmagnet.errors import ConfigError, DataError
+from dmagnet.calibrate import Calibration, Judgement, judgement_of, views_to_take
+from dmagnet.errors import DataError
 from dmagnet.export.header import Header
 
 Floats = NDArray[np.float32]
@@ -29,9 +29,10 @@ class ExportedClassifier:
     forward : callable
         (B, 3, H, W) float32 in [0, 1] to (B, K) float32 logits and, if the graph has
         it, (B,) float32 out-of-distribution score, else None.
-    views : {1, 8}
+    views : {1, 8} or None
         Average the probabilities over one view, or over all eight flips and quarter
-        turns, which makes them independent of those.
+        turns, which makes them independent of those; None for as the calibration was
+        fitted, and one view without any.
     batch_size : int
         Images at a time, at most; a core does best with few.
 
@@ -46,14 +47,12 @@ class ExportedClassifier:
         header: Header,
         forward: Callable[[Floats], tuple[Floats, Floats | None]],
         *,
-        views: int,
+        views: int | None,
         batch_size: int,
     ) -> None:
-        if views not in (1, 8):
-            raise ConfigError(f"views: expected 1 or 8, got {views}")
         self.header = header
+        self.views = views_to_take(views, self.calibration)
         self._forward = forward
-        self._views = views
         self._batch_size = batch_size
 
     @property
@@ -113,7 +112,10 @@ class ExportedClassifier:
         if header.thresholds is None:
             return None
         return Calibration(
-            header.temperature, header.thresholds, provenance=header.calibration
+            header.temperature,
+            header.thresholds,
+            provenance=header.calibration,
+            views=header.views,
         )
 
     @property
@@ -187,14 +189,14 @@ class ExportedClassifier:
             raise DataError(
                 f"images: expected sides from {MIN_SIDE} px, got {shape[1]}x{shape[2]}"
             )
-        views = np.empty((self._views, len(images), len(self.class_names)), np.float32)
+        views = np.empty((self.views, len(images), len(self.class_names)), np.float32)
         scores = np.empty(views.shape[:2], np.float32)
         fitting = min(max(CALL_PIXELS // (shape[1] * shape[2]), 1), CALL_IMAGES)
         step = min(self._batch_size, fitting)
         for start in range(0, len(images), step):
             stop = start + step
             pixels = _planes(np.asarray(images[start:stop]))
-            for view, seen in enumerate(_views(pixels, self._views)):
+            for view, seen in enumerate(_views(pixels, self.views)):
                 logits, ood = self._forward(seen)
                 views[view, start:stop] = softmax(logits, axis=1)
                 scores[view, start:stop] = np.nan if ood is None else ood

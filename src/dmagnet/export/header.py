@@ -9,7 +9,7 @@ from typing import Any
 from dmagnet import __version__
 from dmagnet.errors import CheckpointError
 
-FORMAT = 2  # 1 had no radii, no sets and no out-of-distribution score
+FORMAT = 3  # 1 had no radii, sets or out-of-distribution score; 2 no views
 KEY = "dmagnet"  # of the ONNX metadata, as in our safetensors files
 INPUT = "images"
 PROBABILITIES, LOGITS, OOD = "probabilities", "logits", "ood"
@@ -36,6 +36,8 @@ class Header:
         By what the logits are divided in the graph before the softmax.
     thresholds : (float, float) or None
         Least probability of a class in the sets of 90 and 95 %.
+    views : {1, 8}
+        Over how many views answers are averaged unless somebody asks otherwise.
     has_ood : bool
         Whether the graph has the output ``ood``.
     ood_limit : float or None
@@ -55,6 +57,7 @@ class Header:
     radii: float | None = None
     temperature: float = 1.0
     thresholds: tuple[float, float] | None = None
+    views: int = 1
     has_ood: bool = False
     ood_limit: float | None = None
     calibration: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -21,7 +21,7 @@ class OnnxClassifier(ExportedClassifier):
     ----------
     path : Path
         A file that `dmagnet.export.export_onnx` wrote.
-    views : {1, 8}
+    views : {1, 8}, optional
         See `ExportedClassifier`.
     batch_size : int
         Images at a time.
@@ -41,7 +41,7 @@ class OnnxClassifier(ExportedClassifier):
         self,
         path: Path,
         *,
-        views: int = 1,
+        views: int | None = None,
         batch_size: int = BATCH,
         threads: int | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class OpenVINOClassifier(ExportedClassifier):
     ----------
     path : Path
         A file that `dmagnet.export.export_onnx` wrote.
-    views : {1, 8}
+    views : {1, 8}, optional
         See `ExportedClassifier`.
     batch_size : int
         Images at a time.
@@ -87,7 +87,7 @@ class OpenVINOClassifier(ExportedClassifier):
         self,
         path: Path,
         *,
-        views: int = 1,
+        views: int | None = None,
         batch_size: int = BATCH,
         threads: int | None = None,
         precision: Precision = "fp32",
@@ -126,7 +126,7 @@ def open_exported(
     path: Path,
     *,
     runtime: Runtime = "onnxruntime",
-    views: int = 1,
+    views: int | None = None,
     batch_size: int = BATCH,
     threads: int | None = None,
     precision: Precision = "fp32",
@@ -139,7 +139,7 @@ def open_exported(
         A file that `dmagnet.export.export_onnx` wrote.
     runtime : {"onnxruntime", "openvino"}
         What runs it.
-    views : {1, 8}
+    views : {1, 8}, optional
         See `ExportedClassifier`.
     batch_size : int
         Images at a time.

@@ -191,6 +191,7 @@ def _header(checkpoint: Checkpoint) -> Header:
         trust = {
             "temperature": calibration.temperature,
             "thresholds": calibration.thresholds,
+            "views": calibration.views,
             "calibration": calibration.provenance,
             "has_ood": space is not None,
             "ood_limit": limit if math.isfinite(limit) else None,
