@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dmagnet"
 STORY = [
-    *("errors", "disk", "classes", "config", "recipes"),
+    *("errors", "disk", "environment", "classes", "config", "recipes"),
     *(
         "images",
         "simulate",
@@ -27,7 +27,16 @@ STORY = [
 ]
 HEAVY = {"torch", "lightning", "matplotlib", "h5py", "kornia", "astropy", "sklearn"}
 TORCH_FREE = [
-    *("errors", "disk", "classes", "config", "recipes", "images", "evaluate"),
+    *(
+        "errors",
+        "disk",
+        "environment",
+        "classes",
+        "config",
+        "recipes",
+        "images",
+        "evaluate",
+    ),
     *("calibrate", "weights", "export", "sources", "catalog", "survey", "cite"),
 ]
 

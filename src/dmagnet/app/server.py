@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import tempfile
 import threading
@@ -18,6 +17,7 @@ from dmagnet.app.limits import LOCAL, Gate, sweep
 from dmagnet.app.sessions import Places, Sessions
 from dmagnet.catalog import Device
 from dmagnet.config.serving import AppConfig
+from dmagnet.environment import environment
 from dmagnet.errors import ConfigError
 from dmagnet.weights import DEFAULT
 
@@ -93,7 +93,7 @@ def serving(
         listener = stack.enter_context(_listening(config.host, config.port))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dmagnet-"))
         uploads = Path(folder).resolve()
-        stack.enter_context(_environment({FOLDER: str(uploads), QUIET: "False"}))
+        stack.enter_context(environment({FOLDER: str(uploads), QUIET: "False"}))
         sessions = Sessions(config.max_sessions)
         page = _page(config, weights, device, uploads, sessions)
         yield stack.enter_context(_running(page, listener, sessions, uploads))
@@ -204,21 +204,6 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         ) from None
     with listener:
         yield listener
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment, and put back what was there."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

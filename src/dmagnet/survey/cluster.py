@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from dmagnet.catalog import Classifier, Device
 from dmagnet.config import ClassifyConfig
+from dmagnet.environment import environment
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.survey.local import Chunk, num_threads
 from dmagnet.survey.worker import ERRORS, Inbox, Task, Worker, from_bytes
@@ -196,7 +197,7 @@ def _connected(config: ClassifyConfig) -> Iterator[Any]:
         logger.setLevel(logging.ERROR)
         stack.callback(logger.setLevel, level)
         if not ray.is_initialized():
-            stack.enter_context(_environment())
+            stack.enter_context(environment(ENVIRONMENT))
             address = config.cluster.ray_address or os.environ.get("RAY_ADDRESS")
             if address in (None, "", "local"):
                 stack.enter_context(_local(ray, config))
@@ -271,21 +272,6 @@ def _silence() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    """Set what Ray and its processes read as they begin, and put it back."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
