@@ -112,7 +112,8 @@ def number(value: float | None, digits: int = 2) -> str:
 def scores_of(name: str, args: argparse.Namespace) -> dict[str, dict]:
     """Judge weights of the package on every set, with eight views; once."""
     checkpoint = load(name)
-    path = args.kept / f"{name}-{checkpoint.weights_hash[:12]}-{args.most}.json"
+    file = entry_of(package(), name)["sha256"]  # weights and calibration
+    path = args.kept / f"{name}-{file[:12]}-{args.most}.json"
     if not path.exists():
         found = {}
         for kind, galaxies in real_sets(checkpoint, args).items():

@@ -5,7 +5,7 @@
 Fine-tunes from weights, and trains the same network from scratch, on 100, 300, 1000
 and all training images, three subsets each, and judges on the val part. "probe" is the
 weights with a new head and nothing else trained. A killed run goes on where it was;
-OUT/curve.json and OUT/curve.png are written after every training.
+OUT/curve.json and OUT/curve.png hold all trainings that OUT has, after each of them.
 """
 
 import argparse
@@ -113,8 +113,9 @@ def train(
     return result
 
 
-def write(results: list[dict], out: Path, provenance: dict) -> None:
-    """Write what there is so far, as JSON and as a figure."""
+def write(out: Path, provenance: dict) -> None:
+    """Write what the folder holds so far, as JSON and as a figure."""
+    results = [json.loads(path.read_text()) for path in out.glob("*/judged.json")]
     summary = []
     for kind in COLORS:
         for num in sorted({row["num"] for row in results}):
@@ -199,7 +200,6 @@ def main() -> None:
         "data_hash": frames.data_hash,
         "torch": torch.__version__,
     }
-    results = []
     for num in args.sizes:
         for seed in args.seeds:
             galaxies = drawn(frames, num, seed)
@@ -209,9 +209,8 @@ def main() -> None:
                     continue
                 run = args.out / f"{kind}-{size}-{seed}"
                 seeded = replace(config, seed=seed)
-                results.append(train(kind, parent, galaxies, seeded, out=run, val=val))
-                write(results, args.out, provenance)
-                row = results[-1]
+                row = train(kind, parent, galaxies, seeded, out=run, val=val)
+                write(args.out, provenance)
                 print(
                     f"{time.strftime('%H:%M:%S')} {kind} {size} images, seed {seed}: "
                     f"{row['accuracy']:.3f} ({row['minutes']} min)",
