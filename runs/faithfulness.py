@@ -60,8 +60,9 @@ def main(argv: list[str] | None = None) -> dict:
     parts = []
     for first in range(0, len(views), CHUNK):
         path = args.out / f"{key(checkpoint, args)}-{first}.npz"
-        if not path.is_file():
-            part = measured(checkpoint, views[first : first + CHUNK], first, args)
+        if args.again or not path.is_file():
+            part = dict(np.load(path)) if path.is_file() else {}
+            part |= measured(checkpoint, views[first : first + CHUNK], first, args)
             with path.with_suffix(".part").open("wb") as file:
                 np.savez(file, **part)
             path.with_suffix(".part").replace(path)
@@ -85,7 +86,7 @@ def main(argv: list[str] | None = None) -> dict:
         found[name] = {}
         for method in METHODS:
             path = args.out / f"{key(checkpoint, args)}-{name}-{method}.json"
-            if not path.is_file():
+            if method in args.again or not path.is_file():
                 path.write_text(json.dumps(measure(checkpoint, few, method)))
             found[name][method] = json.loads(path.read_text())
             say(f"{name} of {method}", start)
@@ -108,6 +109,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", choices=("train", "val"), default="val")
     parser.add_argument("--num", type=int, default=250)
     parser.add_argument("--few", type=int, default=16, help="for what is slow")
+    parser.add_argument(
+        "--again", nargs="+", default=[], help="measure these methods anew, keep others"
+    )
     parser.add_argument("--seed", type=int, default=FILL_SEED)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/out/faithfulness"))
@@ -142,7 +146,7 @@ def measured(checkpoint, views, first: int, args) -> dict:
     changes = square_changes(model, images, targets.numpy(), fill=fill, seed=args.seed)
     lot = np.random.default_rng(args.seed + first)
     none = torch.full_like(targets, -1)
-    for method in (*METHODS, *CONTROLS):
+    for method in args.again or (*METHODS, *CONTROLS):
         begin = time.monotonic()
         if method == "light":
             maps = views.mean(axis=3).astype(np.float32)

@@ -30,7 +30,7 @@ from dmagnet.evidence.borrowed import (
     occlusion,
     smoothgrad,
 )
-from dmagnet.evidence.maps import blocks_of, enlarged
+from dmagnet.evidence.maps import blocks_of, enlarged, on_picture
 from dmagnet.evidence.needed import Search, needed
 from dmagnet.images import standardize
 from dmagnet.model import DMAGNet
@@ -133,7 +133,7 @@ def test_grad_cam_before_pooling_is_evidence_without_bias_and_negative_parts(
         maps = evidence_maps(network.model, images)[[0, 1], targets]
     bias = network.model.head.bias[targets].detach()
     bare = (maps - bias[:, None, None] / 16).clamp(min=0)
-    large = enlarged(bare, images.shape[2]) * images.shape[2] ** 2 / 16
+    large = on_picture(bare, images.shape[2:])
     assert torch.allclose(cam, large, atol=1e-4)
 
 

@@ -485,8 +485,12 @@ def test_a_coarse_map_is_laid_over_the_frame(apertures):
 
 def test_a_map_ranks_with_the_light_or_against_it(simulated):
     flux = simulated.mean(dim=1)
-    coarse = torch.nn.functional.avg_pool2d(flux, 8)
+    around = {"stride": 8, "padding": 4, "count_include_pad": False}
+    coarse = torch.nn.functional.avg_pool2d(flux, 9, **around)
+    coarse = coarse[:, : flux.shape[1] // 8, : flux.shape[2] // 8]
     alike = rank_correlation(coarse.square(), flux)
-    assert (alike > 0.9999).all()
-    assert (rank_correlation(-coarse, flux) < -0.9999).all()
+    assert (alike > 0.85).all()
+    torch.testing.assert_close(rank_correlation(-coarse, flux), -alike)
+    beside = torch.nn.functional.avg_pool2d(flux, 8)  # half a place further
+    assert rank_correlation(beside, flux).mean() < alike.mean()
     assert rank_correlation(torch.ones(20, 5, 5), flux).isnan().all()

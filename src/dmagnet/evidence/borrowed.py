@@ -5,11 +5,11 @@ from importlib import import_module
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmagnet.errors import ConfigError
 from dmagnet.evidence.fill import find_sky
+from dmagnet.evidence.maps import on_picture
 
 STEPS, MOST_STEPS = 32, 512  # of the integral
 COMPLETE = 0.01  # of the difference between picture and sky
@@ -183,7 +183,7 @@ def grad_cam(
     Returns
     -------
     (B, S, S) float, 0 or more
-        Bilinear from (B, S/16, S/16).
+        From (B, S/16, S/16), as `dmagnet.images.on_pixels`.
 
     Raises
     ------
@@ -201,10 +201,8 @@ def grad_cam(
         additional_forward_args=(targets, against),
         relu_attributions=True,
     )
-    large = F.interpolate(
-        coarse.detach(), size=images.shape[2:], mode="bilinear", align_corners=False
-    )
-    return large[:, 0]
+    height, width = images.shape[2:]
+    return on_picture(coarse.detach()[:, 0], (height, width))
 
 
 def occlusion(

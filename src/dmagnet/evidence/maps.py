@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmagnet.dreams.layers import read
+from dmagnet.images import shares
 from dmagnet.model import DMAGNet
 from dmagnet.model.blocks import DMA
 
@@ -38,6 +39,28 @@ def evidence_maps(model: DMAGNet, images: Tensor) -> Tensor:
     return maps.float()
 
 
+def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring maps to the pixels of the picture.
+
+    Parameters
+    ----------
+    maps : (..., h, w) float
+        One number for each place.
+    size : tuple of int
+        Height and width of the picture, in px.
+
+    Returns
+    -------
+    (..., height, width) float
+        As `dmagnet.images.on_pixels`.
+    """
+    down, across = (
+        torch.from_numpy(shares(places, pixels)).to(maps)
+        for places, pixels in zip(maps.shape[-2:], size, strict=True)
+    )
+    return down @ maps @ across.T
+
+
 def enlarged(maps: Tensor, side: int) -> Tensor:
     """Bring maps to the pixels of the picture, without changing their sums.
 
@@ -51,16 +74,11 @@ def enlarged(maps: Tensor, side: int) -> Tensor:
     Returns
     -------
     (B, side, side) float
-        Bilinear; each map adds up to what it did before.
+        Bilinear; each map adds up to what it did before, the difference spread evenly.
     """
-    large = F.interpolate(
-        maps[:, None], size=(side, side), mode="bilinear", align_corners=False
-    )[:, 0]
-    # Exact where the side is a multiple; the rest is spread evenly.
-    missing = maps.sum(dim=(1, 2)) - large.sum(dim=(1, 2)) * (
-        maps.shape[1] * maps.shape[2] / side**2
-    )
-    scaled = large * (maps.shape[1] * maps.shape[2] / side**2)
+    scaled = on_picture(maps, (side, side)) * (maps[0].numel() / side**2)
+    # Places at the rim have more or fewer pixels than others.
+    missing = maps.sum(dim=(1, 2)) - scaled.sum(dim=(1, 2))
     return scaled + (missing / side**2)[:, None, None]
 
 
@@ -84,10 +102,8 @@ def attention_map(model: DMAGNet, images: Tensor) -> Tensor:
     ConfigError
         If the network was built without LAM.
     """
-    factor = model.attention_maps(images) - 1
-    return F.interpolate(
-        factor[:, None], size=images.shape[2:], mode="bilinear", align_corners=False
-    )[:, 0]
+    height, width = images.shape[2:]
+    return on_picture(model.attention_maps(images) - 1, (height, width))
 
 
 def blocks_of(model: DMAGNet) -> tuple[str, ...]:
@@ -146,7 +162,8 @@ def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
         Mean over the blocks; 1 where only the largest dilation speaks, -1 where only
         the smallest does, 0 where neither prevails.
     """
-    total = images.new_zeros(len(images), *images.shape[2:])
+    height, width = images.shape[2:]
+    total = images.new_zeros(len(images), height, width)
     looks = _looks(model, images)
     for weights, branches in looks.values():
         places = torch.linspace(-1, 1, len(branches), device=images.device)
@@ -158,10 +175,8 @@ def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
             dim=1,
         )  # (B, scales, h, w)
         share = loud / loud.sum(dim=1, keepdim=True).clamp(min=1e-9)
-        lean = (share * places[None, :, None, None]).sum(dim=1, keepdim=True)
-        total += F.interpolate(
-            lean, size=images.shape[2:], mode="bilinear", align_corners=False
-        )[:, 0]
+        lean = (share * places[None, :, None, None]).sum(dim=1)
+        total += on_picture(lean, (height, width))
     return total / max(1, len(looks))
 
 

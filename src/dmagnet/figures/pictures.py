@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet.errors import DataError
+from dmagnet.images import on_pixels
 
 Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
@@ -150,8 +151,7 @@ def lam_overlay(image: Bytes, mask: Floats, reach: float) -> Bytes:
         The gray galaxy, colored the more the farther the factor is from 1.
     """
     height, width = image.shape[:2]
-    small = Image.fromarray(np.asarray(mask, dtype=np.float32))
-    factor = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+    factor = on_pixels(mask, (height, width))
     signed = np.clip((factor - 1) / reach, -1, 1)
     color = np.where(signed[..., None] > 0, to_rgb(UP), to_rgb(DOWN))
     gray = np.asarray(Image.fromarray(image).convert("L"))[..., None] / 255

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dmagnet.calibrate.fallback import CLASS, FAMILY, fallback, family_sums
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES, plain_names
 from dmagnet.dreams.targets import plain_name
 from dmagnet.figures import lam_overlay, lam_reach, overlay, reach_of
 from dmagnet.galaxy.record import Dreamt, Pixels, Portrait
+from dmagnet.images import on_pixels
 from dmagnet.report import photo, render_page
 from dmagnet.report.judged import place, told_of
 from dmagnet.report.write import facts
@@ -277,13 +277,8 @@ def _laid(rgb: Pixels, values: Floats, reach: float, side: int, words: str) -> P
     """Lay one map over the galaxy, and say where it is highest."""
     low, high = place(values, values.argmin()), place(values, values.argmax())
     told = f"most for it {high}, least {low}."
-    picture = overlay(rgb, _enlarged(values, len(rgb)), reach=reach)
+    picture = overlay(rgb, on_pixels(values, (len(rgb), rgb.shape[1])), reach=reach)
     return photo(picture, f"{words}: {told}", side) | {"told": told}
-
-
-def _enlarged(values: Floats, side: int) -> Floats:
-    small = Image.fromarray(np.asarray(values, np.float32))
-    return np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _attention(portrait: Portrait, side: int) -> Picture | None:

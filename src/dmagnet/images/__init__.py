@@ -4,7 +4,8 @@ The chapters, in order: `rgb` (fluxes as the Legacy Survey viewer draws them), `
 (what can be wrong), `files` (JPEG and the like), `frames` (crop and resize), `standard`
 (every galaxy at one size and one brightness), `cutout`
 (a picture that knows where it is on the sky), `bands` (any bands as RGB), `header` and
-`planes` (fluxes out of FITS files), `fits`, and `front` (the one door for all).
+`planes` (fluxes out of FITS files), `fits`, `front` (the one door for all), and
+`places` (where in a picture the places of a network's map lie).
 """
 
 from dmagnet.images.bands import draw
@@ -14,6 +15,7 @@ from dmagnet.images.files import MAX_PIXELS, read_rgb
 from dmagnet.images.fits import draw_planes, read_fits, rgb_hdu
 from dmagnet.images.frames import crop_side, resize
 from dmagnet.images.front import is_fits, read_image
+from dmagnet.images.places import middles, on_pixels, shares
 from dmagnet.images.planes import Planes, read_planes
 from dmagnet.images.rgb import legacy_rgb
 from dmagnet.images.standard import Extent, find_extent, standardize
@@ -31,11 +33,14 @@ __all__ = [
     "from_array",
     "is_fits",
     "legacy_rgb",
+    "middles",
+    "on_pixels",
     "read_fits",
     "read_image",
     "read_planes",
     "read_rgb",
     "resize",
     "rgb_hdu",
+    "shares",
     "standardize",
 ]

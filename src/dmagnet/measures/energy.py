@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from dmagnet.errors import DataError
+from dmagnet.images import shares
 from dmagnet.measures.apertures import Aperture
 from dmagnet.measures.photometry import circle_overlap
 
@@ -17,8 +18,8 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
     Parameters
     ----------
     detail : (B, C, H, W) or (B, h, w) float
-        What a dream added, or a map of any size over the same frame, which is brought
-        to the frame's size. The absolute value counts.
+        What a dream added, of any size over the same frame, or a map of a network,
+        either brought to the frame's size. The absolute value counts.
     aperture : Aperture
         Of the B galaxies.
 
@@ -41,10 +42,12 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
         )
     size = aperture.segmentation.shape
     strength = detail.abs().double()
-    strength = strength.mean(dim=1) if strength.ndim == 4 else strength
-    if strength.shape != size:
+    if strength.ndim == 3:
+        down, across = _shares(strength, size)
+        strength = down @ strength @ across.T
+    else:
         strength = F.interpolate(
-            strength[:, None], size=tuple(size[1:]), mode="bilinear",
+            strength.mean(dim=1, keepdim=True), size=tuple(size[1:]), mode="bilinear",
             align_corners=False, antialias=True,
         )[:, 0]  # fmt: skip
     strength = strength / strength.sum(dim=(1, 2), keepdim=True)
@@ -73,16 +76,15 @@ def rank_correlation(maps: Tensor, flux: Tensor) -> Tensor:
     maps : (B, h, w) float
         For example local attention.
     flux : (B, H, W) float
-        Brightness; it is averaged over the places of the map.
+        Brightness; it is averaged over the surroundings of each place of the map.
 
     Returns
     -------
     (B,) float64 in [-1, 1]
         Spearman's rho; NaN where one of the two is the same everywhere.
     """
-    light = F.interpolate(
-        flux[:, None].double(), size=tuple(maps.shape[1:]), mode="area"
-    )[:, 0]
+    down, across = _shares(maps, flux.shape)
+    light = (down / down.sum(dim=0)).T @ flux.double() @ (across / across.sum(dim=0))
     pairs = zip(maps.flatten(1).double(), light.flatten(1), strict=True)
     found = [
         spearmanr(a.numpy(), b.numpy()).statistic
@@ -91,3 +93,12 @@ def rank_correlation(maps: Tensor, flux: Tensor) -> Tensor:
         for a, b in pairs
     ]
     return torch.tensor(found, dtype=torch.float64)
+
+
+def _shares(maps: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Say what the places of maps have to do with the pixels of a frame."""
+    down, across = (
+        torch.from_numpy(shares(places, pixels)).double()
+        for places, pixels in zip(maps.shape[1:], size[1:], strict=True)
+    )
+    return down, across
