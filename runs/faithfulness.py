@@ -23,6 +23,7 @@ import torch
 from real_sets import GZ2, in_classes_of, native, some, view_of
 
 from dmagnet import __version__
+from dmagnet.calibrate import views_to_take
 from dmagnet.dreams.layers import private_copy
 from dmagnet.evidence import (
     BORROWED,
@@ -153,7 +154,8 @@ def measured(checkpoint, views, first: int, args) -> dict:
         elif method == "random":
             maps = lot.random(views.shape[:3], np.float32)
         else:
-            maps = maps_of(model, images, method, targets, none).numpy()
+            own = views_to_take(None, checkpoint.calibration)
+            maps = maps_of(model, images, method, targets, none, views=own).numpy()
         took = time.monotonic() - begin
         scores = faithfulness(
             model, images, maps, targets=targets.numpy(), segment=segment,

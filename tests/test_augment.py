@@ -13,6 +13,7 @@ from dmagnet.augment import (
     mixup,
     random_affine,
     sky_level,
+    turned_back,
 )
 from dmagnet.config import AugmentConfig
 
@@ -120,6 +121,12 @@ def test_dihedral_views_are_eight_and_keep_every_pixel():
         assert torch.equal(
             view.flatten(2).sort().values, images.flatten(2).sort().values
         )
+
+
+def test_views_are_turned_back_to_how_the_images_stand():
+    images = torch.arange(2 * 3 * 16).float().reshape(2, 3, 4, 4)
+    for view in turned_back(dihedral_views(images)):
+        assert torch.equal(view, images)
 
 
 def test_mixup_keeps_targets_adding_up_to_one_and_blends_alike():

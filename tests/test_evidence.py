@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import dmagnet
+from dmagnet.augment import dihedral_views
 from dmagnet.config import ModelConfig, SimulateConfig
 from dmagnet.dreams.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
@@ -103,9 +104,28 @@ def test_enlarging_keeps_the_sum(side):
 
 
 def test_evidence_of_a_contrast_adds_up_to_the_difference(network, views, logits):
-    maps = attribute(network, views, "evidence", target=[2, 5], against="merging")
+    asked = {"target": [2, 5], "against": "merging"}
+    maps = attribute(network, views, "evidence", **asked, views=1)
     expected = logits[[0, 1], [2, 5]] - logits[:, 1]
     assert np.abs(maps.sum(axis=(1, 2)) - expected.numpy()).max() < 1e-4
+
+
+def test_evidence_of_eight_views_adds_up_to_their_mean_logit(network, views, images):
+    assert network.calibration.views == 8
+    maps = attribute(network, views, "evidence", target=[2, 5])
+    with torch.no_grad():
+        each = [network.model(view)[[0, 1], [2, 5]] for view in dihedral_views(images)]
+    gap = maps.sum(axis=(1, 2)) - torch.stack(each).mean(0).numpy()
+    assert np.abs(gap).max() < 1e-4
+
+
+@pytest.mark.parametrize("method", ["evidence", "lam", "scales"])
+def test_a_turned_galaxy_has_the_same_map_turned(network, views, method):
+    turned = np.rot90(views, axes=(1, 2))[:, :, ::-1]
+    maps = attribute(network, views, method, target=2)
+    others = attribute(network, turned, method, target=2)
+    want = np.rot90(maps, axes=(1, 2))[:, :, ::-1]
+    np.testing.assert_allclose(others, want, atol=1e-4 * np.abs(maps).max())
 
 
 @pytest.mark.parametrize("against", [None, 3])

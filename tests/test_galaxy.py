@@ -105,9 +105,11 @@ def test_the_page_says_class_probabilities_set_and_families(portrait, text):
 
 
 def test_evidence_adds_up_to_the_logits_on_the_page(checkpoint, portrait, text):
-    _, features = look(checkpoint.model, portrait.explanation.rgb[None])
+    views = checkpoint.calibration.views if checkpoint.calibration else 1
+    _, features = look(checkpoint.model, portrait.explanation.rgb[None], views=views)
     weight = checkpoint.model.head.weight.detach().numpy()
-    logits = features[0, 0] @ weight.T + checkpoint.model.head.bias.detach().numpy()
+    bias = checkpoint.model.head.bias.detach().numpy()
+    logits = features[:, 0].mean(0) @ weight.T + bias
     np.testing.assert_allclose(portrait.logits, logits, atol=1e-4)
     for k in portrait.order[:2]:
         assert f"adds up to {logits[k]:+.2f}" in text

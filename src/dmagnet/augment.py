@@ -215,3 +215,20 @@ def dihedral_views(images: Tensor) -> Tensor:
     """
     turned = [images.rot90(k, dims=(2, 3)) for k in range(4)]
     return torch.stack(turned + [view.flip(3) for view in turned])
+
+
+def turned_back(maps: Tensor) -> Tensor:
+    """Turn what was made of `dihedral_views` back to how the images stand.
+
+    Parameters
+    ----------
+    maps : (8, ..., H, H) Tensor
+        One for each view, in their order.
+
+    Returns
+    -------
+    (8, ..., H, H) Tensor
+        ``turned_back(dihedral_views(images))`` is eight times the images.
+    """
+    turned = [*maps[:4], *maps[4:].flip(-1)]
+    return torch.stack([m.rot90(-k, dims=(-2, -1)) for k, m in enumerate(turned)])

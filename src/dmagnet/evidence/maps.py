@@ -1,9 +1,12 @@
 """What the network itself says of places: evidence, attention and scales, exactly."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmagnet.augment import dihedral_views, turned_back
 from dmagnet.dreams.layers import read
 from dmagnet.images import shares
 from dmagnet.model import DMAGNet
@@ -61,25 +64,49 @@ def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return down @ maps @ across.T
 
 
+def over_views(make: Callable[[Tensor], Tensor], images: Tensor, views: int) -> Tensor:
+    """Average maps over the views that a network is asked about.
+
+    Parameters
+    ----------
+    make : callable
+        (B, 3, S, S) pictures to (B, ..., S, S) maps.
+    images : (B, 3, S, S) float in [0, 1]
+        Pictures.
+    views : {1, 8}
+        The pictures as they stand, or all eight flips and quarter turns.
+
+    Returns
+    -------
+    (B, ..., S, S) float
+        Each turned back to how its picture stands, and averaged.
+    """
+    if views == 1:
+        return make(images)
+    each = torch.stack([make(seen) for seen in dihedral_views(images)])
+    return turned_back(each).mean(dim=0)
+
+
 def enlarged(maps: Tensor, side: int) -> Tensor:
     """Bring maps to the pixels of the picture, without changing their sums.
 
     Parameters
     ----------
-    maps : (B, h, w) float
+    maps : (..., h, w) float
         Something that adds up, such as evidence.
     side : int
         Of the picture, in px.
 
     Returns
     -------
-    (B, side, side) float
+    (..., side, side) float
         Bilinear; each map adds up to what it did before, the difference spread evenly.
     """
-    scaled = on_picture(maps, (side, side)) * (maps[0].numel() / side**2)
+    area = maps.shape[-2] * maps.shape[-1] / side**2
+    scaled = on_picture(maps, (side, side)) * area
     # Places at the rim have more or fewer pixels than others.
-    missing = maps.sum(dim=(1, 2)) - scaled.sum(dim=(1, 2))
-    return scaled + (missing / side**2)[:, None, None]
+    missing = maps.sum(dim=(-2, -1)) - scaled.sum(dim=(-2, -1))
+    return scaled + (missing / side**2)[..., None, None]
 
 
 def attention_map(model: DMAGNet, images: Tensor) -> Tensor:

@@ -1,18 +1,26 @@
 """All maps by name: of the network itself, and of captum."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASSES, plain_names
 from dmagnet.dreams.layers import private_copy
 from dmagnet.errors import ConfigError
 from dmagnet.evidence import borrowed
-from dmagnet.evidence.maps import attention_map, enlarged, evidence_maps, scale_map
+from dmagnet.evidence.maps import (
+    attention_map,
+    enlarged,
+    evidence_maps,
+    over_views,
+    scale_map,
+)
 from dmagnet.evidence.needed import needed
 from dmagnet.model import DMAGNet
 from dmagnet.predict import batches_of
@@ -20,12 +28,13 @@ from dmagnet.predict import batches_of
 OWN = ("evidence", "needed", "lam", "scales")
 BORROWED = ("integrated_gradients", "grad_cam", "occlusion", "smoothgrad")
 METHODS = (*OWN, *BORROWED)
+READ = ("evidence", "lam", "scales")  # cheap: of every view that the weights ask for
 BATCH = 16
 
 Class = str | int
 Classes = Class | Sequence[int] | NDArray[np.integer]
 Floats = NDArray[np.float32]
-Method = Callable[[DMAGNet, Tensor, Tensor, Tensor], Tensor]
+Method = Callable[..., Tensor]
 
 
 def attribute(
@@ -35,6 +44,7 @@ def attribute(
     *,
     target: Classes,
     against: Classes | None = None,
+    views: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Floats:
     """Say how much each pixel speaks for a class.
@@ -51,6 +61,10 @@ def attribute(
         A class by name, short name or number; or one number for each picture.
     against : str, int or sequence of int, optional
         Explain why ``target`` rather than this.
+    views : {1, 8}, optional
+        Of ``evidence``, ``lam`` and ``scales``: average over one look or all eight
+        flips and quarter turns, turned back; if not given, as the calibration was
+        fitted, and one look without any. Others are of the pictures as they stand.
     progress : callable, optional
         Called with the number of pictures done so far.
 
@@ -64,9 +78,10 @@ def attribute(
     ------
     ConfigError
         If there is no such method or class, a method needs captum and it is not
-        installed, or the network has no LAM.
+        installed, the network has no LAM, or ``views`` is neither 1 nor 8.
     """
     _check(method)
+    views = views_to_take(views, checkpoint.calibration)
     num = len(images)
     targets = class_numbers(checkpoint.class_names, target, num)
     others = np.full(num, -1)
@@ -83,7 +98,7 @@ def attribute(
         classes = (
             torch.from_numpy(each[rows]).to(device) for each in (targets, others)
         )
-        done.append(maps_of(model, batch, method, *classes).cpu())
+        done.append(maps_of(model, batch, method, *classes, views=views).cpu())
         if progress:
             progress(start)
     side = images.shape[1]
@@ -92,7 +107,13 @@ def attribute(
 
 
 def maps_of(
-    model: DMAGNet, images: Tensor, method: str, targets: Tensor, against: Tensor
+    model: DMAGNet,
+    images: Tensor,
+    method: str,
+    targets: Tensor,
+    against: Tensor,
+    *,
+    views: int = 1,
 ) -> Tensor:
     """Make the maps of one batch.
 
@@ -106,6 +127,8 @@ def maps_of(
         One of `METHODS`.
     targets, against : (B,) int Tensor
         Classes; -1 in ``against`` for none.
+    views : {1, 8}
+        As for `attribute`.
 
     Returns
     -------
@@ -119,7 +142,8 @@ def maps_of(
         network has no LAM.
     """
     _check(method)
-    return _FUNCTIONS[method](model, images, targets, against).float()
+    make = partial(_FUNCTIONS[method], model, targets=targets, others=against)
+    return over_views(make, images, views if method in READ else 1).float()
 
 
 def _check(method: str) -> None:
@@ -198,18 +222,21 @@ def _needed(model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor) -> 
 
 
 @torch.no_grad()
-def _lam(model: DMAGNet, images: Tensor, *_classes: Tensor) -> Tensor:
+def _lam(model: DMAGNet, images: Tensor, **_classes: Tensor) -> Tensor:
     return attention_map(model, images)
 
 
 @torch.no_grad()
-def _scales(model: DMAGNet, images: Tensor, *_classes: Tensor) -> Tensor:
+def _scales(model: DMAGNet, images: Tensor, **_classes: Tensor) -> Tensor:
     return scale_map(model, images)
 
 
 def _of_captum(function: Callable[..., Tensor]) -> Method:
-    def _call(model: DMAGNet, images: Tensor, *classes: Tensor) -> Tensor:
-        result: Tensor = function(borrowed.ClassScore(model), images, *classes)
+    def _call(
+        model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor
+    ) -> Tensor:
+        score = borrowed.ClassScore(model)
+        result: Tensor = function(score, images, targets, others)
         return result
 
     return _call

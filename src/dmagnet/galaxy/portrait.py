@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet import __version__
+from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint, weights_hash
 from dmagnet.config import DreamConfig, SourceConfig, to_dict
 from dmagnet.dreams import Dream, Network, Target, layer_target, open_network
 from dmagnet.dreams.run import dream_target
 from dmagnet.evidence import Explanation, evidence_maps
 from dmagnet.evidence.folder import stems
+from dmagnet.evidence.maps import attention_map, enlarged, over_views
 from dmagnet.figures import detail_picture
 from dmagnet.galaxy.classical import Classical, measure_classical
 from dmagnet.galaxy.record import LAYERS, Dreamt, Pixels, Portrait
@@ -132,14 +135,19 @@ def page_names(items: Sequence[Item]) -> list[str]:
 def _looks(
     checkpoint: Checkpoint, images: Pixels
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
-    """Return evidence (B, K, h, w), attention (B, h, w) and features (B, D)."""
-    model = checkpoint.model
+    """Return evidence (B, K, S, S), attention (B, S, S) and features (B, D)."""
+    model, views = checkpoint.model, views_to_take(None, checkpoint.calibration)
     with evaluating(model), torch.inference_mode():
         (batch,) = batches_of(images, len(images), model.mean.device)
         attention = None
         if checkpoint.config.model.lam:
-            attention = model.attention_maps(batch).cpu().numpy()
-        evidence = evidence_maps(model, batch).cpu().numpy()
+            departure = over_views(partial(attention_map, model), batch, views)
+            attention = 1 + departure.cpu().numpy()
+
+        def _evidence(seen: Tensor) -> Tensor:
+            return enlarged(evidence_maps(model, seen), seen.shape[2])
+
+        evidence = over_views(_evidence, batch, views).cpu().numpy()
         return evidence, attention, features_of(model, batch).cpu().numpy()
 
 

@@ -78,9 +78,10 @@ class Portrait:
         at hand.
     box : tuple of float or None
         Left, top and side of the network's view in ``given``, as shares of its width.
-    evidence : (K, h, w) float32
-        For each class the evidence of each place; a map adds up to the logit.
-    attention : (h, w) float32 or None
+    evidence : (K, S, S) float32
+        For each class the evidence of each place, in the pixels of the network's view;
+        a map adds up to the logit, or its mean over the views the weights ask for.
+    attention : (S, S) float32 or None
         Factors of the Local Attention Module, 1 is neutral.
     dreams : tuple of Dreamt
         In order of depth.
@@ -116,7 +117,7 @@ class Portrait:
         Returns
         -------
         (K,) float32
-            The logit of each class.
+            The logit of each class, averaged over views.
         """
         sums: Singles = self.evidence.sum(axis=(1, 2))
         return sums
