@@ -31,10 +31,11 @@ from dmagnet.evidence.borrowed import (
     occlusion,
     smoothgrad,
 )
-from dmagnet.evidence.maps import blocks_of, enlarged, on_picture
+from dmagnet.evidence.maps import blocks_of, enlarged
 from dmagnet.evidence.needed import Search, needed
 from dmagnet.images import standardize
 from dmagnet.model import DMAGNet
+from dmagnet.predict import on_picture
 from dmagnet.simulate import simulate
 
 RNG = np.random.default_rng(5)

@@ -58,5 +58,5 @@ def test_progress_counts_up_to_all_images(model, images):
 
 def test_attention_of_a_fresh_network_is_neutral(model, images):
     maps = attention(model, images)
-    assert maps.shape == (7, 4, 4)
+    assert maps.shape == (7, 64, 64)
     np.testing.assert_allclose(maps, 1, atol=1e-6)

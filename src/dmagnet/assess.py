@@ -206,7 +206,7 @@ def assess(
         examples=Examples(galaxies.images[shown], labels[shown], probabilities[shown]),
         examples_note="Right ones are drawn by lot; wrong ones are the surest of the "
         "mistakes.",
-        attention=_attention(checkpoint, galaxies, judged, right),
+        attention=_attention(checkpoint, galaxies, judged, right, views),
         history=list(history),
         provenance=provenance,
         next_commands=list(next_commands),
@@ -296,6 +296,7 @@ def _attention(
     galaxies: Galaxies,
     judged: Judged,
     right: NDArray[np.int64],
+    views: int,
 ) -> Examples | None:
     """Choose galaxies and show where LAM turned the volume up or down."""
     if not checkpoint.config.model.lam or not len(right):
@@ -306,7 +307,7 @@ def _attention(
         images,
         judged.labels[chosen],
         judged.probabilities[chosen],
-        attention(checkpoint.model, images),
+        attention(checkpoint.model, images, views=views),
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dmagnet.augment import dihedral_views
+from dmagnet.augment import dihedral_views, turned_back
 from dmagnet.calibrate import (
     FeatureSpace,
     Judgement,
@@ -18,6 +18,7 @@ from dmagnet.calibrate import (
 )
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.errors import ConfigError
+from dmagnet.images import shares
 from dmagnet.model import DMAGNet
 
 BATCH = 32  # larger activations leave the cache of a CPU core
@@ -213,8 +214,57 @@ def judge(
     return judgement_of(each, scores, calibration)
 
 
+def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring maps to the pixels of the picture.
+
+    Parameters
+    ----------
+    maps : (..., h, w) float
+        One number for each place.
+    size : tuple of int
+        Height and width of the picture, in px.
+
+    Returns
+    -------
+    (..., height, width) float
+        As `dmagnet.images.on_pixels`.
+    """
+    down, across = (
+        torch.from_numpy(shares(places, pixels)).to(maps)
+        for places, pixels in zip(maps.shape[-2:], size, strict=True)
+    )
+    return down @ maps @ across.T
+
+
+def over_views(make: Callable[[Tensor], Tensor], images: Tensor, views: int) -> Tensor:
+    """Average maps over the views that a network is asked about.
+
+    Parameters
+    ----------
+    make : callable
+        (B, 3, S, S) pictures to (B, ..., S, S) maps.
+    images : (B, 3, S, S) float in [0, 1]
+        Pictures.
+    views : {1, 8}
+        The pictures as they stand, or all eight flips and quarter turns.
+
+    Returns
+    -------
+    (B, ..., S, S) float
+        Each turned back to how its picture stands, and averaged.
+    """
+    if views == 1:
+        return make(images)
+    each = torch.stack([make(seen) for seen in dihedral_views(images)])
+    return turned_back(each).mean(dim=0)
+
+
 def attention(
-    model: DMAGNet, images: NDArray[np.uint8], *, batch_size: int = BATCH
+    model: DMAGNet,
+    images: NDArray[np.uint8],
+    *,
+    views: int = 1,
+    batch_size: int = BATCH,
 ) -> NDArray[np.float32]:
     """Read where the Local Attention Module turned the volume up or down.
 
@@ -224,17 +274,24 @@ def attention(
         With its attention module.
     images : (N, H, W, 3) uint8
         Galaxies.
+    views : {1, 8}
+        Average over one look or all eight flips and quarter turns, turned back.
     batch_size : int
         Images at a time.
 
     Returns
     -------
-    (N, H/16, W/16) float32 in (0.5, 1.5)
-        By how much each place's features become stronger; 1 leaves it as it is.
+    (N, H, W) float32 in (0.5, 1.5)
+        By how much the features there become stronger; 1 leaves them as they are.
     """
+    height, width = images.shape[1:3]
+
+    def _factors(seen: Tensor) -> Tensor:
+        return on_picture(model.attention_maps(seen), (height, width))
+
     with evaluating(model), torch.inference_mode():
         batches = batches_of(images, batch_size, model.mean.device)
-        done = [model.attention_maps(batch).cpu() for batch in batches]
+        done = [over_views(_factors, batch, views).cpu() for batch in batches]
     return torch.cat(done).numpy()
 
 

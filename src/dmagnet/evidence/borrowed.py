@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dmagnet.errors import ConfigError
 from dmagnet.evidence.fill import find_sky
-from dmagnet.evidence.maps import on_picture
+from dmagnet.predict import on_picture
 
 STEPS, MOST_STEPS = 32, 512  # of the integral
 COMPLETE = 0.01  # of the difference between picture and sky

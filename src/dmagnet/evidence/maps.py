@@ -1,16 +1,13 @@
 """What the network itself says of places: evidence, attention and scales, exactly."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmagnet.augment import dihedral_views, turned_back
 from dmagnet.dreams.layers import read
-from dmagnet.images import shares
 from dmagnet.model import DMAGNet
 from dmagnet.model.blocks import DMA
+from dmagnet.predict import on_picture
 
 
 def evidence_maps(model: DMAGNet, images: Tensor) -> Tensor:
@@ -40,51 +37,6 @@ def evidence_maps(model: DMAGNet, images: Tensor) -> Tensor:
     num = features.shape[2] * features.shape[3]
     maps: Tensor = F.conv2d(features, head.weight[:, :, None, None], head.bias) / num
     return maps.float()
-
-
-def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring maps to the pixels of the picture.
-
-    Parameters
-    ----------
-    maps : (..., h, w) float
-        One number for each place.
-    size : tuple of int
-        Height and width of the picture, in px.
-
-    Returns
-    -------
-    (..., height, width) float
-        As `dmagnet.images.on_pixels`.
-    """
-    down, across = (
-        torch.from_numpy(shares(places, pixels)).to(maps)
-        for places, pixels in zip(maps.shape[-2:], size, strict=True)
-    )
-    return down @ maps @ across.T
-
-
-def over_views(make: Callable[[Tensor], Tensor], images: Tensor, views: int) -> Tensor:
-    """Average maps over the views that a network is asked about.
-
-    Parameters
-    ----------
-    make : callable
-        (B, 3, S, S) pictures to (B, ..., S, S) maps.
-    images : (B, 3, S, S) float in [0, 1]
-        Pictures.
-    views : {1, 8}
-        The pictures as they stand, or all eight flips and quarter turns.
-
-    Returns
-    -------
-    (B, ..., S, S) float
-        Each turned back to how its picture stands, and averaged.
-    """
-    if views == 1:
-        return make(images)
-    each = torch.stack([make(seen) for seen in dihedral_views(images)])
-    return turned_back(each).mean(dim=0)
 
 
 def enlarged(maps: Tensor, side: int) -> Tensor:

@@ -18,12 +18,11 @@ from dmagnet.evidence.maps import (
     attention_map,
     enlarged,
     evidence_maps,
-    over_views,
     scale_map,
 )
 from dmagnet.evidence.needed import needed
 from dmagnet.model import DMAGNet
-from dmagnet.predict import batches_of
+from dmagnet.predict import batches_of, over_views
 
 OWN = ("evidence", "needed", "lam", "scales")
 BORROWED = ("integrated_gradients", "grad_cam", "occlusion", "smoothgrad")

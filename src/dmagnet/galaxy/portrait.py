@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,13 +19,19 @@ from dmagnet.dreams import Dream, Network, Target, layer_target, open_network
 from dmagnet.dreams.run import dream_target
 from dmagnet.evidence import Explanation, evidence_maps
 from dmagnet.evidence.folder import stems
-from dmagnet.evidence.maps import attention_map, enlarged, over_views
+from dmagnet.evidence.maps import enlarged
 from dmagnet.figures import detail_picture
 from dmagnet.galaxy.classical import Classical, measure_classical
 from dmagnet.galaxy.record import LAYERS, Dreamt, Pixels, Portrait
 from dmagnet.galaxy.reference import Reference, nearest
 from dmagnet.images import find_extent
-from dmagnet.predict import batches_of, evaluating, features_of
+from dmagnet.predict import (
+    attention,
+    batches_of,
+    evaluating,
+    features_of,
+    over_views,
+)
 from dmagnet.sources import Item, read_picture
 
 BATCH = 8  # galaxies that are dreamed together
@@ -88,7 +93,7 @@ def portraits(
     for start in range(0, len(both), BATCH):
         some = both[start : start + BATCH]
         images = np.stack([why.rgb for _, why in some])
-        evidence, attention, features = _looks(checkpoint, images)
+        evidence, masks, features = _looks(checkpoint, images)
         alike = nearest(reference, features) if reference else [((), ())] * len(some)
         seen = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         dreams = [_dreamt(network, seen, target, dream) for target in targets]
@@ -100,7 +105,7 @@ def portraits(
                 given=given,
                 box=box,
                 evidence=evidence[i],
-                attention=None if attention is None else attention[i],
+                attention=None if masks is None else masks[i],
                 dreams=tuple(each[i] for each in dreams),
                 classical=_classical(given, why) if classical else None,
                 neighbors=alike[i][0],
@@ -139,16 +144,14 @@ def _looks(
     model, views = checkpoint.model, views_to_take(None, checkpoint.calibration)
     with evaluating(model), torch.inference_mode():
         (batch,) = batches_of(images, len(images), model.mean.device)
-        attention = None
-        if checkpoint.config.model.lam:
-            departure = over_views(partial(attention_map, model), batch, views)
-            attention = 1 + departure.cpu().numpy()
 
         def _evidence(seen: Tensor) -> Tensor:
             return enlarged(evidence_maps(model, seen), seen.shape[2])
 
         evidence = over_views(_evidence, batch, views).cpu().numpy()
-        return evidence, attention, features_of(model, batch).cpu().numpy()
+        features = features_of(model, batch).cpu().numpy()
+    lam = checkpoint.config.model.lam
+    return evidence, attention(model, images, views=views) if lam else None, features
 
 
 def _dreamt(
