@@ -280,7 +280,7 @@ def test_a_box_of_sky_holds_no_source(simulated, apertures):
 
 def test_it_agrees_with_statmorph_on_simulated_galaxies():
     statmorph = pytest.importorskip("statmorph")
-    images, _ = simulate(SimulateConfig(num=30, image_size=96, seed=5))
+    images, _ = simulate(SimulateConfig(num=20, image_size=96, seed=5))
     simulated = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     aperture = find_aperture(simulated, noise="box")
     found = measure_morphology(simulated, aperture=aperture)
@@ -299,7 +299,7 @@ def test_it_agrees_with_statmorph_on_simulated_galaxies():
         rows.append([getattr(expected, name) for name in (*INDICES, "flag")])
     rows = np.array(rows)
     good = rows[:, -1] == 0
-    assert good.sum() >= 27
+    assert good.sum() >= 18
     for k, name in enumerate(INDICES):
         a, b = getattr(found, name).numpy(), rows[:, k]
         known = good & np.isfinite(a)
