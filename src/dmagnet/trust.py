@@ -235,21 +235,9 @@ def fit_calibration(
             f"{found}; give more, or --split all"
         )
     views = views_to_take(views, checkpoint.calibration)
-    done = 0
-
-    def _count(num: int) -> None:
-        if progress:
-            progress(done + num)
-
-    looks: list[tuple[Floats, NDArray[np.float32]]] = []
-    for galaxies in (*held_back, *known):
-        # The space is of single views; what is judged is the mean over all of them.
-        num = views if len(looks) < len(held_back) else 1
-        each, features = look(
-            checkpoint.model, galaxies.images, views=num, progress=_count
-        )
-        looks.append((each.mean(axis=0), features))
-        done += len(galaxies)
+    # The space is of single views; what is judged is the mean over all of them.
+    asked = [(g, views) for g in held_back] + [(g, 1) for g in known]
+    looks = _looks(checkpoint, asked, progress)
     num_classes = len(checkpoint.class_names)
     parts = [
         _labeled(galaxies, each, num_classes)
@@ -290,6 +278,28 @@ def fit_calibration(
             ],
         },
     )
+
+
+def _looks(
+    checkpoint: Checkpoint,
+    asked: Sequence[tuple[Galaxies, int]],
+    progress: Progress | None,
+) -> list[tuple[Floats, NDArray[np.float32]]]:
+    """Return mean probabilities (N, K) and features (V, N, D) of each set."""
+    found: list[tuple[Floats, NDArray[np.float32]]] = []
+    done = 0
+
+    def _count(num: int) -> None:
+        if progress:
+            progress(done + num)
+
+    for galaxies, views in asked:
+        each, features = look(
+            checkpoint.model, galaxies.images, views=views, progress=_count
+        )
+        found.append((each.mean(axis=0), features))
+        done += len(galaxies)
+    return found
 
 
 def _labeled(galaxies: Galaxies, each: Floats, num_classes: int) -> Labeled:

@@ -10,6 +10,7 @@ from dmagnet.errors import DataError
 from dmagnet.images import shares
 from dmagnet.measures.apertures import Aperture
 from dmagnet.measures.photometry import circle_overlap
+from dmagnet.predict import on_picture
 
 
 def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
@@ -43,8 +44,7 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
     size = aperture.segmentation.shape
     strength = detail.abs().double()
     if strength.ndim == 3:
-        down, across = _shares(strength, size)
-        strength = down @ strength @ across.T
+        strength = on_picture(strength, (size[1], size[2]))
     else:
         strength = F.interpolate(
             strength.mean(dim=1, keepdim=True), size=tuple(size[1:]), mode="bilinear",
@@ -83,7 +83,10 @@ def rank_correlation(maps: Tensor, flux: Tensor) -> Tensor:
     (B,) float64 in [-1, 1]
         Spearman's rho; NaN where one of the two is the same everywhere.
     """
-    down, across = _shares(maps, flux.shape)
+    down, across = (
+        torch.from_numpy(shares(places, pixels)).double()
+        for places, pixels in zip(maps.shape[1:], flux.shape[1:], strict=True)
+    )
     light = (down / down.sum(dim=0)).T @ flux.double() @ (across / across.sum(dim=0))
     pairs = zip(maps.flatten(1).double(), light.flatten(1), strict=True)
     found = [
@@ -93,12 +96,3 @@ def rank_correlation(maps: Tensor, flux: Tensor) -> Tensor:
         for a, b in pairs
     ]
     return torch.tensor(found, dtype=torch.float64)
-
-
-def _shares(maps: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Say what the places of maps have to do with the pixels of a frame."""
-    down, across = (
-        torch.from_numpy(shares(places, pixels)).double()
-        for places, pixels in zip(maps.shape[1:], size[1:], strict=True)
-    )
-    return down, across
