@@ -1,6 +1,8 @@
 """What many tests need: a seed, small galaxies, and the real ones where they are."""
 
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -29,6 +31,22 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("no ../shared/data beside this checkout: real galaxies not here")
     return SHARED
+
+
+@pytest.fixture
+def case(shared, tmp_path):
+    """Make the small inputs of one of ../shared/cases, and return their folder."""
+
+    def _make(name):
+        script = shared.parent / "cases" / name / "make.py"
+        folder = tmp_path / name
+        folder.mkdir()
+        subprocess.run(
+            [sys.executable, script], cwd=folder, check=True, capture_output=True
+        )
+        return folder
+
+    return _make
 
 
 @pytest.fixture(scope="session")
