@@ -234,7 +234,7 @@ def test_an_answer_that_does_not_end_is_given_up_in_time(tmp_path, serve, bad):
     [
         ("500", "status 500"),
         ("cut", "the connection was cut"),
-        ("short", "a FITS file that is cut short"),
+        ("short", "a FITS file that is damaged or cut short"),
         ("garbage", "expected FITS, got other bytes"),
         ("page", "expected FITS, got a web page"),
         ("text", "expected FITS, got the text 'No such layer'"),

@@ -1,6 +1,7 @@
 """Fluxes of any bands, units and scales, as the network sees them."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -324,8 +325,11 @@ def faulty(tmp_path, how):
         header = fits.Header([("SIMPLE", True), ("BITPIX", -32), ("NAXIS", 2)])
         header["NAXIS1"] = header["NAXIS2"] = side
         path.write_bytes(header.tostring().encode() + b"\0" * 2880)
-        if how == "huge in gz":
-            packed = gzip.compress(path.read_bytes())
+        if how == "huge":
+            os.truncate(path, 2880 + 4 * side**2)  # the disk keeps no zeros
+        elif how == "huge in gz":
+            zeros = gzip.compress(bytes(1 << 26), 1)
+            packed = gzip.compress(path.read_bytes()) + 17 * zeros
             path = tmp_path / "a.fits.gz"
             path.write_bytes(packed)
     return path
@@ -357,7 +361,7 @@ def test_a_fits_file_without_a_galaxy_is_a_row_with_a_flag(tmp_path, how, flag):
 
 def test_what_a_file_cannot_hold_is_not_made_room_for(tmp_path):
     reason = read(faulty(tmp_path, "huge for its file")).item.reason
-    assert "got 5760 bytes of at least 324000000" in reason
+    assert "got 5760 bytes of at least 324002880" in reason
 
 
 def test_an_extension_that_is_not_there_is_flagged(tmp_path):

@@ -2,14 +2,46 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dmagnet.errors import DataError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def open_file(path: Path | str) -> BinaryIO:
+    """Open a file to read it; what may never end is refused at once.
+
+    Parameters
+    ----------
+    path : Path or str
+        Its place.
+
+    Returns
+    -------
+    BinaryIO
+        At its beginning.
+
+    Raises
+    ------
+    OSError
+        If it is missing, not ours to read, a folder, or a pipe, socket or device.
+    ValueError
+        If the name cannot be that of a file (NUL in it).
+    """
+    mode = Path(path).stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        line = "it is a pipe, socket or device, and no file"
+        raise OSError(errno.EINVAL, line, str(path))
+    # should a pipe take its place now, this does not wait for who writes into it
+    waiting = getattr(os, "O_NONBLOCK", 0)
+    return open(path, "rb", opener=lambda name, how: os.open(name, how | waiting))
 
 
 def write_whole(path: Path, content: Any) -> None:

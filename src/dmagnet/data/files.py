@@ -2,9 +2,7 @@
 
 import os
 import re
-import warnings
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,8 @@ from PIL import Image
 from dmagnet.data.galaxies import PART_CODES, PARTS
 from dmagnet.errors import DataError
 from dmagnet.images import crop_side, read_rgb
+from dmagnet.images.faults import BROKEN, refused
+from dmagnet.images.opening import quiet
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm",
@@ -250,9 +250,9 @@ def common_side(paths: Sequence[str], open_file: Opener) -> int:
     sides: Counter[int] = Counter()
     for path in paths[::step]:
         try:
-            with open_file(path) as stream, Image.open(stream) as image:
+            with open_file(path) as stream, quiet(), Image.open(stream) as image:
                 sides[min(image.size)] += 1
-        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile, RuntimeError):
+        except (MemoryError, *BROKEN):
             continue  # the reader names it
     if not sides:
         raise DataError(f"expected images, could read none; the first is {paths[0]}")
@@ -296,10 +296,7 @@ def read_images(
     kept: list[int] = []
     skipped: list[str] = []
     read = partial(_read_or_reason, open_file, bring)
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        # read_rgb refuses what cannot be read, in one line of its own
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), BATCH):
             batch = pool.map(read, paths[start : start + BATCH])
             for index, image in enumerate(batch, start):
@@ -322,24 +319,10 @@ def _read_or_reason(
 ) -> npt.NDArray[np.uint8] | str:
     """Return the image, or one line on why there is none."""
     try:
-        with open_file(path) as stream:
-            return bring(read_rgb(stream))
+        with refused(path, "an image file"), open_file(path) as stream:
+            return bring(read_rgb(stream, name=path))
     except DataError as error:
         return str(error)
-    except FileNotFoundError:
-        return f"{path}: expected an image file, found nothing"
-    except _UNREADABLE as error:
-        return f"{path}: cannot be read ({error})"
-
-
-# A folder's errors, and a zip's: damaged, encrypted, of an unknown compression.
-_UNREADABLE = (
-    OSError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    NotImplementedError,
-    zlib.error,
-)
 
 
 def native_side(paths: Sequence[str], open_file: Opener, field: float) -> int:

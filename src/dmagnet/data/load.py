@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,11 @@ from dmagnet.data.hdf5 import (
 from dmagnet.data.repack import MANIFEST, read_prepared
 from dmagnet.data.split import leak_safe_split, split_of
 from dmagnet.data.tables import FORMATS, float_column, read_table
+from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images import crop_side, resize, standardize
+from dmagnet.images.faults import refused
+from dmagnet.images.opening import spooled
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
@@ -163,18 +166,22 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
 
 
 def _open_below(folder: Path, name: str) -> BinaryIO:
-    return (folder / name).open("rb")
+    return open_file(folder / name)
+
+
+def _open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    with archive.open(name) as member:
+        return spooled(member, name)
 
 
 def _load_zip(path: Path, wish: _Wish) -> Galaxies:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            listing = list_classes(str(path), *walk_zip(archive))
-            return _load_listing(path, listing, archive.open, wish)
-    except zipfile.BadZipFile as error:
-        raise DataError(
-            f"{path}: expected a zip, got a damaged or other file ({error})"
-        ) from error
+    with (
+        refused(path, "a zip"),
+        open_file(path) as file,
+        zipfile.ZipFile(file) as zipped,
+    ):
+        listing = list_classes(str(path), *walk_zip(zipped))
+        return _load_listing(path, listing, partial(_open_member, zipped), wish)
 
 
 def _load_table(path: Path, wish: _Wish) -> Galaxies:

@@ -1,6 +1,5 @@
 """Where on the sky the network's view of an input lies."""
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from dmagnet.images.header import split_bands
 from dmagnet.images.planes import stacked
 from dmagnet.sources import Item
 from dmagnet.sources.framing import FRAME_ARCSEC, framed
-from dmagnet.sources.stacks import read_member
+from dmagnet.sources.reading import open_item
 
 DISTORTED = "its WCS has distortions, which a resized view cannot keep: dropped"
 
@@ -92,14 +91,10 @@ def _planes(item: Item, config: SourceConfig) -> Planes | None:
         return None
     if not is_fits(Path(item.files[0] if item.kind == "file" else item.key)):
         return None
-    source = (
-        Path(item.files[0])
-        if item.kind == "file"
-        else BytesIO(read_member(item.files[0], item.key))
-    )
-    return read_planes(
-        source, hdu=config.hdu or None, bands=config.bands, mask=config.mask
-    )
+    with open_item(item) as file:
+        return read_planes(
+            file, hdu=config.hdu or None, bands=config.bands, mask=config.mask
+        )
 
 
 def _plain_box(

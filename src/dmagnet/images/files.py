@@ -1,8 +1,7 @@
 """JPEG, PNG, TIFF and whatever else Pillow knows, as 8-bit RGB."""
 
+import contextlib
 import math
-import struct
-import zlib
 from pathlib import Path
 from typing import IO
 
@@ -10,18 +9,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dmagnet.images.faults import ImageError
+from dmagnet.disk import open_file
+from dmagnet.images.faults import ImageError, refused
+from dmagnet.images.opening import name_of, quiet
 
+# Pillow knows more, some of which start other programs (EPS) or read other files.
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF",
+)  # fmt: skip
 MAX_PIXELS = 89_478_485  # where Pillow starts to suspect a decompression bomb
 WHITE_16_BIT = 65_535
 
 
 def read_rgb(
-    source: Path | IO[bytes], *, at_least: int | None = None
+    source: Path | IO[bytes], *, at_least: int | None = None, name: str = ""
 ) -> npt.NDArray[np.uint8]:
     """Read an image file as 8-bit RGB.
 
-    Any format Pillow knows; of several frames the first. The camera's orientation
+    Any of `FORMATS`; of several frames the first. The camera's orientation
     is applied, transparency is laid over black as the sky is, 16-bit grey is scaled
     to 8 bits.
 
@@ -32,6 +37,8 @@ def read_rgb(
     at_least : int, optional
         A JPEG may be decoded at a half, a quarter or an eighth of its size, which is
         fast, while its shorter side keeps this many px.
+    name : str
+        For messages; that of the file if not given.
 
     Returns
     -------
@@ -44,34 +51,26 @@ def read_rgb(
         If there is no such file, if it is empty, damaged or no image, if it claims
         more than `MAX_PIXELS` pixels, or if its values have no defined white.
     """
-    name = source if isinstance(source, Path) else getattr(source, "name", "image")
-    try:
-        with Image.open(source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(_too_large(name), "too large")
-            if at_least is not None:
-                image.draft(None, _larger(image.size, at_least))
-            return _as_rgb(ImageOps.exif_transpose(image), str(name))
-    except ImageError:
-        raise
-    except FileNotFoundError:
-        raise ImageError(
-            f"{name}: expected an image file, found nothing", "missing"
-        ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(_too_large(name), "too large") from None
-    except _BROKEN_IMAGE as error:
-        raise ImageError(
-            f"{name}: expected an image (JPEG, PNG, TIFF...), got a file that is "
-            + _what_is_wrong(error)
-        ) from error
-
-
-# What Pillow's decoders raise on damaged files.
-_BROKEN_IMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
-    OverflowError, struct.error, zlib.error,
-)  # fmt: skip
+    name = name or name_of(source)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(refused(name, "an image (JPEG, PNG, TIFF...)"))
+        stack.enter_context(quiet())
+        if isinstance(source, Path):
+            source = stack.enter_context(open_file(source))
+        try:
+            image = stack.enter_context(Image.open(source, formats=FORMATS))
+        except Image.DecompressionBombError:
+            raise ImageError(_too_large(name), "too large") from None
+        except UnidentifiedImageError:
+            line = "got a file that is empty or of no known format"
+            raise ImageError(
+                f"{name}: expected an image (JPEG, PNG, TIFF...), {line}"
+            ) from None
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(_too_large(name), "too large")
+        if at_least is not None:
+            image.draft(None, _larger(image.size, at_least))
+        return _as_rgb(ImageOps.exif_transpose(image), str(name))
 
 
 def _larger(size: tuple[int, int], at_least: int) -> tuple[int, int]:
@@ -79,12 +78,6 @@ def _larger(size: tuple[int, int], at_least: int) -> tuple[int, int]:
     share = at_least / max(1, min(size))
     width, height = (math.ceil(length * share) for length in size)
     return width, height
-
-
-def _what_is_wrong(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "empty or of no known format"
-    return f"damaged ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def _too_large(name: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dmagnet.errors import DataError
+from dmagnet.disk import open_file
 from dmagnet.images.cutout import Cutout, from_array
 from dmagnet.images.files import read_rgb
 from dmagnet.images.fits import read_fits
@@ -38,10 +38,6 @@ def read_image(source: Path | str | npt.NDArray[Any]) -> Cutout:
     if isinstance(source, np.ndarray):
         return from_array(source)
     path = Path(source)
-    if path.is_dir():
-        raise DataError(
-            f"{path}: expected an image, got a folder; name the files in it"
-        )
     if is_fits(path):
         return read_fits(path)
     return from_array(read_rgb(path), str(path))
@@ -66,7 +62,8 @@ def is_fits(path: Path) -> bool:
         suffixes.pop()
     if suffixes and suffixes[-1] in FITS_SUFFIXES:
         return True
-    if not path.is_file():
+    try:
+        with open_file(path) as file:
+            return file.read(len(FITS_START)) == FITS_START
+    except (OSError, ValueError):  # ValueError: NUL in its name
         return False
-    with path.open("rb") as file:
-        return file.read(len(FITS_START)) == FITS_START

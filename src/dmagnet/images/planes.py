@@ -1,19 +1,13 @@
 """Planes of flux out of a FITS file, with what its header says of them."""
 
-import contextlib
-import threading
-import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
-from astropy.io.fits.hdu.compressed._compression import CfitsioException
-from astropy.io.fits.verify import VerifyError
 from astropy.wcs import WCS
 
 from dmagnet.images.faults import ImageError, Note
@@ -26,33 +20,12 @@ from dmagnet.images.header import (
     sky_of,
     split_bands,
 )
+from dmagnet.images.opening import Hdus, name_of, open_fits
 
 Floats = npt.NDArray[np.float32]
 
 MOST = 1e20  # of any unit: more is a damaged file
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
-
-# What astropy raises on damaged files, compressed ones included.
-BROKEN = (
-    OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zlib.error,
-    VerifyError, AttributeError, OverflowError, AssertionError, RuntimeError,
-    CfitsioException,  # nothing public stands above it
-)  # fmt: skip
-_ONE_AT_A_TIME = threading.Lock()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep astropy silent about headers that others wrote.
-
-    Yields
-    ------
-    None
-        One thread at a time: filters of warnings belong to the process.
-    """
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,33 +103,20 @@ def read_planes(
         If it is missing, damaged or holds no image, has more than `MAX_PIXELS` values,
         another shape, or no value at all.
     """
-    name = source if isinstance(source, Path) else getattr(source, "name", "image")
-    if isinstance(source, Path) and not source.is_file():
-        raise ImageError(f"{name}: expected a FITS image, found nothing", "missing")
-    try:
-        with quiet(), fits.open(source, memmap=False) as hdus:
-            asked = _numbers(hdu)
-            chosen = [_choose(hdus, name, one) for one in asked]
-            for one in chosen:
-                _check_size(one, source, name)
-            names = split_bands(bands)
-            if len(chosen) == 1:
-                planes = _planes(chosen[0], names, name)
-            else:
-                each = [_planes(one, (), name) for one in chosen]
-                planes = stacked(each, names or _names(asked, each))
-            if not mask:
-                return planes
-            hidden = _choose(hdus, name, _numbers(mask)[0])
-            _check_size(hidden, source, name)
-            return _masked(planes, np.asarray(hidden.data), name)
-    except ImageError:
-        raise
-    except BROKEN as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise ImageError(
-            f"{name}: expected a whole FITS file ({reason}); copy it again"
-        ) from error
+    name = name_of(source)
+    with open_fits(source) as hdus:
+        asked = _numbers(hdu)
+        chosen = [_choose(hdus, name, one) for one in asked]
+        names = split_bands(bands)
+        if len(chosen) == 1:
+            planes = _planes(chosen[0], names, name)
+        else:
+            each = [_planes(one, (), name) for one in chosen]
+            planes = stacked(each, names or _names(asked, each))
+        if not mask:
+            return planes
+        hidden = _choose(hdus, name, _numbers(mask)[0])
+        return _masked(planes, np.asarray(hidden.data), name)
 
 
 def fluxes(values: npt.NDArray[Any]) -> Floats:
@@ -254,57 +214,42 @@ def _masked(planes: Planes, mask: npt.NDArray[Any], name: object) -> Planes:
     return replace(planes, values=values)
 
 
-def _choose(hdus: fits.HDUList, name: object, hdu: int | str | None) -> Any:
+def _choose(hdus: Hdus, name: object, asked: int | str | None) -> Any:
     """Pick the extension with the image; without one given read no further than it."""
-    if hdu is None:
-        for candidate in hdus:
-            if _has_image(candidate):
-                return candidate
-        kinds = ", ".join(type(h).__name__ for h in hdus)
+    found = (
+        hdu
+        for number, hdu in enumerate(hdus)
+        if (asked is None and _has_image(hdu))
+        or asked == number
+        or (isinstance(asked, str) and hdu.name.upper() == asked.upper())
+    )
+    chosen = next(found, None)
+    if chosen is None and hdus.damage:
+        raise ImageError(f"{name}: expected a whole FITS file, got {hdus.damage}")
+    if chosen is None and asked is None:
+        kinds = ", ".join(type(hdu).__name__ for hdu in hdus)
         raise ImageError(
             f"{name}: expected an image in some HDU, found {kinds}", "no image"
         )
-    try:
-        chosen = hdus[hdu]
-    except (KeyError, IndexError):
-        last = len(hdus) - 1
+    if chosen is None:
         raise ImageError(
-            f"{name}: no HDU {hdu!r}; it has 0 to {last}", "no image"
-        ) from None
+            f"{name}: no HDU {asked!r}; it has 0 to {len(hdus) - 1}", "no image"
+        )
     if not _has_image(chosen):
         raise ImageError(
-            f"{name}: expected an image in HDU {hdu!r}, found none", "no image"
+            f"{name}: expected an image in HDU {asked!r}, found none", "no image"
+        )
+    if math.prod(chosen.shape) > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got "
+            f"{chosen.shape}; make a cut-out first",
+            "too large",
         )
     return chosen
 
 
 def _has_image(hdu: Any) -> bool:
     return hdu.is_image and len(hdu.shape) >= 2 and 0 not in hdu.shape
-
-
-def _check_size(hdu: Any, source: Path | IO[bytes], name: object) -> None:
-    """Refuse by its header what is too large, or larger than its file."""
-    shape = tuple(int(n) for n in hdu.shape)
-    total = int(np.prod(shape, dtype=object))
-    if total > MAX_PIXELS:
-        raise ImageError(
-            f"{name}: expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got "
-            f"{shape}; make a cut-out first",
-            "too large",
-        )
-    if isinstance(hdu, fits.CompImageHDU) or not isinstance(source, Path):
-        return
-    if source.suffix.lower() in (".gz", ".bz2", ".z"):
-        return
-    with source.open("rb") as file:
-        plain = file.read(6) == b"SIMPLE"
-    size = source.stat().st_size
-    needed = total * abs(int(hdu.header["BITPIX"])) // 8
-    if plain and size < needed:
-        raise ImageError(
-            f"{name}: expected a whole FITS file, got {size} bytes of at least "
-            f"{needed}; copy it again"
-        )
 
 
 def _planes(hdu: Any, bands: tuple[str, ...], name: object) -> Planes:

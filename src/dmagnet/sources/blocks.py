@@ -12,8 +12,10 @@ from astropy.io import fits
 from astropy.table import Table
 from pyarrow import csv, parquet
 
+from dmagnet.disk import open_file
 from dmagnet.errors import DataError
-from dmagnet.images.planes import BROKEN, quiet
+from dmagnet.images.faults import BROKEN
+from dmagnet.images.opening import open_fits, quiet
 
 BLOCK = 8192  # rows
 TEXT = (".csv", ".ecsv")
@@ -105,10 +107,10 @@ def is_table(path: Path) -> bool:
     if not name.endswith(FITS_TABLE):
         return False
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if re.search(rb"NAXIS   = +[2-9] ", file.read(2880)):
                 return False
-        with quiet(), fits.open(path) as hdus:
+        with open_fits(path) as hdus:
             tables = [isinstance(hdu, fits.BinTableHDU) for hdu in hdus]
             images = [hdu.is_image and len(hdu.shape) > 1 for hdu in hdus]
             return any(tables) and not any(images)
@@ -180,9 +182,8 @@ def _votable(path: Path, wanted: list[str] | None) -> Iterator[Blocks]:
 
 @contextlib.contextmanager
 def _fits(path: Path, wanted: list[str] | None) -> Iterator[Blocks]:
-    with fits.open(path, memmap=True) as hdus:
-        with quiet():
-            tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+    with open_fits(path, memmap=True) as hdus:
+        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
         if not tables:
             raise DataError(f"{path}: expected a table, found no table HDU")
         columns = tables[0].columns

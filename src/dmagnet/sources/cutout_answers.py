@@ -9,13 +9,13 @@ from astropy.io import fits
 from PIL import Image
 
 from dmagnet.config import CutoutConfig
+from dmagnet.images.faults import BROKEN
+from dmagnet.images.opening import quiet, sound_hdus
 from dmagnet.sources.cutout_files import Failure
 from dmagnet.sources.record import Flag
 
 _CENTER = 4  # px around the position that say whether it was observed
 _JPEG_NOISE = 2  # levels by which a blank JPEG may vary
-_BROKEN_FITS = (OSError, ValueError, KeyError, TypeError, fits.VerifyError)
-_BROKEN_JPEG = (OSError, ValueError, SyntaxError, EOFError)
 
 Planes = npt.NDArray[np.generic]
 
@@ -101,6 +101,9 @@ def _fits(body: bytes, config: CutoutConfig) -> Planes | Failure:
     file = io.BytesIO(body)
     if not body.startswith(b"SIMPLE  ="):
         raise NotAnImageError(f"expected FITS, got {_what(body)}")
+    if not sound_hdus(file)[0]:
+        raise NotAnImageError("a FITS file that is damaged or cut short")
+    file.seek(0)
     try:
         header = fits.Header.fromfile(file)
         sides = [int(header[f"NAXIS{i}"]) for i in range(int(header["NAXIS"]), 0, -1)]
@@ -108,7 +111,7 @@ def _fits(body: bytes, config: CutoutConfig) -> Planes | Failure:
         dtype = np.dtype(f">{'f' if bits < 0 else 'i'}{abs(bits) // 8}")
         bands = str(header.get("BANDS", config.bands)).strip()
         overlap = bool(header.get("OVERLAP", True))
-    except _BROKEN_FITS as error:
+    except BROKEN as error:
         raise NotAnImageError("a FITS header that cannot be read") from error
     if not sides or not overlap:
         return Failure(Flag.OUTSIDE_SURVEY, f"{config.layer} has no image there")
@@ -119,8 +122,6 @@ def _fits(body: bytes, config: CutoutConfig) -> Planes | Failure:
     if sides != expected and sides != expected[len(config.bands) == 1 :]:
         got = " x ".join(str(side) for side in sides)
         raise NotAnImageError(f"expected {config.size} px, got {got}")
-    if len(body) < file.tell() + header.data_size_padded:
-        raise NotAnImageError("a FITS file that is cut short")
     count = int(np.prod(sides))
     return np.frombuffer(body, dtype, count, file.tell()).reshape(expected)
 
@@ -130,12 +131,12 @@ def _jpeg(body: bytes, config: CutoutConfig) -> Planes | Failure:
     if not body.startswith(b"\xff\xd8\xff"):
         raise NotAnImageError(f"expected JPEG, got {_what(body)}")
     try:
-        with Image.open(io.BytesIO(body)) as image:
+        with quiet(), Image.open(io.BytesIO(body), formats=("JPEG",)) as image:
             if image.size != (config.size, config.size):
                 got = f"{image.width} x {image.height}"
                 raise NotAnImageError(f"expected {config.size} px, got {got}")
             return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
-    except _BROKEN_JPEG as error:
+    except (MemoryError, *BROKEN) as error:
         raise NotAnImageError("a JPEG that is damaged or cut short") from error
 
 

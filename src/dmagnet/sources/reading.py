@@ -3,13 +3,13 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from dmagnet.config import SourceConfig
+from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images import (
     ImageError,
@@ -21,9 +21,9 @@ from dmagnet.images import (
     read_rgb,
 )
 from dmagnet.images.bands import noise_of
-from dmagnet.images.faults import Doubt, Fault, Note
+from dmagnet.images.faults import Doubt, Fault, Note, refused
 from dmagnet.images.header import SCALES, split_bands
-from dmagnet.images.planes import BROKEN, fluxes, stacked
+from dmagnet.images.planes import fluxes, stacked
 from dmagnet.sources.framing import (
     MIN_SIDE,
     NATIVE_SIDE,
@@ -112,31 +112,21 @@ def read_picture(
     if item.kind == "position":
         line = "its cut-out was not fetched"
         return Picture(_flagged(item, Flag.FETCH_FAILED, line), None)
+    least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
     try:
-        least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
-        seen = _read(item, least, config)
-        if min(seen.rgb.shape[:2]) < MIN_SIDE:
-            raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
-        frame = framed(seen.rgb, side, field, seen.scale, radii=radii)
-        item = _told(item, seen, frame)
-        if _is_plain(frame.rgb):
-            line = "expected an image, got one color everywhere"
-            raise ImageError(line, "no values")
-    except (MemoryError, Warning, *BROKEN) as error:
-        flag, line = _why(error, item)
-        return Picture(_flagged(item, flag, line), None)
+        with refused("image", "an image"):
+            seen = _read(item, least, config)
+            if min(seen.rgb.shape[:2]) < MIN_SIDE:
+                raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
+            frame = framed(seen.rgb, side, field, seen.scale, radii=radii)
+            item = _told(item, seen, frame)
+            if _is_plain(frame.rgb):
+                line = "expected an image, got one color everywhere"
+                raise ImageError(line, "no values")
+    except DataError as error:
+        flag = FAULTS[error.fault] if isinstance(error, ImageError) else Flag.UNREADABLE
+        return Picture(_flagged(item, flag, _short(error, item)), None)
     return Picture(item, frame.rgb)
-
-
-def _why(error: BaseException, item: Item) -> tuple[Flag, str]:
-    """Say why there is no image."""
-    if isinstance(error, ImageError):
-        return FAULTS[error.fault], _short(error, item)
-    if isinstance(error, MemoryError):
-        return Flag.TOO_LARGE, "it does not fit into memory"
-    if isinstance(error, PermissionError):
-        return Flag.UNREADABLE, "no permission to read it"
-    return Flag.UNREADABLE, _short(error, item)
 
 
 def _is_plain(rgb: Pixels) -> bool:
@@ -166,33 +156,36 @@ def _read(item: Item, least: int, config: SourceConfig) -> _Seen:
         return _drawn(_planes_of_bands(item, config))
     if item.kind == "row":
         return _row(item, config)
-    source: Path | IO[bytes]
+    with open_item(item) as file:
+        head = file.read(16)
+        file.seek(0)
+        if not head:
+            raise ImageError("expected an image, got an empty file")
+        if _looks_like_fits(head, item.key or item.files[0]):
+            planes = read_planes(
+                file, hdu=config.hdu or None, bands=config.bands, mask=config.mask
+            )
+            return _drawn(planes, config)
+        rgb = read_rgb(file, at_least=None if config.pixel_scale else least)
+        return _Seen(rgb, _given(config))
+
+
+def open_item(item: Item) -> IO[bytes]:
+    """Open a file of its own, or one in a zip.
+
+    Parameters
+    ----------
+    item : Item
+        ``file`` or ``member``.
+
+    Returns
+    -------
+    binary stream
+        At its beginning; to be closed.
+    """
     if item.kind == "member":
-        unpacked = read_member(item.files[0], item.key)
-        head, source = unpacked[:16], BytesIO(unpacked)
-    else:
-        source = Path(item.files[0])
-        head = _head(source)
-    if not head:
-        raise ImageError("expected an image, got an empty file")
-    if _looks_like_fits(head, item.key or item.files[0]):
-        planes = read_planes(
-            source, hdu=config.hdu or None, bands=config.bands, mask=config.mask
-        )
-        return _drawn(planes, config)
-    rgb = read_rgb(source, at_least=None if config.pixel_scale else least)
-    return _Seen(rgb, _given(config))
-
-
-def _head(path: Path) -> bytes:
-    """Read the first bytes; say in one line why there are none."""
-    if path.is_dir():
-        raise ImageError("expected an image, got a folder")
-    try:
-        with path.open("rb") as file:
-            return file.read(16)
-    except FileNotFoundError:
-        raise ImageError("expected an image, found nothing", "missing") from None
+        return read_member(item.files[0], item.key)
+    return open_file(item.files[0])
 
 
 def _looks_like_fits(head: bytes, name: str) -> bool:
@@ -310,6 +303,6 @@ def _short(error: BaseException, item: Item | str) -> str:
     """Say what is wrong in one line, without the path that stands beside it."""
     line = " ".join(str(error).split()) or type(error).__name__
     files = (item,) if isinstance(item, str) else item.files
-    for name in (*files, "<_io.BytesIO object>", "image"):
+    for name in (*files, "image"):
         line = line.removeprefix(f"{name}: ")
     return line

@@ -1,33 +1,27 @@
 """Files that hold many images: zip, HDF5, npy; each is opened once a process."""
 
 import functools
-import tokenize
+import os
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
+from typing import IO, Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images import ImageError
+from dmagnet.images.faults import refused
+from dmagnet.images.opening import spooled
 
 OPEN_FILES = 8  # a process keeps open
-MAX_MEMBER = 1 << 30  # bytes that a member of a zip may have once unpacked
 MAX_CHUNKS = 1 << 28  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 COLORS = (3, 4)  # an axis of this length is that of colors
-
-# What the readers raise on damaged files.
-BROKEN = (
-    OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, TypeError,
-    NotImplementedError, zlib.error, zipfile.BadZipFile, OverflowError,
-    SyntaxError, tokenize.TokenError,  # numpy reads headers as Python
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +90,15 @@ def open_stack(path: str, dataset: str = "") -> Stack:
     DataError
         If no data set of it holds images.
     """
-    try:
-        status = Path(path).stat()
-        return _open_stack(path, dataset, status.st_mtime_ns, status.st_size)
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise ImageError(
-            f"{path}: expected a file of images, found nothing", "missing"
-        ) from None
-    except BROKEN as error:
-        raise ImageError(f"{path}: expected a whole file of images, {error}") from error
+    with refused(path, "a whole file of images"):
+        return _open_stack(path, dataset, *_version(path))
+
+
+def _version(path: str) -> tuple[int, int]:
+    """Tell one version of a file from the next; refuse what is no file."""
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+    return status.st_mtime_ns, status.st_size
 
 
 @functools.lru_cache(OPEN_FILES)
@@ -188,10 +180,8 @@ def read_row(stack: Stack, row: int) -> npt.NDArray[Any]:
         raise ImageError(
             f"expected a row from 0 to {len(stack) - 1}, got {row}", "missing"
         )
-    try:
+    with refused(f"row {row}", "a whole image"):
         image = np.asarray(stack.images[row])
-    except BROKEN as error:
-        raise ImageError(f"expected a whole image in row {row}, {error}") from error
     if image.ndim == 3 and image.shape[2] not in COLORS and image.shape[0] in COLORS:
         image = image.transpose(1, 2, 0)
     return image
@@ -226,7 +216,7 @@ def members(path: str, suffixes: Sequence[str]) -> list[str]:
     return sorted(names)
 
 
-def read_member(path: str, name: str) -> bytes:
+def read_member(path: str, name: str) -> IO[bytes]:
     """Read one file of a zip.
 
     Parameters
@@ -238,8 +228,8 @@ def read_member(path: str, name: str) -> bytes:
 
     Returns
     -------
-    bytes
-        Unpacked.
+    binary stream
+        Unpacked, at its beginning; to be closed.
 
     Raises
     ------
@@ -247,30 +237,15 @@ def read_member(path: str, name: str) -> bytes:
         If there is no such file, it is damaged, locked, or too large.
     """
     archive = _zip(path)
-    try:
-        size = archive.getinfo(name).file_size
-    except KeyError:
-        raise ImageError(f"{path}: no {name} in it", "missing") from None
-    if size > MAX_MEMBER:
-        raise ImageError(
-            f"expected at most {MAX_MEMBER >> 20} MB, got {size >> 20}; it was not "
-            "unpacked",
-            "too large",
-        )
-    try:
-        return archive.read(name)
-    except BROKEN as error:
-        raise ImageError(f"expected a whole member of a zip, {error}") from error
+    if name not in archive.NameToInfo:
+        raise ImageError(f"{path}: no {name} in it", "missing")
+    with refused(name, "a whole member of a zip"), archive.open(name) as member:
+        return spooled(member, name)
 
 
 def _zip(path: str) -> zipfile.ZipFile:
-    try:
-        status = Path(path).stat()
-        return _open_zip(path, status.st_mtime_ns, status.st_size)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: expected a zip, found nothing", "missing") from None
-    except BROKEN as error:
-        raise ImageError(f"{path}: expected a whole zip, {error}") from error
+    with refused(path, "a whole zip"):
+        return _open_zip(path, *_version(path))
 
 
 @functools.lru_cache(OPEN_FILES)
