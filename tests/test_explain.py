@@ -18,10 +18,10 @@ from dmagnet.config import SimulateConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.evidence import METHODS, explain
 from dmagnet.evidence.folder import stems
-from dmagnet.evidence.reading import view_wcs
 from dmagnet.figures import evidence_figure, overlay, to_png
 from dmagnet.simulate import simulate
 from dmagnet.sources import list_items, read_picture
+from dmagnet.sources.placing import view_wcs
 
 CENTER = 150.1, 2.2
 STAR = SkyCoord(150.1 + 6 / 3600, 2.2 + 4 / 3600, unit="deg")  # beside the galaxy

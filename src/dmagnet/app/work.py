@@ -31,11 +31,11 @@ from dmagnet.dreams.octaves import octave_frames
 from dmagnet.dreams.scorer import Scorer
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.evidence import Explanation, explain_images
-from dmagnet.evidence.reading import view_wcs
 from dmagnet.gallery.sheets import to_bytes
 from dmagnet.images.cutout import moved_wcs
 from dmagnet.simulate import draw
 from dmagnet.sources import Item, fetched, read_picture
+from dmagnet.sources.placing import view_wcs
 from dmagnet.weights import load
 
 DREAM_SIDES = (128, 192, VIEW_PX)

@@ -3,7 +3,7 @@
 The chapters, in order: `maps` (what the network itself says of places), `fill` (sky
 where a pixel is taken away), `curves` (how the answer follows), `needed` (what the
 class cannot do without), `borrowed` (captum's methods), `methods` (all of them by
-name), `record`, `folder` and `reading` (one galaxy, on disk and on the sky),
+name), `record` and `folder` (one galaxy, on disk),
 `explaining` (all of it), `judging` (do the maps name what the network needs?) and
 `randomized` (do they depend on its weights?).
 """

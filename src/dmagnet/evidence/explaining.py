@@ -16,11 +16,11 @@ from dmagnet.errors import ConfigError, DataError
 from dmagnet.evidence.folder import write_explanations
 from dmagnet.evidence.maps import scale_weights
 from dmagnet.evidence.methods import BATCH, Class, Floats, attribute, class_numbers
-from dmagnet.evidence.reading import view_wcs
 from dmagnet.evidence.record import Explanation
 from dmagnet.model import DMAGNet
 from dmagnet.predict import batches_of, judge
 from dmagnet.sources import Item, Picture, fetched, list_items, read_picture
+from dmagnet.sources.placing import view_wcs
 from dmagnet.weights import DEFAULT, load
 
 USUAL = ("evidence", "lam")

@@ -2,7 +2,8 @@
 
 The chapters, in order: `record` (what travels), `stacks` (zip, HDF5, npy), `blocks` and
 `tables`, `inputs` and `listing` (what was given), the pages named cutout (positions
-become files), `framing` (the part of the sky the network expects) and `reading`.
+become files), `framing` (the part of the sky the network expects), `reading`, and
+`placing` (where on the sky a view lies).
 """
 
 from typing import TYPE_CHECKING, Any

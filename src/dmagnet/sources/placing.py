@@ -17,9 +17,9 @@ from dmagnet.images import (
 from dmagnet.images.cutout import moved_wcs
 from dmagnet.images.header import split_bands
 from dmagnet.images.planes import stacked
-from dmagnet.sources import Item
 from dmagnet.sources.framing import FRAME_ARCSEC, framed
 from dmagnet.sources.reading import open_item
+from dmagnet.sources.record import Item
 
 DISTORTED = "its WCS has distortions, which a resized view cannot keep: dropped"
 
