@@ -264,7 +264,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, values, message):
 def test_a_truncated_file_is_refused(tmp_path, h5, share):
     whole = h5.read_bytes()
     h5.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(DataError, match="damaged or truncated"):
+    with pytest.raises(DataError, match="damaged"):
         prepare(h5, tmp_path / "out")
 
 
@@ -274,7 +274,7 @@ def test_a_damaged_chunk_is_refused_and_leaves_nothing(tmp_path, h5):
     content = bytearray(h5.read_bytes())
     content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
     h5.write_bytes(content)
-    with pytest.raises(DataError, match="damaged or truncated"):
+    with pytest.raises(DataError, match="damaged"):
         prepare(h5, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["galaxies.h5"]
 

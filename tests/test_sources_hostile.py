@@ -5,12 +5,16 @@ import os
 import socket
 import threading
 import warnings
+import zlib
 
+import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
 
 from dmagnet.config import SourceConfig
+from dmagnet.data import load_galaxies
+from dmagnet.errors import DataError
 from dmagnet.images import ImageError, read_planes
 from dmagnet.images.opening import quiet
 from dmagnet.sources import NO_CLASS, Flag, list_items, read_picture
@@ -118,3 +122,74 @@ def test_threads_may_be_quiet_at_the_same_time_and_filters_come_back():
     for thread in threads:
         thread.join()
     assert warnings.filters == before
+
+
+def stack(path, how):
+    """Write ten images of 16 px that are not in this file, or not sane."""
+    images = np.random.default_rng(2).integers(0, 255, (10, 16, 16, 3), np.uint8)
+    secret = path.with_name("secret")
+    secret.write_bytes(images.tobytes())
+    with h5py.File(path.with_name("other.hdf5"), "w") as other:
+        other["images"], other["ans"] = images, np.arange(10)
+    with h5py.File(path, "w") as file:
+        file["ans"] = np.arange(10)
+        if how == "external storage":
+            file.create_dataset(
+                "images", images.shape, "u1", external=[(str(secret), 0, images.size)]
+            )
+        elif how == "virtual":
+            layout = h5py.VirtualLayout(images.shape, "u1")
+            layout[:] = h5py.VirtualSource(str(path.with_name("other.hdf5")), "images",
+                                           images.shape)  # fmt: skip
+            file.create_virtual_dataset("images", layout)
+        elif how == "external link":
+            file["images"] = h5py.ExternalLink("other.hdf5", "images")
+        elif how == "soft link":
+            file["there"] = h5py.ExternalLink("other.hdf5", "/")
+            file["images"] = h5py.SoftLink("/there/images")
+        elif how == "no values":
+            file.create_dataset(
+                "images", (10**9, 16, 16, 3), "u1", chunks=(1, 16, 16, 3)
+            )
+        elif how == "large chunks":
+            file.create_dataset(
+                "images", (10**5, 64, 64, 3), "u1", chunks=(10**5, 64, 64, 3),
+                compression="gzip",
+            )  # fmt: skip
+        elif how == "bomb":
+            made = file.create_dataset(
+                "images", (10, 16, 16, 3), "u1", chunks=(10, 16, 16, 3),
+                compression="gzip",
+            )  # fmt: skip
+            bomb = zlib.compress(bytes(1 << 29), 1)
+            made.id.write_direct_chunk((0, 0, 0, 0), bomb)
+    return path
+
+
+HOW = [
+    *("external storage", "virtual", "external link", "soft link"),
+    *("no values", "large chunks", "bomb"),
+]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_hdf5_reads_no_other_file_and_makes_no_room_without_end(tmp_path, how):
+    path = stack(tmp_path / "a.h5", how)
+    with pytest.raises(DataError):
+        load_galaxies(path)
+    try:
+        items = list_items([str(path)])
+    except DataError:  # no data set of images, however it is looked for
+        return
+    first = read_picture(next(iter(items)), 64, 0.75, SourceConfig())
+    assert first.item.flag == Flag.UNREADABLE
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 16, 3), (2, 10_000, 10_000)])
+def test_a_row_of_too_many_pixels_is_not_read(tmp_path, shape):
+    path = tmp_path / "a.npy"
+    made = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    made[0, :16, :16] = np.arange(16)[:, None] if len(shape) == 3 else 9
+    made.flush()
+    first = read_picture(next(iter(list_items([str(path)]))), 64, 0.75, SourceConfig())
+    assert (first.item.flag == Flag.TOO_LARGE) == (len(shape) == 3)

@@ -1,13 +1,11 @@
 """Read Galaxy10-like HDF5 files, row by row of their chunks."""
 
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 import h5py
@@ -16,6 +14,7 @@ import numpy.typing as npt
 
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.errors import DataError
+from dmagnet.images.hdf5 import corners, inflated, numbers_of, open_hdf5
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 SDSS_SIDE = 69  # Galaxy10 SDSS, the older data set with other classes
@@ -74,34 +73,25 @@ def open_galaxy10(path: Path) -> Iterator[h5py.File]:
     DataError
         If the file is missing, truncated, damaged, or not of this form.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError(
             f"{path}: expected a Galaxy10 file, found nothing; get it with "
             "'dmagnet fetch'"
         )
-    try:
-        with h5py.File(path, "r") as file:
-            _check(file, path)
-            yield file
-    except OSError as error:
-        if error.errno is not None:  # the disk's or the caller's, not the format's
-            raise
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: expected a whole HDF5 file, got a damaged or truncated one "
-            f"({reason}); fetch it again"
-        ) from error
+    with open_hdf5(path) as file:
+        _check(file, path)
+        yield file
 
 
 def _check(file: h5py.File, path: Path) -> None:
     """Refuse a file whose datasets are not those of Galaxy10."""
-    for key in ("images", "ans"):
-        if not isinstance(file.get(key), h5py.Dataset):
-            raise DataError(
-                f"{path}: expected datasets 'images' and 'ans', found "
-                f"{', '.join(sorted(file)) or 'none'}"
-            )
-    images, labels = file["images"], file["ans"]
+    found = {key: numbers_of(file, key) for key in ("images", "ans", *POSITION_COLUMNS)}
+    images, labels = found["images"], found["ans"]
+    if images is None or labels is None:
+        raise DataError(
+            f"{path}: expected datasets 'images' and 'ans', found "
+            f"{', '.join(sorted(file)) or 'none'}"
+        )
     shape = images.shape
     if len(shape) == 4 and shape[1:3] == (SDSS_SIDE, SDSS_SIDE):
         raise DataError(
@@ -114,11 +104,11 @@ def _check(file: h5py.File, path: Path) -> None:
         raise DataError(f"{path}: expected 'images' of uint8, got {images.dtype}")
     if labels.dtype.kind not in "iu":
         raise DataError(f"{path}: expected 'ans' of integers, got {labels.dtype}")
-    for key in ("ans", *POSITION_COLUMNS):
-        if key in file and file[key].shape != shape[:1]:
+    for key, column in found.items():
+        if key != "images" and column is not None and column.shape != shape[:1]:
             raise DataError(
                 f"{path}: expected {shape[0]} values in '{key}', one an image, got "
-                f"shape {file[key].shape}"
+                f"shape {column.shape}"
             )
 
 
@@ -209,8 +199,8 @@ def read_slabs(images: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[np.uint8
         for start in range(0, num, rows):
             slab = buffer[: min(rows, num - start)]
             if direct:
-                unpack = partial(_unpack, images.id, images.chunks, slab, start)
-                deque(pool.map(unpack, _corners(images, start, len(slab))), maxlen=0)
+                unpack = partial(_unpack, images, slab, start)
+                deque(pool.map(unpack, corners(images, start, len(slab))), maxlen=0)
             else:
                 images.read_direct(slab, np.s_[start : start + len(slab)])
             yield start, slab
@@ -225,28 +215,15 @@ def _only_gzipped(images: h5py.Dataset) -> bool:
     )
 
 
-def _corners(images: h5py.Dataset, start: int, num: int) -> Iterator[tuple[int, ...]]:
-    """List the chunks that hold some of these rows by their first elements."""
-    sizes = (num, *images.shape[1:])
-    starts = (range(0, n, step) for n, step in zip(sizes, images.chunks, strict=True))
-    for row, *rest in product(*starts):
-        yield (start + row, *rest)
-
-
 def _unpack(
-    dataset: h5py.h5d.DatasetID,
-    chunk: tuple[int, ...],
+    images: h5py.Dataset,
     slab: npt.NDArray[np.uint8],
     start: int,
     corner: tuple[int, ...],
 ) -> None:
     """Copy one chunk to its place in a slab; those at an edge reach beyond it."""
-    skipped_filters, packed = dataset.read_direct_chunk(corner)
-    try:
-        plain = packed if skipped_filters else zlib.decompress(packed)
-        block = np.frombuffer(plain, np.uint8).reshape(chunk)
-    except (zlib.error, ValueError) as error:
-        raise OSError(f"chunk at {corner}: {error}") from error
+    block = np.frombuffer(inflated(images, corner), np.uint8).reshape(images.chunks)
     first = (corner[0] - start, *corner[1:])
-    place = slab[tuple(slice(a, a + n) for a, n in zip(first, chunk, strict=True))]
+    steps = zip(first, images.chunks, strict=True)
+    place = slab[tuple(slice(a, a + n) for a, n in steps)]
     place[...] = block[tuple(slice(n) for n in place.shape)]

@@ -14,6 +14,7 @@ from astropy.io.fits.hdu.compressed._compression import CfitsioException
 from astropy.io.fits.verify import VerifyError
 from PIL.Image import DecompressionBombError
 
+from dmagnet.disk import FULL
 from dmagnet.errors import DataError
 
 Fault = Literal[
@@ -105,10 +106,12 @@ def refused(name: object, expected: str) -> Iterator[None]:
         line = f"{name}: expected {expected}, found nothing"
         raise ImageError(line, "missing") from None
     except (MemoryError, *BROKEN) as error:
-        told = in_short(error)
-        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        told, number = in_short(error), getattr(error, "errno", None)
+        if number in FULL:  # who writes what is read says so
+            raise
+        if number == errno.ENAMETOOLONG:
             raise ImageError(f"{name}: {told}", "missing") from None
         fault: Fault = "too large" if isinstance(error, MemoryError) else "damaged"
-        if not isinstance(error, MemoryError) and not getattr(error, "errno", None):
+        if not isinstance(error, MemoryError) and not number:
             told = f"got a damaged one ({told})"
         raise ImageError(f"{name}: expected {expected}, {told}", fault) from error

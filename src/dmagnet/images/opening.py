@@ -19,7 +19,7 @@ from typing import IO, Any, cast, overload
 
 from astropy.io import fits
 
-from dmagnet.disk import open_file
+from dmagnet.disk import FULL, open_file
 from dmagnet.images.faults import ImageError, refused
 
 MAX_UNPACKED = 1 << 30  # bytes of a packed file, or of the member of a zip
@@ -149,6 +149,12 @@ def spooled(packed: IO[bytes], name: object = "image") -> IO[bytes]:
                 line = f"{name}: expected at most {most}, got more"
                 raise ImageError(line, "too large")
         out.seek(0)
+    except OSError as error:
+        out.close()
+        if error.errno not in FULL:
+            raise
+        line = f"{name}: expected room in {tempfile.gettempdir()} to unpack it"
+        raise ImageError(line, "too large") from error
     except BaseException:
         out.close()
         raise

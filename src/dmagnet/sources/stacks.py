@@ -1,6 +1,7 @@
 """Files that hold many images: zip, HDF5, npy; each is opened once a process."""
 
 import functools
+import math
 import os
 import zipfile
 from collections.abc import Sequence
@@ -14,12 +15,13 @@ import numpy.typing as npt
 
 from dmagnet.disk import open_file
 from dmagnet.errors import DataError
-from dmagnet.images import ImageError
+from dmagnet.images import MAX_PIXELS, ImageError
 from dmagnet.images.faults import refused
+from dmagnet.images.hdf5 import check_chunks, numbers_of, open_hdf5
 from dmagnet.images.opening import spooled
 
 OPEN_FILES = 8  # a process keeps open
-MAX_CHUNKS = 1 << 28  # bytes of unpacked HDF5 chunks kept for neighbors
+MAX_CHUNKS = 1 << 27  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 COLORS = (3, 4)  # an axis of this length is that of colors
 
@@ -110,20 +112,27 @@ def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noq
                 f"{path}: expected images of shape (N, H, W, 3), got {images.shape}"
             )
         return Stack(images)
-    with h5py.File(path) as file:
+    with open_hdf5(path, "a whole file of images") as file:
         name = _images_in(file, path, dataset)
         found = file[name]
         # Rows share chunks: what was unpacked for one is kept for the next.
         rows = found.chunks[0] if found.chunks else 1
-        kept = min(MAX_CHUNKS, 2 * rows * found[:0].itemsize * int(found[0].size))
+        kept = min(MAX_CHUNKS, 2 * rows * found.dtype.itemsize * _row_size(found))
     again = h5py.File(path, rdcc_nbytes=max(kept, 1 << 20), rdcc_nslots=100_003)
     images = again[name]
-    columns = {
-        key: again[key]
-        for key in ("ra", "dec", "pxscale")
-        if key in again and getattr(again[key], "shape", ()) == images.shape[:1]
+    columns = {key: numbers_of(again, key) for key in ("ra", "dec", "pxscale")}
+    fitting = {
+        key: column
+        for key, column in columns.items()
+        if column is not None
+        and column.shape == images.shape[:1]
+        and column.dtype.kind in "uif"
     }
-    return Stack(images, name, columns)
+    return Stack(images, name, fitting)
+
+
+def _row_size(images: Any) -> int:
+    return math.prod(images.shape[1:])
 
 
 def _images_in(file: h5py.File, path: str, dataset: str) -> str:
@@ -132,7 +141,7 @@ def _images_in(file: h5py.File, path: str, dataset: str) -> str:
     fitting: list[str] = []
 
     def _visit(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset):
+        if isinstance(node, h5py.Dataset) and node.shape is not None:
             shapes[name] = node.shape
             if _holds_images(node):
                 fitting.append(name)
@@ -142,6 +151,7 @@ def _images_in(file: h5py.File, path: str, dataset: str) -> str:
     if not wanted and len(fitting) == 1:
         wanted = fitting[0]
     if wanted in fitting:
+        numbers_of(file, wanted)  # refuses what lies elsewhere
         return wanted
     found = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:8])
     asked = f"a data set {wanted!r}" if wanted else "one data set"
@@ -180,7 +190,15 @@ def read_row(stack: Stack, row: int) -> npt.NDArray[Any]:
         raise ImageError(
             f"expected a row from 0 to {len(stack) - 1}, got {row}", "missing"
         )
+    if _row_size(stack.images) > MAX_PIXELS:
+        raise ImageError(
+            f"expected at most {MAX_PIXELS / 1e6:.0f} million values in a row, got "
+            f"{stack.images.shape[1:]}",
+            "too large",
+        )
     with refused(f"row {row}", "a whole image"):
+        if isinstance(stack.images, h5py.Dataset):
+            check_chunks(stack.images, row)
         image = np.asarray(stack.images[row])
     if image.ndim == 3 and image.shape[2] not in COLORS and image.shape[0] in COLORS:
         image = image.transpose(1, 2, 0)
