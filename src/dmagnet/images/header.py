@@ -1,14 +1,10 @@
-"""What the header of an image says: bands, place on the sky, unit of the flux."""
+"""What the header of an image says of its fluxes: bands and unit."""
 
 import contextlib
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.wcs import WCS, WcsError
-from astropy.wcs.utils import proj_plane_pixel_scales
-
-from dmagnet.images.faults import Note
 
 MAX_PLANES = 16  # more is a spectrum, or slices of time
 SCALES = (1e-3, 120.0)  # arcsec a pixel that an image of a galaxy can have
@@ -75,47 +71,6 @@ def filter_of(header: fits.Header) -> tuple[str, ...]:
         if name and not name.upper().startswith("CLEAR"):
             return (name,)
     return ()
-
-
-def sky_of(
-    header: fits.Header,
-) -> tuple[WCS | None, tuple[float, float] | None, tuple[Note, ...]]:
-    """Read WCS and pixel scale, if it says where on the sky the image is.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Of the image.
-
-    Returns
-    -------
-    astropy.wcs.WCS or None
-        Celestial.
-    (float, float) or None
-        Arcsec a pixel along columns and rows.
-    tuple of (str, str)
-        A doubt, if there is a WCS that cannot be used.
-    """
-    reason, scale = "", None
-    try:
-        wcs = WCS(header, naxis=2)
-        if wcs.has_celestial:
-            steps = proj_plane_pixel_scales(wcs) * u.Unit(wcs.wcs.cunit[0])
-            width, height = (float(step) for step in steps.to_value(u.arcsec))
-            if SCALES[0] <= min(width, height) <= max(width, height) <= SCALES[1]:
-                return wcs, (width, height), ()
-            reason = f"pixels of {width:.3g} x {height:.3g} arcsec"
-    except (WcsError, ValueError, KeyError, TypeError, u.UnitsError) as error:
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-    claims = "RA" in str(header.get("CTYPE1", "")) + str(header.get("CTYPE2", ""))
-    for key in ("PIXSCALE", "PIXELSCL", "SECPIX", "PIXSCAL1"):
-        value = _number(header, key)
-        if SCALES[0] <= value <= SCALES[1]:
-            scale = (value, value)
-    if not reason and not claims:
-        return None, scale, ()
-    line = f"the WCS cannot be used ({reason or 'no place on the sky'})"
-    return None, scale, (("wcs", line),)
 
 
 def nanomaggies(

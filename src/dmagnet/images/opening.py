@@ -172,10 +172,16 @@ class Hdus(Sequence[Any]):
         So many are sound.
     damage : str
         What is wrong with the one behind them; empty if they are all.
+
+    Attributes
+    ----------
+    whole : astropy.io.fits.HDUList or None
+        For libraries that want one; None if any of them is damaged.
     """
 
     def __init__(self, hdus: fits.HDUList, count: int, damage: str) -> None:
         self._hdus, self._count, self.damage = hdus, count, damage
+        self.whole = None if damage else hdus
 
     def __len__(self) -> int:
         return self._count

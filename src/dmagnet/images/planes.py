@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from dmagnet.images.astrometry import sky_of
 from dmagnet.images.faults import ImageError, Note
 from dmagnet.images.files import MAX_PIXELS
 from dmagnet.images.header import (
@@ -17,7 +18,6 @@ from dmagnet.images.header import (
     bands_of,
     filter_of,
     nanomaggies,
-    sky_of,
     split_bands,
 )
 from dmagnet.images.opening import Hdus, name_of, open_fits
@@ -109,9 +109,9 @@ def read_planes(
         chosen = [_choose(hdus, name, one) for one in asked]
         names = split_bands(bands)
         if len(chosen) == 1:
-            planes = _planes(chosen[0], names, name)
+            planes = _planes(chosen[0], names, name, hdus)
         else:
-            each = [_planes(one, (), name) for one in chosen]
+            each = [_planes(one, (), name, hdus) for one in chosen]
             planes = stacked(each, names or _names(asked, each))
         if not mask:
             return planes
@@ -252,7 +252,7 @@ def _has_image(hdu: Any) -> bool:
     return hdu.is_image and len(hdu.shape) >= 2 and 0 not in hdu.shape
 
 
-def _planes(hdu: Any, bands: tuple[str, ...], name: object) -> Planes:
+def _planes(hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus) -> Planes:
     """Bring an image to (planes, H, W), and read its header."""
     values, header = np.asarray(hdu.data), hdu.header.copy()
     telescope = " ".join(str(header.get(k, "")) for k in ("TELESCOP", "INSTRUME"))
@@ -281,7 +281,7 @@ def _planes(hdu: Any, bands: tuple[str, ...], name: object) -> Planes:
         named = filter_of(header)
     if byte and len(flux) == 3 and not named:  # a picture that was saved as FITS
         flux, named = flux / np.float32(255), tuple(RGB_BANDS)
-    wcs, scale, notes = sky_of(header)
+    wcs, scale, notes = sky_of(header, hdus.whole)
     factor = nanomaggies(header, scale, telescope)
     if not np.isfinite(flux).any():
         raise ImageError(

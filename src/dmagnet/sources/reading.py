@@ -20,6 +20,7 @@ from dmagnet.images import (
     read_planes,
     read_rgb,
 )
+from dmagnet.images.astrometry import icrs_of
 from dmagnet.images.bands import noise_of
 from dmagnet.images.faults import Doubt, Fault, Note, refused
 from dmagnet.images.header import SCALES, split_bands
@@ -251,7 +252,11 @@ def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
         notes = (*notes, ("faint", line))
     center = (math.nan, math.nan)
     if planes.wcs is not None:
-        center = _center(planes.wcs, planes.values.shape)
+        height, width = planes.values.shape[1:]
+        center = icrs_of(planes.wcs, (width - 1) / 2, (height - 1) / 2)
+        if math.isnan(center[0]) and "wcs" not in dict(planes.notes):
+            line = "by its WCS the middle of the image is no place on the sky"
+            notes = (*notes, ("wcs", line))
     scale = planes.scale or (_given(config) if config else None)
     return _Seen(_bytes(rgb[::-1]), scale, center, (*planes.notes, *notes))
 
@@ -267,16 +272,6 @@ def _is_faint(planes: Planes) -> bool:
         if above > FAINT_SIGMAS * noise_of(plane):
             return False
     return True
-
-
-def _center(wcs: Any, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Return right ascension and declination of the middle, in degrees."""
-    middle = ((shape[2] - 1) / 2, (shape[1] - 1) / 2)
-    if wcs.wcs.lngtyp == "RA" and wcs.wcs.radesys in ("ICRS", "FK5", ""):
-        longitude, latitude = wcs.all_pix2world(*middle, 0)
-        return float(longitude) % 360, float(latitude)
-    place = wcs.pixel_to_world(*middle).icrs
-    return float(place.ra.deg), float(place.dec.deg)
 
 
 def _given(config: SourceConfig) -> tuple[float, float] | None:
