@@ -12,6 +12,12 @@ import numpy as np
 from astropy.io import fits
 from PIL import Image
 
+PACKED = "Content-Encoding"
+TEXTS = {
+    "page": b"<!DOCTYPE html><title>Log in</title>",
+    "text": b"No such layer\n",
+}
+
 
 class LegacyServer(ThreadingHTTPServer):
     """Answers as told: the n-th request by the n-th word, the last word for the rest.
@@ -19,7 +25,8 @@ class LegacyServer(ThreadingHTTPServer):
     ``image``, ``blank``, ``edge``, ``no z``, ``no overlap``, ``other bands``,
     ``other size``, ``cut``, ``cut unsized``, ``short``, ``garbage``, ``page``,
     ``text``, ``huge``, ``slow``, ``hang``, or a status; ``429:1`` is one with a
-    ``Retry-After`` of 1 s.
+    ``Retry-After`` of 1 s, ``to:PLACE`` sends the
+    client there, and ``packed:gzip`` is an answer in this encoding.
     """
 
     daemon_threads = True
@@ -80,11 +87,12 @@ class Handler(BaseHTTPRequestHandler):
         if status.isdigit():
             self.send(b"Server Error", "text/plain", int(status), rest)
             return
-        if word == "page":
-            self.send(b"<!DOCTYPE html><title>Log in</title>", "text/html")
+        if status in ("to", "packed"):
+            code, header = {"to": (302, "Location"), "packed": (200, PACKED)}[status]
+            self.send(bytes(9), "image/fits", code, rest, header)
             return
-        if word == "text":
-            self.send(b"No such layer\n", "text/html")
+        if word in TEXTS:
+            self.send(TEXTS[word], "text/html")
             return
         if word == "garbage":
             self.send(np.random.default_rng(0).bytes(4000), "image/fits")
@@ -105,12 +113,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(body, kind)
 
-    def send(self, body, kind, status=200, rest=""):
+    def send(self, body, kind, status=200, rest="", header="Retry-After"):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         if rest:
-            self.send_header("Retry-After", rest)
+            self.send_header(header, rest)
         self.end_headers()
         self.wfile.write(body)
 

@@ -239,6 +239,7 @@ def test_an_answer_that_does_not_end_is_given_up_in_time(tmp_path, serve, bad):
         ("page", "expected FITS, got a web page"),
         ("text", "expected FITS, got the text 'No such layer'"),
         ("other size", "expected 32 px, got 3 x 16 x 16"),
+        ("packed:gzip", "expected an image, got a packed answer"),
     ],
 )
 def test_attempts_are_bounded_and_the_row_says_why(tmp_path, serve, bad, reason):
@@ -248,6 +249,38 @@ def test_attempts_are_bounded_and_the_row_says_why(tmp_path, serve, bad, reason)
     assert item.reason == f"127.0.0.1:{server.server_port}: {reason}"
     assert len(server.queries) == 3
     assert names(tmp_path) == []
+
+
+ELSEWHERE = {
+    "http://localhost:{port}/x": "sends us to http://localhost",
+    "http://127.0.0.1:{other}/x": "sends us to http://127.0.0.1",
+    "file:///etc/passwd": "sends us to file://",
+    "ftp://127.0.0.1:{port}/": "sends us to ftp://",
+    "http://[1": "sends us to http://%5B1",
+    "http://127.0.0.1:99999999/": "sends us to http://127.0.0.1:99999999",
+    "https://[::1/": "sends us to an address that is none",
+    "//evil.example/": "sends us to http://evil.example",
+    "/again": "sends us in circles",
+    "": "refuses: status 302",
+}
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_a_service_leads_nowhere_else(tmp_path, serve, place):
+    other = serve("image")
+    server = serve("image")
+    place_there = place.format(port=server.server_port, other=other.server_port)
+    server.answers = (f"to:{place_there}",)
+    (item,) = get(tmp_path, server, 1)
+    assert (item.kind, item.flag) == ("position", Flag.FETCH_FAILED)
+    assert ELSEWHERE[place] in item.reason
+    assert not other.queries
+
+
+def test_a_service_may_lead_to_another_place_of_its_own(tmp_path, serve):
+    server = serve("to:/viewer/cutout.fits?ra=1&dec=0&size=32&bands=grz", "image")
+    (item,) = get(tmp_path, server, 1)
+    assert item.flag == Flag.OK
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])

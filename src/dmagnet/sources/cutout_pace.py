@@ -79,7 +79,7 @@ def retry_after(value: str) -> float:
     except ValueError:
         try:
             when = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
         if when.tzinfo is None:  # "-0000": UTC
             when = when.replace(tzinfo=UTC)

@@ -1,8 +1,8 @@
 """One polite client of a cut-out service: slow when asked, patient when it breaks."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,7 @@ Say = Callable[[str], None]
 
 LONGEST_WAIT_S = 60.0  # between two attempts, when the service does not say
 CONNECT_S = 15.0  # for a connection; a network that swallows packets shows itself
+MAX_REDIRECTS = 5
 GIVE_UP_AFTER = 16  # attempts without one image, if there never was one
 
 _BUSY = (429, 503)  # they mean the client, not the image
@@ -68,11 +69,13 @@ class Service:
     async def __aenter__(self) -> Self:
         connect = min(CONNECT_S, self._config.timeout)
         client = httpx2.AsyncClient(
-            headers={"User-Agent": f"dmagnet/{__version__}"},
+            # packed answers may unpack to any size
+            headers={
+                "User-Agent": f"dmagnet/{__version__}",
+                "Accept-Encoding": "identity",
+            },
             timeout=httpx2.Timeout(None, connect=connect),
             limits=httpx2.Limits(max_connections=self._config.parallel),
-            follow_redirects=True,
-            max_redirects=5,
         )
         self._client = await self._exits.enter_async_context(client)
         return self
@@ -150,22 +153,37 @@ class Service:
         reached = False
         try:
             with anyio.fail_after(self._config.timeout):
-                async with self._client.stream(
-                    "GET", self._shelf.address(position)
-                ) as answer:
+                async with self._answer(self._shelf.address(position)) as answer:
                     reached = self._reached = True
                     if (refusal := self._refusal(answer)) is not None:
                         return refusal
                     body = await self._body(answer)
             return await asyncio.to_thread(self._keep, position, body)
+        except _RefusedError as error:
+            return Failure(Flag.FETCH_FAILED, f"{self._shelf.host} {error}")
         except TimeoutError as error:
             reason = f"no whole answer in {self._config.timeout:g} s"
             raise _AgainError(reason, of_service=not reached) from error
-        except httpx2.RequestError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             reason = "the connection was cut" if reached else "no connection"
             raise _AgainError(reason, of_service=not reached) from error
         except NotAnImageError as error:
             raise _AgainError(str(error)) from error
+
+    @asynccontextmanager
+    async def _answer(self, address: str) -> AsyncIterator[httpx2.Response]:
+        """Ask, and follow the service where it sends us, on its own host only."""
+        request = self._client.build_request("GET", address)
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._client.send(request, stream=True)
+            try:
+                if not answer.has_redirect_location:
+                    yield answer
+                    return
+                request = _followed(request.url, answer.next_request)
+            finally:
+                await answer.aclose()
+        raise _RefusedError("sends us in circles")
 
     def _refusal(self, answer: httpx2.Response) -> Failure | None:
         """Sort an answer by its status: an image, never one, or perhaps later."""
@@ -184,7 +202,9 @@ class Service:
     async def _body(self, answer: httpx2.Response) -> bytes:
         """Read what came; more than any image has is not read to its end."""
         body, limit = bytearray(), largest(self._config)
-        async for block in answer.aiter_bytes():
+        if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise NotAnImageError("expected an image, got a packed answer")
+        async for block in answer.aiter_raw():
             body += block
             if len(body) > limit:
                 raise NotAnImageError(f"expected at most {limit} bytes, got more")
@@ -246,6 +266,25 @@ class Service:
         """Wake up early if there is nothing more to wait for."""
         with anyio.move_on_after(seconds):
             await self._over.wait()
+
+
+class _RefusedError(Exception):
+    """The service sends us where nobody told us to ask."""
+
+
+def _followed(url: httpx2.URL, request: httpx2.Request | None) -> httpx2.Request:
+    """Refuse another host; the same one may ask for HTTPS instead of HTTP."""
+    if request is None:
+        raise _RefusedError("sends us to an address that is none")
+    target = request.url
+    upgraded = (url.scheme, target.scheme) == ("http", "https")
+    same = (target.scheme, target.port) == (url.scheme, url.port)
+    if target.host != url.host or not (same or upgraded):
+        other = f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
+        raise _RefusedError(
+            f"sends us to {other[:80]}; if you trust it, name it with --cutout.url"
+        )
+    return request
 
 
 class _AgainError(Exception):
