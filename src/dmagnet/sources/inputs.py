@@ -30,6 +30,7 @@ FITS = tuple(
 )
 IMAGES = PICTURES + FITS
 INSIDE = "::"  # between a file and what is inside of it
+DIGITS = 19  # a number of more is no row
 BRACES = re.compile(r"\{([\w,\- ]+)\}")
 
 
@@ -46,10 +47,9 @@ def expanded(text: str) -> Iterator[tuple[str, str]]:
     (str, str)
         ``folder``, ``zip``, ``stack``, ``bands``, ``table`` or ``file``, and its path.
     """
-    path = Path(text)
-    if path.exists():
-        yield _form(path), text
-    elif INSIDE in text:
+    if os.path.exists(text):  # a name that no file can have does not exist either
+        yield _form(Path(text)), text
+    elif INSIDE in text or "\0" in text:
         yield "file", text
     elif BRACES.search(text):
         yield "bands", text
@@ -135,12 +135,15 @@ def _of_name(path: str, identity: str = "") -> Item:
         shown = path.encode("utf-8", "replace").decode()
         line = "its name is no UTF-8: rename it"
         return Item(id=shown, path=shown, flag=Flag.UNREADABLE, reason=line)
+    if "\0" in path:
+        line = "no file can have this name (NUL)"
+        return Item(id=path, path=path, flag=Flag.NOT_FOUND, reason=line)
     whole, inside, key = path.partition(INSIDE)
     file = os.path.abspath(whole)
     if not inside or os.path.exists(path):
         name = identity or _stem(os.path.basename(path))
         return Item(id=name, path=path, files=(os.path.abspath(path),))
-    if key.isdigit() and not whole.lower().endswith(".zip"):
+    if key.isdecimal() and len(key) < DIGITS and not whole.lower().endswith(".zip"):
         stem = _stem(os.path.basename(whole))
         name = identity or f"{stem}/{key}"
         return Item(id=name, path=path, kind="row", files=(file,), row=int(key))
