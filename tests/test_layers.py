@@ -12,6 +12,7 @@ STORY = [
     *("errors", "disk", "environment", "classes", "config", "recipes"),
     *(
         "images",
+        "tables",
         "simulate",
         "data",
         "augment",
@@ -35,6 +36,7 @@ TORCH_FREE = [
         "config",
         "recipes",
         "images",
+        "tables",
         "evaluate",
     ),
     *("calibrate", "weights", "export", "sources", "catalog", "survey", "cite"),

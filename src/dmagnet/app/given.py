@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.units import UnitsError
 
 from dmagnet.errors import DataError
-from dmagnet.sources.tables import valid_position
+from dmagnet.tables.rows import valid_position
 
 UNPACKED = 1 << 30  # bytes that a packed file may have inside
 PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}

@@ -1,9 +1,9 @@
 """Whatever an astronomer has, as a stream of pictures; nothing bad stops it.
 
-The chapters, in order: `record` (what travels), `stacks` (zip, HDF5, npy), `blocks` and
-`tables`, `inputs` and `listing` (what was given), the pages named cutout (positions
-become files), `framing` (the part of the sky the network expects), `reading`, and
-`placing` (where on the sky a view lies).
+The chapters, in order: `record` (what travels), `stacks` (zip, HDF5, npy), `inputs` and
+`listing` (what was given), the pages named cutout (positions become files), `framing`
+(the part of the sky the network expects), `reading`, and `placing` (where on the sky a
+view lies).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -14,10 +14,10 @@ from pathlib import Path
 from dmagnet.config import SourceConfig
 from dmagnet.images import ImageError
 from dmagnet.images.header import split_bands
-from dmagnet.sources.blocks import BLOCK, is_table
 from dmagnet.sources.record import Flag, Item
 from dmagnet.sources.stacks import STACK_SUFFIXES, members, open_stack
-from dmagnet.sources.tables import Columns, Row, read_rows, valid_position
+from dmagnet.tables.blocks import BLOCK, is_table
+from dmagnet.tables.rows import Columns, Row, read_rows, valid_position
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",

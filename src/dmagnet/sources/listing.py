@@ -19,7 +19,7 @@ from dmagnet.sources.inputs import (
     others,
 )
 from dmagnet.sources.record import Flag, Item
-from dmagnet.sources.tables import Columns, find_columns
+from dmagnet.tables.rows import Columns, find_columns
 
 
 class Listing:

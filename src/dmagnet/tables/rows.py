@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.coordinates import Angle
 
 from dmagnet.errors import DataError
-from dmagnet.sources.blocks import Block, open_blocks
+from dmagnet.tables.blocks import Block, open_blocks
 
 ID_NAMES = (
     "id", "name", "objid", "object_id", "objname", "obj_id", "source_id", "sourceid",
