@@ -110,12 +110,12 @@ def test_numbered_class_folders_are_the_classes_they_name(shared, run, tmp_path)
 def test_the_demo_draws_trains_judges_and_writes_its_page(tmp_path):
     from dmagnet.demo import demo
 
-    result = demo(tmp_path, num_train=130, num_held_out=20, progress=False)
+    result = demo(tmp_path, num_train=130, num_held_out=20)
     page = (tmp_path / "report.html").read_text()
     assert result.metrics.n == 20
     assert "DMAGNet on simulated galaxies" in page
     assert page.count("<img") >= 10
-    again = demo(tmp_path, num_train=130, num_held_out=20, progress=False)
+    again = demo(tmp_path, num_train=130, num_held_out=20)
     np.testing.assert_array_equal(again.probabilities, result.probabilities)
 
 

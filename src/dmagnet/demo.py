@@ -97,7 +97,6 @@ def demo(
     num_train: int = NUM_TRAIN,
     num_held_out: int = NUM_HELD_OUT,
     seed: int = 0,
-    progress: bool = True,
     announce: Announce | None = None,
 ) -> Assessment:
     """Simulate galaxies, go on training with them, dream, judge on others, and report.
@@ -112,11 +111,9 @@ def demo(
         Galaxies to judge on.
     seed : int
         Of everything random.
-    progress : bool
-        Show the trainer's progress bar.
     announce : callable, optional
-        Called at the start of drawing and judging with a name and the number of
-        galaxies; returns what to call with the number done.
+        Called at the start of each stage with its name and the number of its steps;
+        returns what to call with the number done.
 
     Returns
     -------
@@ -144,8 +141,9 @@ def demo(
         else None,
     )
     weights = fit(
-        galaxies, config, out, start_from=parent, accelerator="cpu", progress=progress
-    )
+        galaxies, config, out, start_from=parent, accelerator="cpu", progress=False,
+        announce=announce,
+    )  # fmt: skip
     _look_closer(out, seed, announce)
     return assess(
         load(weights),
@@ -192,4 +190,7 @@ def _look_closer(out: Path, seed: int, announce: Announce | None) -> None:
             Image.fromarray(images[number]).save(part, format="PNG")
     request = make_request(files, out, DreamConfig(), layers=LAYERS)
     write_dreams(request, out / "dreams", announce=announce)
+    count = announce("Explaining", len(files)) if announce else None
     explain(files, weights=out, out=out / "why")
+    if count:
+        count(len(files))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.cli.screen import Out, bars, print_notes, termination_as_interrupt
+from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config import ClassifyConfig, ClusterConfig, SourceConfig
 from dmagnet.weights import DEFAULT
 
@@ -60,7 +60,7 @@ def classify(
     """
     from dmagnet.survey import write_catalog
 
-    with termination_as_interrupt(), bars(rate=True) as bar:
+    with bars(rate=True) as bar:
         outcome = write_catalog(
             inputs,
             out,

@@ -1,6 +1,5 @@
 """The one door: find the verb, parse what follows, call it, choose an exit status."""
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -25,6 +24,12 @@ from dmagnet.cli.learning import (
     train,
 )
 from dmagnet.cli.reporting import page, report
+from dmagnet.cli.screen import (
+    close_streams,
+    open_streams,
+    say,
+    termination_as_interrupt,
+)
 from dmagnet.cli.serving import app
 from dmagnet.cli.trusting import calibrate
 from dmagnet.errors import DmagnetError
@@ -57,39 +62,49 @@ def main(argv: list[str] | None = None) -> int:
         Exit status.
     """
     argv = sys.argv[1:] if argv is None else argv
+    open_streams()
+    status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)
+    if trouble := close_streams():
+        say(
+            f"dmagnet: the work is done, but its results could not be printed ({trouble})"
+        )
+        return status or 1
+    return status
+
+
+def _greet(argv: list[str]) -> int:
+    """Answer what is no verb."""
     if not argv or argv[0] in ("-h", "--help"):
         _print_overview(sys.stdout if argv else sys.stderr)
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         print(__version__)
         return 0
-    if argv[0] not in VERBS:
-        _print_overview(sys.stderr)
-        print(f"dmagnet: no verb {argv[0]!r}", file=sys.stderr)
-        return 2
+    _print_overview(sys.stderr)
+    say(f"dmagnet: no verb {argv[0]!r}")
+    return 2
+
+
+def _run(verb: str, argv: list[str]) -> int:
+    """Parse what follows the verb, call it, and choose the exit status."""
     try:
-        _run(argv[0], argv[1:])
-        sys.stdout.flush()
+        with termination_as_interrupt():
+            defaults = _training_in(argv) if verb == "train" else {}
+            tyro.cli(
+                _with_defaults(VERBS[verb], defaults),
+                args=argv,
+                prog=f"dmagnet {verb}",
+                config=prefixes(verb),
+            )
     except DmagnetError as error:
-        print(f"dmagnet: {error}", file=sys.stderr)
+        say(f"dmagnet: {error}")
         return 1
     except BrokenPipeError:  # the reader, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
-        print("\ndmagnet: stopped; the same command goes on from here", file=sys.stderr)
+        say("\ndmagnet: stopped; the same command goes on from here")
         return INTERRUPTED
     return 0
-
-
-def _run(verb: str, argv: list[str]) -> None:
-    """Parse what follows the verb, and call it."""
-    defaults = _training_in(argv) if verb == "train" else {}
-    tyro.cli(
-        _with_defaults(VERBS[verb], defaults),
-        args=argv,
-        prog=f"dmagnet {verb}",
-        config=prefixes(verb),
-    )
 
 
 def prefixes(verb: str) -> tuple[Any, ...]:

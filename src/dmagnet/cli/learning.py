@@ -1,6 +1,5 @@
 """The verbs from galaxies to a judged network."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +25,7 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
     from dmagnet.demo import demo as run
 
     with bars() as bar:
-        result = run(out, seed=seed, announce=bar, progress=sys.stderr.isatty())
+        result = run(out, seed=seed, announce=bar)
     print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
 
@@ -163,17 +162,19 @@ def train(
     print_notes((*galaxies.notes, *galaxies.skipped))
     if parent:
         print_notes(what_is_kept(parent, galaxies.class_names))
-    weights = fit(
-        galaxies,
-        config,
-        out,
-        start_from=parent,
-        accelerator=device,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        progress=sys.stderr.isatty(),
-    )
+    with bars() as bar:
+        weights = fit(
+            galaxies,
+            config,
+            out,
+            start_from=parent,
+            accelerator=device,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            progress=False,
+            announce=bar,
+        )
     for row in history(out)[-1:]:
         if "val_accuracy" in row:
             print(

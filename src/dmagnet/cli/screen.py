@@ -1,17 +1,26 @@
 """What verbs have in common: where results go, notes, scores, progress bars."""
 
+import io
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 from tyro.conf import arg
 
 Out = Annotated[Path, arg(aliases=["-o"])]
 MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
+
+
+def say(line: str) -> None:
+    """Tell a person something; work goes on where nobody can hear it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -23,7 +32,7 @@ def print_notes(notes: Iterable[str]) -> None:
         Lines.
     """
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
 
 
 def print_scores(metrics: Any) -> None:
@@ -46,7 +55,7 @@ def print_scores(metrics: Any) -> None:
 def bars(
     *, rate: bool = False
 ) -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
-    """Show progress where a person watches.
+    """Show progress: bars where a person watches, else one line for each stage.
 
     Parameters
     ----------
@@ -58,46 +67,28 @@ def bars(
     callable
         A name and a total in, a counter out.
     """
+    if not sys.stderr.isatty():
+        yield _told
+        return
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        ProgressColumn,
-        Task,
+        TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
-    from rich.text import Text
-
-    class _Rate(ProgressColumn):
-        """So many a second, lately."""
-
-        def render(self, task: Task) -> Text:
-            """Write it.
-
-            Parameters
-            ----------
-            task : Task
-                As rich counts it.
-
-            Returns
-            -------
-            Text
-                Nothing before there is a rate.
-            """
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:.0f}/s" if speed else "")
 
     columns = [
         TextColumn("{task.description:17}"),
         BarColumn(),
         MofNCompleteColumn(),
-        *([_Rate()] if rate else []),
+        *([TaskProgressColumn("", show_speed=True)] if rate else []),
         TimeRemainingColumn(),
     ]
-    with Progress(
-        *columns, disable=not sys.stderr.isatty(), transient=True
-    ) as progress:
+    # Results go to stdout, which may be a file; bars go where errors go.
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
 
         def _begin(name: str, total: int | None) -> Callable[[int], None]:
             task = progress.add_task(name, total=total)
@@ -106,15 +97,64 @@ def bars(
         yield _begin
 
 
+def _told(name: str, total: int | None) -> Callable[[int], None]:
+    """Say in one line what begins."""
+    say(f"{name} ({total:,})" if total else name)
+    return lambda _: None
+
+
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, stop a run as Ctrl-C does."""
+    """Let SIGTERM and SIGHUP stop a run as Ctrl-C does.
+
+    Batch systems send the first, a terminal that is closed the second.
+    """
 
     def _stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                    stack.callback(signal.signal, number, signal.signal(number, _stop))
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+
+def open_streams() -> None:
+    """Make sure that stdout and stderr are there and can write any name.
+
+    A stream that was closed would give its number to the next file that is opened, and
+    what is printed would end up in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if not number else "w"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_streams() -> str:
+    """Bring out what is still to be printed, and say why that failed, if it did."""
+    trouble = ""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # the reader, say `head`, has seen enough
+            _to_nowhere(stream)
+        except OSError as error:
+            trouble = trouble or error.strerror or str(error)
+            _to_nowhere(stream)
+    return trouble
+
+
+def _to_nowhere(stream: IO[str]) -> None:
+    """Drop what cannot be printed, or Python would try once more at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

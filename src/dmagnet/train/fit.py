@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from dmagnet.train.finetune import parent_of, start_of
 from dmagnet.train.module import Classifier, weight_averaging
 from dmagnet.train.run import RESUME, WEIGHTS, claimed, enter, settings_of
 
+Announce = Callable[[str, int | None], Callable[[int], None]]
 # Where Lightning, torchrun and Slurm tell a process which one it is.
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
 
@@ -70,6 +71,7 @@ def fit(
     num_nodes: int = 1,
     strategy: str = "auto",
     progress: bool = True,
+    announce: Announce | None = None,
 ) -> Path:
     """Train DMAGNet, or go on where a run was stopped.
 
@@ -94,7 +96,10 @@ def fit(
     strategy : str
         Lightning's name: ``auto``, ``ddp``, ...
     progress : bool
-        Show a progress bar.
+        Show Lightning's progress bar, unless `announce` shows another.
+    announce : callable, optional
+        Called with a name and the number of steps; returns what to call with the
+        number of steps done.
 
     Returns
     -------
@@ -137,6 +142,7 @@ def fit(
             num_nodes=num_nodes,
             strategy=strategy,
             progress=progress,
+            announce=announce,
         )
         if trainer.is_global_zero:
             provenance = {
@@ -168,6 +174,7 @@ def optimize(
     num_nodes: int = 1,
     strategy: str = "auto",
     progress: bool = True,
+    announce: Announce | None = None,
     callbacks: list[Callback] | None = None,
     profiler: str | None = None,
 ) -> L.Trainer:
@@ -193,7 +200,10 @@ def optimize(
     strategy : str
         Lightning's name.
     progress : bool
-        Show a progress bar.
+        Show Lightning's progress bar, unless `announce` shows another.
+    announce : callable, optional
+        Called with a name and the number of steps; returns what to call with the
+        number of steps done.
     callbacks : list of Callback, optional
         More of Lightning's callbacks.
     profiler : str, optional
@@ -228,8 +238,12 @@ def optimize(
                 CSVLogger(out, name="logs"),
                 TensorBoardLogger(out, name="tensorboard"),
             ],
-            callbacks=[*_callbacks(config, out, progress), *(callbacks or [])],
-            enable_progress_bar=progress,
+            callbacks=[
+                *_callbacks(config, out),
+                *_watching(progress, announce),
+                *(callbacks or []),
+            ],
+            enable_progress_bar=progress and announce is None,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if len(batches.val_labels) else 0,
@@ -279,8 +293,8 @@ def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Te
     return batches, torch.from_numpy(counts / counts.sum()).float()
 
 
-def _callbacks(config: TrainConfig, out: Path, progress: bool) -> list[Callback]:
-    """Choose what watches the training."""
+def _callbacks(config: TrainConfig, out: Path) -> list[Callback]:
+    """Choose what keeps the weights."""
     save_often = ModelCheckpoint(
         dirpath=out,
         filename=Path(RESUME).stem,
@@ -290,9 +304,33 @@ def _callbacks(config: TrainConfig, out: Path, progress: bool) -> list[Callback]
     callbacks: list[Callback] = [save_often]
     if config.ema_decay > 0:
         callbacks.append(weight_averaging(config.ema_decay))
-    if progress:
-        callbacks.append(RichProgressBar(leave=False))
     return callbacks
+
+
+def _watching(progress: bool, announce: Announce | None) -> list[Callback]:
+    """Choose who shows how far it is: never two, which would draw over each other."""
+    if announce is not None:
+        return [_Counted(announce)]
+    return [TQDMProgressBar(leave=False)] if progress else []
+
+
+class _Counted(Callback):
+    """Count the steps for whoever shows them."""
+
+    def __init__(self, announce: Announce) -> None:
+        self._announce = announce
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: ARG002
+        """Say how many there will be."""
+        if trainer.is_global_zero:
+            steps = int(trainer.estimated_stepping_batches)
+            self._count = self._announce("Training", steps)
+            self._count(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Say how many are done."""
+        if trainer.is_global_zero:
+            self._count(trainer.global_step)
 
 
 def _precision(config: TrainConfig, accelerator: str) -> Any:
