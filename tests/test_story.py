@@ -81,7 +81,7 @@ def test_predictions_open_in_astropy_and_agree_with_the_metrics(judged):
     metrics = read_metrics(judged[0] / "metrics.json")
     assert (table["label"] == table["class_index"]).mean() == metrics.accuracy
     shares = np.stack([table[f"p{k}"] for k in range(10)])
-    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-9)
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-6)  # float32
     assert table["ra"].unit == "deg"
 
 

@@ -14,7 +14,7 @@ from dmagnet import __version__, figures
 from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import plain_names
-from dmagnet.data import Galaxies, coarse, load_galaxies, read_meanings
+from dmagnet.data import PARTS, Galaxies, coarse, load_galaxies, read_meanings
 from dmagnet.disk import beside
 from dmagnet.errors import DataError
 from dmagnet.evaluate import (
@@ -28,6 +28,7 @@ from dmagnet.predict import attention
 from dmagnet.report import Examples, Report, keep, report_run
 from dmagnet.trust import Judged, judge_labeled
 
+TRAIN = PARTS.index("train")
 PER_CLASS = 3  # examples named right, and as many named wrong
 MOST_EXAMPLES = 120
 NUM_ATTENTION = 10
@@ -59,6 +60,7 @@ def galaxies_to_judge(
     split: str | None = None,
     strict: bool = False,
     meanings: Path | None = None,
+    include_training: bool = False,
 ) -> Galaxies:
     """Load the galaxies that a network may be judged on, as it wants to see them.
 
@@ -76,11 +78,14 @@ def galaxies_to_judge(
     meanings : Path, optional
         JSON that says which of the network's classes each coarse class of the data may
         be; see `dmagnet.data.read_meanings`.
+    include_training : bool
+        Keep the galaxies that the network was trained on, where it is its own set.
 
     Returns
     -------
     Galaxies
-        At the network's image size; a note says which part it is.
+        At the network's image size; a note says which part it is, and how many of it
+        the network was trained on.
 
     Raises
     ------
@@ -104,17 +109,29 @@ def galaxies_to_judge(
             f"{', '.join(galaxies.class_names)}; judge it on data with its "
             "classes, or say with --meanings what they mean"
         )
-    if split is None:
-        own = checkpoint.provenance.get("data_hash") == galaxies.data_hash
-        split = "val" if own else "all"
+    own = checkpoint.provenance.get("data_hash") == galaxies.data_hash
+    split = split or ("val" if own else "all")
     chosen = galaxies.subset(split)
+    trained_on = int((chosen.split == TRAIN).sum()) if own else 0
+    if trained_on and not include_training:
+        chosen = chosen.take(np.flatnonzero(chosen.split != TRAIN))
     if not len(chosen):
-        raise DataError(
-            f"{path}: its {split} part has no galaxies; try another --split"
+        why = (
+            f"the network was trained on all {trained_on} galaxies of its {split} "
+            "part; --include-training judges them nevertheless"
+            if trained_on
+            else f"its {split} part has no galaxies; try another --split"
         )
-    note = f"{len(chosen)} galaxies: the {split} part of {Path(path).name}"
-    if split == "all":
-        note = f"{len(chosen)} galaxies: all of {Path(path).name}"
+        raise DataError(f"{path}: {why}")
+    part = "all" if split == "all" else f"the {split} part"
+    note = f"{len(chosen)} galaxies: {part} of {Path(path).name}"
+    if trained_on and include_training:
+        note += f"; the network was trained on {trained_on} of them: no fair test"
+    elif trained_on:
+        note += (
+            f" without the {trained_on} that the network was trained on "
+            "(--include-training keeps them)"
+        )
     margin = (config.frame_size - config.image_size) // 2
     inside = slice(margin, margin + config.image_size)
     return replace(

@@ -58,8 +58,10 @@ def classify(
     overwrite : bool
         Replace a table of that name.
     """
+    from dmagnet.sources import refuse_absent
     from dmagnet.survey import write_catalog
 
+    refuse_absent(inputs)
     with bars(rate=True) as bar:
         outcome = write_catalog(
             inputs,

@@ -65,9 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     open_streams()
     status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)
     if trouble := close_streams():
-        say(
-            f"dmagnet: the work is done, but its results could not be printed ({trouble})"
-        )
+        say(f"dmagnet: the work is done, but could not be printed ({trouble})")
         return status or 1
     return status
 

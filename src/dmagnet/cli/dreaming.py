@@ -150,7 +150,9 @@ def measure(
     from dmagnet.weights import load
 
     checkpoint = load(weights)
-    galaxies = galaxies_to_judge(checkpoint, data, split=split)
+    galaxies = galaxies_to_judge(
+        checkpoint, data, split=split, include_training=split is not None
+    )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:
         study = run(checkpoint, galaxies, out, config, count=bar)

@@ -62,7 +62,9 @@ def explain(
         Folder of the cut-outs; without one, the user's cache.
     """
     from dmagnet.evidence import explain as run
+    from dmagnet.sources import refuse_absent
 
+    refuse_absent(images)
     notes: list[str] = []
     with bars() as bar:
         counters: dict[str, Callable[[int], None]] = {

@@ -193,6 +193,7 @@ def evaluate(
     views: Literal[1, 8] | None = None,
     strict: bool = False,
     meanings: Path | None = None,
+    include_training: bool = False,
 ) -> None:
     """Judge a network on labeled galaxies: metrics.json, figures and a page.
 
@@ -214,6 +215,8 @@ def evaluate(
         Refuse unreadable images instead of leaving them out.
     meanings : Path
         JSON that gives each coarse class of the data the finer ones it may be.
+    include_training : bool
+        Judge also the galaxies that the network was trained on: no fair test.
     """
     from dmagnet.assess import assess, galaxies_to_judge
     from dmagnet.train import history
@@ -221,7 +224,12 @@ def evaluate(
 
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(
-        checkpoint, data, split=split, strict=strict, meanings=meanings
+        checkpoint,
+        data,
+        split=split,
+        strict=strict,
+        meanings=meanings,
+        include_training=include_training,
     )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:
@@ -246,6 +254,7 @@ def failures(
     views: Literal[1, 8] | None = None,
     strict: bool = False,
     meanings: Path | None = None,
+    include_training: bool = False,
 ) -> None:
     """Show the labeled galaxies that a network gets wrong, a sheet a confusion.
 
@@ -266,6 +275,8 @@ def failures(
         Refuse unreadable images instead of leaving them out.
     meanings : Path
         JSON that gives each coarse class of the data the finer ones it may be.
+    include_training : bool
+        Judge also the galaxies that the network was trained on: no fair test.
     """
     from dmagnet.assess import galaxies_to_judge
     from dmagnet.failures import show_failures
@@ -273,7 +284,12 @@ def failures(
 
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(
-        checkpoint, data, split=split, strict=strict, meanings=meanings
+        checkpoint,
+        data,
+        split=split,
+        strict=strict,
+        meanings=meanings,
+        include_training=include_training,
     )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:

@@ -52,7 +52,9 @@ def page(
         Measure classical morphology; statmorph's numbers come with dmagnet[astro].
     """
     from dmagnet.galaxy import write_pages
+    from dmagnet.sources import refuse_absent
 
+    refuse_absent(images)
     dream = DreamConfig(steps=steps, seed=seed)
     with bars() as bar:
         found = write_pages(

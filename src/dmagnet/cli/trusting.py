@@ -58,11 +58,19 @@ def calibrate(
         )
     checkpoint = load(weights)
     whole = galaxies_to_judge(
-        checkpoint, data, split="all", strict=strict, meanings=meanings
+        checkpoint,
+        data,
+        split="all",
+        strict=strict,
+        meanings=meanings,
+        include_training=True,  # they say what galaxies look like
     )
     held, known = whole.subset(split), whole.subset("train")
     known_parts = [known] if len(known) and split != "all" else []
     print_notes(whole.skipped)
+    own = checkpoint.provenance.get("data_hash") == whole.data_hash
+    if own and split in ("train", "all"):
+        print_notes(["fitted on galaxies that it was trained on: it will be too sure"])
     print_notes([f"{len(held)} galaxies fit; {sum(map(len, known_parts))} are known"])
     with bars() as bar:
         total = len(held) + sum(map(len, known_parts))

@@ -8,7 +8,7 @@ view lies).
 
 from typing import TYPE_CHECKING, Any
 
-from dmagnet.sources.listing import Listing, list_items
+from dmagnet.sources.listing import Listing, list_items, refuse_absent
 from dmagnet.sources.reading import read_picture
 from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture
 
@@ -24,6 +24,7 @@ __all__ = [
     "fetched",
     "list_items",
     "read_picture",
+    "refuse_absent",
 ]
 
 

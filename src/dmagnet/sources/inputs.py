@@ -60,6 +60,30 @@ def expanded(text: str) -> Iterator[tuple[str, str]]:
         yield "file", text  # reading it says that it is not there
 
 
+def is_there(text: str) -> bool:
+    """Tell whether an input names anything at all.
+
+    Parameters
+    ----------
+    text : str
+        As a person gave it.
+
+    Returns
+    -------
+    bool
+        Of a pattern whether something fits it, of one file a band whether one is there.
+    """
+    whole = text.partition(INSIDE)[0]
+    if os.path.exists(text) or (whole != text and os.path.exists(whole)):
+        return True
+    if "\0" in text:
+        return False
+    if found := BRACES.search(text):
+        bands = split_bands("grz" if found[1] == "band" else found[1])
+        return any(is_there(BRACES.sub(band, text, count=1)) for band in bands)
+    return glob.has_magic(text) and any(True for _ in glob.iglob(text, recursive=True))
+
+
 def _form(path: Path) -> str:
     if path.is_dir():
         return "folder"

@@ -14,6 +14,7 @@ from dmagnet.sources.inputs import (
     PICTURES,
     check_dataset,
     expanded,
+    is_there,
     items_of,
     items_of_table,
     others,
@@ -113,6 +114,28 @@ class Listing:
         return count, twice
 
 
+def refuse_absent(inputs: Sequence[str]) -> None:
+    """Refuse inputs that are not there, before anything is begun.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As a person gave them.
+
+    Raises
+    ------
+    DataError
+        If one of them names nothing.
+    """
+    absent = [text for text in inputs if not is_there(text)]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise DataError(
+            f"{absent[0]}{more}: expected images, found nothing of that name; check "
+            "the path, nothing was begun"
+        )
+
+
 def list_items(
     inputs: Sequence[str | Path] | str | Path, config: SourceConfig | None = None
 ) -> Listing:
@@ -145,6 +168,8 @@ def list_items(
     texts = [os.fspath(each) for each in given]
     if not texts:
         raise DataError("expected images, got none; name files, folders or tables")
+    if not any(map(is_there, texts)):
+        refuse_absent(texts)
     listing = Listing(texts, config or SourceConfig())
     if not len(listing):
         raise DataError(

@@ -2,6 +2,7 @@
 
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from dmagnet.catalog import (
     write_table,
 )
 from dmagnet.config import ClassifyConfig
-from dmagnet.errors import ConfigError
+from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources import fetched, list_items
 from dmagnet.survey.local import Chunk, classify_chunks
 from dmagnet.weights import DEFAULT
@@ -37,6 +38,7 @@ Tell = Callable[[str], None]
 Inputs = str | Path | Sequence[str | Path]
 
 CLASSIFY = ClassifyConfig()
+SHOWN = 3  # reasons why nothing could be classified
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ def write_catalog(
     ConfigError
         If the table is there already, or a run of other settings is half done there.
     DataError
-        If there is nothing to classify, the disk refuses, or an input cannot be read
-        and ``config.strict`` is set.
+        If there is nothing to classify, no input could be classified (then there is no
+        table), the disk refuses, or an input cannot be read and ``config.strict`` is
+        set.
     CheckpointError
         If the weights cannot be opened.
     """
@@ -126,8 +129,9 @@ def write_catalog(
         inputs, folder, weights=weights, config=config, engine=engine, device=device,
         cache=cache, announce=announce, tell=tell,
     ) as (store, about, notes):  # fmt: skip
-        write_table(out, store.rows, about)
         rows, missing = store.num_items, sum(map(without_class, store.rows()))
+        _refuse_nothing(store, missing)
+        write_table(out, store.rows, about)
         store.remove()
     return Outcome(out, rows, missing, notes)
 
@@ -195,6 +199,7 @@ def classify(
             table = to_qtable(store.rows(), about)
             table.meta["notes"] = list(notes)
             if out is not None:
+                _refuse_nothing(store, sum(map(without_class, store.rows())))
                 write_table(Path(out), store.rows, about)
                 store.remove()
     return table
@@ -288,6 +293,20 @@ def _chunks(
     items = fetched(listed, config.cutout, cache=cache, progress=tell)
     for number in missing:
         yield number, list(islice(items, store.size(number)))
+
+
+def _refuse_nothing(store: ChunkStore, missing: int) -> None:
+    """Say why there is no table if nothing has a class, and let the run begin anew."""
+    if missing < store.num_items:
+        return
+    reasons = Counter(r for rows in store.rows() for r in rows["reason"].to_pylist())
+    store.remove()
+    told = "; ".join(f"{reason} ({n})" for reason, n in reasons.most_common(SHOWN))
+    more = f"; and {len(reasons) - SHOWN} other reasons" if len(reasons) > SHOWN else ""
+    raise DataError(
+        f"none of {missing} inputs could be classified, so no table was written: "
+        f"{told}{more}"
+    )
 
 
 def _check_free(out: Path, folder: Path, *, overwrite: bool) -> None:
