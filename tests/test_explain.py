@@ -21,7 +21,6 @@ from dmagnet.evidence.folder import stems
 from dmagnet.figures import evidence_figure, overlay, to_png
 from dmagnet.simulate import simulate
 from dmagnet.sources import list_items, read_picture
-from dmagnet.sources.placing import view_wcs
 
 CENTER = 150.1, 2.2
 STAR = SkyCoord(150.1 + 6 / 3600, 2.2 + 4 / 3600, unit="deg")  # beside the galaxy
@@ -89,7 +88,7 @@ def test_a_source_has_its_position_in_the_view(tmp_path, shape, scale, radii):
     config = SourceConfig(bands="grz")
     (item,) = list_items(path, config)
     picture = read_picture(item, 96, 0.706, config, radii=radii)
-    wcs, notes = view_wcs(picture.item, 96, 0.706, config, radii=radii)
+    wcs, notes = picture.view_wcs()
     assert wcs is not None
     assert not notes
     place = wcs.world_to_pixel(STAR)
@@ -105,7 +104,7 @@ def test_the_view_keeps_angles_on_the_sky(tmp_path):
     path = write(tmp_path / "a.fits", (256, 256), 0.262)
     config = SourceConfig(bands="grz")
     (item,) = list_items(path, config)
-    wcs, _ = view_wcs(item, 96, 0.706, config)
+    wcs, _ = read_picture(item, 96, 0.706, config).view_wcs()
     step = proj_plane_pixel_scales(wcs) * u.deg
     assert np.allclose(step.to_value("arcsec"), 0.706 * 256 * 0.262 / 96, rtol=0.01)
 

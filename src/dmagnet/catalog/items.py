@@ -25,6 +25,7 @@ FORM = pa.schema(
         ("ra", pa.float64()),
         ("dec", pa.float64()),
         ("flag", pa.int32()),
+        ("shared", pa.bool_()),
     ]
 )
 
@@ -120,6 +121,7 @@ def thaw(path: Path, chunk: int) -> list[Item]:
             dec=row["dec"],
             flag=Flag(row["flag"]),
             reason=_text(row["reason"]),
+            shared=row.get("shared", False),
         )
         for row in rows
     ]
@@ -206,6 +208,7 @@ def _to_arrow(items: list[Item]) -> pa.RecordBatch:
         "ra": [item.ra for item in items],
         "dec": [item.dec for item in items],
         "flag": [int(item.flag) for item in items],
+        "shared": [item.shared for item in items],
     }
     arrays = [pa.array(values[column.name], column.type) for column in FORM]
     return pa.RecordBatch.from_arrays(arrays, schema=FORM)

@@ -20,7 +20,6 @@ from dmagnet.evidence.record import Explanation
 from dmagnet.model import DMAGNet
 from dmagnet.predict import batches_of, judge
 from dmagnet.sources import Item, Picture, fetched, list_items, read_picture
-from dmagnet.sources.placing import view_wcs
 from dmagnet.weights import DEFAULT, load
 
 USUAL = ("evidence", "lam")
@@ -191,7 +190,7 @@ def explain(
             left_out.append(picture.item)
         else:
             good.append(picture)
-            wcs.append(view_wcs(picture.item, *view, radii=trained.radii))
+            wcs.append(picture.view_wcs())
     if not good:
         first = left_out[0]
         raise DataError(f"{first.path}: expected a picture, {first.reason}")

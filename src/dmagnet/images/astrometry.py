@@ -4,7 +4,6 @@ import math
 import re
 from typing import Any
 
-import numpy as np
 from astropy import units as u
 from astropy.coordinates import (
     ICRS,
@@ -128,21 +127,21 @@ def pixel_of(wcs: WCS, ra: float, dec: float) -> Place | None:
     frame = frame_of(wcs)
     if frame is None:
         return None
-    place = SkyCoord(ra, dec, unit=u.deg, frame="icrs")
-    there = place if isinstance(frame, ICRS) else place.transform_to(frame)
-    angles = there.spherical
-    world = [0.0, 0.0]
-    world[wcs.wcs.lng], world[wcs.wcs.lat] = angles.lon.deg, angles.lat.deg
+    longitude, latitude = ra, dec
+    if not isinstance(frame, ICRS):
+        there = SkyCoord(ra, dec, unit=u.deg, frame="icrs").transform_to(frame)
+        longitude, latitude = there.spherical.lon.deg, there.spherical.lat.deg
+    world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
     try:
-        x, y = wcs.all_world2pix([world], 0, quiet=True)[0]
+        x, y = (float(p) for p in wcs.all_world2pix([world], 0, quiet=True)[0])
+        back = wcs.all_pix2world([[x, y]], 0)[0]
     except BROKEN:  # the other side of the sky
         return math.nan, math.nan
     # Polynomials of distortion bring places far away into the image.
-    back = SkyCoord(*icrs_of(wcs, x, y), unit=u.deg, frame="icrs")
-    step = max(proj_plane_pixel_scales(wcs)) * u.Unit(wcs.wcs.cunit[0])
-    if not back.separation(place) < step:
-        return math.nan, math.nan
-    return float(x), float(y)
+    east = (back[wcs.wcs.lng] - longitude + 180) % 360 - 180
+    east *= math.cos(math.radians(latitude))
+    off = math.hypot(east, back[wcs.wcs.lat] - latitude)  # degrees
+    return (x, y) if off < max(proj_plane_pixel_scales(wcs)) else (math.nan, math.nan)
 
 
 def frame_of(wcs: WCS) -> Any:
@@ -258,22 +257,3 @@ def _equatorial(text: str) -> tuple[str, float]:
             exact = name if name in EQUATORIAL else system
             return exact, year if epoch in name else 0.0
     return ("ICRS", 0.0) if name.startswith("ICR") else (name, 0.0)
-
-
-def is_inside(pixel: Place, shape: tuple[int, ...]) -> bool:
-    """Tell whether a pixel lies in an image.
-
-    Parameters
-    ----------
-    pixel : (float, float)
-        Column and row.
-    shape : tuple of int
-        Ends in rows and columns.
-
-    Returns
-    -------
-    bool
-        Its edges belong to it.
-    """
-    inside = [-0.5 <= p <= n - 0.5 for p, n in zip(pixel, shape[:-3:-1], strict=True)]
-    return bool(np.all(inside))

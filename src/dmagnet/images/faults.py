@@ -19,7 +19,7 @@ from dmagnet.errors import DataError
 
 Fault = Literal[
     "missing", "damaged", "too large", "too small", "no image", "shape", "no band",
-    "no values",
+    "no values", "outside",
 ]  # fmt: skip
 Doubt = Literal[
     "nan", "faint", "wcs", "small field", "one band", "other bands", "no units"

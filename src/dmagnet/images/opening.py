@@ -13,6 +13,7 @@ import re
 import tempfile
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast, overload
@@ -168,6 +169,8 @@ class Hdus(Sequence[Any]):
     ----------
     hdus : astropy.io.fits.HDUList
         Reads each when it is asked for.
+    file : binary stream
+        What they are read from, unpacked.
     count : int
         So many are sound.
     damage : str
@@ -177,10 +180,19 @@ class Hdus(Sequence[Any]):
     ----------
     whole : astropy.io.fits.HDUList or None
         For libraries that want one; None if any of them is damaged.
+    kept : bool
+        Whether it stays open: then it keeps no image in memory.
+    skies : dict
+        What is known of the place of each image on the sky.
     """
 
-    def __init__(self, hdus: fits.HDUList, count: int, damage: str) -> None:
+    def __init__(
+        self, hdus: fits.HDUList, file: IO[bytes], count: int, damage: str
+    ) -> None:
         self._hdus, self._count, self.damage = hdus, count, damage
+        self.file = file
+        self.kept = False
+        self.skies: dict[int, Any] = {}
         self.whole = None if damage else hdus
 
     def __len__(self) -> int:
@@ -222,18 +234,70 @@ def open_fits(source: Path | IO[bytes], *, memmap: bool = False) -> Iterator[Hdu
     name = name_of(source)
     with contextlib.ExitStack() as stack:
         stack.enter_context(refused(name, "a whole FITS file"))
-        if isinstance(source, Path):
-            source = stack.enter_context(open_file(source))
-        file = unpacked(source, name)
-        if file is not source:
-            stack.callback(file.close)
-        count, damage = sound_hdus(file)
-        if not count:
-            raise ImageError(f"{name}: expected a whole FITS file, got {damage}")
         stack.enter_context(quiet())
-        file.seek(0)
-        hdus = stack.enter_context(fits.open(file, memmap=memmap))
-        yield Hdus(hdus, count, damage)
+        yield _opened(stack, source, name, memmap=memmap)
+
+
+def _opened(
+    stack: contextlib.ExitStack, source: Path | IO[bytes], name: str, *, memmap: bool
+) -> Hdus:
+    """Open a FITS file; the stack closes what was opened for it."""
+    if isinstance(source, Path):
+        source = stack.enter_context(open_file(source))
+    file = unpacked(source, name)
+    if file is not source:
+        stack.callback(file.close)
+    count, damage = sound_hdus(file)
+    if not count:
+        raise ImageError(f"{name}: expected a whole FITS file, got {damage}")
+    file.seek(0)
+    hdus = stack.enter_context(fits.open(file, memmap=memmap))
+    return Hdus(hdus, file, count, damage)
+
+
+class KeptFits:
+    """A FITS file that stays open until nobody needs it; threads take turns.
+
+    Parameters
+    ----------
+    file : binary stream
+        Plain or compressed; it is closed in the end.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ImageError
+        As `open_fits`.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.name, self._turn = name, threading.Lock()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(file)
+            with refused(name, "a whole FITS file"), quiet():
+                self._hdus = _opened(stack, file, name, memmap=False)
+            self._hdus.kept = True
+            if hasattr(self._hdus.file, "rollover"):  # unpacked: on the disk
+                self._hdus.file.rollover()
+            weakref.finalize(self, stack.pop_all().close)
+
+    @contextlib.contextmanager
+    def hdus(self) -> Iterator[Hdus]:
+        """Lend the HDUs to one thread at a time.
+
+        Yields
+        ------
+        Hdus
+            At least one.
+
+        Raises
+        ------
+        ImageError
+            If it is damaged where it is read.
+        """
+        with refused(self.name, "a whole FITS file"), self._turn, quiet():
+            yield self._hdus
 
 
 def sound_hdus(file: IO[bytes]) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """Planes of flux out of a FITS file, with what its header says of them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from astropy.wcs import WCS
 
 from dmagnet.images.astrometry import sky_of
 from dmagnet.images.faults import ImageError, Note
-from dmagnet.images.files import MAX_PIXELS
 from dmagnet.images.header import (
     MAX_PLANES,
     bands_of,
@@ -20,7 +18,8 @@ from dmagnet.images.header import (
     nanomaggies,
     split_bands,
 )
-from dmagnet.images.opening import Hdus, name_of, open_fits
+from dmagnet.images.opening import Hdus, KeptFits, name_of, open_fits
+from dmagnet.images.sections import Around, Box, box_around, cut, moved
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,6 +47,9 @@ class Planes:
         What the header calls it.
     notes : tuple of (str, str)
         Doubts so far.
+    box : Box or None
+        The part of the image that was asked for; `values` has those pixels of it that
+        there are. None if it is the whole.
     """
 
     values: Floats
@@ -57,6 +59,7 @@ class Planes:
     scale: tuple[float, float] | None = None
     telescope: str = ""
     notes: tuple[Note, ...] = ()
+    box: Box | None = None
 
     @property
     def is_picture(self) -> bool:
@@ -71,17 +74,18 @@ class Planes:
 
 
 def read_planes(
-    source: Path | IO[bytes],
+    source: Path | IO[bytes] | KeptFits,
     *,
     hdu: int | str | None = None,
     bands: str = "",
     mask: str = "",
+    around: Around | None = None,
 ) -> Planes:
     """Read the planes of a FITS image.
 
     Parameters
     ----------
-    source : path or binary stream
+    source : path, binary stream or KeptFits
         Plain or compressed (``.gz``, ``.bz2``, ``.fz``).
     hdu : int or str, optional
         Number or name of the extension; the first that holds an image if not given.
@@ -91,6 +95,9 @@ def read_planes(
     mask : str
         Number or name of an extension (H, W): where it is not zero, no pixel has a
         value.
+    around : Around, optional
+        Read no more than the part around this place, if the WCS finds it. The whole
+        image may then be of any size.
 
     Returns
     -------
@@ -101,21 +108,21 @@ def read_planes(
     ------
     ImageError
         If it is missing, damaged or holds no image, has more than `MAX_PIXELS` values,
-        another shape, or no value at all.
+        another shape, or no value at all, or if the place is not in it.
     """
-    name = name_of(source)
-    with open_fits(source) as hdus:
+    name = source.name if isinstance(source, KeptFits) else name_of(source)
+    with source.hdus() if isinstance(source, KeptFits) else open_fits(source) as hdus:
         asked = _numbers(hdu)
         chosen = [_choose(hdus, name, one) for one in asked]
         names = split_bands(bands)
         if len(chosen) == 1:
-            planes = _planes(chosen[0], names, name, hdus)
+            planes = _planes(chosen[0], names, name, hdus, around)
         else:
-            each = [_planes(one, (), name, hdus) for one in chosen]
+            each = [_planes(one, (), name, hdus, around) for one in chosen]
             planes = stacked(each, names or _names(asked, each))
         if not mask:
             return planes
-        hidden = _choose(hdus, name, _numbers(mask)[0])
+        hidden = cut(_choose(hdus, name, _numbers(mask)[0]), hdus, planes.box, False)
         return _masked(planes, np.asarray(hidden.data), name)
 
 
@@ -239,12 +246,6 @@ def _choose(hdus: Hdus, name: object, asked: int | str | None) -> Any:
         raise ImageError(
             f"{name}: expected an image in HDU {asked!r}, found none", "no image"
         )
-    if math.prod(chosen.shape) > MAX_PIXELS:
-        raise ImageError(
-            f"{name}: expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got "
-            f"{chosen.shape}; make a cut-out first",
-            "too large",
-        )
     return chosen
 
 
@@ -252,18 +253,30 @@ def _has_image(hdu: Any) -> bool:
     return hdu.is_image and len(hdu.shape) >= 2 and 0 not in hdu.shape
 
 
-def _planes(hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus) -> Planes:
+def _planes(
+    hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus, around: Around | None
+) -> Planes:
     """Bring an image to (planes, H, W), and read its header."""
-    values, header = np.asarray(hdu.data), hdu.header.copy()
+    named = bands or bands_of(hdu.header)
+    shape = tuple(n for n in hdu.shape[:-2] if n != 1) + hdu.shape[-2:]
+    last = len(shape) == 3 and _band_axis(shape, len(named)) == 2
+    if id(hdu) not in hdus.skies:
+        hdus.skies[id(hdu)] = sky_of(hdu.header, hdus.whole)
+    wcs, scale, notes = hdus.skies[id(hdu)]
+    size = shape[:2] if last else shape[-2:]
+    box = box_around(wcs, scale, size, around)
+    part = cut(hdu, hdus, box, last)
+    values, header = np.asarray(part.data), part.header.copy()
+    if box is not None:
+        rows, columns = box.within(size)
+        wcs = moved(wcs, columns.start, rows.start)
     telescope = " ".join(str(header.get(k, "")) for k in ("TELESCOP", "INSTRUME"))
     shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
-    named = bands or bands_of(header)
     values, byte = values.reshape(shape), values.dtype == np.uint8
     if len(shape) == 2:
         values = values[None]
-    elif len(shape) == 3:
-        axis = _band_axis(shape, len(named))
-        values = np.moveaxis(values, axis, 0)
+    elif last:
+        values = np.moveaxis(values, 2, 0)
     if values.ndim != 3 or len(values) > MAX_PLANES:
         raise ImageError(
             f"{name}: expected an image of shape (H, W) or (bands, H, W), got {shape}; "
@@ -281,13 +294,12 @@ def _planes(hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus) -> Plane
         named = filter_of(header)
     if byte and len(flux) == 3 and not named:  # a picture that was saved as FITS
         flux, named = flux / np.float32(255), tuple(RGB_BANDS)
-    wcs, scale, notes = sky_of(header, hdus.whole)
     factor = nanomaggies(header, scale, telescope)
     if not np.isfinite(flux).any():
         raise ImageError(
             f"{name}: expected an image, got no value at all (all NaN)", "no values"
         )
-    return Planes(flux, named, factor, wcs, scale, telescope, notes)
+    return Planes(flux, named, factor, wcs, scale, telescope, notes, box)
 
 
 def _band_axis(shape: tuple[int, ...], count: int) -> int:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
+from astropy.stats import mad_std
 from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
 from dmagnet.images import Cutout, Extent, crop_side, find_extent, standardize
 from dmagnet.images.cutout import moved_wcs
+from dmagnet.images.sections import Box
 from dmagnet.sources.record import Pixels
 
 FRAME_ARCSEC = 256 * 0.262  # side of the frames the networks are trained on
@@ -34,8 +36,8 @@ class Frame:
     found : bool
         False if nothing stands out of the sky, so that the size is a guess.
     box : (float, float, float, float)
-        Column and row of the image where a view of one size begins, and how many it is
-        wide and high.
+        Column and row of the image where the view begins, and how many it is wide and
+        high.
     """
 
     rgb: Pixels
@@ -89,7 +91,8 @@ def framed(
     height, width = rgb.shape[:2]
     if scale is None:
         crop = crop_side(min(height, width), field)
-        return Frame(_resized(_middle(rgb, crop, crop), side, side), 1.0)
+        box = ((width - crop) // 2, (height - crop) // 2, crop, crop)
+        return Frame(_resized(_middle(rgb, crop, crop), side, side), 1.0, box=box)
     rows, columns = (field * FRAME_ARCSEC / step for step in (scale[1], scale[0]))
     share = min(height / rows, width / columns)
     part = _middle(rgb, _cut(height, rows), _cut(width, columns))
@@ -97,14 +100,52 @@ def framed(
     high = min(side, max(1, round(side * height / rows)))
     wide = min(side, max(1, round(side * width / columns)))
     small = _resized(part, high, wide)
+    down, across = part.shape[0] / high, part.shape[1] / wide
+    box = (
+        (width - part.shape[1]) // 2 - (side - wide) // 2 * across,
+        (height - part.shape[0]) // 2 - (side - high) // 2 * down,
+        side * across,
+        side * down,
+    )
     if high == wide == side:
-        return Frame(small, share)
+        return Frame(small, share, box=box)
     edge = [rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]
     out = np.empty((side, side, 3), np.uint8)
     out[:] = np.median(np.concatenate(edge), axis=0).round()
     top, left = (side - high) // 2, (side - wide) // 2
     out[top : top + high, left : left + wide] = small
-    return Frame(out, share)
+    return Frame(out, share, box=box)
+
+
+def laid_on_sky(rgb: Pixels, box: Box) -> tuple[Pixels, tuple[int, int]]:
+    """Bring a place near the edge of its image into the middle of a picture.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+        What the image has of the box.
+    box : Box
+        With the place in its middle.
+
+    Returns
+    -------
+    (box.height, box.width, 3) uint8
+        Where the image ends there is sky: the median of its outermost pixels, color by
+        color, with their noise, the same each time.
+    (int, int)
+        Columns of sky at the left, and rows below.
+    """
+    height, width = rgb.shape[:2]
+    left, below = max(0, -box.left), max(0, -box.bottom)
+    if (height, width) == (box.height, box.width):
+        return rgb, (0, 0)
+    edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    noise = np.random.default_rng(0).standard_normal((box.height, box.width, 3))
+    around = np.median(edge, axis=0) + noise * mad_std(edge, axis=0)
+    out: Pixels = around.round().clip(0, 255).astype(np.uint8)
+    top = box.height - below - height
+    out[top : top + height, left : left + width] = rgb
+    return out, (left, below)
 
 
 def cutout_of_one_size(cutout: Cutout, side: int, radii: float) -> Cutout:

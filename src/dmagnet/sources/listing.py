@@ -1,6 +1,7 @@
 """Everything that was given, one item after another, without reading any of it."""
 
 import dataclasses
+import math
 import os
 from array import array
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from dmagnet.sources.inputs import (
 )
 from dmagnet.sources.record import Flag, Item
 from dmagnet.tables.rows import Columns, find_columns
+
+SAME = 3  # decimals of degrees: positions within some arcsec are the same
 
 
 class Listing:
@@ -45,6 +48,7 @@ class Listing:
         self._inputs: list[tuple[str, str]] = []
         self._columns: dict[str, Columns] = {}
         self._overlaps = 0
+        self._shared: frozenset[int] = frozenset()
         notes = []
         for text in inputs:
             found = list(expanded(text))
@@ -64,7 +68,9 @@ class Listing:
         return self._length
 
     def __iter__(self) -> Iterator[Item]:
-        for item in self._once():
+        for listed in self._once():
+            shared = bool(self._shared) and _image_of(listed) in self._shared
+            item = dataclasses.replace(listed, shared=True) if shared else listed
             if hash(item.id) in self._twice:
                 line = "another row has the same id"
                 flag = item.flag | Flag.DUPLICATE_ID
@@ -79,7 +85,7 @@ class Listing:
         self._overlaps = 0
         for item, whole in self._all():
             if self._several and whole:
-                key = hash((item.files, item.key, item.row))
+                key = _image_of(item)
                 if key in seen:
                     self._overlaps += 1
                     continue
@@ -97,10 +103,17 @@ class Listing:
                 yield from ((i, True) for i in items_of(form, path, self.config))
 
     def _scan(self, notes: list[str]) -> tuple[int, frozenset[int]]:
-        """Count the items and find ids that occur twice: 8 bytes an item."""
-        hashes = array("q")
+        """Count the items; find ids that occur twice, and images at several places.
+
+        8 bytes an item, and 16 more for one of a table with paths and positions.
+        """
+        hashes, images, places = array("q"), array("q"), array("q")
         for item in self._once():
             hashes.append(hash(item.id))
+            if item.files and math.isfinite(item.ra + item.dec):
+                images.append(_image_of(item))
+                places.append(hash((round(item.ra, SAME), round(item.dec, SAME))))
+        self._shared = _several(images, places)
         count = len(hashes)
         ordered = np.sort(np.frombuffer(hashes, np.int64))
         twice = frozenset(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
@@ -134,6 +147,17 @@ def refuse_absent(inputs: Sequence[str]) -> None:
             f"{absent[0]}{more}: expected images, found nothing of that name; check "
             "the path, nothing was begun"
         )
+
+
+def _image_of(item: Item) -> int:
+    return hash((item.files, item.key, item.row))
+
+
+def _several(images: "array[int]", places: "array[int]") -> frozenset[int]:
+    """Find the images that stand at several places."""
+    pairs = np.frombuffer(images, np.int64), np.frombuffer(places, np.int64)
+    both = np.unique(np.stack(pairs, axis=1), axis=0)[:, 0]
+    return frozenset(both[1:][both[1:] == both[:-1]].tolist())
 
 
 def list_items(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from astropy.wcs import WCS
 
 from dmagnet.config import SourceConfig
 from dmagnet.disk import open_file
@@ -25,16 +26,19 @@ from dmagnet.images.bands import noise_of
 from dmagnet.images.faults import Doubt, Fault, Note, refused
 from dmagnet.images.header import SCALES, split_bands
 from dmagnet.images.planes import fluxes, stacked
+from dmagnet.images.sections import Around
 from dmagnet.sources.framing import (
+    FRAME_ARCSEC,
     MIN_SIDE,
     NATIVE_SIDE,
     SMALL,
     Frame,
     framed,
+    laid_on_sky,
     small_note,
 )
 from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture, Pixels
-from dmagnet.sources.stacks import open_stack, read_member, read_row
+from dmagnet.sources.stacks import open_mosaic, open_stack, read_member, read_row
 
 FAULTS: dict[Fault, Flag] = {
     "missing": Flag.NOT_FOUND,
@@ -45,6 +49,7 @@ FAULTS: dict[Fault, Flag] = {
     "shape": Flag.BAD_SHAPE,
     "no band": Flag.MISSING_BAND,
     "no values": Flag.NO_VALUES,
+    "outside": Flag.OUTSIDE_IMAGE,
 }
 DOUBTS: dict[Doubt, Flag] = {
     "nan": Flag.SOME_NAN,
@@ -55,18 +60,23 @@ DOUBTS: dict[Doubt, Flag] = {
     "other bands": Flag.OTHER_BANDS,
     "no units": Flag.NO_UNITS,
 }
+FRAMES = (1, 2, 4)  # so many wide is the part of a mosaic, as the galaxy asks for
 FAINT_SIGMAS = 6.0  # a million pixels of noise reach 5
 DRAFT = 4  # times the wanted side that a JPEG decoded smaller must have left
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A whole image, and what its file says of it."""
+    """An image, and what its file says of it."""
 
     rgb: Pixels
     scale: tuple[float, float] | None = None
     center: tuple[float, float] = (math.nan, math.nan)
     notes: tuple[Note, ...] = ()
+    wcs: WCS | None = None
+    start: tuple[int, int] = (0, 0)  # columns and rows of sky left and below
+    share: float = 1.0  # of its side without sky that was added
+    more: bool = False  # whether its file has more of it
 
 
 def read_picture(
@@ -116,10 +126,13 @@ def read_picture(
     least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
     try:
         with refused("image", "an image"):
-            seen = _read(item, least, config)
-            if min(seen.rgb.shape[:2]) < MIN_SIDE:
-                raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
-            frame = framed(seen.rgb, side, field, seen.scale, radii=radii)
+            for frames in FRAMES:
+                seen = _read(item, least, config, frames)
+                if min(seen.rgb.shape[:2]) < MIN_SIDE:
+                    raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
+                frame = framed(seen.rgb, side, field, seen.scale, radii=radii)
+                if frame.share >= SMALL or not seen.more:
+                    break
             item = _told(item, seen, frame)
             if _is_plain(frame.rgb):
                 line = "expected an image, got one color everywhere"
@@ -127,7 +140,10 @@ def read_picture(
     except DataError as error:
         flag = FAULTS[error.fault] if isinstance(error, ImageError) else Flag.UNREADABLE
         return Picture(_flagged(item, flag, _short(error, item)), None)
-    return Picture(item, frame.rgb)
+    left, top, wide, high = frame.box
+    below = len(seen.rgb) - top - high  # FITS counts rows from the bottom
+    box = (left - seen.start[0], below - seen.start[1], wide, high)
+    return Picture(item, frame.rgb, seen.wcs, box)
 
 
 def _is_plain(rgb: Pixels) -> bool:
@@ -138,9 +154,9 @@ def _is_plain(rgb: Pixels) -> bool:
 
 def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
     """Complete an item by what its file says."""
-    notes = list(seen.notes)
-    if frame.share < SMALL:
-        notes.append(("small field", small_note(frame.share)))
+    notes, share = list(seen.notes), frame.share * seen.share
+    if share < SMALL:
+        notes.append(("small field", small_note(share)))
     if not frame.found and "faint" not in dict(notes):
         notes.append(("faint", "nothing stands out of the sky"))
     item = dataclasses.replace(item, radius_px=frame.radius_px)
@@ -151,24 +167,46 @@ def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
     return item
 
 
-def _read(item: Item, least: int, config: SourceConfig) -> _Seen:
-    """Read the whole image of an input; a JPEG of no known scale at least so large."""
+def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
+    """Read an image around its position; a JPEG of no known scale at least so large."""
+    around = None
+    if math.isfinite(item.ra + item.dec):
+        around = Around(item.ra, item.dec, FRAME_ARCSEC, frames, not item.shared)
+    seen = _read_any(item, least, config, around)
+    if item.shared and math.isnan(seen.center[0]):
+        raise ImageError(
+            "expected a WCS, since other rows show other positions of the same image; "
+            "got none that can be used",
+            "outside",
+        )
+    return seen
+
+
+def _read_any(
+    item: Item, least: int, config: SourceConfig, around: Around | None
+) -> _Seen:
     if item.kind == "bands":
-        return _drawn(_planes_of_bands(item, config))
+        return _drawn(_planes_of_bands(item, config, around))
     if item.kind == "row":
         return _row(item, config)
+    settings = _settings(config, around)
+    if item.shared and is_fits(Path(item.key or item.files[0])):
+        mosaic = open_mosaic(item.files[0], item.key)
+        return _drawn(read_planes(mosaic, bands=config.bands, **settings), config)
     with open_item(item) as file:
         head = file.read(16)
         file.seek(0)
         if not head:
             raise ImageError("expected an image, got an empty file")
         if _looks_like_fits(head, item.key or item.files[0]):
-            planes = read_planes(
-                file, hdu=config.hdu or None, bands=config.bands, mask=config.mask
-            )
+            planes = read_planes(file, bands=config.bands, **settings)
             return _drawn(planes, config)
         rgb = read_rgb(file, at_least=None if config.pixel_scale else least)
         return _Seen(rgb, _given(config))
+
+
+def _settings(config: SourceConfig, around: Around | None) -> dict[str, Any]:
+    return {"hdu": config.hdu or None, "mask": config.mask, "around": around}
 
 
 def open_item(item: Item) -> IO[bytes]:
@@ -225,13 +263,14 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     return _Seen(_bytes(rgb), known)
 
 
-def _planes_of_bands(item: Item, config: SourceConfig) -> Planes:
+def _planes_of_bands(item: Item, config: SourceConfig, around: Around | None) -> Planes:
     """Read one file for each band, as one cube."""
     names = split_bands(item.key)
     planes: list[Planes] = []
     for name, file in zip(names, item.files, strict=True):
         try:
-            each = read_planes(Path(file), hdu=config.hdu or None, mask=config.mask)
+            source = open_mosaic(file) if item.shared else Path(file)
+            each = read_planes(source, **_settings(config, around))
         except ImageError as error:
             fault = (
                 "no band" if error.fault in ("missing", "no values") else error.fault
@@ -258,7 +297,13 @@ def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
             line = "by its WCS the middle of the image is no place on the sky"
             notes = (*notes, ("wcs", line))
     scale = planes.scale or (_given(config) if config else None)
-    return _Seen(_bytes(rgb[::-1]), scale, center, (*planes.notes, *notes))
+    pixels, box, start = _bytes(rgb[::-1]), planes.box, (0, 0)
+    if box is not None:
+        pixels, start = laid_on_sky(pixels, box)
+    return _Seen(
+        pixels, scale, center, (*planes.notes, *notes), planes.wcs, start,
+        *((box.share, box.more) if box else ()),
+    )  # fmt: skip
 
 
 def _is_faint(planes: Planes) -> bool:

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from astropy.wcs import WCS
+
+from dmagnet.images.cutout import moved_wcs
 
 Pixels = npt.NDArray[np.uint8]
 Kind = Literal["file", "member", "row", "bands", "position"]
@@ -41,6 +44,9 @@ class Flag(IntFlag):
     """The cut-out service did not give an image."""
     OUTSIDE_SURVEY = 1 << 10
     """The cut-out service has no image there."""
+    OUTSIDE_IMAGE = 1 << 11
+    """The position does not lie in the image; or the image serves rows with different
+    positions, and has no WCS to find them in it."""
     SOME_NAN = 1 << 16
     """Pixels without a value were filled with sky."""
     NEGATIVE_FLUX = 1 << 17
@@ -57,8 +63,11 @@ class Flag(IntFlag):
     """The fluxes' unit is not known: their brightness was guessed."""
     DUPLICATE_ID = 1 << 23
     """Another row of this run has the same id."""
+    BAD_COORDINATE = 1 << 24
+    """The table's position of this image is none that can be read."""
 
 
+DISTORTED = "its WCS has distortions, which a resized view cannot keep: dropped"
 NO_CLASS = (1 << 16) - 1  # flags of rows without a class
 
 
@@ -92,6 +101,8 @@ class Item:
     radius_px : float
         Isophotal radius of the galaxy in px of the image, once it was read for a
         network that sees all galaxies at one size; otherwise NaN.
+    shared : bool
+        Whether another row of this run shows the same image at another position.
     """
 
     id: str
@@ -105,6 +116,7 @@ class Item:
     flag: Flag = Flag.OK
     reason: str = ""
     radius_px: float = float("nan")
+    shared: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +129,35 @@ class Picture:
         What was read; position and flags are completed by what the file says.
     rgb : (S, S, 3) uint8 or None
         Row 0 is the top; None where the row has no class.
+    wcs : astropy.wcs.WCS or None
+        Celestial, of the image that was read.
+    box : (float, float, float, float)
+        What of that image `rgb` shows: the columns and rows before it, as FITS counts
+        them, from below, and how many it is wide and high.
     """
 
     item: Item
     rgb: Pixels | None
+    wcs: WCS | None = None
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    def view_wcs(self) -> tuple[WCS | None, tuple[str, ...]]:
+        """Give the WCS of the pixels that the network sees.
+
+        Returns
+        -------
+        wcs : astropy.wcs.WCS or None
+            As FITS counts pixels, from the bottom; None where the input does not say.
+        notes : tuple of str
+            Why there is none, where there was one.
+        """
+        if self.wcs is None or self.rgb is None:
+            return None, ()
+        if self.wcs.has_distortion:
+            return None, (DISTORTED,)
+        left, below, wide, high = self.box
+        zoom = self.rgb.shape[1] / wide, self.rgb.shape[0] / high
+        return moved_wcs(self.wcs, (left, below), zoom), ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the columns of a table's row that come from the input.

@@ -1,4 +1,4 @@
-"""Files that hold many images: zip, HDF5, npy; each is opened once a process."""
+"""Files of many images, and images of many galaxies; each is opened once a process."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ from dmagnet.errors import DataError
 from dmagnet.images import MAX_PIXELS, ImageError
 from dmagnet.images.faults import refused
 from dmagnet.images.hdf5 import check_chunks, numbers_of, open_hdf5
-from dmagnet.images.opening import spooled
+from dmagnet.images.opening import KeptFits, spooled
 
 OPEN_FILES = 8  # a process keeps open
 MAX_CHUNKS = 1 << 27  # bytes of unpacked HDF5 chunks kept for neighbors
@@ -269,3 +269,33 @@ def _zip(path: str) -> zipfile.ZipFile:
 @functools.lru_cache(OPEN_FILES)
 def _open_zip(path: str, mtime: int, size: int) -> zipfile.ZipFile:  # noqa: ARG001
     return zipfile.ZipFile(path)
+
+
+def open_mosaic(path: str, member: str = "") -> KeptFits:
+    """Open a FITS image on which several galaxies lie, once a process.
+
+    Parameters
+    ----------
+    path : str
+        FITS, or a zip.
+    member : str
+        Name of the FITS file in a zip.
+
+    Returns
+    -------
+    KeptFits
+        None of its images read; what is packed lies unpacked on the disk.
+
+    Raises
+    ------
+    ImageError
+        If it is missing or damaged.
+    """
+    with refused(path, "a whole FITS file"):
+        return _open_mosaic(path, member, *_version(path))
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_mosaic(path: str, member: str, mtime: int, size: int) -> KeptFits:  # noqa: ARG001
+    file = read_member(path, member) if member else open_file(path)
+    return KeptFits(file, member or path)

@@ -1,0 +1,225 @@
+"""A part of a FITS image around a place on the sky; the rest of it is not read."""
+
+import math
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS, Sip
+
+from dmagnet.images.astrometry import pixel_of
+from dmagnet.images.faults import ImageError
+from dmagnet.images.files import MAX_PIXELS
+from dmagnet.images.opening import Hdus
+
+IN_THE_MIDDLE = 2.0  # px: so near to the middle the image was cut for its galaxy
+LARGE = 1 << 22  # px of a plane: of a larger image never all is drawn
+MOST = 1 << 23  # px of a plane that a part may have
+SCALING = ("BSCALE", "BZERO", "BLANK")
+
+
+@dataclass(frozen=True)
+class Around:
+    """A place to look at, and how much sky.
+
+    Attributes
+    ----------
+    ra, dec : float
+        Degrees, ICRS.
+    frame : float
+        Arcsec: where the image ends nearer than half of it, sky has to be added.
+    frames : int
+        How many of them the part may be wide.
+    alone : bool
+        Whether an image with the place in its middle was cut for it, and is wanted as a
+        whole unless it is large.
+    """
+
+    ra: float
+    dec: float
+    frame: float
+    frames: int = 1
+    alone: bool = True
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels with a place in its middle; it may reach beyond its image.
+
+    Attributes
+    ----------
+    left, bottom : int
+        Its first column and row.
+    width, height : int
+        In px.
+    share : float
+        Of its side; a centered box of that size is all within the image.
+    more : bool
+        Whether a larger one is too.
+    """
+
+    left: int
+    bottom: int
+    width: int
+    height: int
+    share: float = 1.0
+    more: bool = False
+
+    def within(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Say which pixels of the image it holds.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the image; ends in rows and columns.
+
+        Returns
+        -------
+        (slice, slice)
+            Rows and columns.
+        """
+        return (
+            slice(max(0, self.bottom), min(shape[-2], self.bottom + self.height)),
+            slice(max(0, self.left), min(shape[-1], self.left + self.width)),
+        )
+
+
+def box_around(
+    wcs: WCS | None,
+    scale: tuple[float, float] | None,
+    shape: tuple[int, ...],
+    around: Around | None,
+) -> Box | None:
+    """Find the part of an image to look at.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS or None
+        Celestial.
+    scale : (float, float) or None
+        Arcsec a pixel along columns and rows.
+    shape : tuple of int
+        Of the image; ends in rows and columns.
+    around : Around or None
+        The place.
+
+    Returns
+    -------
+    Box or None
+        None for the whole image: it does not say where it is, or the place is its
+        middle and it is not large.
+
+    Raises
+    ------
+    ImageError
+        If the place is not in the image.
+    """
+    if around is None or wcs is None or scale is None:
+        return None
+    if (pixel := pixel_of(wcs, around.ra, around.dec)) is None:
+        return None
+    sides, step = np.array([shape[-1], shape[-2]]), np.array(scale)
+    before = np.array(pixel) + 0.5
+    if not ((before >= 0) & (before <= sides)).all():
+        raise ImageError("the position does not lie in the image", "outside")
+    off = float(np.abs(before - sides / 2).max())
+    if around.alone and off <= IN_THE_MIDDLE and sides.prod() <= LARGE:
+        return None
+    nearest = 2 * float((np.minimum(before, sides - before) * step).min())
+    farthest = 2 * float((np.maximum(before, sides - before) * step).max())
+    most = math.sqrt(MOST * step.prod())
+    wanted = min(around.frames * around.frame, most)
+    angle = max(min(wanted, nearest), min(around.frame, farthest, most))
+    size = np.maximum(1, np.round(angle / step))
+    left, bottom = np.round(before - size / 2)
+    share = min(1.0, nearest / angle)
+    more = min(nearest, most) > angle
+    return Box(int(left), int(bottom), int(size[0]), int(size[1]), share, more)
+
+
+def cut(hdu: Any, hdus: Hdus, box: Box | None, bands_last: bool = False) -> Any:
+    """Read a part of an image, and nothing of the rest.
+
+    Parameters
+    ----------
+    hdu : HDU
+        With an image.
+    hdus : Hdus
+        The file.
+    box : Box or None
+        The part; None for all.
+    bands_last : bool
+        Whether the last axis is that of the bands.
+
+    Returns
+    -------
+    object with data and header
+        Values as astropy would give them; the header is that of the whole image. The
+        file keeps none of it in memory.
+    """
+    last = hdu.shape[-1:] if bands_last else ()
+    *planes, height, width = hdu.shape[: len(hdu.shape) - len(last)]
+    rows, columns = slice(0, height), slice(0, width)
+    if box is not None:
+        rows, columns = box.within((height, width))
+    part = (*planes, rows.stop - rows.start, columns.stop - columns.start, *last)
+    if math.prod(part) > MAX_PIXELS:
+        raise ImageError(
+            f"expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got {part}; make "
+            "a cut-out first",
+            "too large",
+        )
+    if box is None and not hdus.kept:
+        return hdu
+    if isinstance(hdu, fits.CompImageHDU):
+        key = (*(slice(n) for n in planes), rows, columns, *(slice(n) for n in last))
+        return SimpleNamespace(data=hdu.section[key], header=hdu.header)
+    kind = np.dtype(fits.BITPIX2DTYPE[hdu.header["BITPIX"]]).newbyteorder(">")
+    size, start = kind.itemsize * math.prod(last), hdu.fileinfo()["datLoc"]
+    across, pieces = columns.stop - columns.start, []
+    for plane in range(math.prod(planes)):
+        for row in range(rows.start, rows.stop):
+            first = (plane * height + row) * width + columns.start
+            hdus.file.seek(start + first * size)
+            pieces.append(hdus.file.read(across * size))
+    data = np.frombuffer(b"".join(pieces), kind).reshape(part)
+    scaling = {key: hdu.header[key] for key in SCALING if key in hdu.header}
+    return SimpleNamespace(data=_scaled(data, scaling), header=hdu.header)
+
+
+def _scaled(data: Any, scaling: dict[str, Any]) -> Any:
+    """Let astropy scale values, which it does to a file only."""
+    if not scaling:
+        return data
+    header = fits.PrimaryHDU(data).header
+    header.update(scaling)
+    whole = header.tostring().encode("ascii") + data.tobytes()
+    return np.asarray(fits.PrimaryHDU.fromstring(whole).data)
+
+
+def moved(wcs: WCS, left: int, bottom: int) -> WCS:
+    """Give the WCS of a part of an image.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Of the whole image.
+    left, bottom : int
+        Columns and rows of it before the part.
+
+    Returns
+    -------
+    astropy.wcs.WCS
+        A new one, with all distortions.
+    """
+    part, step = wcs.deepcopy(), np.array([left, bottom])
+    part.wcs.crpix = part.wcs.crpix - step
+    if (sip := part.sip) is not None:
+        part.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - step)
+    for table in (part.cpdis1, part.cpdis2, part.det2im1, part.det2im2):
+        if table is not None:
+            table.crval = tuple(np.array(table.crval) - step)
+    part.wcs.set()
+    return part
