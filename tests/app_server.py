@@ -35,7 +35,7 @@ class Page:
     @property
     def uploads(self):
         """The files that people uploaded and that are still there."""
-        return [path for path in self.scratch.rglob("*") if path.is_file()]
+        return [path for path in self.scratch.glob("*/files/**/*") if path.is_file()]
 
 
 @contextmanager

@@ -182,7 +182,7 @@ BAD = {
     "nan.fits": (fits_of(np.full((3, 64, 64), np.nan, np.float32)), "NaN"),
     "cut.fits": (fits_of(fluxes())[:9000], "FITS"),
     "table.fits": (b"SIMPLE  =                    T" + b" " * 2850, ""),
-    "bomb.fits.gz": (gzip.compress(bytes(20_000_000)) * 60, "1024 MB"),
+    "bomb.fits.gz": (gzip.compress(bytes(20_000_000)) * 60, "bomb.fits.gz"),
     "bands.fits": (fits_of(fluxes(), BANDS="<script>alert(1)</script>"), ""),
     "page.html": (b"<html><script>alert(1)</script></html>", "expected an image"),
     "archive.zip": (b"PK\x03\x04" + bytes(100), "expected an image"),
@@ -195,7 +195,7 @@ def test_a_bad_file_is_told_in_words(person, name):
     (only,) = person.ask("look", person.upload(content, name))
     text = text_of(only[0])
     assert text.startswith("That did not work.")
-    assert name in text or "unpacked" in text
+    assert name in text
     assert told in text
     assert "Traceback" not in text
     assert "/tmp" not in text

@@ -12,24 +12,30 @@ import httpx2 as httpx
 import pytest
 import uvicorn
 
-from dmagnet.app.limits import Bucket, Gate, sweep
+from dmagnet.app import limits
+from dmagnet.app.limits import Bucket, Gate
+from dmagnet.app.uploads import sweep
 from dmagnet.config.serving import AppConfig
 from dmagnet.errors import ConfigError
 
 MB = 1_000_000
+FUNCTIONS = (0, 1)
+META = {"_type": "gradio.FileData"}
 
 
 async def echo(scope, receive, send):
-    """Say how much came."""
+    """Give back what came; of an upload its size."""
     if scope["type"] == "lifespan":
         return
-    size, more = 0, True
+    body, more = b"", True
     while more:
         message = await receive()
-        size += len(message.get("body", b""))
+        body += message.get("body", b"")
         more = message.get("more_body", False)
+    if scope["path"].endswith("/upload"):
+        body = str(len(body)).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": str(size).encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 @contextmanager
@@ -37,7 +43,7 @@ def listening(uploads, **limits):
     """Put a gate on a port of this machine, and give someone who asks it."""
     server = uvicorn.Server(
         uvicorn.Config(
-            Gate(echo, AppConfig(max_upload_mb=1, **limits), uploads),
+            Gate(echo, AppConfig(max_upload_mb=1, **limits), uploads, FUNCTIONS),
             log_level="error", lifespan="off", ws="none",
         )
     )  # fmt: skip
@@ -84,7 +90,7 @@ def sent(http, head, body=()):
 
 def test_two_gigabytes_are_refused_by_their_head_alone(gate):
     head = (
-        b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\n"
+        b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Length: 2147483648\r\n\r\n"
     )
     begun = time.monotonic()
@@ -96,7 +102,7 @@ def test_two_gigabytes_are_refused_by_their_head_alone(gate):
 
 def test_a_stream_that_does_not_say_its_size_ends_where_it_is_too_large(gate):
     head = (
-        b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\n"
+        b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
     )
     part = b"%x\r\n" % 65536 + bytes(65536) + b"\r\n"
@@ -115,30 +121,121 @@ def test_a_long_question_is_refused(gate):
 
 
 def test_a_question_that_is_no_json_is_refused(gate):
-    for content in (b"{", b"\xff\xfe", b"[" * 100_000):
+    deep = b'{"data":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    for content in (
+        b"{", b"\xff\xfe", b"[" * 100_000, deep, b"", b"null", b"[]", b"7", b"NaN",
+        b'{"data": [NaN]}', b'{"data": [-Infinity]}', b'{"a": ' + b"9" * 9000 + b"}",
+    ):  # fmt: skip
         assert gate.post("/gradio_api/queue/join", content=content).status_code == 400
 
 
+def file_in(folder):
+    """An upload as gradio lays it down."""
+    path = folder / "a" / "b.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"picture")
+    return path
+
+
 def test_a_question_may_name_uploads_and_no_other_file(gate, tmp_path):
-    mine, other = gate.uploads / "a" / "b.png", tmp_path / "secret.png"
+    mine, other = file_in(gate.uploads), tmp_path / "secret.png"
     other.write_bytes(b"secret")
-    (gate.uploads / "link.png").symlink_to(other)
+    link = mine.with_name("link.png")
+    link.symlink_to(other)
+    up = gate.uploads
     refused = [
-        str(other), "/etc/passwd", f"{gate.uploads}/../secret.png", "http://else.org/a",
-        f"{gate.uploads}/link.png", f"{gate.uploads}-else/b.png", "a\0b", 7, None,
+        str(other), "/etc/passwd", f"{up}/../secret.png", "http://else.org/a",
+        str(link), f"{up}-else/a/b.png", "a\0b", f"{mine}\0", 7, None, "", [str(mine)],
+        # resolved from here these are inside, and gradio fetches what has a scheme
+        f"http://{'../' * 40}{mine}", f"http:/{'../' * 40}{mine}",
+        f"https://127.0.0.1:9/../..{mine}", f"file://{mine}", f"//{mine}", f"./{mine}",
+        f"{mine}/", f"{up}/a/./b.png", f"{up}/a//b.png", f"{up}/a/../a/b.png",
+        str(up), str(mine.parent), f"{up}/%2e%2e/%2e%2e/etc/passwd/x",
+        f"\\\\else\\a{mine}", f"data:image/png;base64,{mine}", f"file={mine}",
+        f" {mine}", f"{mine}".replace("/", "%2f"), f"{up}/a/b.png\n/../c",
     ]  # fmt: skip
 
     def status(path):
-        asked = {"data": [[{"deep": {"path": path, "url": None}}]]}
+        asked = {"data": [[{"deep": [{"path": path, "url": None}]}]]}
         return gate.post("/gradio_api/queue/join", json=asked).status_code
 
     assert status(str(mine)) == 200
-    assert [status(path) for path in refused] == [403] * len(refused)
+    assert [(p, status(p)) for p in refused] == [(p, 403) for p in refused]
+
+
+@pytest.mark.parametrize(
+    "where", ["queue/join", "run/look", "call/look", "call/v2/look", "cancel", "reset"]
+)
+def test_a_file_says_no_more_than_its_path_wherever_it_is_sent(gate, where):
+    mine = str(file_in(gate.uploads))
+    host = f"{gate.base_url.host}:{gate.base_url.port}"
+    given = f"http://{host}/gradio_api/file={mine}"
+
+    def sent(**said):
+        asked = {"data": [{"path": mine} | said]}
+        return gate.post(f"/gradio_api/{where}", json=asked)
+
+    answer = sent(url=given, orig_name="b.png", size=7, meta=META, is_stream=True)
+    assert answer.status_code == 200
+    assert answer.json() == {"data": [{"path": mine, "meta": META}]}
+    foreign = [
+        {"url": "http://else.org/a"}, {"url": f"http://else.org/gradio_api/file={mine}"},
+        {"url": f"http://{host}@else.org/gradio_api/file={mine}"},
+        {"url": f"http://{host}/gradio_api/file=/etc/passwd"}, {"url": 7},
+        {"url": f"//else.org/gradio_api/file={mine}"}, {"url": f"{given}?x"},
+        {"url": f"{given}/.."}, {"url": "http://[::"},
+        {"url": "data:image/png;base64,AAAA"},
+        {"orig_name": "http://else.org/a"}, {"orig_name": "../a"}, {"orig_name": {}},
+        {"meta": {"_type": "http://else.org"}}, {"meta": META | {"path": "/etc"}},
+        {"meta": "http://else.org/"}, {"path": "http://else.org/", "url": given},
+    ]  # fmt: skip
+    got = [sent(**said).status_code for said in foreign]
+    assert [*zip(foreign, got, strict=True)] == [(said, 403) for said in foreign]
+    for key in ("url", "orig_name", "meta"):  # no path at all
+        asked = {"data": [{key: given}]}
+        assert gate.post(f"/gradio_api/{where}", json=asked).status_code == 403
+
+
+def test_of_two_files_of_one_name_the_one_that_was_checked_is_passed_on(gate):
+    mine = str(file_in(gate.uploads))
+    for first, last, status in ((mine, "http://a/", 403), ("http://a/", mine, 200)):
+        body = f'{{"data": [{{"path": "{first}", "path": "{last}"}}]}}'
+        answer = gate.post("/gradio_api/queue/join", content=body.encode())
+        assert answer.status_code == status
+    assert answer.json() == {"data": [{"path": mine, "meta": META}]}
 
 
 def test_a_question_reaches_the_page_as_it_was_asked(gate):
-    body = json.dumps({"data": ["x" * 1000]}).encode()
-    assert gate.post("/gradio_api/queue/join", content=body).text == str(len(body))
+    asked = {"data": ["x" * 1000, 1.5, None, ["é"]], "fn_index": 1, "session_hash": "a"}
+    answer = gate.post("/gradio_api/queue/join", json=asked)
+    assert answer.json() == asked
+    others = {"batched": True, "event_data": {"a": 1}, "trigger_id": 7, "request": {}}
+    assert gate.post("/gradio_api/queue/join", json=asked | others).json() == asked
+
+
+@pytest.mark.parametrize("number", [-1, 2, 1 << 70, "0", "x", 1.0, 1e300, True, [], {}])
+def test_a_function_that_there_is_not_is_no_question(gate, number):
+    asked = {"data": [], "fn_index": number, "session_hash": "a"}
+    for where in ("queue/join", "run/look", "call/look"):
+        assert gate.post(f"/gradio_api/{where}", json=asked).status_code == 404
+
+
+@pytest.mark.parametrize("name", [7, [], {}, "a/b", "..", "a\0", "x" * 1000, "\ud800"])
+def test_a_page_is_called_by_a_plain_name(gate, name):
+    for key in ("session_hash", "event_id"):
+        content = json.dumps({"data": [], key: name}).encode()
+        answer = gate.post("/gradio_api/queue/join", content=content)
+        assert answer.status_code == 400
+
+
+def test_a_question_that_comes_too_slowly_ends(gate, monkeypatch):
+    monkeypatch.setattr(limits, "QUESTION_S", 0.2)
+    head = (
+        b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Length: 100\r\n\r\n{"
+    )
+    _, answer = sent(gate, head)
+    assert " 408 " in answer.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -153,14 +250,71 @@ def test_a_question_reaches_the_page_as_it_was_asked(gate):
     ],
 )  # fmt: skip
 def test_what_is_not_the_pages_own_is_not_there(gate, path):
-    _, answer = sent(gate, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    _, answer = sent(gate, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert " 404 " in answer.splitlines()[0]
 
 
-def test_another_sites_page_may_not_ask(gate):
-    foreign = {"sec-fetch-site": "cross-site"}
-    answer = gate.post("/gradio_api/queue/join", json={}, headers=foreign)
-    assert answer.status_code == 403
+def asked_from(http, headers, method="POST", path="/gradio_api/queue/join"):
+    """Ask as a browser says that a page does; the status."""
+    content = b"{}" if method == "POST" else None
+    return http.request(method, path, content=content, headers=headers).status_code
+
+
+def test_a_page_of_another_site_or_port_may_not_ask(gate):
+    host, port = gate.base_url.host, gate.base_url.port
+    foreign = [
+        "http://else.org", f"http://{host}", f"http://{host}:{port + 1}", "null", "x",
+        f"https://{host}:{port}", f"http://localhost:{port}", f"http://{host}:{port}.a.org",
+        f"http://a@{host}:{port}", f"http://{host}:{port}/",
+    ]  # fmt: skip
+    for origin in foreign:
+        assert asked_from(gate, {"origin": origin}) == 403, origin
+        assert asked_from(gate, {"origin": origin}, "GET", "/config") == 403, origin
+    for referer in ("http://else.org/a", f"http://{host}:{port + 1}/", "about:blank"):
+        assert asked_from(gate, {"referer": referer}) == 403, referer
+    for site in ("cross-site", "same-site"):  # the latter: another port of this host
+        assert asked_from(gate, {"sec-fetch-site": site}) == 403
+        assert asked_from(gate, {"sec-fetch-site": site}, "GET", "/config") == 403
+
+
+def test_the_pages_own_script_and_scripts_without_a_page_may_ask(gate):
+    ours = f"http://{gate.base_url.host}:{gate.base_url.port}"
+    for headers in (
+        {}, {"origin": ours}, {"origin": ours.upper().replace("HTTP", "http")},
+        {"referer": f"{ours}/?a=http://else.org/"}, {"sec-fetch-site": "none"},
+        {"origin": ours, "referer": f"{ours}/", "sec-fetch-site": "same-origin"},
+    ):  # fmt: skip
+        assert asked_from(gate, headers) == 200, headers
+
+
+def test_a_link_from_another_site_leads_to_the_page(gate):
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    link["referer"] = "http://else.org/"
+    assert asked_from(gate, link, "GET", "/") == 200
+    assert asked_from(gate, link) == 403
+
+
+def test_the_page_answers_to_its_own_name_alone(gate, tmp_path):
+    port = gate.base_url.port
+    for host in (
+        f"localhost:{port}",
+        f"127.0.0.1:{port}",
+        f"[::1]:{port}",
+        "LOCALHOST",
+    ):
+        assert asked_from(gate, {"host": host}) == 200, host
+        own = {"host": host, "origin": f"http://{host.lower()}"}
+        assert asked_from(gate, own) == 200, host
+    for host in ("else.org", f"else.org:{port}", "localhost.else.org", "[::", "", "0"):
+        assert asked_from(gate, {"host": host}) == 400, host
+        assert asked_from(gate, {"host": host}, "GET", "/") == 400, host
+    with listening(tmp_path, host="0.0.0.0") as everywhere:
+        named = {"host": "galaxy.uni.org"}
+        assert asked_from(everywhere, named) == 200
+        assert (
+            asked_from(everywhere, named | {"origin": "http://galaxy.uni.org"}) == 200
+        )
+        assert asked_from(everywhere, named | {"origin": "http://else.org"}) == 403
 
 
 def test_other_methods_than_a_page_needs_are_refused(gate):

@@ -195,6 +195,7 @@ def dream_of(one: Dreamed, galaxy: Galaxy, work: Work) -> bytes:
         hdu = rgb_hdu(Cutout(rgb, wcs), name)
         hdu.header["TARGET"] = (one.target.slug, "layer or class that was dreamed")
         hdu.header["STEPS"] = (one.config.steps, "on each octave")
+        hdu.header["DONE"] = (one.share, "share of all steps; 1 unless canceled")
         hdu.header["SEED"] = one.config.seed
         start = work.checkpoint.weights_hash[:16]
         hdu.header["WEIGHTS"] = (start, "first of the SHA-256 of the weights")

@@ -1,11 +1,6 @@
-"""What people give: a position as they write it, a file that may be huge inside."""
+"""What people give: a position as they write it."""
 
-import bz2
-import gzip
 import re
-import zlib
-from pathlib import Path
-from typing import Any
 
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -13,9 +8,6 @@ from astropy.units import UnitsError
 
 from dmagnet.errors import DataError
 from dmagnet.tables.rows import valid_position
-
-UNPACKED = 1 << 30  # bytes that a packed file may have inside
-PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 
 
 def position(text: str) -> tuple[float, float]:
@@ -53,35 +45,3 @@ def position(text: str) -> tuple[float, float]:
             f"12:18:57.6 +47:18:13, got {text.strip()[:60]!r}"
         )
     return known
-
-
-def check_unpacked(path: Path) -> None:
-    """Refuse a packed file that is huge inside, before anything unpacks it.
-
-    Parameters
-    ----------
-    path : Path
-        Any file.
-
-    Raises
-    ------
-    DataError
-        If more than a gigabyte would come out.
-    """
-    with path.open("rb") as file:
-        head = file.read(4)
-    unpack = next((f for start, f in PACKED.items() if head.startswith(start)), None)
-    if unpack is None:
-        return
-    size = 0
-    try:
-        with unpack(path) as file:
-            while part := file.read(1 << 20):
-                size += len(part)
-                if size > UNPACKED:
-                    raise DataError(
-                        f"expected at most {UNPACKED >> 20} MB when unpacked, got "
-                        "more; cut the galaxy out of it first"
-                    )
-    except (OSError, EOFError, zlib.error):
-        return  # damaged: reading it says how

@@ -220,14 +220,11 @@ class Handlers:
                     line = f"Waiting: {ahead} dream(s) must end before this one begins."
                     yield (words.dreams(done, names, line=line), *_busy(), gr.skip())
                 frames = self._work.dream(
-                    galaxy, layers, class_name=wanted, side=int(side), config=config
-                )
+                    galaxy, layers, class_name=wanted, side=int(side), config=config,
+                    stop=stop,
+                )  # fmt: skip
                 shown = 0.0
                 for step in frames:
-                    if stop.is_set():
-                        line = "Canceled; what was dreamed until then is kept."
-                        yield self._ended(session, number, done, line)
-                        return
                     if isinstance(step, Dreamed):
                         done.append(step)
                     elif time.monotonic() - shown > FRAME_S:
@@ -236,7 +233,8 @@ class Handlers:
         except DmagnetError as error:
             yield (words.alert(error), *_free(), gr.skip())
             return
-        yield self._ended(session, number, done, "")
+        line = "Canceled; what was dreamed until then is kept." if stop.is_set() else ""
+        yield self._ended(session, number, done, line)
 
     def _ended(
         self, session: Session, number: int, done: list[Dreamed], line: str
@@ -244,11 +242,10 @@ class Handlers:
         """Show what there is, keep it, and let another dream begin."""
         if number in session.galaxies:
             session.dreams[number] = done
-            files = self._files(session, number)
-        else:
-            files = gr.skip()
+        if number != max(session.galaxies, default=0):  # another galaxy is shown by now
+            return (gr.skip(), *_free(), gr.skip())
         shown = words.dreams(done, self._work.class_names, line=line)
-        return (shown, *_free(), files)
+        return (shown, *_free(), self._files(session, number))
 
     def cancel(self, request: gr.Request) -> None:
         """End the dream of a page at its next step.

@@ -14,14 +14,13 @@ from dmagnet.app.handlers import (
     Handlers,
 )
 from dmagnet.app.records import VIEW_PX
-from dmagnet.app.work import DREAM_SIDES, MAX_STEPS, Work
+from dmagnet.app.work import DREAM_SIDES, LOOKS, MAX_STEPS, Work
 from dmagnet.config import DreamConfig
 from dmagnet.config.serving import AppConfig
 from dmagnet.evidence import METHODS
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
-LOOKS = 2  # at a time: more threads than cores make all of them late
 WAITING = 64  # questions of one kind that may wait
 
 
@@ -38,6 +37,59 @@ def theme() -> Any:
         neutral_hue=gr.themes.colors.slate,
         font=[gr.themes.Font(name) for name in FONTS],
         font_mono=[gr.themes.Font(name) for name in MONO],
+    )
+
+
+class Page(gr.Blocks):
+    """What gradio shows; a question it cannot take is answered without a traceback."""
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *others: Any, **named: Any
+    ) -> list[Any]:
+        """Read what was asked.
+
+        Parameters
+        ----------
+        block_fn : BlockFunction
+            What is asked for.
+        inputs : list
+            What was sent.
+        *others, **named
+            As gradio has it.
+
+        Returns
+        -------
+        list
+            What the function takes.
+
+        Raises
+        ------
+        gr.Error
+            If it takes something else; only scripts that err come to that.
+        """
+        try:
+            told = await super().preprocess_data(block_fn, inputs, *others, **named)
+        except (gr.Error, ValueError, TypeError, LookupError, AttributeError, OSError):
+            line = f"expected what /gradio_api/info says of {block_fn.api_name}"
+            raise gr.Error(line, print_exception=False) from None
+        return [*told]
+
+
+def questions_of(page: Any) -> frozenset[int]:
+    """List what may be asked for by number.
+
+    Parameters
+    ----------
+    page : gradio.Blocks
+        From `page_of`.
+
+    Returns
+    -------
+    frozenset of int
+        All but what gradio calls by itself, when a page is closed.
+    """
+    return frozenset(
+        n for n, each in page.fns.items() if each.targets[0][1] != "unload"
     )
 
 
@@ -58,7 +110,7 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
     gradio.Blocks
         The page, not served yet.
     """
-    with gr.Blocks(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
+    with Page(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
         gr.HTML(words.head(work))
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=260):

@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from dmagnet.app.questions import Refused, checked
 from dmagnet.config.serving import AppConfig
 
 Scope = MutableMapping[str, Any]
@@ -18,12 +20,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOCAL = ("127.0.0.1", "::1", "localhost")  # addresses that nobody else reaches
-UPLOAD = "/gradio_api/upload"
+ANY = ("", "0.0.0.0", "::")  # every address of this machine, by any name
+UPLOAD, OWN = "/gradio_api/upload", "/results/"
 # What the page and a script need. Not in here, and so never given: files by path or by
 # address, proxies, monitoring, deep links, recordings, other people's runs.
 OPEN = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json")
 OPEN_BELOW = (
-    *("/assets/", "/static/", "/svelte/", "/results/", f"{UPLOAD}_progress"),
+    *("/assets/", "/static/", "/svelte/", OWN, f"{UPLOAD}_progress"),
     *("/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/call/"),
     *(
         "/gradio_api/info",
@@ -37,10 +40,12 @@ OPEN_BELOW = (
 FRAME = 4096  # bytes around the file in an upload: its name, the form's marks
 MAX_WORDS = 262_144  # bytes of a question that is no file
 PATIENCE, PATIENCE_S = 8_000_000, 5.0  # bytes and seconds of a body that is refused
-UPLOAD_S = 300.0  # seconds for a whole upload
+UPLOAD_S, QUESTION_S = 300.0, 30.0  # seconds for the whole of one
 MAX_UPLOADS = 32  # at a time; and files of the largest size that are kept
 MAX_ADDRESSES = 10_000  # that are remembered
 PAGE_FACTOR = 20  # files of the page for each question that may be asked
+FAILED = 500  # what gradio answers when it could not read a question
+ODD = 400, "Expected a question as the page asks it; see /gradio_api/info."
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -52,10 +57,6 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-
-
-class TooLarge(Exception):  # noqa: N818 - a signal between two functions of this page
-    """More came than may come."""
 
 
 class Bucket:
@@ -114,11 +115,16 @@ class Gate:
         The limits.
     uploads : Path
         Folder of what people uploaded; a question may name no other file.
+    functions : collection of int
+        What a question may ask for.
     """
 
-    def __init__(self, app: App, config: AppConfig, uploads: Path) -> None:
+    def __init__(
+        self, app: App, config: AppConfig, uploads: Path, functions: Collection[int]
+    ) -> None:
         self._app, self._config = app, config
-        self._folder = uploads.resolve()
+        self._folder, self._functions = uploads.resolve(), functions
+        self._hosts = {*LOCAL, config.host.lower()}
         self._questions = Bucket(config.per_second, config.burst)
         self._files = Bucket(
             config.per_second * PAGE_FACTOR, config.burst * PAGE_FACTOR
@@ -147,26 +153,60 @@ class Gate:
         if refusal:
             await _heard_out(receive, headers)
             await _refuse(send, *refusal)
-        elif scope["method"] != "POST":
-            await self._app(scope, receive, _with_headers(send))
-        elif scope["path"] == UPLOAD:
-            await self._upload(scope, receive, _with_headers(send))
-        else:
-            await self._question(scope, receive, _with_headers(send))
+            return
+        begun = False
+
+        async def _sent(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                if message["status"] == FAILED and not scope["path"].startswith(OWN):
+                    raise Refused(*ODD)  # and the traceback of gradio goes
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            begun = True
+            await send(message)
+
+        try:
+            if scope["method"] != "POST":
+                await self._app(scope, receive, _sent)
+            elif scope["path"] == UPLOAD:
+                await self._upload(scope, receive, _sent)
+            else:
+                await self._question(scope, receive, _sent, headers)
+        except Refused as refused:
+            if begun:
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await _refuse(send, refused.status, refused.line, 0)
+        except RuntimeError:  # a stream that nobody knows, or that the page ended
+            if not begun:
+                raise
+            await send({"type": "http.response.body", "body": b""})
 
     def _refusal(
         self, scope: Scope, headers: dict[str, bytes]
     ) -> tuple[int, str, float] | None:
         """Say what is wrong with a request, by its head alone."""
         path, method = scope["path"], scope["method"]
+        host = headers.get("host", b"").decode("latin-1").lower()
+        if not self._is_served(host):
+            line = f"Expected this page's own name, got {host[:80]!r}; see --host."
+            return 400, line, 0
         known = path in OPEN or path.startswith(OPEN_BELOW)
         if ".." in path.split("/") or not known:
             return 404, "There is nothing here.", 0
         if method not in ("GET", "HEAD", "POST"):
             return 405, f"{method} is not for this page.", 0
-        if method == "POST" and headers.get("sec-fetch-site") == b"cross-site":
+        if _is_foreign(method, f"{scope.get('scheme', 'http')}://{host}", headers):
             return 403, "Another site's page may not ask this one.", 0
         return self._too_much(scope, headers)
+
+    def _is_served(self, host: str) -> bool:
+        """Tell whether a name is ours: none that someone else's server gave us is."""
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        return name in self._hosts or bool(name and self._config.host in ANY)
 
     def _too_much(
         self, scope: Scope, headers: dict[str, bytes]
@@ -210,60 +250,49 @@ class Gate:
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count what comes, and stop reading where it is too much or takes too long."""
-        most, seen, begun = self._config.max_upload_bytes + FRAME, 0, False
+        most, seen = self._most(UPLOAD), 0
 
         async def _counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > most:
-                raise TooLarge
+                raise Refused(413, self._too_large(UPLOAD))
             return message
 
-        async def _noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
         self._uploads += 1
-        refusal = 408, "The upload took too long: try again."
         try:
             async with asyncio.timeout(UPLOAD_S):
-                await self._app(scope, _counted, _noted)
-        except TooLarge:
-            refusal = 413, self._too_large(UPLOAD)
+                await self._app(scope, _counted, send)
         except TimeoutError:
-            pass
-        else:
-            return
+            raise Refused(408, "The upload took too long: try again.") from None
+        except Refused:
+            if seen > most:
+                raise Refused(413, self._too_large(UPLOAD)) from None
+            raise
         finally:
             self._uploads -= 1
             self._came.append((time.monotonic(), seen))
-        if not begun:
-            await _refuse(send, *refusal, 0)
 
-    async def _question(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read a question whole, and pass it on if it names no file but uploads."""
-        parts: list[bytes] = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the asker went away
-            parts.append(message.get("body", b""))
-            more = message.get("more_body", False)
-            if sum(map(len, parts)) > MAX_WORDS:
-                await _refuse(send, 413, self._too_large(scope["path"]), 0)
-                return
-        body = b"".join(parts)
+    async def _question(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, bytes]
+    ) -> None:
+        """Read a question whole, and pass on what may be asked."""
+        path, asked, more = scope["path"], b"", True
         try:
-            named = _paths(json.loads(body or b"null"))
-        except (ValueError, RecursionError):
-            await _refuse(send, 400, "Expected a question in JSON.", 0)
-            return
-        if not all(self._is_upload(path) for path in named):
-            await _refuse(send, 403, "Only files that were uploaded are read.", 0)
-            return
+            async with asyncio.timeout(QUESTION_S):
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return  # the asker went away
+                    asked += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(asked) > MAX_WORDS:
+                        raise Refused(413, self._too_large(path))
+        except TimeoutError:
+            raise Refused(408, "The question took too long: try again.") from None
+        host = headers["host"].decode("latin-1")
+        body = checked(asked, path, host, self._folder, self._functions)
         given = False
 
         async def _again() -> Message:
@@ -275,24 +304,21 @@ class Gate:
 
         await self._app(scope, _again, send)
 
-    def _is_upload(self, path: object) -> bool:
-        """Tell whether a path leads into the folder of uploads, also behind links."""
-        if not isinstance(path, str) or "\0" in path:
-            return False
-        return Path(path).resolve().is_relative_to(self._folder)
 
+def _is_foreign(method: str, ours: str, headers: dict[str, bytes]) -> bool:
+    """Tell a request that a page of another site makes, or of another port of ours.
 
-def _paths(value: Any) -> list[Any]:
-    """Find every path that a question names."""
-    found, ahead = [], [value]
-    while ahead:
-        each = ahead.pop()
-        if isinstance(each, dict):
-            found += [each["path"]] if "path" in each else []
-            ahead += each.values()
-        elif isinstance(each, list):
-            ahead += each
-    return found
+    A browser says who asks; a script says nothing. A link from elsewhere may lead here.
+    """
+    site = headers.get("sec-fetch-site", b"none")
+    follows = method != "POST" and headers.get("sec-fetch-mode") == b"navigate"
+    if site not in (b"none", b"same-origin") and not follows:
+        return True
+    origin = headers.get("origin", b"").decode("latin-1").lower()
+    if not origin and method == "POST":
+        parts = headers.get("referer", b"").decode("latin-1").lower().split("/")
+        origin = "/".join(parts[:3])
+    return bool(origin) and origin != ours
 
 
 async def _heard_out(receive: Receive, headers: dict[str, bytes]) -> None:
@@ -319,44 +345,3 @@ async def _refuse(send: Send, status: int, line: str, wait_s: float) -> None:
         headers.append((b"retry-after", str(max(1, round(wait_s))).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _with_headers(send: Send) -> Send:
-    """Tell the browser to load nothing from anywhere else."""
-
-    async def _send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *HEADERS]
-        await send(message)
-
-    return _send
-
-
-def sweep(folder: Path, keep_s: float) -> int:
-    """Remove what people uploaded some time ago.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the uploads.
-    keep_s : float
-        Files that came less than so many seconds ago stay.
-
-    Returns
-    -------
-    int
-        How many files went.
-    """
-    gone, oldest = 0, time.time() - keep_s
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is inside comes first
-        try:
-            if path.lstat().st_ctime > oldest:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            else:
-                path.unlink()
-                gone += 1
-        except OSError:  # in use, not empty yet, or gone already: the next round
-            continue
-    return gone

@@ -74,6 +74,8 @@ class Dreamed:
         Class probabilities of both.
     config : DreamConfig
         How it was dreamed.
+    share : float
+        Of all steps that were done; below 1 where it was canceled.
     """
 
     target: Target
@@ -83,6 +85,7 @@ class Dreamed:
     before: Floats | None
     after: Floats | None
     config: DreamConfig
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

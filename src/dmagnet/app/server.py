@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,15 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dmagnet.app.limits import LOCAL, Gate, sweep
+from dmagnet.app.limits import Gate
 from dmagnet.app.sessions import Places, Sessions
+from dmagnet.app.uploads import sweep, uploads_folder
 from dmagnet.catalog import Device
 from dmagnet.config.serving import AppConfig
 from dmagnet.environment import environment
 from dmagnet.errors import ConfigError
 from dmagnet.weights import DEFAULT
+
+if TYPE_CHECKING:
+    from dmagnet.app.work import Work
 
 SWEEP_S = 5.0  # between two looks for uploads that are old enough to go
 GOODBYE_S = 3  # seconds for open connections when the page ends
@@ -88,14 +91,18 @@ def serving(
     CheckpointError
         If there are no such weights, or they cannot dream.
     """
+    from dmagnet.app.work import Work
+
     config = config or AppConfig()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listening(config.host, config.port))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dmagnet-"))
-        uploads = Path(folder).resolve()
+        uploads = stack.enter_context(uploads_folder())
         stack.enter_context(environment({FOLDER: str(uploads), QUIET: "False"}))
+        work = Work(weights, config, uploads, device=device)
+        stack.callback(work.close)
+        work.warm()
         sessions = Sessions(config.max_sessions)
-        page = _page(config, weights, device, uploads, sessions)
+        page = _page(config, work, uploads, sessions)
         yield stack.enter_context(_running(page, listener, sessions, uploads))
 
 
@@ -108,25 +115,15 @@ class _Page:
     rest: Callable[[float], bool]
 
 
-def _page(
-    config: AppConfig,
-    weights: str | Path,
-    device: Device,
-    uploads: Path,
-    sessions: Sessions,
-) -> _Page:
+def _page(config: AppConfig, work: "Work", uploads: Path, sessions: Sessions) -> _Page:
     """Put the page together, from the network to the gate before all."""
     import gradio as gr
     from fastapi import FastAPI
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from dmagnet.app.handlers import Handlers
-    from dmagnet.app.layout import page_of, theme
+    from dmagnet.app.layout import page_of, questions_of, theme
     from dmagnet.app.words import style
-    from dmagnet.app.work import Work
 
-    work = Work(weights, config, device=device)
-    work.warm()
     places = Places(config.max_dreams, config.max_waiting)
     handlers = Handlers(work, sessions, places, uploads)
 
@@ -141,7 +138,7 @@ def _page(
     outer = FastAPI(lifespan=_sweeping, docs_url=None, redoc_url=None, openapi_url=None)
     _offer_files(outer, sessions, work)
 
-    async def _mounted() -> None:  # gradio wants an event loop to make its locks in
+    async def _mounted() -> Any:  # gradio wants an event loop to make its locks in
         page = page_of(work, handlers, config)
         # gradio takes any file of this machine from a page it did not launch itself.
         page.has_launched = True
@@ -151,15 +148,13 @@ def _page(
             max_file_size=config.max_upload_bytes, ssr_mode=False, mcp_server=False,
             enable_monitoring=False, pwa=False, theme=theme(), css=style(),
         )  # fmt: skip
+        return page
 
     with ThreadPoolExecutor(1) as pool:  # a notebook has a loop of its own already
-        pool.submit(asyncio.run, _mounted()).result()
+        page = pool.submit(asyncio.run, _mounted()).result()
     mount: Any = outer.routes[-1]
     end = mount.app.stop_event.set
-    gated: Any = Gate(outer, config, uploads)
-    if config.host in LOCAL:  # no name that someone else's server gave us is ours
-        gated = TrustedHostMiddleware(gated, [*LOCAL, "[::1]"], www_redirect=False)
-    return _Page(gated, end, work.rest)
+    return _Page(Gate(outer, config, uploads, questions_of(page)), end, work.rest)
 
 
 def _offer_files(outer: Any, sessions: Sessions, work: Any) -> None:

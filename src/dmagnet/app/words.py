@@ -356,6 +356,7 @@ def _dreamed(one: Dreamed, class_names: Sequence[str]) -> dict[str, Any]:
 
     return {
         "name": one.target.name,
+        "share": "" if one.share >= 1 else f", {100 * one.share:.0f} % of its steps",
         "start": picture_of(enlarged(to_bytes(one.start))),
         "dream": picture_of(enlarged(to_bytes(one.image))),
         "detail": picture_of(enlarged(figures.detail_picture(detail))),

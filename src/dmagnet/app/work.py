@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dmagnet.app.given import check_unpacked, position
+from dmagnet.app.given import position
+from dmagnet.app.readers import Readers
 from dmagnet.app.records import VIEW_PX, Dreamed, Floats, Galaxy, Progress
 from dmagnet.catalog import Classifier, Device, open_classifier
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASSES
-from dmagnet.config import DreamConfig, SourceConfig
+from dmagnet.config import DreamConfig
 from dmagnet.config.serving import AppConfig
 from dmagnet.dreams import (
     Frame,
@@ -29,15 +31,15 @@ from dmagnet.dreams import (
 )
 from dmagnet.dreams.octaves import octave_frames
 from dmagnet.dreams.scorer import Scorer
-from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.evidence import Explanation, explain_images
 from dmagnet.gallery.sheets import to_bytes
 from dmagnet.images.cutout import moved_wcs
 from dmagnet.simulate import draw
-from dmagnet.sources import Item, fetched, read_picture
-from dmagnet.sources.placing import view_wcs
+from dmagnet.sources import Item, fetched
 from dmagnet.weights import load
 
+LOOKS = 2  # at a time: more threads than cores make all of them late
 DREAM_SIDES = (128, 192, VIEW_PX)
 MAX_STEPS = 40
 MAX_LAYERS = 6  # at a time
@@ -55,6 +57,8 @@ class Work:
         ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
     config : AppConfig
         How many views, and whom to ask for cut-outs.
+    scratch : Path
+        Where readers may put temporary files.
     device : {"auto", "cpu", "gpu"}
         Where the network runs.
 
@@ -67,7 +71,12 @@ class Work:
     """
 
     def __init__(
-        self, weights: str | Path, config: AppConfig, *, device: Device = "auto"
+        self,
+        weights: str | Path,
+        config: AppConfig,
+        scratch: Path,
+        *,
+        device: Device = "auto",
     ) -> None:
         if str(weights).lower().endswith(".onnx"):
             raise CheckpointError(
@@ -83,9 +92,17 @@ class Work:
         if device != "cpu" and torch.cuda.is_available():
             self.checkpoint.model.cuda()
         self.network: Network = open_network(self.checkpoint)
-        self._drawing = threading.Lock()
-        self._drawn = 0
+        self._drawn = count()
         self._busy, self._changed = 0, threading.Condition()
+        trained = self.checkpoint.config
+        self._readers = Readers(
+            LOOKS + 1, (trained.image_size, VIEW_PX), (trained.field, trained.radii),
+            scratch,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End what reads files."""
+        self._readers.close()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -155,7 +172,7 @@ class Work:
         """Do everything once, so that nobody waits for what is loaded when needed."""
         with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
             galaxy = self.simulated(Path(scratch))
-        self._drawn = 0
+        self._drawn = count()
         self.explain(galaxy)
         steps = self.dream(
             galaxy, self.layers[-1:], config=DreamConfig(steps=1, octaves=1)
@@ -183,7 +200,6 @@ class Work:
         DataError
             If it is no picture of a galaxy; the line says why.
         """
-        check_unpacked(path)
         item = Item(id=Path(name).stem or name, path=name, files=(str(path),))
         return self._galaxy(item)
 
@@ -225,8 +241,7 @@ class Work:
         Galaxy
             With its class; its name says what was drawn.
         """
-        with self._drawing:
-            number, self._drawn = self._drawn, self._drawn + 1
+        number = next(self._drawn)
         entry = CLASSES[ORDER[number % len(ORDER)]]
         drawn = draw(
             torch.tensor([entry.index]), image_size=VIEW_PX, field=1.0,
@@ -294,6 +309,7 @@ class Work:
         class_name: str | None = None,
         side: int = VIEW_PX,
         config: DreamConfig | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[Progress | Dreamed]:
         """Dream what layers, or a class, see in a galaxy, step by step.
 
@@ -309,11 +325,14 @@ class Work:
             Of the dream, in px; one of `DREAM_SIDES`.
         config : DreamConfig, optional
             Steps and the rest.
+        stop : threading.Event, optional
+            Ends the dream after the step in which it is set.
 
         Yields
         ------
         Progress or Dreamed
-            After each step how far it is; after the last of each target the dream.
+            After each step how far it is; after the last of each target, or after that
+            which was stopped, the dream.
 
         Raises
         ------
@@ -339,18 +358,24 @@ class Work:
         )
         start = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
         start = start.to(self.network.device)
+        share, stop = 1.0, stop or threading.Event()
         for number, target in enumerate(targets):
+            if stop.is_set():
+                return
             with self._at_work():
                 scorer = Scorer(self.network.model, target.objective, start)
             for frame in self._step_by_step(octave_frames(scorer, start, config)):
-                share = _share(frame, config.steps)
+                steps = max(1, frame.octaves * config.steps)
+                share = (frame.octave * config.steps + frame.step) / steps
                 yield Progress(target, number, len(targets), share, frame.images[0])
+                if stop.is_set():
+                    break
             with self._at_work():
-                ends = start, frame.images
-                low, high = (float(scorer.score(images)[0]) for images in ends)
-                before, after = map(self._judged, ends)
+                end = resample(frame.images, (side, side))
+                low, high = (float(scorer.score(each)[0]) for each in (start, end))
+                before, after = map(self._judged, (start, end))
             yield Dreamed(
-                target, start[0], frame.images[0], (low, high), before, after, config
+                target, start[0], end[0], (low, high), before, after, config, share
             )
 
     def _step_by_step(self, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -373,22 +398,8 @@ class Work:
 
     def _galaxy(self, item: Item) -> Galaxy:
         """Read a file as classify does, once for the network and once for people."""
+        found, (seen, view), wcs, notes = self._readers.read(item)
         with self._at_work():
-            trained, source = self.checkpoint.config, SourceConfig()
-            seen, shown = (
-                read_picture(item, side, trained.field, source, radii=trained.radii)
-                for side in (trained.image_size, VIEW_PX)
-            )
-            if seen.rgb is None or shown.rgb is None:
-                raise DataError(f"{item.path or item.id}: {seen.item.reason}")
-            wcs, notes = view_wcs(
-                item, VIEW_PX, trained.field, source, radii=trained.radii
-            )
-            judgement = self.classifier.judge(seen.rgb[None])
-            known = dataclasses.replace(seen.item, files=())
-            return Galaxy(known, seen.rgb, shown.rgb, wcs, judgement, notes)
-
-
-def _share(frame: Frame, steps: int) -> float:
-    """Say how far a dream is."""
-    return (frame.octave * steps + frame.step) / max(1, frame.octaves * steps)
+            judgement = self.classifier.judge(seen[None])
+        known = dataclasses.replace(found, files=())
+        return Galaxy(known, seen, view, wcs, judgement, notes)

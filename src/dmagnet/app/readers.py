@@ -1,0 +1,220 @@
+"""Files are read beside the page, by processes that may hang, burst or crash."""
+
+import dataclasses
+import faulthandler
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from astropy.io.fits import Header
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from dmagnet.config import SourceConfig
+from dmagnet.errors import DataError
+from dmagnet.sources.placing import view_wcs
+from dmagnet.sources.reading import read_picture
+from dmagnet.sources.record import Flag, Item
+
+READ_S = 20.0  # for one file
+READ_BYTES = 1 << 30  # of memory for one file, beside the reader's own
+GRACE_S = 10.0  # a reader whose page is gone ends by itself so much later
+
+Reader = subprocess.Popen[bytes]
+Read = tuple[Item, list[NDArray[np.uint8]], WCS | None, tuple[str, ...]]
+
+
+class Readers:
+    """Processes that read files; one that does not answer is ended and replaced.
+
+    Parameters
+    ----------
+    num : int
+        How many: one more than read at a time, so that the next file finds one warm.
+    sides : (int, int)
+        Of what the network and what people see, in px.
+    view : (float, float or None)
+        Field and radii, as for `dmagnet.sources.read_picture`.
+    scratch : Path
+        Where they may put temporary files.
+    limit_s : float
+        Seconds for one file.
+    """
+
+    def __init__(
+        self,
+        num: int,
+        sides: tuple[int, int],
+        view: tuple[float, float | None],
+        scratch: Path,
+        *,
+        limit_s: float = READ_S,
+    ) -> None:
+        self._sides, self._limit_s = sides, limit_s
+        self._told = json.dumps([sides, view, limit_s + GRACE_S])
+        folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        self._environment = os.environ | folders | threads
+        self._changing, self._closed = threading.Lock(), False
+        self._all: set[Reader] = set()
+        self._ready: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+        for _ in range(num):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start a reader; it ends when the page does, however that ends."""
+        with self._changing:
+            if self._closed:
+                return
+            reader = subprocess.Popen(
+                [sys.executable, "-P", "-m", "dmagnet.app.readers", self._told],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, env=self._environment,
+                start_new_session=True,  # Ctrl-C is for the page alone
+            )  # fmt: skip
+            self._all.add(reader)
+            self._ready.put(reader)
+
+    def _end(self, reader: Reader) -> None:
+        reader.kill()
+        with suppress(OSError), reader:  # a question may stick in its pipe
+            pass
+        self._all.discard(reader)
+
+    def close(self) -> None:
+        """End all of them, also one that reads."""
+        with self._changing:
+            self._closed = True
+        for reader in [*self._all]:
+            self._end(reader)
+
+    def read(self, item: Item) -> Read:
+        """Read one input.
+
+        Parameters
+        ----------
+        item : Item
+            A file.
+
+        Returns
+        -------
+        tuple
+            The item completed, a picture for each side, the WCS of the last, and notes.
+
+        Raises
+        ------
+        DataError
+            If there is no picture in it, or it cannot be read in time.
+        """
+        reader, slow = self._ready.get(), threading.Event()
+        while reader.poll() is not None:  # the system ended it since
+            self._end(reader)
+            self._begin()
+            reader = self._ready.get()
+
+        def _late() -> None:
+            slow.set()
+            reader.kill()
+
+        timer = threading.Timer(self._limit_s, _late)
+        timer.start()
+        found = _asked(reader, item, self._sides)
+        timer.cancel()
+        timer.join()
+        if found is None or slow.is_set():
+            self._end(reader)
+            self._begin()
+        else:
+            self._ready.put(reader)
+        name = item.path or item.id
+        if found is None:
+            line = f" in {self._limit_s:g} s" if slow.is_set() else ""
+            raise DataError(
+                f"{name}: expected an image, got one that could not be read{line}; "
+                "convert it to PNG or plain FITS"
+            )
+        if not found[1]:
+            raise DataError(f"{name}: {found[0].reason}")
+        return found
+
+
+def _asked(reader: Reader, item: Item, sides: tuple[int, int]) -> Read | None:
+    """Let a reader read; None if it ends before it answers."""
+    to, back = reader.stdin, reader.stdout
+    assert to is not None
+    assert back is not None
+    with suppress(OSError, ValueError):  # it ended
+        to.write(json.dumps(dataclasses.asdict(item)).encode() + b"\n")
+        to.flush()
+        told = json.loads(back.readline())
+        seen = [
+            np.frombuffer(back.read(3 * side**2), np.uint8).reshape(side, side, 3)
+            for side in sides
+            if told["seen"]
+        ]
+        card = told["wcs"]
+        wcs = None if card is None else WCS(Header.fromstring(card), fix=False)
+        return _item(told["item"]), seen, wcs, tuple(told["notes"])
+    return None
+
+
+def _item(known: dict[str, Any]) -> Item:
+    files, flag = tuple(known["files"]), Flag(known["flag"])
+    return Item(**known | {"files": files, "flag": flag})
+
+
+def _answer(item: Item, sides: list[int], view: list[Any], back: IO[bytes]) -> None:
+    """Read one input, and say what it holds."""
+    field, radii = view
+    config = SourceConfig()
+    seen = [read_picture(item, side, field, config, radii=radii) for side in sides]
+    pictures = [each.rgb for each in seen if each.rgb is not None]
+    whole = len(pictures) == len(sides)
+    wcs, notes = None, tuple[str, ...]()
+    if whole:
+        wcs, notes = view_wcs(item, sides[-1], field, config, radii=radii)
+    told = {
+        "item": dataclasses.asdict(seen[0].item),
+        "seen": whole,
+        "wcs": None if wcs is None else wcs.to_header_string(relax=True),
+        "notes": notes,
+    }
+    back.write(json.dumps(told).encode() + b"\n")
+    for rgb in pictures if whole else ():
+        back.write(rgb.tobytes())
+    back.flush()
+
+
+def _limited() -> None:
+    """Take no more memory than one file may need; leave no dump of it behind."""
+    if sys.platform == "linux":  # elsewhere the system does not hold to it
+        import resource
+
+        own = int(Path("/proc/self/statm").read_text().split()[0])
+        most = own * resource.getpagesize() + READ_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # unpacked beside it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Read what the page names, line by line, until it is gone."""
+    sides, view, limit_s = json.loads(sys.argv[1])
+    back = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a decoder prints is no answer
+    _limited()
+    for line in sys.stdin.buffer:
+        faulthandler.dump_traceback_later(limit_s, exit=True)
+        _answer(_item(json.loads(line)), sides, view, back)
+        faulthandler.cancel_dump_traceback_later()
+
+
+if __name__ == "__main__":
+    main()
