@@ -18,7 +18,15 @@ GIVEN = "/gradio_api/file="  # where the page's own script says that an upload i
 
 
 class Refused(Exception):  # noqa: N818 - an answer to the one who asks
-    """A request that is answered in one line, with its status."""
+    """A request that is answered in one line.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    line : str
+        What was expected.
+    """
 
     def __init__(self, status: int, line: str) -> None:
         super().__init__(line)

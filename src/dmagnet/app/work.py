@@ -174,11 +174,8 @@ class Work:
             galaxy = self.simulated(Path(scratch))
         self._drawn = count()
         self.explain(galaxy)
-        steps = self.dream(
-            galaxy, self.layers[-1:], config=DreamConfig(steps=1, octaves=1)
-        )
-        for _ in steps:
-            pass
+        once = DreamConfig(steps=1, octaves=1)
+        list(self.dream(galaxy, self.layers[-1:], config=once))
 
     def look(self, path: Path, name: str) -> Galaxy:
         """Read a file, and classify it.
@@ -353,10 +350,8 @@ class Work:
                 f"expected 1 to {MAX_LAYERS} layers or classes to dream, got "
                 f"{len(targets)}; choose some"
             )
-        picture = Image.fromarray(galaxy.view).resize(
-            (side, side), Image.Resampling.BILINEAR
-        )
-        start = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+        small = Image.fromarray(galaxy.view).resize((side, side), Image.BILINEAR)
+        start = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 255
         start = start.to(self.network.device)
         share, stop = 1.0, stop or threading.Event()
         for number, target in enumerate(targets):
@@ -401,5 +396,5 @@ class Work:
         found, (seen, view), wcs, notes = self._readers.read(item)
         with self._at_work():
             judgement = self.classifier.judge(seen[None])
-        known = dataclasses.replace(found, files=())
-        return Galaxy(known, seen, view, wcs, judgement, notes)
+        found = dataclasses.replace(found, files=())
+        return Galaxy(found, seen, view, wcs, judgement, notes)
