@@ -44,8 +44,7 @@ DREAM_SIDES = (128, 192, VIEW_PX)
 MAX_STEPS = 40
 MAX_LAYERS = 6  # at a time
 USUAL = ("evidence", "lam")
-# Classes in an order in which the first few differ most.
-ORDER = (7, 9, 1, 5, 2, 0, 8, 4, 6, 3)
+ORDER = (7, 9, 1, 5, 2, 0, 8, 4, 6, 3)  # of classes: the first few differ most
 
 
 class Work:
@@ -80,8 +79,7 @@ class Work:
     ) -> None:
         if str(weights).lower().endswith(".onnx"):
             raise CheckpointError(
-                f"{weights}: expected weights that can dream (.safetensors, a run "
-                "folder, s or xs), got ONNX"
+                f"{weights}: expected .safetensors, a run folder, s or xs, got ONNX"
             )
         self.config = config
         self.name = str(weights)
@@ -197,8 +195,8 @@ class Work:
         DataError
             If it is no picture of a galaxy; the line says why.
         """
-        item = Item(id=Path(name).stem or name, path=name, files=(str(path),))
-        return self._galaxy(item)
+        known = Path(name).stem or name
+        return self._galaxy(Item(id=known, path=name, files=(str(path),)))
 
     def look_at(self, place: str, cache: Path) -> Galaxy:
         """Ask the cut-out service for a position, and classify what it shows.
@@ -347,21 +345,23 @@ class Work:
             targets.append(class_target(self.network, class_name))
         if not 1 <= len(targets) <= MAX_LAYERS:
             raise ConfigError(
-                f"expected 1 to {MAX_LAYERS} layers or classes to dream, got "
-                f"{len(targets)}; choose some"
+                f"expected 1 to {MAX_LAYERS} layers or classes, got {len(targets)}; "
+                "choose some"
             )
-        small = Image.fromarray(galaxy.view).resize((side, side), Image.BILINEAR)
+        small = Image.fromarray(galaxy.view).resize(
+            (side, side), Image.Resampling.BILINEAR
+        )
         start = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 255
         start = start.to(self.network.device)
-        share, stop = 1.0, stop or threading.Event()
+        stop = stop or threading.Event()
         for number, target in enumerate(targets):
             if stop.is_set():
                 return
             with self._at_work():
                 scorer = Scorer(self.network.model, target.objective, start)
             for frame in self._step_by_step(octave_frames(scorer, start, config)):
-                steps = max(1, frame.octaves * config.steps)
-                share = (frame.octave * config.steps + frame.step) / steps
+                octave = frame.octave + frame.step / max(1, config.steps)
+                share = octave / frame.octaves
                 yield Progress(target, number, len(targets), share, frame.images[0])
                 if stop.is_set():
                     break
