@@ -15,7 +15,7 @@ from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import plain_names
 from dmagnet.data import PARTS, Galaxies, coarse, load_galaxies, read_meanings
-from dmagnet.disk import beside
+from dmagnet.disk import beside, claimed
 from dmagnet.errors import DataError
 from dmagnet.evaluate import (
     Metrics,
@@ -196,41 +196,45 @@ def assess(
     page are over the groups of classes they stand for, as a note says.
     """
     views = views_to_take(views, checkpoint.calibration)
-    judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
-    galaxies = replace(galaxies, notes=(*galaxies.notes, *judged.notes))
-    labels, probabilities = judged.labels, judged.probabilities
-    metrics = score(labels, probabilities, judged.names, trust=judged.trust)
-    provenance = provenance_of(checkpoint, galaxies, views)
-    out.mkdir(parents=True, exist_ok=True)
-    write_metrics(out / "metrics.json", metrics, provenance)
-    _write_predictions(out / "predictions.ecsv", galaxies, judged, provenance)
-    bins = reliability(labels, probabilities)
-    assert metrics.risk is not None  # score always measures it
-    for name, figure in {
-        "confusion": figures.confusion_matrix(metrics),
-        "per_class_f1": figures.per_class_f1(metrics),
-        "reliability": figures.reliability_diagram(bins),
-        "risk_coverage": figures.risk_coverage_curve(metrics.risk),
-    }.items():
-        figures.save(figure, out / f"{name}.png")
-    right, _ = choose_examples(labels, probabilities, num=NUM_ATTENTION)
-    shown = examples_by_class(labels, probabilities)
-    report = Report(
-        title=title,
-        summary=summary or galaxies.notes[0] if galaxies.notes else summary,
-        metrics=metrics,
-        calibration=bins,
-        examples=Examples(galaxies.images[shown], labels[shown], probabilities[shown]),
-        examples_note="Right ones are drawn by lot; wrong ones are the surest of the "
-        "mistakes.",
-        attention=_attention(checkpoint, galaxies, judged, right, views),
-        history=list(history),
-        provenance=provenance,
-        next_commands=list(next_commands),
-    )
-    keep(out, report)
-    report_run(out)
-    return Assessment(metrics, judged.judgement.probabilities.astype(np.float64), out)
+    with claimed(out):
+        judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
+        galaxies = replace(galaxies, notes=(*galaxies.notes, *judged.notes))
+        labels, probabilities = judged.labels, judged.probabilities
+        metrics = score(labels, probabilities, judged.names, trust=judged.trust)
+        provenance = provenance_of(checkpoint, galaxies, views)
+        write_metrics(out / "metrics.json", metrics, provenance)
+        _write_predictions(out / "predictions.ecsv", galaxies, judged, provenance)
+        bins = reliability(labels, probabilities)
+        assert metrics.risk is not None  # score always measures it
+        for name, figure in {
+            "confusion": figures.confusion_matrix(metrics),
+            "per_class_f1": figures.per_class_f1(metrics),
+            "reliability": figures.reliability_diagram(bins),
+            "risk_coverage": figures.risk_coverage_curve(metrics.risk),
+        }.items():
+            figures.save(figure, out / f"{name}.png")
+        right, _ = choose_examples(labels, probabilities, num=NUM_ATTENTION)
+        shown = examples_by_class(labels, probabilities)
+        report = Report(
+            title=title,
+            summary=summary or galaxies.notes[0] if galaxies.notes else summary,
+            metrics=metrics,
+            calibration=bins,
+            examples=Examples(
+                galaxies.images[shown], labels[shown], probabilities[shown]
+            ),
+            examples_note="Right ones are drawn by lot; wrong ones are the surest of "
+            "the mistakes.",
+            attention=_attention(checkpoint, galaxies, judged, right, views),
+            history=list(history),
+            provenance=provenance,
+            next_commands=list(next_commands),
+        )
+        keep(out, report)
+        report_run(out)
+        return Assessment(
+            metrics, judged.judgement.probabilities.astype(np.float64), out
+        )
 
 
 def examples_by_class(

@@ -6,7 +6,6 @@ classes, how images were prepared, where it came from, and how sure to be of it.
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from dmagnet import __version__
 from dmagnet.calibrate import Calibration, from_parts, to_parts
 from dmagnet.calibrate.record import PREFIX
 from dmagnet.config import TrainConfig, to_dict, train_config
-from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.disk import beside
+from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.model import DMAGNet
 
 FORMAT = 1
@@ -110,20 +110,26 @@ def save(path: Path, checkpoint: Checkpoint) -> Path:
     if checkpoint.calibration is not None:
         header["calibration"], arrays = to_parts(checkpoint.calibration)
         state |= {name: torch.from_numpy(array) for name, array in arrays.items()}
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, part, metadata={"dmagnet": json.dumps(header)})
-        part.chmod(0o644)  # safetensors makes it private
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):  # say what went wrong first, not what follows
-            part.unlink()
+        with beside(path, _is_ours) as part:
+            save_file(state, part, metadata={"dmagnet": json.dumps(header)})
+            part.chmod(0o644)  # safetensors makes it private
+    except (DataError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path}: could not write the weights ({error}); "
-            "free some space or choose another folder"
+            f"could not write the weights: {error}"
+            if isinstance(error, DataError)
+            else f"{path}: could not write the weights ({error})"
         ) from error
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell weights of this package from any other file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "dmagnet" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def load(path: Path) -> Checkpoint:

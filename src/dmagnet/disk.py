@@ -1,16 +1,31 @@
 """Files that are there whole or not at all, and a disk that refuses in one line."""
 
 import errno
+import glob
+import hashlib
+import json
 import os
+import platform
+import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from dmagnet.errors import DataError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK, MARK = ".dmagnet.lock", ".dmagnet"  # in folders that this package writes
+PART = ".dmagnet-part"  # ends the name of what is not finished
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+NAME = 180  # characters of a name that are kept: file systems allow 255 bytes
+DEPTH = 3  # folders above a file in which a mark counts
+LOOK = 1 << 16  # bytes at either end of a file that say who made it
+TABLE = b"id,path,ra,dec,class_index,class_name,family,"  # so begins a CSV of ours
 
 
 def open_file(path: Path | str) -> BinaryIO:
@@ -44,6 +59,68 @@ def open_file(path: Path | str) -> BinaryIO:
     return open(path, "rb", opener=lambda name, how: os.open(name, how | waiting))
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process; the system lets go of it when that dies.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there. What it holds at the first time is not ours: `beside`
+        does not replace it, now or later.
+
+    Yields
+    ------
+    None
+        While it is held.
+
+    Raises
+    ------
+    DataError
+        If another process holds it, or it cannot be made.
+    """
+    with refusals_of_the_disk(folder):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise DataError(
+                f"{folder}: another process is writing there; wait for it, or give "
+                "another -o"
+            ) from error
+    try:
+        with refusals_of_the_disk(folder):
+            if not folder.is_dir():  # what held it has just put it away
+                raise FileNotFoundError(errno.ENOENT, "another process has removed it")
+            mark = folder / MARK
+            if not mark.is_file():
+                theirs = sorted(n for n in os.listdir(folder) if not is_own(n))  # noqa: PTH208
+                text = json.dumps({"made by": "dmagnet", "not its own": theirs})
+                write_whole(mark, text.encode("utf-8", "backslashreplace"))
+        yield
+    finally:
+        lock.release()
+
+
+def is_own(name: str) -> bool:
+    """Tell the marks and unfinished files of this package by their names.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in a folder.
+
+    Returns
+    -------
+    bool
+        False for all that others made, and for whole results.
+    """
+    return name in (LOCK, MARK) or name.endswith(PART)
+
+
 def write_whole(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all.
 
@@ -53,34 +130,187 @@ def write_whole(path: Path, content: Any) -> None:
         Its place.
     content : bytes-like
         All of it.
+
+    Raises
+    ------
+    DataError
+        As `beside`.
     """
     with beside(path) as part:
         part.write_bytes(content)
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path, is_ours: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Make a file beside its place, bring it to the disk, then rename it.
 
     Parameters
     ----------
     path : Path
-        Its place; what is there already stays until the new one is whole.
+        Its place; its folder is made. What is there already stays until the new one is
+        whole; a link stays, and what it points at is replaced.
+    is_ours : callable, optional
+        Tells whether the file that is there may be replaced; `made_here` if not given.
 
     Yields
     ------
     Path
-        Where to write.
+        Where to write: a name that nobody else has.
+
+    Raises
+    ------
+    DataError
+        If a file is there that dmagnet did not make, or the disk refuses.
     """
-    part = path.with_name(f"{path.name}.part")
+    with refusals_of_the_disk(path):
+        place = path.resolve() if path.is_symlink() else path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file")
+        if place.exists() and not (is_ours or made_here)(place):
+            raise DataError(
+                f"{path}: is there already and was not made by dmagnet, so it is left "
+                "alone; give another -o, or move it away"
+            )
+        part = part_of(place)
+        try:
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(place)
+        finally:
+            with suppress(OSError):  # it has its name now, or what failed is told
+                part.unlink()
+
+
+def part_of(place: Path) -> Path:
+    """Name an unfinished file or folder; those of processes that died are removed.
+
+    Parameters
+    ----------
+    place : Path
+        What it will be called.
+
+    Returns
+    -------
+    Path
+        In the same folder, hidden, with a mark of this process.
+    """
+    start = f".{place.name[:NAME]}."
+    for left in place.parent.glob(f"{glob.escape(start)}*{PART}"):
+        host, _, rest = left.name.removeprefix(start).partition("-")
+        if host == HOST and not _lives(rest.partition("-")[0]):
+            _remove(left)
+    mark = f"{HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+    return place.with_name(f"{start}{mark}{PART}")
+
+
+def _remove(ours: Path) -> None:
+    """Remove a file or folder that has a name of our own."""
+    if ours.is_dir() and not ours.is_symlink():
+        shutil.rmtree(ours, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            ours.unlink()
+
+
+def made_here(path: Path) -> bool:
+    """Tell whether dmagnet made a file.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is there.
+
+    Returns
+    -------
+    bool
+        True if it says so itself, or came into a folder after this package held it.
+    """
+    for folder in [*path.absolute().parents][:DEPTH]:
+        if (folder / MARK).is_file():
+            first = path.absolute().relative_to(folder).parts[0]
+            return first not in not_ours(folder) or says_so(path)
+    return says_so(path)
+
+
+def refuse_replacing(out: Path, *inputs: Path | str) -> None:
+    """Refuse to write where something is read.
+
+    Parameters
+    ----------
+    out : Path
+        File or folder to write.
+    *inputs : Path or str
+        Files and folders to read.
+
+    Raises
+    ------
+    DataError
+        If it is one of them, under whatever name.
+    """
+    for each in inputs:
+        with suppress(OSError, ValueError):
+            if os.path.samefile(out, each):  # noqa: PTH121
+                raise DataError(
+                    f"{out}: is to be read, and would be written over; give another -o"
+                )
+
+
+def not_ours(folder: Path) -> Sequence[str]:
+    """List what was in a folder before this package held it.
+
+    Parameters
+    ----------
+    folder : Path
+        One that `claimed` has held.
+
+    Returns
+    -------
+    sequence of str
+        Names.
+    """
     try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        with suppress(OSError):  # it has its name now, or what failed is told instead
-            part.unlink()
+        names: Sequence[str] = json.loads((folder / MARK).read_text())["not its own"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    return names
+
+
+def says_so(path: Path) -> bool:
+    """Tell whether a file says that dmagnet made it.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is there.
+
+    Returns
+    -------
+    bool
+        By its first and last bytes: heads of tables, metadata of weights and pictures.
+    """
+    try:
+        with open_file(path) as file:
+            head = file.read(LOOK)
+            file.seek(-min(LOOK, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = (head + file.read()).lower()
+    except OSError:
+        return False
+    return b"dmagnet" in text or text.startswith(TABLE)
+
+
+def _lives(pid: str) -> bool:
+    """Tell whether a process is there; on Windows nobody may ask."""
+    if os.name != "posix" or not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dmagnet.assess import provenance_of
 from dmagnet.calibrate import views_to_take
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.data import Galaxies
-from dmagnet.disk import beside, refusals_of_the_disk
+from dmagnet.disk import beside, claimed, made_here
 from dmagnet.trust import Judged, judge_labeled
 
 TABLE = "failures.ecsv"
@@ -93,11 +93,10 @@ def show_failures(
     may be wrong too: what a person sees on these sheets is worth more than a score.
     """
     views = views_to_take(views, checkpoint.calibration)
-    judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
-    pairs = list(confusions(judged))
-    with refusals_of_the_disk(out):
-        out.mkdir(parents=True, exist_ok=True)
-        for old in out.glob(SHEETS):
+    with claimed(out):
+        judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
+        pairs = list(confusions(judged))
+        for old in filter(made_here, out.glob(SHEETS)):
             old.unlink()
         sheets = [
             figures.save(

@@ -10,7 +10,7 @@ from dmagnet.catalog.rows import (
     settings_of,
     without_class,
 )
-from dmagnet.catalog.store import ChunkStore, clear_remains, open_store
+from dmagnet.catalog.store import ChunkStore, open_store
 from dmagnet.catalog.table import check_name, to_qtable, write_table
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Column",
     "Device",
     "check_name",
-    "clear_remains",
     "columns",
     "open_classifier",
     "open_store",

@@ -5,6 +5,7 @@ whole or not at all. Nothing here is pickled.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from dmagnet.catalog.items import (
     Frozen,
@@ -25,12 +25,14 @@ from dmagnet.catalog.items import (
     thaw,
 )
 from dmagnet.catalog.rows import About
-from dmagnet.disk import refusals_of_the_disk, write_whole
+from dmagnet.disk import claimed, is_own, not_ours, refusals_of_the_disk, write_whole
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources.record import Item
 
 FORMAT = 1
 CHUNKS_A_FOLDER = 1000
+HEAD = "run.json"
+OWN = re.compile(r"run\.json|items-\d+\.arrow|\d{6}")  # what a store writes
 
 
 class Items(Protocol):
@@ -83,6 +85,7 @@ class ChunkStore:
         self.parts = parts
         self.chunk_size = chunk_size
         self.notes: tuple[str, ...] = ()
+        self.finished: tuple[int, int] | None = None  # rows, and those without a class
 
     @property
     def num_items(self) -> int:
@@ -172,9 +175,7 @@ class ChunkStore:
         with pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_batch(rows)
         place = self._place(number)
-        with refusals_of_the_disk(self.folder):
-            place.parent.mkdir(exist_ok=True)
-            write_whole(place, sink.getvalue())
+        write_whole(place, sink.getvalue())
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Read all rows, chunk by chunk.
@@ -202,11 +203,33 @@ class ChunkStore:
                 ) from error
             yield from rows.combine_chunks().to_batches()
 
+    def finish(self, missing: int) -> None:
+        """Note that the table is whole, and clear the store away.
+
+        Parameters
+        ----------
+        missing : int
+            Rows without a class.
+
+        Notes
+        -----
+        If it is killed in between, the same command sees the note and does the rest.
+        """
+        head = json.loads((self.folder / HEAD).read_text())
+        head["finished"] = [self.num_items, missing]
+        write_whole(self.folder / HEAD, json.dumps(head, indent=1).encode())
+        self.remove()
+
     def remove(self) -> None:
-        """Clear away a store that is not needed any more; once begun, it is gone."""
-        gone = _gone(self.folder)
-        self.folder.replace(gone)
-        shutil.rmtree(gone)
+        """Clear away what this store wrote, its head last, and its folder if empty."""
+        own = [one for one in self.folder.iterdir() if OWN.fullmatch(one.name)]
+        for one in sorted(own, key=lambda one: one.name == HEAD):
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        rest = list(self.folder.iterdir())
+        if all(is_own(one.name) for one in rest):
+            for one in rest:
+                one.unlink()
+            self.folder.rmdir()
 
     def _place(self, number: int) -> Path:
         shelf, rest = divmod(number, CHUNKS_A_FOLDER)
@@ -242,53 +265,22 @@ def open_store(
     Raises
     ------
     ConfigError
-        If it belongs to another run, or another run is under way in it.
+        If it belongs to another run.
     DataError
-        If the disk refuses.
+        If another process writes there, it holds other files, or the disk refuses.
     """
-    with refusals_of_the_disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with claimed(folder):
+        if strange := not_ours(folder):
+            raise DataError(
+                f"{folder}: expected room for an unfinished run, found {strange[0]}, "
+                "which dmagnet did not make; give another -o, or move it away"
+            )
         with refusals_of_the_disk(folder):
             store = _go_on(folder, about, listing, chunk_size)
             if store is None:
                 frozen = freeze(folder / "items-0.arrow", listing, chunk_size)
                 store = _begin(folder, about, frozen, chunk_size)
         yield store
-
-
-def clear_remains(folder: Path) -> None:
-    """Remove what a run that was killed at its very end has left.
-
-    Parameters
-    ----------
-    folder : Path
-        The store's place.
-    """
-    if _gone(folder).is_dir():
-        shutil.rmtree(_gone(folder))
-
-
-def _gone(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.gone")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out; the system lets go of the lock when this one dies."""
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ConfigError(
-            f"{folder}: another run is writing there; wait for it, or give another -o"
-        ) from error
-    try:
-        if not folder.is_dir():
-            raise ConfigError(f"{folder}: another run has just finished there")
-        yield
-    finally:
-        lock.release()
 
 
 def _begin(folder: Path, about: About, frozen: Frozen, chunk_size: int) -> ChunkStore:
@@ -302,7 +294,7 @@ def _go_on(
     folder: Path, about: About, listing: Items, chunk_size: int
 ) -> ChunkStore | None:
     """Open a store that is there already; None if there is none."""
-    head_file = folder / "run.json"
+    head_file = folder / HEAD
     if not head_file.is_file():
         return None
     try:
@@ -317,6 +309,14 @@ def _go_on(
             "begin anew"
         ) from error
     store = ChunkStore(folder, parts, chunk_size)
+    if "finished" in head:
+        if fingerprint(listing)[0] != head["fingerprint"]:
+            raise ConfigError(
+                f"{folder}: belongs to a table of other inputs that is whole; give "
+                "another -o, or remove that folder"
+            )
+        store.finished = tuple(head["finished"])
+        return store
     left = sum(1 for _ in store.missing())
     notes = [f"going on: {store.num_chunks - left} of {store.num_chunks} chunks done"]
     print_now, keys = fingerprint(listing)
@@ -350,7 +350,7 @@ def _write_head(
         "fingerprint": listed,
         "parts": [asdict(part) for part in parts],
     }
-    write_whole(folder / "run.json", json.dumps(head, indent=1).encode())
+    write_whole(folder / HEAD, json.dumps(head, indent=1).encode())
 
 
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

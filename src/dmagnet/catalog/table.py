@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from dmagnet.catalog.rows import NO_INDEX, About, Column, columns
-from dmagnet.disk import beside, refusals_of_the_disk
+from dmagnet.disk import beside, says_so
 from dmagnet.errors import ConfigError
 
 Rows = Callable[[], Iterator[pa.RecordBatch]]
@@ -75,7 +75,7 @@ def write_table(path: Path, rows: Rows, about: About) -> Path:
         If the disk refuses.
     """
     write = _writer(SUFFIXES[check_name(path).suffix.lower()])
-    with refusals_of_the_disk(path), beside(path) as part:
+    with beside(path, says_so) as part:
         write(part, rows, about)
     return path
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 import tyro
@@ -32,6 +33,7 @@ from dmagnet.cli.screen import (
 )
 from dmagnet.cli.serving import app
 from dmagnet.cli.trusting import calibrate
+from dmagnet.disk import refuse_replacing
 from dmagnet.errors import DmagnetError
 from dmagnet.recipes import as_trained
 from dmagnet.recipes import recipe as recipe_named
@@ -45,6 +47,7 @@ VERBS: dict[str, Callable[..., None]] = {
         *(classify, export, explain, page, dream, redream, measure, report, app, cite),
     )
 }
+IN_PLACE = (calibrate, evaluate, failures, report)  # may write where weights lie
 PREFIXED = ("classify", "explain", "app")  # cut-outs have knobs of the same name
 
 
@@ -150,6 +153,10 @@ def _with_defaults(verb: Callable[..., None], defaults: dict[str, Any]) -> Any:
 
     @wraps(verb)
     def _call(*args: Any, **kwargs: Any) -> None:
+        if verb not in IN_PLACE and isinstance(out := kwargs.get("out"), Path):
+            given = [*args, *kwargs.values()]
+            read = [one for each in given for one in _paths(each) if one is not out]
+            refuse_replacing(out, *read)
         verb(*args, **kwargs)
 
     signature = inspect.signature(verb)
@@ -160,6 +167,12 @@ def _with_defaults(verb: Callable[..., None], defaults: dict[str, Any]) -> Any:
         ]
     )
     return _call
+
+
+def _paths(given: Any) -> list[Path | str]:
+    """List the paths among what a verb was given."""
+    each = given if isinstance(given, tuple) else (given,)
+    return [one for one in each if isinstance(one, Path | str)]
 
 
 def _print_overview(stream: TextIO) -> None:

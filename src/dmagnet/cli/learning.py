@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes, print_scores
 from dmagnet.config import SimulateConfig, SplitName, TrainConfig
+from dmagnet.disk import refuse_replacing
 from dmagnet.recipes import laptop
 
 SIMULATE, TRAIN = SimulateConfig(), laptop()
@@ -80,8 +81,7 @@ def audit(source: Positional[Path], *, out: MaybeOut = None) -> None:
     for name, count in found.summary().items():
         print(f"{name.replace('_', ' '):18} {count:6}")
     if out:
-        found.to_table().write(out, overwrite=True)
-        print(out)
+        print(found.write(out))
 
 
 def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
@@ -222,6 +222,7 @@ def evaluate(
     from dmagnet.train import history
     from dmagnet.weights import load
 
+    refuse_replacing(out, data)
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(
         checkpoint,
@@ -282,6 +283,7 @@ def failures(
     from dmagnet.failures import show_failures
     from dmagnet.weights import load
 
+    refuse_replacing(out, data)
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(
         checkpoint,

@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import bars, print_notes
 from dmagnet.config import SplitName
+from dmagnet.disk import refuse_replacing
 
 Given = Annotated[Path | None, arg(aliases=["-o"])]
 
@@ -56,6 +57,8 @@ def calibrate(
             f"{weights}: expected a place for the calibrated weights, those of the "
             "package stay as they are; give -o WEIGHTS.safetensors"
         )
+    if out is not None:
+        refuse_replacing(out, data)
     checkpoint = load(weights)
     whole = galaxies_to_judge(
         checkpoint,

@@ -13,6 +13,7 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
+from dmagnet.disk import PART, claimed, refusals_of_the_disk
 from dmagnet.errors import DataError
 
 # Leung & Bovy, doi 10.5281/zenodo.10845026; the hash is the one astroNN checks.
@@ -78,22 +79,28 @@ def fetch(
     ------
     DataError
         If no source gives the file, or it cannot be written. What has come so far
-        stays in a ``.part`` file, and the next call goes on from there.
+        stays in a hidden file, and the next call goes on from there.
     """
     folder = data_folder() if folder is None else Path(folder)
     name = PurePosixPath(urlsplit(url).path).name
-    part = folder / f"{name}.part"
+    part = folder / f".{name}{PART}"
     failures = []
-    for source in (url, *mirrors):
-        downloader = _Downloader(part, progress, retries, wait_s)
-        try:
-            return _retrieve(source, sha256.lower(), folder / name, downloader)
-        except requests.RequestException as error:
-            failures.append(f"{urlsplit(source).netloc}: {_in_short(error)}")
-        except ValueError:  # how pooch says that the hash differs
-            failures.append(f"{urlsplit(source).netloc}: another file (sha256)")
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be written ({error})") from error
+    with claimed(folder), refusals_of_the_disk(folder):
+        if (folder / name).exists():
+            if pooch.file_hash(str(folder / name)) == sha256.lower():
+                return folder / name
+            raise DataError(
+                f"{folder / name}: expected sha256 {sha256.lower()[:12]}..., got "
+                "another or a damaged file, which is left alone; move it away"
+            )
+        for source in (url, *mirrors):
+            downloader = _Downloader(part, progress, retries, wait_s)
+            try:
+                return _retrieve(source, sha256.lower(), folder / name, downloader)
+            except requests.RequestException as error:
+                failures.append(f"{urlsplit(source).netloc}: {_in_short(error)}")
+            except ValueError:  # how pooch says that the hash differs
+                failures.append(f"{urlsplit(source).netloc}: another file (sha256)")
     kept = f"; {part.stat().st_size / 1e6:.0f} MB are kept" if part.exists() else ""
     raise DataError(
         f"{name}: expected a download, got {'; '.join(failures)}{kept}; check the "

@@ -4,7 +4,6 @@ The published file is compressed in chunks of 555 images x 16 x 16 px: one image
 costs the reading of 768 chunks. The prepared folder holds a plain array on disk.
 """
 
-import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -28,15 +27,15 @@ from dmagnet.data.hdf5 import (
 )
 from dmagnet.data.split import Split, split_of
 from dmagnet.data.tables import float_column, read_table
+from dmagnet.disk import part_of, refusals_of_the_disk
 from dmagnet.errors import DataError
 
 IMAGES = "images.npy"
 TABLE = "galaxies.ecsv"
 MANIFEST = "prepared.json"
+OLD = ".dmagnet-old"  # ends the name of what is being replaced
 LAYOUT = 1  # raised when an older reader would misread the folder
 
-# A full disk, a full quota, a limit on the size of files.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Progress = Callable[[int, int], None]
 
@@ -80,7 +79,8 @@ def prepare(
     Notes
     -----
     Reads each chunk once, in order, and holds one row of chunks in memory. Writes
-    ``<out_folder>.part`` and renames it at the end.
+    beside ``out_folder`` under a name of its own, and renames it at the end; a folder
+    that is replaced keeps its place until then, and gets it back after a kill.
     """
     catalog = read_catalog(h5)
     source_hash = pooch.file_hash(str(h5))
@@ -88,28 +88,37 @@ def prepare(
         raise DataError(
             f"{h5}: expected sha256 {sha256.lower()}, got {source_hash}; fetch it again"
         )
-    if _replaceable(out_folder) and _made_from(out_folder, source_hash, seed):
-        return out_folder
-    split = split_of(catalog.labels, catalog.ra, catalog.dec, seed)
-    part = out_folder.with_name(out_folder.name + ".part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        _check_room(part, catalog)
-        _write_images(h5, part / IMAGES, catalog, progress)
-        _write_table(part / TABLE, catalog, split)
-        _write_manifest(
-            part / MANIFEST, catalog, split, h5=h5, source_hash=source_hash, seed=seed
+    with refusals_of_the_disk(out_folder):
+        out_folder.parent.mkdir(parents=True, exist_ok=True)
+        part, old = (
+            part_of(out_folder),
+            out_folder.with_name(f".{out_folder.name}{OLD}"),
         )
-        _swap(part, out_folder)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if error.errno not in _NO_ROOM:
-            raise DataError(f"{out_folder}: cannot be written ({error})") from error
-        raise DataError(_no_room(part, catalog)) from error
-    except DataError:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        if old.is_dir() and not out_folder.exists():
+            old.rename(out_folder)  # killed between the two names below
+        if _replaceable(out_folder) and _made_from(out_folder, source_hash, seed):
+            return out_folder
+        split = split_of(catalog.labels, catalog.ra, catalog.dec, seed)
+        part.mkdir()
+        try:
+            _check_room(part, catalog)
+            _write_images(h5, part / IMAGES, catalog, progress)
+            _write_table(part / TABLE, catalog, split)
+            _write_manifest(
+                part / MANIFEST,
+                catalog,
+                split,
+                h5=h5,
+                source_hash=source_hash,
+                seed=seed,
+            )
+            if _replaceable(out_folder):  # it may have come meanwhile
+                shutil.rmtree(old, ignore_errors=True)
+                out_folder.rename(old)
+            part.rename(out_folder)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return out_folder
 
 
@@ -117,7 +126,8 @@ def _replaceable(folder: Path) -> bool:
     """Say whether a prepared folder is there; refuse to overwrite anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    if (folder / MANIFEST).is_file():
+    names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    if MANIFEST in names and names <= {IMAGES, TABLE, MANIFEST}:
         return True
     raise DataError(
         f"{folder}: expected a new, an empty or a prepared folder, got something "
@@ -199,16 +209,6 @@ def _write_manifest(
         "notes": catalog.notes + split.notes,
     }
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-def _swap(part: Path, folder: Path) -> None:
-    """Put the new folder in the place of the old one."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

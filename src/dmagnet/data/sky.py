@@ -7,12 +7,15 @@ import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import SkyCoord, search_around_sky
+from astropy.io.registry import identify_format
 from astropy.table import QTable
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dmagnet import __version__
 from dmagnet.data.hdf5 import SUFFIXES, read_catalog
 from dmagnet.data.tables import float_column, read_table
+from dmagnet.disk import beside, open_file, says_so
 from dmagnet.errors import DataError
 
 FRAME_ARCSEC = 67.0  # 256 px of 0.262": closer pairs show each other
@@ -88,8 +91,51 @@ class Audit:
                 "label_b": self.label_b,
                 "same_label": self.same_label,
             },
-            meta={"images": self.num, "unknown_positions": self.num_unknown},
+            meta={
+                "dmagnet": __version__,
+                "images": self.num,
+                "unknown_positions": self.num_unknown,
+            },
         )
+
+    def write(self, path: Path) -> Path:
+        """Write the pairs as a table.
+
+        Parameters
+        ----------
+        path : Path
+            Its ending says the format, as astropy knows it: .ecsv, .csv, .fits, .vot,
+            .parquet...
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        DataError
+            If no table is called so, a file is there that is not such a table, or the
+            disk refuses.
+        """
+        table = self.to_table()
+        formats = identify_format("write", QTable, str(path), None, [table], {})
+        if path.suffix.lower() == ".csv":
+            formats = ["ascii.csv"]
+        if len(formats) != 1:
+            raise DataError(
+                f"{path}: expected a table's name, such as pairs.ecsv, got "
+                f"{path.suffix or 'no ending'!r}"
+            )
+        first = ",".join(table.colnames).encode()
+
+        def _is_ours(there: Path) -> bool:
+            with open_file(there) as file:
+                return file.read(len(first)) == first or says_so(there)
+
+        with beside(path, _is_ours) as part:
+            table.write(part, format=formats[0])
+        return path
 
     def summary(self) -> dict[str, int]:
         """Count what was found.

@@ -1,6 +1,7 @@
 """Galaxies in, the reasons for their classes out."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.config import CutoutConfig, SourceConfig
+from dmagnet.disk import claimed
 from dmagnet.dreams.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.evidence.folder import write_explanations
@@ -183,37 +185,38 @@ def explain(
     trained = checkpoint.config
     view = trained.image_size, trained.field, config
     listing = list_items(inputs, config)
-    good, left_out, wcs = [], [], []
-    for item in fetched(listing, cutouts, cache=cache):
-        picture = read_picture(item, *view, radii=trained.radii)
-        if picture.rgb is None:
-            left_out.append(picture.item)
-        else:
-            good.append(picture)
-            wcs.append(picture.view_wcs())
-    if not good:
-        first = left_out[0]
-        raise DataError(f"{first.path}: expected a picture, {first.reason}")
-    images = np.stack([each.rgb for each in good if each.rgb is not None])
-    found = explain_images(
-        checkpoint,
-        images,
-        methods=methods,
-        target=target,
-        against=against,
-        items=[each.item for each in good],
-        progress=progress,
-    )
-    found = [
-        replace(each, wcs=place, notes=(*each.notes, *notes))
-        for each, (place, notes) in zip(found, wcs, strict=True)
-    ]
-    if tell:
-        for line in (*listing.notes, *_doubts(left_out, found)):
-            tell(line)
-    if out is not None:
-        write_explanations(out, found, checkpoint, left_out=left_out)
-    return found
+    with nullcontext() if out is None else claimed(out):
+        good, left_out, wcs = [], [], []
+        for item in fetched(listing, cutouts, cache=cache):
+            picture = read_picture(item, *view, radii=trained.radii)
+            if picture.rgb is None:
+                left_out.append(picture.item)
+            else:
+                good.append(picture)
+                wcs.append(picture.view_wcs())
+        if not good:
+            first = left_out[0]
+            raise DataError(f"{first.path}: expected a picture, {first.reason}")
+        images = np.stack([each.rgb for each in good if each.rgb is not None])
+        found = explain_images(
+            checkpoint,
+            images,
+            methods=methods,
+            target=target,
+            against=against,
+            items=[each.item for each in good],
+            progress=progress,
+        )
+        found = [
+            replace(each, wcs=place, notes=(*each.notes, *notes))
+            for each, (place, notes) in zip(found, wcs, strict=True)
+        ]
+        if tell:
+            for line in (*listing.notes, *_doubts(left_out, found)):
+                tell(line)
+        if out is not None:
+            write_explanations(out, found, checkpoint, left_out=left_out)
+        return found
 
 
 def _doubts(left_out: Sequence[Item], found: Sequence[Explanation]) -> list[str]:

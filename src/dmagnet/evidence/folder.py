@@ -13,7 +13,7 @@ from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.checkpoint import Checkpoint
-from dmagnet.disk import beside, refusals_of_the_disk, write_whole
+from dmagnet.disk import beside, write_whole
 from dmagnet.evidence.record import Explanation
 from dmagnet.figures import evidence_figure, overlay, to_png
 from dmagnet.images import Cutout, rgb_hdu
@@ -55,29 +55,27 @@ def write_explanations(
         If the disk refuses.
     """
     out = Path(out)
-    with refusals_of_the_disk(out):
-        out.mkdir(parents=True, exist_ok=True)
-        entries = []
-        for each, stem in zip(found, stems([e.item.id for e in found]), strict=True):
-            files = _write_files(out, stem, each, checkpoint)
-            entries.append(entry_of(each) | {"files": files})
-        record = {
-            "version": __version__,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "weights_hash": checkpoint.weights_hash,
-            "image_size": checkpoint.config.image_size,
-            "radii": checkpoint.config.radii,
-            "class_names": list(checkpoint.class_names),
-            "methods": list(found[0].maps) if found else [],
-            "galaxies": entries,
-            "left_out": [
-                {"id": item.id, "path": item.path, "reason": item.reason}
-                for item in left_out
-            ],
-        }
-        path = out / "explain.json"
-        text = json.dumps(record, indent=1, allow_nan=False)
-        write_whole(path, f"{text}\n".encode())
+    entries = []
+    for each, stem in zip(found, stems([e.item.id for e in found]), strict=True):
+        files = _write_files(out, stem, each, checkpoint)
+        entries.append(entry_of(each) | {"files": files})
+    record = {
+        "version": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "weights_hash": checkpoint.weights_hash,
+        "image_size": checkpoint.config.image_size,
+        "radii": checkpoint.config.radii,
+        "class_names": list(checkpoint.class_names),
+        "methods": list(found[0].maps) if found else [],
+        "galaxies": entries,
+        "left_out": [
+            {"id": item.id, "path": item.path, "reason": item.reason}
+            for item in left_out
+        ],
+    }
+    path = out / "explain.json"
+    text = json.dumps(record, indent=1, allow_nan=False)
+    write_whole(path, f"{text}\n".encode())
     return path
 
 

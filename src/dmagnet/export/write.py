@@ -4,7 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from dmagnet.checkpoint import Checkpoint, weights_hash
-from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.disk import beside, says_so
+from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.export.graph import Judging
 from dmagnet.export.header import (
     INPUT,
@@ -111,18 +112,11 @@ def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
             f"differ by {difference:.1e}; not written: try another --opset, or "
             "another version of torch or onnxruntime"
         )
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # the reason to tell is the first one
-            part.unlink()
-        raise CheckpointError(
-            f"{path}: could not write the network ({error}); "
-            "free some space or choose another folder"
-        ) from error
+        with beside(path, says_so) as part:
+            part.write_bytes(content)
+    except DataError as error:
+        raise CheckpointError(f"could not write the network: {error}") from error
     return path
 
 

@@ -24,7 +24,7 @@ def to_png(figure: Figure) -> bytes:
         The file.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "dmagnet"})
     return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dmagnet.checkpoint import Checkpoint
 from dmagnet.config import DreamConfig, SourceConfig
-from dmagnet.disk import refusals_of_the_disk, write_whole
+from dmagnet.disk import claimed, write_whole
 from dmagnet.errors import DataError
 from dmagnet.evidence import Explanation, explain_images
 from dmagnet.galaxy.page import Entry, entry_of, render_index, render_portrait
@@ -110,47 +110,47 @@ def write_pages(
         If the weights cannot be opened.
     """
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: expected a folder, got a file; choose another -o")
     config = config or SourceConfig()
-    explanations, notes = _explained(checkpoint, inputs, config, cache)
-    known = None
-    if compare:
-        known = open_reference(checkpoint, reference, cache=cache, announce=announce)
-    count = announce("Pages", len(explanations)) if announce else None
-    index = INDEX if len(explanations) > 1 else ""
-    written: list[tuple[Path, Entry, dict[str, Any]]] = []
-    provenance: dict[str, Any] = {}
-    for portrait in portraits(
-        checkpoint,
-        explanations,
-        layers=layers,
-        dream=dream,
-        reference=known,
-        config=config,
-        classical=classical,
-        progress=count,
-    ):
-        path = write_page(
-            out / f"{portrait.name}.html",
-            partial(render_portrait, portrait, index=index),
-        )
-        written.append((path, entry_of(portrait, path.name), portrait.to_dict()))
-        provenance = portrait.provenance
-    record = {
-        "class_names": list(checkpoint.class_names),
-        "galaxies": [row for _, _, row in written],
-        "provenance": provenance,
-    }
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    with refusals_of_the_disk(out / RECORD):
+    with claimed(out):
+        explanations, notes = _explained(checkpoint, inputs, config, cache)
+        known = None
+        if compare:
+            known = open_reference(
+                checkpoint, reference, cache=cache, announce=announce
+            )
+        count = announce("Pages", len(explanations)) if announce else None
+        index = INDEX if len(explanations) > 1 else ""
+        written: list[tuple[Path, Entry, dict[str, Any]]] = []
+        provenance: dict[str, Any] = {}
+        for portrait in portraits(
+            checkpoint,
+            explanations,
+            layers=layers,
+            dream=dream,
+            reference=known,
+            config=config,
+            classical=classical,
+            progress=count,
+        ):
+            path = write_page(
+                out / f"{portrait.name}.html",
+                partial(render_portrait, portrait, index=index),
+            )
+            written.append((path, entry_of(portrait, path.name), portrait.to_dict()))
+            provenance = portrait.provenance
+        record = {
+            "class_names": list(checkpoint.class_names),
+            "galaxies": [row for _, _, row in written],
+            "provenance": provenance,
+        }
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         write_whole(out / RECORD, text.encode())
-    pages = tuple(path for path, _, _ in written)
-    first = pages[0]
-    if index:
-        entries = [entry for _, entry, _ in written]
-        first = write_page(out / INDEX, partial(render_index, entries, provenance))
-    return Pages(first, pages, out / RECORD, notes)
+        pages = tuple(path for path, _, _ in written)
+        first = pages[0]
+        if index:
+            entries = [entry for _, entry, _ in written]
+            first = write_page(out / INDEX, partial(render_index, entries, provenance))
+        return Pages(first, pages, out / RECORD, notes)
 
 
 def _explained(

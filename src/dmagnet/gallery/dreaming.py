@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dmagnet.config import RedreamConfig
+from dmagnet.disk import claimed
 from dmagnet.dreams import (
     Dream,
     Frame,
@@ -86,7 +87,13 @@ def write_dreams(
     KeyboardInterrupt
         As it came; what is done is written, and the record says ``stopped``.
     """
-    folder = open_folder(out, request)
+    with claimed(out):
+        return _fill(open_folder(out, request), announce)
+
+
+def _fill(folder: Folder, announce: Announce | None) -> Folder:
+    """Dream what is missing; what is done is kept, however it ends."""
+    request = folder.request
     tasks = list(plan(request))
     folder.notes = _notes(request)
     count = announce("Dreaming", sum(t.steps for t in tasks)) if announce else None

@@ -9,10 +9,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
+from dmagnet.disk import beside
 from dmagnet.dreams.record import Dream, Dreamed, Moment, PassRecord, Redream
 from dmagnet.figures import detail_picture, detail_reach
 from dmagnet.gallery.films import Film, can_write_mp4, write_gif, write_mp4
-from dmagnet.gallery.folder import beside
 from dmagnet.gallery.sheets import to_bytes
 from dmagnet.images import Cutout, rgb_hdu
 

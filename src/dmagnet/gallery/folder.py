@@ -1,44 +1,16 @@
 """The folder of a run: never half a file, never another run's dreams overwritten."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dmagnet import disk
-from dmagnet.disk import refusals_of_the_disk
+from dmagnet.disk import beside, is_own
 from dmagnet.dreams.targets import provenance_of
 from dmagnet.errors import DataError
 from dmagnet.gallery.request import Request, read_record
 
 RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Write a file under another name, and rename it when it is whole.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder is made.
-
-    Yields
-    ------
-    Path
-        Where to write.
-
-    Raises
-    ------
-    DataError
-        If the disk refuses.
-    """
-    with refusals_of_the_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with disk.beside(path) as part:
-            yield part
 
 
 @dataclass(eq=False)
@@ -135,11 +107,9 @@ def open_folder(path: Path, request: Request) -> Folder:
     DataError
         If the folder holds something else: nothing is overwritten.
     """
-    if path.exists() and not path.is_dir():
-        raise DataError(f"{path}: expected a folder, got a file; choose another -o")
     record_path = path / request.record_name
     if not record_path.is_file():
-        if path.is_dir() and any(path.iterdir()):
+        if any(not is_own(one.name) for one in path.iterdir()):
             raise DataError(
                 f"{path}: this folder holds other files; choose a new -o, nothing is "
                 "overwritten"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dmagnet import figures
 from dmagnet.config import MeasureConfig, to_dict
 from dmagnet.data import Galaxies
+from dmagnet.disk import beside, claimed
 from dmagnet.dreams import Network
 from dmagnet.dreams.targets import AnyModel, open_network, provenance_of
-from dmagnet.gallery.folder import beside
 from dmagnet.measures import Study, run_study
 from dmagnet.measures.hypotheses import PARAMETERS
 from dmagnet.measures.parts import Arrays
@@ -73,8 +73,9 @@ def measure(
     """
     config = config or MeasureConfig()
     network = open_network(model)
-    study = run_study(network, galaxies, out, config, count=count)
-    write_study(study, network, galaxies, config, out)
+    with claimed(out):
+        study = run_study(network, galaxies, out, config, count=count)
+        write_study(study, network, galaxies, config, out)
     return study
 
 

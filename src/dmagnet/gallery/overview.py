@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet.config import RedreamConfig
+from dmagnet.disk import beside
 from dmagnet.dreams import Target
 from dmagnet.figures import redream_passes, save
-from dmagnet.gallery.folder import Folder, beside
+from dmagnet.gallery.folder import Folder
 from dmagnet.gallery.request import REDREAM_FILE
 from dmagnet.gallery.sheets import Row, pages, to_size
 

@@ -32,7 +32,6 @@ class Parts:
 
     def __init__(self, folder: Path, question: Mapping[str, Any]) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         asked = folder / "question.json"
         text = json.dumps(question, indent=1, sort_keys=True) + "\n"
         if asked.exists() and asked.read_text() != text:

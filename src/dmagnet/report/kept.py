@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dmagnet.disk import beside, refusals_of_the_disk, write_whole
+from dmagnet.disk import beside, write_whole
 from dmagnet.errors import DataError
 from dmagnet.evaluate import Reliability
 from dmagnet.report.record import Examples, Report
@@ -51,11 +51,10 @@ def keep(folder: Path, report: Report) -> None:
                 for name, values in vars(shown).items()
                 if values is not None
             }
-    with refusals_of_the_disk(folder):
-        text = json.dumps(words, indent=1, allow_nan=False) + "\n"
-        write_whole(folder / WORDS, text.encode())
-        with beside(folder / GALAXIES) as new, new.open("wb") as file:
-            np.savez(file, **arrays)
+    text = json.dumps(words, indent=1, allow_nan=False) + "\n"
+    write_whole(folder / WORDS, text.encode())
+    with beside(folder / GALAXIES) as new, new.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def kept(folder: Path, report: Report) -> Report:

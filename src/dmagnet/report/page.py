@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dmagnet import figures
-from dmagnet.disk import refusals_of_the_disk, write_whole
+from dmagnet.disk import write_whole
 from dmagnet.errors import DataError
 
 MAX_BYTES = 10_000_000
@@ -186,9 +186,7 @@ def write_page(path: Path, render: Callable[[int], str]) -> Path:
             f"{path}: expected a page of at most {MAX_BYTES / 1e6:.0f} MB, got "
             f"{len(page) / 1e6:.1f} MB; show fewer examples"
         )
-    with refusals_of_the_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page)
+    write_whole(path, page)
     return path
 
 

@@ -11,7 +11,7 @@ import torch
 
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.config import SimulateConfig
-from dmagnet.errors import DataError
+from dmagnet.disk import beside
 from dmagnet.simulate.grid import FRAME_ARCSEC
 from dmagnet.simulate.scene import draw
 
@@ -122,21 +122,18 @@ def write_hdf5(
     to do with the image. The file's attributes say that it is simulated.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(part, "w") as file:
-            _fill(file, config, chunks, progress)
-        part.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: expected a file that can be written, got {error}; "
-            "free the disk or choose another folder"
-        ) from error
-    finally:
-        if part.is_file():
-            part.unlink()
+    with beside(path, _is_simulated) as part, h5py.File(part, "w") as file:
+        _fill(file, config, chunks, progress)
     return path
+
+
+def _is_simulated(path: Path) -> bool:
+    """Tell a simulated set from any other file."""
+    try:
+        with h5py.File(path) as file:
+            return bool(file.attrs.get("simulated", False))
+    except OSError:
+        return False
 
 
 def _fill(

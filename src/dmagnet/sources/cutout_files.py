@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import platformdirs
 
 from dmagnet.config import CutoutConfig
+from dmagnet.disk import PART
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources.record import Flag
 
@@ -215,7 +216,7 @@ class Shelf:
             path = path.with_suffix(".none")
             known = {"flag": found.flag.name, "reason": found.reason}
             found = json.dumps(known).encode()
-        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

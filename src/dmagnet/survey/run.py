@@ -18,7 +18,6 @@ from dmagnet.catalog import (
     Classifier,
     Device,
     check_name,
-    clear_remains,
     open_classifier,
     open_store,
     settings_of,
@@ -27,6 +26,7 @@ from dmagnet.catalog import (
     write_table,
 )
 from dmagnet.config import ClassifyConfig
+from dmagnet.disk import refuse_replacing, says_so
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources import fetched, list_items
 from dmagnet.survey.local import Chunk, classify_chunks
@@ -124,16 +124,20 @@ def write_catalog(
     """
     out = check_name(out)
     folder = out.with_name(f"{out.name}.parts")
-    _check_free(out, folder, overwrite=overwrite)
+    _check_free(out, folder, inputs, overwrite=overwrite)
     with _filled(
         inputs, folder, weights=weights, config=config, engine=engine, device=device,
         cache=cache, announce=announce, tell=tell,
     ) as (store, about, notes):  # fmt: skip
-        rows, missing = store.num_items, sum(map(without_class, store.rows()))
-        _refuse_nothing(store, missing)
-        write_table(out, store.rows, about)
-        store.remove()
-    return Outcome(out, rows, missing, notes)
+        if store.finished is None:
+            missing = sum(map(without_class, store.rows()))
+            _refuse_nothing(store, missing)
+            write_table(out, store.rows, about)
+            store.finish(missing)
+            store.finished = store.num_items, missing
+        else:  # killed before it was cleared away
+            store.remove()
+    return Outcome(out, *store.finished, notes)
 
 
 def classify(
@@ -191,17 +195,27 @@ def classify(
         folder = Path(scratch) / "run"
         if out is not None:
             folder = check_name(out).with_name(f"{Path(out).name}.parts")
-            _check_free(Path(out), folder, overwrite=overwrite)
+            _check_free(Path(out), folder, inputs, overwrite=overwrite)
         with _filled(
             inputs, folder, weights=weights, config=config, engine=engine,
             device=device, cache=cache, announce=announce, tell=tell,
         ) as (store, about, notes):  # fmt: skip
-            table = to_qtable(store.rows(), about)
-            table.meta["notes"] = list(notes)
-            if out is not None:
-                _refuse_nothing(store, sum(map(without_class, store.rows())))
-                write_table(Path(out), store.rows, about)
+            again = store.finished is not None  # killed before it was cleared away
+            if again:
                 store.remove()
+            else:
+                table = to_qtable(store.rows(), about)
+                table.meta["notes"] = list(notes)
+                if out is not None:
+                    missing = sum(map(without_class, store.rows()))
+                    _refuse_nothing(store, missing)
+                    write_table(Path(out), store.rows, about)
+                    store.finish(missing)
+    if again:
+        return classify(
+            inputs, weights=weights, out=out, config=config, engine=engine,
+            device=device, cache=cache, overwrite=True, announce=announce, tell=tell,
+        )  # fmt: skip
     return table
 
 
@@ -309,10 +323,17 @@ def _refuse_nothing(store: ChunkStore, missing: int) -> None:
     )
 
 
-def _check_free(out: Path, folder: Path, *, overwrite: bool) -> None:
+def _check_free(out: Path, folder: Path, inputs: Inputs, *, overwrite: bool) -> None:
     """Refuse to replace a table, unless it is the one of a run that goes on."""
-    clear_remains(folder)
-    if out.exists() and not overwrite and not folder.is_dir():
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    if not out.exists():
+        return
+    refuse_replacing(out, *given)
+    if not overwrite and not folder.is_dir():
         raise ConfigError(
             f"{out}: is there already; give another -o, or --overwrite to replace it"
+        )
+    if not says_so(out):
+        raise DataError(
+            f"{out}: was not made by dmagnet, so it is left alone; give another -o"
         )

@@ -24,12 +24,13 @@ from dmagnet import __version__
 from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.config import Precision, TrainConfig
 from dmagnet.data import Galaxies
+from dmagnet.disk import claimed
 from dmagnet.errors import CheckpointError, DataError
 from dmagnet.model import DMAGNet
 from dmagnet.train.batches import GalaxyBatches
 from dmagnet.train.finetune import parent_of, start_of
 from dmagnet.train.module import Classifier, weight_averaging
-from dmagnet.train.run import RESUME, WEIGHTS, claimed, enter, settings_of
+from dmagnet.train.run import RESUME, WEIGHTS, enter, settings_of
 
 Announce = Callable[[str, int | None], Callable[[int], None]]
 # Where Lightning, torchrun and Slurm tell a process which one it is.

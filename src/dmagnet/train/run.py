@@ -1,10 +1,7 @@
 """The folder of one training run: its settings, its lock, its history."""
 
 import csv
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +12,6 @@ from dmagnet.errors import CheckpointError
 WEIGHTS = "weights.safetensors"
 RESUME = "last.ckpt"
 SETTINGS = "run.json"
-
-
-@contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """Hold a run folder, so that no second process trains into it.
-
-    Parameters
-    ----------
-    out : Path
-        The folder; made if it is missing.
-
-    Yields
-    ------
-    None
-        While the folder is held; a killed process holds nothing.
-
-    Raises
-    ------
-    CheckpointError
-        If another process holds it, or the folder cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w")
-    except OSError as error:
-        raise CheckpointError(
-            f"{out}: cannot write a run there ({error.strerror}); choose another folder"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CheckpointError(
-                f"{out}: another process is training into this folder; "
-                "wait for it, or choose another with -o"
-            ) from error
-        yield
 
 
 def settings_of(

@@ -18,7 +18,7 @@ import httpx2
 from dmagnet import __version__
 from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
 from dmagnet.config import TrainConfig, to_dict
-from dmagnet.disk import refusals_of_the_disk, write_whole
+from dmagnet.disk import write_whole
 from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.model import DMAGNet
 from dmagnet.weights.bundled import BUNDLED, entry_of, model_card, package
@@ -121,9 +121,8 @@ def save_pretrained(
         "config": to_dict(checkpoint.config),
     }
     text = json.dumps(settings, indent=1, ensure_ascii=False)
-    with refusals_of_the_disk(folder):
-        write_whole(folder / SETTINGS, f"{text}\n".encode())
-        write_whole(folder / README, card(checkpoint, license_id=license_id).encode())
+    write_whole(folder / SETTINGS, f"{text}\n".encode())
+    write_whole(folder / README, card(checkpoint, license_id=license_id).encode())
     return folder
 
 
