@@ -203,7 +203,7 @@ def work(pipe: Any, folder: Path, whole: Path, seed: int) -> None:
             ended = "error"
             if "\n" in str(error):
                 ended, trace = "lines", str(error)
-        except BaseException:  # noqa: BLE001
+        except BaseException:
             ended, trace = "traceback", traceback.format_exc()
         spent = time.perf_counter() - start
         noise = os.fstat(1).st_size - before
