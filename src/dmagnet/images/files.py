@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dmagnet.disk import open_file
 from dmagnet.images.faults import ImageError, refused
+from dmagnet.images.large import LARGE, Part, block_means, part_of, take_turn
 from dmagnet.images.opening import name_of, quiet
 
 # Pillow knows more, some of which start other programs (EPS) or read other files.
@@ -18,7 +19,11 @@ FORMATS = (
     "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF",
 )  # fmt: skip
 MAX_PIXELS = 89_478_485  # where Pillow starts to suspect a decompression bomb
+# Pixels of formats whose decoders need 9 to 18 bytes for each: 600 MB at most.
+HEAVY = {"AVIF": 60_000_000, "WEBP": 36_000_000, "JPEG2000": 30_000_000}
 WHITE_16_BIT = 65_535
+ORIENTATION = 0x0112  # tag of EXIF
+STRIP = 64  # rows converted at a time
 
 
 def read_rgb(
@@ -51,26 +56,69 @@ def read_rgb(
         If there is no such file, if it is empty, damaged or no image, if it claims
         more than `MAX_PIXELS` pixels, or if its values have no defined white.
     """
+    return read_part(source, at_least=at_least, name=name)[0]
+
+
+def read_part(
+    source: Path | IO[bytes],
+    *,
+    at_least: int | None = None,
+    known_scale: bool = False,
+    name: str = "",
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """Read an image file as 8-bit RGB, of a very large one what is needed.
+
+    Parameters
+    ----------
+    source, at_least, name
+        As for `read_rgb`.
+    known_scale : bool
+        Whether the size of a pixel on the sky is known; see `part_of`.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Red, green, blue; row 0 is the top.
+    float
+        How many pixels of the file make the side of one of these.
+
+    Raises
+    ------
+    ImageError
+        As `read_rgb`.
+    """
     name = name or name_of(source)
     with contextlib.ExitStack() as stack:
         stack.enter_context(refused(name, "an image (JPEG, PNG, TIFF...)"))
         stack.enter_context(quiet())
         if isinstance(source, Path):
             source = stack.enter_context(open_file(source))
-        try:
-            image = stack.enter_context(Image.open(source, formats=FORMATS))
-        except Image.DecompressionBombError:
-            raise ImageError(_too_large(name), "too large") from None
-        except UnidentifiedImageError:
-            line = "got a file that is empty or of no known format"
-            raise ImageError(
-                f"{name}: expected an image (JPEG, PNG, TIFF...), {line}"
-            ) from None
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageError(_too_large(name), "too large")
-        if at_least is not None:
-            image.draft(None, _larger(image.size, at_least))
-        return _as_rgb(ImageOps.exif_transpose(image), str(name))
+        image = stack.enter_context(_opened(source, name))
+        width, zoom = image.width, 1.0
+        if at_least and (drafted := image.draft(None, _larger(image.size, at_least))):
+            zoom = width / drafted[1][2]
+        take_turn(image.width * image.height)
+        part = part_of(image.height, image.width, LARGE, known_scale=known_scale)
+        rgb = _oriented(_as_rgb(image, part, name), image.getexif())
+        return rgb, zoom * part.step
+
+
+def _opened(source: IO[bytes], name: str) -> Image.Image:
+    """Open a file whose form and size are fit to be read."""
+    try:
+        image = Image.open(source, formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise ImageError(_too_large(name, MAX_PIXELS), "too large") from None
+    except UnidentifiedImageError:
+        line = "got a file that is empty or of no known format"
+        raise ImageError(
+            f"{name}: expected an image (JPEG, PNG, TIFF...), {line}"
+        ) from None
+    most = HEAVY.get(image.format or "", MAX_PIXELS)
+    if image.width * image.height > most:
+        image.close()
+        raise ImageError(_too_large(name, most), "too large")
+    return image
 
 
 def _larger(size: tuple[int, int], at_least: int) -> tuple[int, int]:
@@ -80,14 +128,39 @@ def _larger(size: tuple[int, int], at_least: int) -> tuple[int, int]:
     return width, height
 
 
-def _too_large(name: object) -> str:
+def _too_large(name: str, most: int) -> str:
     return (
-        f"{name}: expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got more; "
+        f"{name}: expected at most {most / 1e6:.0f} million pixels, got more; "
         "crop or shrink the image first"
     )
 
 
-def _as_rgb(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+def _oriented(rgb: npt.NDArray[np.uint8], exif: Image.Exif) -> npt.NDArray[np.uint8]:
+    """Turn a picture as the camera was held."""
+    if exif.get(ORIENTATION, 1) == 1:
+        return rgb
+    picture = Image.fromarray(rgb)
+    picture.getexif()[ORIENTATION] = exif[ORIENTATION]
+    ImageOps.exif_transpose(picture, in_place=True)
+    return np.array(picture)
+
+
+def _as_rgb(image: Image.Image, part: Part, name: str) -> npt.NDArray[np.uint8]:
+    """Bring any of Pillow's modes to (H, W, 3) uint8, a large one in strips."""
+    if image.width * image.height <= LARGE:
+        return _converted(image, name)
+    rows, columns, step = part.rows, part.columns, part.step
+    high, wide = (len(range(s.start, s.stop, step)) for s in (rows, columns))
+    left, top = columns.start - step // 2, rows.start - step // 2
+    out = np.empty((high, wide, 3), np.uint8)
+    for start in range(0, high, STRIP):
+        end = min(start + STRIP, high)
+        box = (left, top + start * step, left + wide * step, top + end * step)
+        out[start:end] = block_means(_converted(image.crop(box), name), step)
+    return out
+
+
+def _converted(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
     """Bring any of Pillow's modes to (H, W, 3) uint8."""
     if image.mode.startswith("I"):
         values = np.asarray(image)

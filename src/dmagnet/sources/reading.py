@@ -19,12 +19,13 @@ from dmagnet.images import (
     from_array,
     is_fits,
     read_planes,
-    read_rgb,
 )
 from dmagnet.images.astrometry import icrs_of
 from dmagnet.images.bands import noise_of
 from dmagnet.images.faults import Doubt, Fault, Note, refused
+from dmagnet.images.files import read_part
 from dmagnet.images.header import SCALES, split_bands
+from dmagnet.images.large import one_large_at_a_time
 from dmagnet.images.planes import fluxes, stacked
 from dmagnet.images.sections import Around
 from dmagnet.sources.framing import (
@@ -67,7 +68,7 @@ DRAFT = 4  # times the wanted side that a JPEG decoded smaller must have left
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """An image, and what its file says of it."""
+    """An image, what its file says of it, and how many px of the file make one."""
 
     rgb: Pixels
     scale: tuple[float, float] | None = None
@@ -77,6 +78,7 @@ class _Seen:
     start: tuple[int, int] = (0, 0)  # columns and rows of sky left and below
     share: float = 1.0  # of its side without sky that was added
     more: bool = False  # whether its file has more of it
+    zoom: float = 1.0
 
 
 def read_picture(
@@ -125,7 +127,7 @@ def read_picture(
         return Picture(_flagged(item, Flag.FETCH_FAILED, line), None)
     least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
     try:
-        with refused("image", "an image"):
+        with refused("image", "an image"), one_large_at_a_time():
             for frames in FRAMES:
                 seen = _read(item, least, config, frames)
                 if min(seen.rgb.shape[:2]) < MIN_SIDE:
@@ -159,7 +161,7 @@ def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
         notes.append(("small field", small_note(share)))
     if not frame.found and "faint" not in dict(notes):
         notes.append(("faint", "nothing stands out of the sky"))
-    item = dataclasses.replace(item, radius_px=frame.radius_px)
+    item = dataclasses.replace(item, radius_px=frame.radius_px * seen.zoom)
     for doubt, text in notes:
         item = _flagged(item, DOUBTS[doubt], text)
     if math.isnan(item.ra) and math.isfinite(seen.center[0] + seen.center[1]):
@@ -201,8 +203,11 @@ def _read_any(
         if _looks_like_fits(head, item.key or item.files[0]):
             planes = read_planes(file, bands=config.bands, **settings)
             return _drawn(planes, config)
-        rgb = read_rgb(file, at_least=None if config.pixel_scale else least)
-        return _Seen(rgb, _given(config))
+        known = config.pixel_scale is not None
+        rgb, zoom = read_part(
+            file, at_least=None if known else least, known_scale=known
+        )
+        return _Seen(rgb, _given(config), zoom=zoom)
 
 
 def _settings(config: SourceConfig, around: Around | None) -> dict[str, Any]:
