@@ -1,0 +1,251 @@
+"""Cells of a table as places on the sky, whatever their units and their frame."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from astropy import units as u
+from astropy.coordinates import Angle, SkyCoord
+
+from dmagnet.images.opening import quiet
+
+NO_UNIT = ("", "none", "null", "-", "--", "dimensionless", "unitless")
+SEXAGESIMAL_UNIT = re.compile(r"(h|d)[hd:eg\s]*m")  # h:m:s, hms, dd:mm:ss, deg:min:sec
+SEXAGESIMAL = re.compile(
+    r"""([+-]?)\s*(\d{1,3})\s*([hd°:\s])\s*(\d{1,2}(?:\.\d*)?)
+    (?:\s*[m'\u2032:\s]\s*(\d{1,2}(?:\.\d*)?))?\s*(?:[ms"\u2033'\u2032]|'')?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+COMMA = re.compile(r"([^,.]*\d),(\d+\D*)")  # a decimal one
+MISSING = ("", "nan", "null", "none", "--", "-", "n/a", "na")
+MINUS = "\u2212"  # as typesetters write it
+TURN = 360.0  # degrees
+HOUR = 15.0  # degrees
+
+
+@dataclass(frozen=True)
+class System:
+    """What a table says of its positions.
+
+    Attributes
+    ----------
+    names : (str, str)
+        Of the columns, for messages.
+    units : (str, str)
+        As they are written; empty for degrees, or hours of sexagesimal longitudes.
+    frame : str
+        Name of astropy's; empty for ICRS.
+    equinox : str
+        As ``B1950``; empty for that of the frame.
+    """
+
+    names: tuple[str, str] = ("ra", "dec")
+    units: tuple[str, str] = ("", "")
+    frame: str = ""
+    equinox: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place on the sky.
+
+    Attributes
+    ----------
+    ra, dec : float
+        Degrees, ICRS; NaN if it is none.
+    doubt : str
+        Why it is none, in words; empty if nothing is written there.
+    """
+
+    ra: float = math.nan
+    dec: float = math.nan
+    doubt: str = ""
+
+
+def places(first: Sequence[Any], second: Sequence[Any], system: System) -> list[Place]:
+    """Read positions.
+
+    Parameters
+    ----------
+    first, second : sequence
+        Cells: text, numbers or None; right ascension and declination, or other
+        longitudes and latitudes.
+    system : System
+        What they mean.
+
+    Returns
+    -------
+    list of Place
+        One for each pair.
+    """
+    try:
+        units = unit_of(system.units[0], hours=True), unit_of(system.units[1])
+    except ValueError as error:
+        return [Place(doubt=str(error))] * len(first)
+    with quiet():
+        found = [
+            _place(pair, units, system) for pair in zip(first, second, strict=True)
+        ]
+        return found if not system.frame else list(_icrs(found, system))
+
+
+def valid_position(ra: float, dec: float) -> tuple[float, float] | None:
+    """Bring a position into the usual range.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Degrees.
+
+    Returns
+    -------
+    (float, float) or None
+        Right ascension from 0 to 360, declination from -90 to 90; None if it is no
+        place on the sky.
+    """
+    if not (-180 <= ra <= TURN and -90 <= dec <= 90):
+        return None
+    return ra % TURN, dec
+
+
+def unit_of(text: str, *, hours: bool = False) -> float | None:
+    """Understand a unit of angle.
+
+    Parameters
+    ----------
+    text : str
+        As a table writes it: ``deg``, ``Degrees``, ``hour``, ``"h:m:s"``, ``mas``.
+    hours : bool
+        Whether time stands for an angle, an hour for 15 degrees.
+
+    Returns
+    -------
+    float or None
+        Degrees; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is no angle.
+    """
+    word = text.strip().strip("\"'[]()").strip()
+    lower = word.lower()
+    if lower in NO_UNIT:
+        return None
+    if found := SEXAGESIMAL_UNIT.match(lower):
+        return HOUR if found[1] == "h" else 1.0
+    if lower in ("d", "deg."):  # else a day
+        return 1.0
+    candidates = [word, lower, lower.removesuffix("s")]
+    candidates += [t.removesuffix("s") for t in re.split(r"[^\w°]+|_", lower) if t]
+    for candidate in candidates:
+        unit = u.Unit(candidate, parse_strict="silent")
+        if unit.is_equivalent(u.deg):
+            return float(unit.to(u.deg))
+        if hours and unit.is_equivalent(u.hour):
+            return HOUR * float(unit.to(u.hour))
+        if not isinstance(unit, u.UnrecognizedUnit) and candidate is not word:
+            break
+    raise ValueError(f"the unit {text!r} of the column is no angle")
+
+
+def degrees(cell: Any, unit: float | None = None, *, hours: bool = False) -> float:
+    """Read a coordinate.
+
+    Parameters
+    ----------
+    cell : object
+        Text, a number or None.
+    unit : float, optional
+        In degrees; one if not given.
+    hours : bool
+        Whether sexagesimal text without a unit is in hours.
+
+    Returns
+    -------
+    float
+        NaN for an empty cell.
+
+    Raises
+    ------
+    ValueError
+        If it is no coordinate.
+    """
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, str):
+        cell = COMMA.sub(r"\1.\2", cell.strip().replace(MINUS, "-"))
+        if cell.lower() in MISSING:
+            return math.nan
+    if cell is None:
+        return math.nan
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return _sexagesimal(str(cell), unit, hours)
+    if math.isinf(number) or "_" in str(cell):
+        raise ValueError(cell)
+    return number if unit is None else number * unit
+
+
+def _sexagesimal(cell: str, unit: float | None, hours: bool) -> float:
+    """Read hours or degrees, minutes and seconds."""
+    if unit not in (None, 1.0, HOUR):
+        raise ValueError(cell)
+    in_hours = hours if unit is None else unit == HOUR
+    if not (found := SEXAGESIMAL.fullmatch(cell)):
+        marked = any(mark in cell.lower() for mark in "hd°")
+        plain = u.hourangle if in_hours else u.deg
+        angle = Angle(cell) if marked else Angle(cell, unit=plain)
+        return float(angle.to_value(u.deg))
+    sign, whole, mark, minutes, seconds = found.groups()
+    if float(minutes) >= 60 or float(seconds or 0) > 60:  # 60.0 is rounded
+        raise ValueError(cell)
+    value = float(whole) + float(minutes) / 60 + float(seconds or 0) / 3600
+    if mark.lower() in "hd°":
+        in_hours = mark.lower() == "h"
+    return (-1 if sign == "-" else 1) * value * (HOUR if in_hours else 1)
+
+
+def _place(
+    pair: tuple[Any, Any],
+    units: tuple[float | None, float | None],
+    system: System,
+) -> Place:
+    """Read one position."""
+    values = []
+    for cell, unit, name, hours in zip(
+        pair, units, system.names, (True, False), strict=True
+    ):
+        try:
+            values.append(degrees(cell, unit, hours=hours))
+        except (ValueError, TypeError, u.UnitsError):
+            return Place(doubt=f"{name} {cell!r} is no coordinate")
+    if all(map(math.isnan, values)):
+        return Place()
+    if place := valid_position(*values):
+        return Place(*place)
+    told = ", ".join(f"{n} {c}" for n, c in zip(system.names, pair, strict=True))
+    return Place(doubt=f"no place on the sky: {told}")
+
+
+def _icrs(found: list[Place], system: System) -> Iterator[Place]:
+    """Bring positions of another frame to ICRS."""
+    told = {"equinox": system.equinox} if system.equinox else {}
+    good = [place for place in found if math.isfinite(place.ra)]
+    there = SkyCoord(
+        [place.ra for place in good],
+        [place.dec for place in good],
+        unit=u.deg,
+        frame=system.frame,
+        **told,
+    ).icrs
+    turned = iter(zip(there.ra.deg, there.dec.deg, strict=True))
+    for place in found:
+        if math.isfinite(place.ra):
+            ra, dec = next(turned)
+            yield Place(float(ra), float(dec))
+        else:
+            yield place
