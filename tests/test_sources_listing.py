@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
+from PIL import Image
 
 from dmagnet.config import SourceConfig
 from dmagnet.errors import DataError
@@ -277,6 +278,28 @@ def test_what_is_no_place_on_the_sky_is_flagged(tmp_path):
     assert {item.flag for item in bad} == {Flag.BAD_POSITION}
     assert "95" in bad[0].reason
     assert (good.flag, good.ra) == (Flag.OK, 350.0)
+
+
+def test_a_cell_that_is_no_coordinate_is_named_and_costs_no_class(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    lines = ["id,path,ra,dec", "001,a.png,9h60,2..5", "2,a.png,,", "3,a.png,-999,-999"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    cut, empty, sentinel = (
+        read_picture(item, 32, 1.0, SourceConfig())
+        for item in list_items(tmp_path / "t.csv")
+    )
+    assert all(picture.rgb is not None for picture in (cut, empty, sentinel))
+    assert cut.item.flag == sentinel.item.flag == Flag.BAD_COORDINATE
+    assert cut.item.reason == "ra '9h60' is no coordinate"
+    assert "ra -999, dec -999" in sentinel.item.reason
+    assert empty.item.flag == Flag.OK
+
+
+def test_a_comma_may_be_decimal(tmp_path):
+    (tmp_path / "t.csv").write_text("id;ra;dec\n001;150,1163;2,2058\n")
+    (item,) = list_items(tmp_path / "t.csv")
+    assert (item.ra, item.dec, item.flag) == (150.1163, 2.2058, Flag.OK)
 
 
 def test_empty_cells_and_masked_ones_are_no_values(tmp_path):

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.units import UnitsError
 
 from dmagnet.errors import DataError
-from dmagnet.tables.rows import valid_position
+from dmagnet.tables.coordinates import valid_position
 
 
 def position(text: str) -> tuple[float, float]:

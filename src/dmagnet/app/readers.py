@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from dmagnet.config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.sources.placing import view_wcs
 from dmagnet.sources.reading import read_picture
 from dmagnet.sources.record import Flag, Item
 
@@ -179,7 +178,7 @@ def _answer(item: Item, sides: list[int], view: list[Any], back: IO[bytes]) -> N
     whole = len(pictures) == len(sides)
     wcs, notes = None, tuple[str, ...]()
     if whole:
-        wcs, notes = view_wcs(item, sides[-1], field, config, radii=radii)
+        wcs, notes = seen[-1].view_wcs()
     told = {
         "item": dataclasses.asdict(seen[0].item),
         "seen": whole,

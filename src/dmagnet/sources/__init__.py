@@ -2,8 +2,7 @@
 
 The chapters, in order: `record` (what travels), `stacks` (zip, HDF5, npy), `inputs` and
 `listing` (what was given), the pages named cutout (positions become files), `framing`
-(the part of the sky the network expects), `reading`, and `placing` (where on the sky a
-view lies).
+(the part of the sky the network expects) and `reading`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -17,7 +17,8 @@ from dmagnet.images.header import split_bands
 from dmagnet.sources.record import Flag, Item
 from dmagnet.sources.stacks import STACK_SUFFIXES, members, open_stack
 from dmagnet.tables.blocks import BLOCK, is_table
-from dmagnet.tables.rows import Columns, Row, read_rows, valid_position
+from dmagnet.tables.coordinates import valid_position
+from dmagnet.tables.rows import Columns, Row, read_rows
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
@@ -321,8 +322,7 @@ def items_of_table(path: str, columns: Columns) -> Iterator[Item]:
 
 
 def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
-    place = valid_position(row.ra, row.dec)
-    ra, dec = place or (math.nan, math.nan)
+    ra, dec, line = row.ra, row.dec, row.doubt
     identity = row.id or (str(number) if not columns.paths else "")
     if columns.bands:
         files = tuple(os.path.join(folder, p) if p else "" for p in row.paths)
@@ -335,13 +335,17 @@ def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
         item = _of_name(os.path.join(folder, row.paths[0]), identity)
         item = dataclasses.replace(item, path=row.paths[0], ra=ra, dec=dec)
     elif columns.paths:
-        line = f"row {number} has no path"
+        lacks = f"row {number} has no path"
         flag = Flag.NOT_FOUND
-        item = Item(id=identity or str(number), path="", flag=flag, reason=line)
+        item = Item(id=identity or str(number), path="", flag=flag, reason=lacks)
         item = dataclasses.replace(item, ra=ra, dec=dec)
     else:
         item = Item(id=identity, path="", kind="position", ra=ra, dec=dec)
-        if place is None:
-            line = f"no place on the sky: ra {row.ra:g}, dec {row.dec:g}"
-            item = dataclasses.replace(item, flag=Flag.BAD_POSITION, reason=line)
+        if math.isnan(ra):
+            line = line or f"row {number} has no position"
+            return dataclasses.replace(item, flag=Flag.BAD_POSITION, reason=line)
+    if line:
+        told = f"{item.reason}; {line}" if item.reason else line
+        flag = item.flag | Flag.BAD_COORDINATE
+        item = dataclasses.replace(item, flag=flag, reason=told)
     return item

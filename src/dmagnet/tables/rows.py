@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from astropy import units as u
-from astropy.coordinates import Angle
-
 from dmagnet.errors import DataError
 from dmagnet.tables.blocks import Block, open_blocks
+from dmagnet.tables.coordinates import Place, System, places
 
 ID_NAMES = (
     "id", "name", "objid", "object_id", "objname", "obj_id", "source_id", "sourceid",
@@ -41,13 +39,16 @@ class Row:
     paths : tuple of str
         One image, one for each band, or none.
     ra, dec : float
-        Degrees; NaN if not known.
+        Degrees, ICRS; NaN if not known.
+    doubt : str
+        Why the position is none; empty if there is no doubt.
     """
 
     id: str = ""
     paths: tuple[str, ...] = ()
     ra: float = math.nan
     dec: float = math.nan
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,14 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
     length = len(next(iter(block.values())))
     ids = block[columns.id] if columns.id else [""] * length
     paths = [block[name] for name in columns.paths]
-    ra = _degrees(block, columns.ra, columns, length, hours=True)
-    dec = _degrees(block, columns.dec, columns, length, hours=False)
+    where = _places(block, columns, length)
     for i in range(length):
         yield Row(
             id=_text(ids[i]),
             paths=tuple(_text(column[i]) for column in paths),
-            ra=ra[i],
-            dec=dec[i],
+            ra=where[i].ra,
+            dec=where[i].dec,
+            doubt=where[i].doubt,
         )
 
 
@@ -184,48 +185,10 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _degrees(
-    block: Block, name: str, columns: Columns, length: int, hours: bool
-) -> list[float]:
-    """Read a coordinate in any unit or sexagesimal; NaN for what is none."""
-    if not name:
-        return [math.nan] * length
-    unit = (columns.units.get(name) or "").strip().lower()
-    factor = {"rad": 180 / math.pi, "hourangle": 15.0, "h": 15.0, "hr": 15.0}
-    values = []
-    for cell in block[name]:
-        try:
-            number = math.nan if cell is None else float(cell)
-            values.append(number * factor.get(unit, 1.0))
-        except (TypeError, ValueError):
-            values.append(_sexagesimal(_text(cell), hours))
-    return values
-
-
-def _sexagesimal(cell: str, hours: bool) -> float:
-    try:
-        marked = any(mark in cell for mark in "hd°")
-        unit = u.hourangle if hours else u.deg
-        angle = Angle(cell) if marked else Angle(cell, unit=unit)
-        return float(angle.to_value(u.deg))
-    except (ValueError, u.UnitsError, TypeError):
-        return math.nan
-
-
-def valid_position(ra: float, dec: float) -> tuple[float, float] | None:
-    """Bring a position into the usual range.
-
-    Parameters
-    ----------
-    ra, dec : float
-        Degrees.
-
-    Returns
-    -------
-    (float, float) or None
-        Right ascension from 0 to 360, declination from -90 to 90; None if it is no
-        place on the sky.
-    """
-    if not (-180 <= ra <= 360 and -90 <= dec <= 90):
-        return None
-    return ra % 360, dec
+def _places(block: Block, columns: Columns, length: int) -> list[Place]:
+    """Read the positions of a block."""
+    if not columns.ra:
+        return [Place()] * length
+    names = columns.ra, columns.dec
+    units = columns.units.get(names[0]) or "", columns.units.get(names[1]) or ""
+    return places(block[names[0]], block[names[1]], System(names, units))
