@@ -178,12 +178,42 @@ def test_a_folder_that_changed_between_two_starts_is_told_and_taken_in(
 
 def test_a_table_that_is_there_is_not_replaced_unasked(weights, folder, tmp_path):
     out = tmp_path / "t.csv"
-    out.write_text("mine")
+    write_catalog(folder, out, weights=weights, config=SMALL)
+    first = out.read_bytes()
     with pytest.raises(ConfigError, match=r"is there already.*--overwrite"):
         write_catalog(folder, out, weights=weights)
-    assert out.read_text() == "mine"
     write_catalog(folder, out, weights=weights, config=SMALL, overwrite=True)
-    assert len(QTable.read(out)) == 30
+    assert out.read_bytes() == first
+
+
+def test_a_file_that_others_made_is_not_replaced_even_when_asked(
+    weights, folder, tmp_path
+):
+    out = tmp_path / "t.csv"
+    out.write_text("mine")
+    with pytest.raises(DataError, match=r"not made by dmagnet"):
+        write_catalog(folder, out, weights=weights, config=SMALL, overwrite=True)
+    assert out.read_text() == "mine"
+
+
+def test_a_table_that_is_read_is_not_written_over(weights, folder, tmp_path):
+    out, link = tmp_path / "t.csv", tmp_path / "link.csv"
+    write_catalog(folder, out, weights=weights, config=SMALL)
+    link.symlink_to(out)
+    first = out.read_bytes()
+    with pytest.raises(DataError, match=r"would be written over"):
+        write_catalog(out, link, weights=weights, config=SMALL, overwrite=True)
+    assert out.read_bytes() == first
+
+
+def test_a_link_stays_and_its_table_is_replaced(weights, folder, tmp_path):
+    out, link = tmp_path / "t.csv", tmp_path / "link.csv"
+    write_catalog(folder, out, weights=weights, config=SMALL)
+    link.symlink_to(out)
+    first = out.read_bytes()
+    write_catalog(folder / "000.png", link, weights=weights, overwrite=True)
+    assert link.is_symlink()
+    assert out.read_bytes() != first
 
 
 def test_a_run_that_died_between_its_table_and_its_end_ends_the_same(
@@ -204,12 +234,41 @@ def test_a_run_that_died_between_its_table_and_its_end_ends_the_same(
     assert [*tmp_path.iterdir()] == [out]
 
 
-def test_what_is_left_of_a_store_that_was_being_removed_goes(weights, folder, tmp_path):
+def test_folders_of_others_with_names_like_ours_stay(weights, folder, tmp_path):
     out, rest = tmp_path / "t.ecsv", tmp_path / "t.ecsv.parts.gone"
     rest.mkdir()
-    (rest / "items-0.arrow").write_bytes(b"")
+    (rest / "notes.txt").write_text("mine")
     write_catalog(folder, out, weights=weights, config=SMALL)
-    assert [*tmp_path.iterdir()] == [out]
+    assert {*tmp_path.iterdir()} == {out, rest}
+    assert (rest / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_of_others_is_no_room_for_an_unfinished_run(weights, folder, tmp_path):
+    rest = tmp_path / "t.ecsv.parts"
+    rest.mkdir()
+    (rest / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"notes.txt, which dmagnet did not make"):
+        write_catalog(folder, tmp_path / "t.ecsv", weights=weights, config=SMALL)
+    assert (rest / "notes.txt").read_text() == "mine"
+
+
+def test_nothing_classified_is_an_error_and_blocks_no_later_try(
+    weights, folder, tmp_path
+):
+    out, bad = tmp_path / "t.ecsv", tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"none of 1 inputs could be classified"):
+        write_catalog(bad, out, weights=weights)
+    assert {*tmp_path.iterdir()} == {bad}
+    write_catalog(folder / "000.png", out, weights=weights)
+    assert len(QTable.read(out)) == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere/", "no*.jpg", "no_{g,r,z}.fits"])
+def test_what_is_not_there_is_refused_before_anything_is_begun(weights, tmp_path, name):
+    with pytest.raises(DataError, match=r"nothing was begun"):
+        write_catalog(tmp_path / name, tmp_path / "t.ecsv", weights=weights)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_eight_views_do_not_depend_on_how_the_image_is_turned(weights, tmp_path):

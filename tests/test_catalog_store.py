@@ -121,7 +121,7 @@ def test_two_runs_into_one_table_are_refused_also_from_another_process(tmp_path)
         "from test_catalog_store import *\n"
         "try:\n"
         "    with opened(Path(sys.argv[1]), items(5)): print('in')\n"
-        "except ConfigError as error: print(error)"
+        "except DataError as error: print(error)"
     )
     command = [sys.executable, "-c", code, tmp_path, __file__.rpartition("/")[0]]
 
@@ -129,7 +129,7 @@ def test_two_runs_into_one_table_are_refused_also_from_another_process(tmp_path)
         return subprocess.run(command, capture_output=True, text=True, check=True)
 
     with opened(tmp_path, items(5)):
-        assert "another run is writing there" in other().stdout
+        assert "another process is writing there" in other().stdout
     assert other().stdout == "in\n"
 
 
@@ -166,7 +166,7 @@ def test_a_disk_that_is_full_is_one_line_and_loses_nothing(tmp_path):
 def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
     (tmp_path / "t.parts").mkdir()
     (tmp_path / "t.parts" / "run.json").write_text(json.dumps([1]))
-    with pytest.raises(DataError, match="not a run that dmagnet began"):
+    with pytest.raises(DataError, match="which dmagnet did not make"):
         opened(tmp_path, items(2)).__enter__()
 
 

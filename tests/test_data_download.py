@@ -14,6 +14,7 @@ from dmagnet.errors import DataError
 CONTENT = np.random.default_rng(7).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = "Galaxy10_DECals.h5"
+WORK = f".{NAME}.dmagnet-part"
 RESUMED = f"bytes={len(CONTENT) // 2 // BLOCK_BYTES * BLOCK_BYTES}-"
 
 
@@ -103,6 +104,11 @@ def get(folder, server, *mirrors, sha256=SHA256, retries=2):
     )
 
 
+def partial(folder, name="file"):
+    (folder / WORK).mkdir(exist_ok=True)
+    return folder / WORK / name
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -121,9 +127,19 @@ def test_a_file_that_is_there_needs_no_connection(tmp_path, serve):
     assert len(server.requests) == 1
 
 
-def test_an_altered_file_is_fetched_again(tmp_path, serve):
+def test_another_file_of_that_name_is_left_alone(tmp_path, serve):
     (tmp_path / NAME).write_bytes(CONTENT[:-1] + b"x")
-    assert get(tmp_path, serve()).read_bytes() == CONTENT
+    with pytest.raises(DataError, match=r"left alone; move it away"):
+        get(tmp_path, serve())
+    assert (tmp_path / NAME).read_bytes() == CONTENT[:-1] + b"x"
+
+
+def test_a_partial_file_of_others_is_not_gone_on_with(tmp_path, serve):
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:1000])
+    server = serve()
+    assert get(tmp_path, server).read_bytes() == CONTENT
+    assert "Range" not in server.requests[0]
+    assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:1000]
 
 
 def test_a_capital_hash_is_the_same_hash(tmp_path, serve):
@@ -143,14 +159,14 @@ def test_the_next_call_goes_on_where_the_last_one_gave_up(tmp_path, serve):
     server = serve("cut", failures=1)
     with pytest.raises(DataError, match=r"no connection; 0 MB are kept"):
         get(tmp_path, server, retries=0)
-    assert names(tmp_path) == [f"{NAME}.part", f"{NAME}.part.etag"]
+    assert names(tmp_path) == [WORK]
     assert get(tmp_path, server, retries=0).read_bytes() == CONTENT
     assert server.requests[1]["Range"] == RESUMED
     assert names(tmp_path) == [NAME]
 
 
 def test_a_server_that_ignores_ranges_starts_from_the_beginning(tmp_path, serve):
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:1000])
+    partial(tmp_path).write_bytes(CONTENT[:1000])
     server = serve("no range")
     assert get(tmp_path, server).read_bytes() == CONTENT
     assert server.requests[0]["Range"] == "bytes=1000-"
@@ -158,31 +174,31 @@ def test_a_server_that_ignores_ranges_starts_from_the_beginning(tmp_path, serve)
 
 def test_a_file_changed_on_the_server_starts_from_the_beginning(tmp_path, serve):
     server = serve("cut", etag='"two"')
-    (tmp_path / f"{NAME}.part").write_bytes(b"old" * 1000)
-    (tmp_path / f"{NAME}.part.etag").write_text(f'{server.url}\n"one"')
+    partial(tmp_path).write_bytes(b"old" * 1000)
+    partial(tmp_path, "file.etag").write_text(f'{server.url}\n"one"')
     assert get(tmp_path, server).read_bytes() == CONTENT
     assert len(server.requests) == 1
 
 
 def test_a_spoiled_partial_file_costs_a_fresh_start(tmp_path, serve):
-    (tmp_path / f"{NAME}.part").write_bytes(b"old" * 1000)
+    partial(tmp_path).write_bytes(b"old" * 1000)
     server = serve()
     assert get(tmp_path, server).read_bytes() == CONTENT
     assert ["Range" in request for request in server.requests] == [True, False]
 
 
 def test_a_complete_partial_file_only_needs_its_name(tmp_path, serve):
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
+    partial(tmp_path).write_bytes(CONTENT)
     assert get(tmp_path, serve()).read_bytes() == CONTENT
 
 
 def test_a_partial_file_longer_than_the_file_is_dropped(tmp_path, serve):
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
+    partial(tmp_path).write_bytes(CONTENT + b"more")
     assert get(tmp_path, serve()).read_bytes() == CONTENT
 
 
 def test_a_server_that_sends_a_window_at_a_time_is_asked_for_the_next(tmp_path, serve):
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:100_000])
+    partial(tmp_path).write_bytes(CONTENT[:100_000])
     server = serve("window")
     assert get(tmp_path, server, retries=1).read_bytes() == CONTENT
     assert [r["Range"] for r in server.requests] == ["bytes=100000-", "bytes=200000-"]

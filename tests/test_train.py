@@ -16,12 +16,13 @@ from PIL import Image
 
 from dmagnet.checkpoint import load
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
+from dmagnet.disk import claimed
 from dmagnet.errors import CheckpointError, DataError
 from dmagnet.predict import predict
 from dmagnet.train import Classifier, GalaxyBatches, fit, history
 from dmagnet.train.batches import step_seed, view_size
 from dmagnet.train.module import lr_share
-from dmagnet.train.run import claimed, enter
+from dmagnet.train.run import enter
 
 CONFIG = TrainConfig(
     image_size=64,
@@ -90,14 +91,14 @@ def test_other_data_may_not_use_the_folder(run, galaxies):
 
 def test_two_processes_may_not_train_into_one_folder(tmp_path, galaxies):
     code = (
-        "import fcntl, sys, time; lock = open(sys.argv[1] + '/.lock', 'w'); "
-        "fcntl.flock(lock, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from dmagnet.disk import claimed\n"
+        "with claimed(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(CheckpointError, match="another process is training"):
+        with pytest.raises(DataError, match="another process is writing"):
             fit(galaxies, CONFIG, tmp_path, progress=False)
         other.kill()
     with claimed(tmp_path):

@@ -1,6 +1,7 @@
 """Fetch Galaxy10 DECaLS: 2.54 GB over lines that break."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,11 +84,13 @@ def fetch(
     """
     folder = data_folder() if folder is None else Path(folder)
     name = PurePosixPath(urlsplit(url).path).name
-    part = folder / f".{name}{PART}"
+    work = folder / f".{name}{PART}"  # the partial file, its version, and a lock
+    part = work / "file"
     failures = []
-    with claimed(folder), refusals_of_the_disk(folder):
+    with claimed(work), refusals_of_the_disk(folder):
         if (folder / name).exists():
             if pooch.file_hash(str(folder / name)) == sha256.lower():
+                shutil.rmtree(work, ignore_errors=True)
                 return folder / name
             raise DataError(
                 f"{folder / name}: expected sha256 {sha256.lower()[:12]}..., got "
@@ -96,7 +99,9 @@ def fetch(
         for source in (url, *mirrors):
             downloader = _Downloader(part, progress, retries, wait_s)
             try:
-                return _retrieve(source, sha256.lower(), folder / name, downloader)
+                found = _retrieve(source, sha256.lower(), folder / name, downloader)
+                shutil.rmtree(work, ignore_errors=True)
+                return found
             except requests.RequestException as error:
                 failures.append(f"{urlsplit(source).netloc}: {_in_short(error)}")
             except ValueError:  # how pooch says that the hash differs

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
@@ -31,8 +31,8 @@ from dmagnet.train.batches import GalaxyBatches
 from dmagnet.train.finetune import parent_of, start_of
 from dmagnet.train.module import Classifier, weight_averaging
 from dmagnet.train.run import RESUME, WEIGHTS, enter, settings_of
+from dmagnet.train.watching import Announce, watching
 
-Announce = Callable[[str, int | None], Callable[[int], None]]
 # Where Lightning, torchrun and Slurm tell a process which one it is.
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
 
@@ -241,7 +241,7 @@ def optimize(
             ],
             callbacks=[
                 *_callbacks(config, out),
-                *_watching(progress, announce),
+                *watching(progress, announce),
                 *(callbacks or []),
             ],
             enable_progress_bar=progress and announce is None,
@@ -306,32 +306,6 @@ def _callbacks(config: TrainConfig, out: Path) -> list[Callback]:
     if config.ema_decay > 0:
         callbacks.append(weight_averaging(config.ema_decay))
     return callbacks
-
-
-def _watching(progress: bool, announce: Announce | None) -> list[Callback]:
-    """Choose who shows how far it is: never two, which would draw over each other."""
-    if announce is not None:
-        return [_Counted(announce)]
-    return [TQDMProgressBar(leave=False)] if progress else []
-
-
-class _Counted(Callback):
-    """Count the steps for whoever shows them."""
-
-    def __init__(self, announce: Announce) -> None:
-        self._announce = announce
-
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: ARG002
-        """Say how many there will be."""
-        if trainer.is_global_zero:
-            steps = int(trainer.estimated_stepping_batches)
-            self._count = self._announce("Training", steps)
-            self._count(trainer.global_step)
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Say how many are done."""
-        if trainer.is_global_zero:
-            self._count(trainer.global_step)
 
 
 def _precision(config: TrainConfig, accelerator: str) -> Any:
