@@ -342,13 +342,15 @@ def table_of(folder, suffix="csv", **columns):
 
 @pytest.mark.parametrize("suffix", ["csv", "ecsv", "fits", "vot", "parquet"])
 def test_a_table_of_paths_and_labels_is_read(tmp_path, suffix):
-    galaxies = load_galaxies(table_of(tmp_path, suffix, ra=np.arange(12.0)))
+    galaxies = load_galaxies(
+        table_of(tmp_path, suffix, RA=np.arange(12.0), DEdeg=np.ones(12))
+    )
     assert galaxies.class_names == ("smooth", "spiral")
     assert galaxies.labels.tolist() == [1, 0] * 6
     assert galaxies.ids[3] == "img/3.png"
     assert np.array_equal(galaxies.images[3], picture(3, 8))
     assert galaxies.ra.tolist() == list(range(12))
-    assert np.isnan(galaxies.dec).all()
+    assert galaxies.dec.tolist() == [1] * 12
 
 
 def test_positions_of_a_table_keep_the_same_sky_together(tmp_path):
@@ -378,7 +380,7 @@ def test_numbers_as_labels_are_ordered_as_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\nimg/0.png,a\n", "path missing, found file, label"),
+        ("photo,label\nimg/0.png,a\n", "path missing, found photo, label"),
         ("path,label,split\nimg/0.png,a,dev\n", "split: expected train, val, test"),
         ("path,label\nimg/0.png,a\nimg/1.png,\n", "a label in every row, row 1"),
         ("path,label\n", "found none"),

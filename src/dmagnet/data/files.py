@@ -47,6 +47,8 @@ class Listing:
         In the order of the labels.
     notes : tuple of str
         What was left aside.
+    skipped : tuple of str
+        One line for each row of a table that names none.
     label_sets : tuple of tuple of int
         Coarse labels.
     """
@@ -56,6 +58,7 @@ class Listing:
     parts: tuple[int, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
 
 

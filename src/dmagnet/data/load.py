@@ -1,10 +1,12 @@
 """One call for every form in which labeled galaxies come: `load_galaxies`."""
 
+import re
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy.typing as npt
 
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.data.files import (
+    IMAGE_SUFFIXES,
     NO_PART,
     Listing,
     Opener,
@@ -23,7 +26,7 @@ from dmagnet.data.files import (
     walk_folder,
     walk_zip,
 )
-from dmagnet.data.galaxies import PARTS, Galaxies
+from dmagnet.data.galaxies import PART_CODES, PARTS, Galaxies
 from dmagnet.data.hdf5 import (
     POSITION_COLUMNS,
     SUFFIXES,
@@ -33,12 +36,18 @@ from dmagnet.data.hdf5 import (
 )
 from dmagnet.data.repack import MANIFEST, read_prepared
 from dmagnet.data.split import leak_safe_split, split_of
-from dmagnet.data.tables import FORMATS, float_column, read_table
 from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images import crop_side, resize, standardize
 from dmagnet.images.faults import refused
 from dmagnet.images.opening import spooled
+from dmagnet.tables.blocks import PARQUET, why_not
+from dmagnet.tables.blocks import SUFFIXES as TABLES
+from dmagnet.tables.cells import open_cell
+from dmagnet.tables.columns import find_columns
+from dmagnet.tables.rows import BadRow, LabeledRow, file_of, read_labeled
+
+NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
@@ -100,9 +109,10 @@ def load_galaxies(
     path : Path
         A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
         it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip of such a
-        folder, read without unpacking; or a table (CSV, ECSV, FITS, VOTable, Parquet)
-        with columns ``path`` (relative to the table), ``label`` and perhaps
-        ``split ra dec redshift pxscale``; a label ``A|B`` means A or B.
+        folder, read without unpacking; or a table (text, FITS, VOTable, Parquet) with
+        columns ``path`` (relative to the table), ``label`` and perhaps ``split ra dec
+        redshift pxscale``; a label ``A|B`` means A or B. Parquet may hold the images
+        itself, as on the Hugging Face hub; a folder of such files is one table.
     image_size : int or None
         Side of the images in px; None keeps the pixels of the files, or of most of
         them where they differ.
@@ -146,11 +156,11 @@ def load_galaxies(
         return _load_hdf5(path, wish)
     if suffix == ".zip":
         return _load_zip(path, wish)
-    if suffix in FORMATS:
-        return _load_table(path, wish)
+    if path.name.lower().endswith(TABLES) or why_not(path):
+        return _load_tables(path, [path], wish)
     raise DataError(
-        f"{path}: expected a folder, .h5, .zip or a table "
-        f"({', '.join(FORMATS)}), got {suffix or 'no'} suffix"
+        f"{path}: expected a folder, .h5, .zip or a table (.csv, .ecsv, .fits, .vot, "
+        f".parquet), got {suffix or 'no'} suffix"
     )
 
 
@@ -161,7 +171,12 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
     inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     if len(inside) == 1 and inside[0].suffix.lower() in SUFFIXES:
         return _load_hdf5(inside[0], wish)
-    listing = list_classes(str(path), *walk_folder(path))
+    files, folders = walk_folder(path)
+    visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
+    shards = [path / name for name in visible if name.lower().endswith(PARQUET)]
+    if shards and not any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible):
+        return _load_tables(path, shards, wish)
+    listing = list_classes(str(path), files, folders)
     return _load_listing(path, listing, partial(_open_below, path), wish)
 
 
@@ -184,28 +199,69 @@ def _load_zip(path: Path, wish: _Wish) -> Galaxies:
         return _load_listing(path, listing, partial(_open_member, zipped), wish)
 
 
-def _load_table(path: Path, wish: _Wish) -> Galaxies:
-    table = read_table(path, required=("path", "label"))
-    for name in ("path", "label"):
-        empty = np.flatnonzero(np.ma.getmaskarray(np.ma.asarray(table[name])))
-        if len(empty):
-            raise DataError(
-                f"{path}: expected a {name} in every row, row {empty[0]} has none"
-            )
-    labels, names, sets = _read_labels([str(value) for value in table["label"]])
-    parts = [NO_PART] * len(table)
-    if "split" in table.colnames:
-        parts = [spell_part(str(value)) for value in table["split"]]
+def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
+    """Read one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
+    rows: list[LabeledRow] = []
+    parts: list[int] = []
+    skipped: list[str] = []
+    openers: dict[str, Callable[[], IO[bytes]]] = {}
+    for table in tables:
+        columns = find_columns(table, needed=("path", "label"))
+        named = PART_CODES.get(re.split(r"[-_.]", table.name)[0].lower(), NO_PART)
+        for number, row in enumerate(read_labeled(table, columns)):
+            if isinstance(row, BadRow):
+                skipped.append(f"{table}: {row.reason}")
+                continue
+            _check_label(table, number, row.label)
+            name, opened = _image_of(table, number, row, bool(columns.packed))
+            openers[name] = opened
+            rows.append(replace(row, id=name))
+            own = columns.split and (len(tables) == 1 or row.split)
+            parts.append(spell_part(row.split) if own else named)
+    if wish.strict and skipped:
+        raise DataError(skipped[0])
+    if not rows:
+        raise DataError(f"{path}: expected rows, found none")
+    labels, names, sets = _read_labels([row.label for row in rows])
     listing = Listing(
-        paths=tuple(str(value) for value in table["path"]),
+        paths=tuple(row.id for row in rows),
         labels=labels,
         parts=tuple(parts),
         class_names=names,
         label_sets=sets,
+        skipped=tuple(skipped),
     )
-    columns = {name: float_column(table, name) for name in POSITION_COLUMNS}
-    open_file = partial(_open_below, path.parent)
-    return _load_listing(path, listing, open_file, wish, columns)
+    known = {
+        name: np.array([getattr(row, name) for row in rows], np.float64)
+        for name in POSITION_COLUMNS
+    }
+    return _load_listing(path, listing, lambda name: openers[name](), wish, known)
+
+
+def _image_of(
+    table: Path, number: int, row: LabeledRow, packed: bool
+) -> tuple[str, Callable[[], IO[bytes]]]:
+    """Name the image of a row, and say how to open it."""
+    if packed:
+        name = f"{table.name}::{number}"
+        return name, partial(open_cell, str(table), number)
+    if not row.paths or not row.paths[0]:
+        raise DataError(f"{table}: expected a path in every row, row {number} has none")
+
+    def _open() -> BinaryIO:
+        return open_file(file_of(str(table.parent), row.paths[0]))
+
+    return row.paths[0], _open
+
+
+def _check_label(table: Path, number: int, label: str) -> None:
+    """Refuse what stands for no label: text cannot tell a class of such a name."""
+    if label.lower() in NO_LABEL:
+        got = f"{label!r}, which no class can be called" if label else "none"
+        raise DataError(
+            f"{table}: expected a label in every row, row {number} has {got}; "
+            "leave the row out or give it a label"
+        )
 
 
 def _read_labels(
@@ -257,7 +313,7 @@ def _load_listing(
         pxscale=known["pxscale"],
         split=split,
         source=str(path),
-        skipped=skipped,
+        skipped=listing.skipped + skipped,
         notes=listing.notes + notes,
         label_sets=listing.label_sets,
     )

@@ -26,9 +26,11 @@ from dmagnet.data.hdf5 import (
     read_slabs,
 )
 from dmagnet.data.split import Split, split_of
-from dmagnet.data.tables import float_column, read_table
 from dmagnet.disk import part_of, refusals_of_the_disk
 from dmagnet.errors import DataError
+from dmagnet.images.faults import refused
+from dmagnet.tables.columns import find_columns
+from dmagnet.tables.rows import LabeledRow, read_labeled
 
 IMAGES = "images.npy"
 TABLE = "galaxies.ecsv"
@@ -245,9 +247,9 @@ def read_prepared(folder: Path) -> Galaxies:
         If a file of the folder is missing, damaged, or does not fit the others.
     """
     manifest = _read_manifest(folder)
-    table = read_table(
-        folder / TABLE, required=("label", *POSITION_COLUMNS, "split", "fold")
-    )
+    columns = find_columns(folder / TABLE, needed=("label", "split", "ra", "dec"))
+    read = read_labeled(folder / TABLE, columns)
+    rows = [row for row in read if isinstance(row, LabeledRow)]
     try:
         images = np.load(folder / IMAGES, mmap_mode="r")
     except (OSError, ValueError) as error:
@@ -255,21 +257,24 @@ def read_prepared(folder: Path) -> Galaxies:
             f"{folder / IMAGES}: expected a whole array ({error}); prepare it again"
         ) from error
     side = manifest["image_size"]
-    if images.shape != (len(table), side, side, 3) or images.dtype != np.uint8:
+    if images.shape != (len(rows), side, side, 3) or images.dtype != np.uint8:
         raise DataError(
-            f"{folder}: expected {len(table)} images of {side} px, got {images.dtype} "
+            f"{folder}: expected {len(rows)} images of {side} px, got {images.dtype} "
             f"of shape {images.shape}; prepare it again"
         )
+    with refused(folder / TABLE, "a whole table"):
+        labels = np.array([int(row.label) for row in rows], np.int64)
+        split = np.array([PART_CODES[row.split] for row in rows], np.int8)
     return Galaxies(
         images=images,
-        labels=np.asarray(table["label"], np.int64),
+        labels=labels,
         class_names=tuple(manifest["class_names"]),
-        ids=np.array([f"h5:{row}" for row in range(len(table))]),
-        ra=float_column(table, "ra"),
-        dec=float_column(table, "dec"),
-        redshift=float_column(table, "redshift"),
-        pxscale=np.asarray(table["pxscale"], np.float64),
-        split=np.array([PART_CODES[part] for part in table["split"]], np.int8),
+        ids=np.array([f"h5:{row}" for row in range(len(rows))]),
+        ra=np.array([row.ra for row in rows]),
+        dec=np.array([row.dec for row in rows]),
+        redshift=np.array([row.redshift for row in rows]),
+        pxscale=np.array([row.pxscale for row in rows]),
+        split=split,
         source=str(folder),
         notes=tuple(manifest["notes"]),
     )

@@ -1,5 +1,6 @@
 """Positions on the sky: which galaxies are the same, or share a frame."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from scipy.sparse.csgraph import connected_components
 
 from dmagnet import __version__
 from dmagnet.data.hdf5 import SUFFIXES, read_catalog
-from dmagnet.data.tables import float_column, read_table
 from dmagnet.disk import beside, open_file, says_so
 from dmagnet.errors import DataError
+from dmagnet.tables.columns import find_columns
+from dmagnet.tables.rows import BadRow, read_labeled
 
 FRAME_ARCSEC = 67.0  # 256 px of 0.262": closer pairs show each other
 SAME_ARCSEC = 0.1  # below the astrometric scatter of any catalog of galaxies
@@ -261,8 +263,8 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
     Parameters
     ----------
     path : Path
-        HDF5 with ``ra``, ``dec`` and ``ans``, or a CSV, ECSV, FITS, VOTable or
-        Parquet table with columns ``ra``, ``dec`` and perhaps ``label``, in any case.
+        HDF5 with ``ra``, ``dec`` and ``ans``, or a table (text, FITS, VOTable,
+        Parquet) with positions and perhaps a ``label``.
 
     Returns
     -------
@@ -280,11 +282,17 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
         if not known_positions(catalog.ra, catalog.dec).any():
             raise DataError(f"{path}: expected positions in 'ra' and 'dec', found none")
         return catalog.labels, catalog.ra, catalog.dec
-    table = read_table(path, required=("ra", "dec"))
-    ra, dec = float_column(table, "ra"), float_column(table, "dec")
-    if "label" not in table.colnames:
-        return np.full(len(ra), -1), ra, dec
-    values = np.ma.filled(table["label"], -1)
-    if values.dtype.kind not in "iu":
-        values = np.unique(values.astype(str), return_inverse=True)[1]
-    return values.astype(np.int64), ra, dec
+    columns = find_columns(path, needed=("ra", "dec"))
+    rows = list(read_labeled(path, columns))
+    ra, dec = (np.array([getattr(row, c) for row in rows]) for c in ("ra", "dec"))
+    if not known_positions(ra, dec).any():
+        raise DataError(
+            f"{path}: expected positions in {columns.ra!r} and {columns.dec!r}, found "
+            "none"
+        )
+    labels = ["" if isinstance(row, BadRow) else row.label for row in rows]
+    names = sorted({label for label in labels if label})
+    codes = {"": -1} | {name: code for code, name in enumerate(names)}
+    if all(re.fullmatch(r"-?\d{1,18}", name) for name in names):
+        codes |= {name: int(name) for name in names}
+    return np.array([codes[label] for label in labels], np.int64), ra, dec

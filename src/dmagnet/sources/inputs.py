@@ -12,13 +12,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from dmagnet.config import SourceConfig
+from dmagnet.errors import DataError
 from dmagnet.images import ImageError
 from dmagnet.images.header import split_bands
 from dmagnet.sources.record import Flag, Item
 from dmagnet.sources.stacks import STACK_SUFFIXES, members, open_stack
-from dmagnet.tables.blocks import BLOCK, is_table
+from dmagnet.tables.blocks import BLOCK, is_table, why_not
+from dmagnet.tables.columns import Columns
 from dmagnet.tables.coordinates import valid_position
-from dmagnet.tables.rows import Columns, Row, read_rows
+from dmagnet.tables.rows import BadRow, Row, file_of, read_rows
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
@@ -31,6 +33,7 @@ FITS = tuple(
 )
 IMAGES = PICTURES + FITS
 INSIDE = "::"  # between a file and what is inside of it
+NOTES = (".txt", ".dat")
 DIGITS = 19  # a number of more is no row
 BRACES = re.compile(r"\{([\w,\- ]+)\}")
 
@@ -47,8 +50,15 @@ def expanded(text: str) -> Iterator[tuple[str, str]]:
     ------
     (str, str)
         ``folder``, ``zip``, ``stack``, ``bands``, ``table`` or ``file``, and its path.
+
+    Raises
+    ------
+    DataError
+        If it is a file of a form that is not read.
     """
     if os.path.exists(text):  # a name that no file can have does not exist either
+        if word := why_not(Path(text)):
+            raise DataError(f"{text}: expected images or a table, got {word}")
         yield _form(Path(text)), text
     elif INSIDE in text or "\0" in text:
         yield "file", text
@@ -56,7 +66,8 @@ def expanded(text: str) -> Iterator[tuple[str, str]]:
         yield "bands", text
     elif glob.has_magic(text):
         for name in sorted(glob.iglob(text, recursive=True)):
-            yield _form(Path(name)), name
+            # notes lie beside images: a text is a table only by its own name
+            yield "file" if name.lower().endswith(NOTES) else _form(Path(name)), name
     else:
         yield "file", text  # reading it says that it is not there
 
@@ -318,21 +329,41 @@ def items_of_table(path: str, columns: Columns) -> Iterator[Item]:
     """
     folder = os.path.dirname(os.path.abspath(path))
     for number, row in enumerate(read_rows(Path(path), columns)):
-        yield _of_row(row, number, folder, columns)
+        if columns.packed:
+            yield _of_cell(row, number, path, columns)
+        else:
+            yield _of_row(row, number, folder, columns)
+
+
+def _of_cell(row: Row, number: int, path: str, columns: Columns) -> Item:
+    """Name an image that a Parquet file holds itself."""
+    return Item(
+        id=row.id or f"{_stem(os.path.basename(path))}/{number}",
+        path=f"{path}{INSIDE}{number}", kind="row", files=(os.path.abspath(path),),
+        key=columns.packed, row=number, ra=row.ra, dec=row.dec, reason=row.doubt,
+    )  # fmt: skip
 
 
 def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
     ra, dec, line = row.ra, row.dec, row.doubt
     identity = row.id or (str(number) if not columns.paths else "")
+    if isinstance(row, BadRow):
+        name, flag = row.id or str(number), Flag.UNREADABLE
+        return Item(id=name, path="", flag=flag, reason=row.reason)
+    try:
+        files = tuple(file_of(folder, p) if p else "" for p in row.paths)
+    except ImageError as error:
+        shown = ",".join(row.paths)
+        name, flag = identity or shown, Flag.NOT_FOUND
+        return Item(id=name, path=shown, ra=ra, dec=dec, flag=flag, reason=str(error))
     if columns.bands:
-        files = tuple(os.path.join(folder, p) if p else "" for p in row.paths)
         shown = ",".join(row.paths)
         item = Item(
             id=identity or str(number), path=shown, kind="bands", files=files,
             key=",".join(columns.bands), ra=ra, dec=dec,
         )  # fmt: skip
     elif columns.paths and row.paths[0]:
-        item = _of_name(os.path.join(folder, row.paths[0]), identity)
+        item = _of_name(files[0], identity)
         item = dataclasses.replace(item, path=row.paths[0], ra=ra, dec=dec)
     elif columns.paths:
         lacks = f"row {number} has no path"

@@ -21,7 +21,7 @@ from dmagnet.sources.inputs import (
     others,
 )
 from dmagnet.sources.record import Flag, Item
-from dmagnet.tables.rows import Columns, find_columns
+from dmagnet.tables.columns import Columns, find_columns
 
 SAME = 3  # decimals of degrees: positions within some arcsec are the same
 

@@ -40,6 +40,7 @@ from dmagnet.sources.framing import (
 )
 from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture, Pixels
 from dmagnet.sources.stacks import open_mosaic, open_stack, read_member, read_row
+from dmagnet.tables.cells import is_packed, open_cell
 
 FAULTS: dict[Fault, Flag] = {
     "missing": Flag.NOT_FOUND,
@@ -189,7 +190,7 @@ def _read_any(
 ) -> _Seen:
     if item.kind == "bands":
         return _drawn(_planes_of_bands(item, config, around))
-    if item.kind == "row":
+    if item.kind == "row" and not is_packed(item.files[0]):
         return _row(item, config)
     settings = _settings(config, around)
     if item.shared and is_fits(Path(item.key or item.files[0])):
@@ -220,7 +221,7 @@ def open_item(item: Item) -> IO[bytes]:
     Parameters
     ----------
     item : Item
-        ``file`` or ``member``.
+        ``file``, ``member``, or ``row`` of a Parquet file.
 
     Returns
     -------
@@ -229,6 +230,8 @@ def open_item(item: Item) -> IO[bytes]:
     """
     if item.kind == "member":
         return read_member(item.files[0], item.key)
+    if item.kind == "row":
+        return open_cell(item.files[0], item.row)
     return open_file(item.files[0])
 
 

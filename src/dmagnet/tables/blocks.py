@@ -1,30 +1,46 @@
 """Tables of any form as blocks of columns, so that size does not matter."""
 
 import contextlib
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from astropy.io import fits
-from astropy.table import Table
-from pyarrow import csv, parquet
+from astropy.io import fits, votable
+from pyarrow import parquet
 
 from dmagnet.disk import open_file
 from dmagnet.errors import DataError
-from dmagnet.images.faults import BROKEN
-from dmagnet.images.opening import open_fits, quiet
+from dmagnet.images.faults import BROKEN, in_short
+from dmagnet.images.opening import open_fits, quiet, unpacked
+from dmagnet.tables.names import PACKED, plain
+from dmagnet.tables.text import Block, open_text, text_blocks
 
 BLOCK = 8192  # rows
-TEXT = (".csv", ".ecsv")
+_PACKERS = ("", ".gz", ".bz2", ".xz")
+TEXT = tuple(
+    suffix + packed
+    for suffix in (".csv", ".ecsv", ".tsv", ".tab", ".txt", ".dat")
+    for packed in _PACKERS
+)
 PARQUET = (".parquet", ".pq")
-VOTABLE = (".vot", ".votable", ".xml")
+VOTABLE = tuple(s + p for s in (".vot", ".votable", ".xml") for p in ("", ".gz"))
 FITS_TABLE = (".fits", ".fit", ".fits.gz", ".fit.gz")
-NO_VALUE = ["", "nan", "NaN", "null", "NULL"]
-
-Block = dict[str, list[Any]]
+SUFFIXES = TEXT + PARQUET + VOTABLE + FITS_TABLE
+NOT_READ = {
+    (".xlsx", ".xls", ".ods", ".numbers"): "a spreadsheet: save it as CSV",
+    (".json", ".jsonl", ".tbl", ".feather", ".arrow", ".orc", ".sqlite", ".db"): (
+        "a table of a form that is not read: save it as CSV, Parquet, FITS or VOTable"
+    ),
+    (".pkl", ".pickle", ".pt", ".pth", ".joblib"): (
+        "a pickle, which can run any program: save images as files or .npy, tables as "
+        "CSV"
+    ),
+    (".npz", ".mat"): "several arrays in one file: save its images as one .npy or HDF5",
+}
 
 
 @dataclass(frozen=True)
@@ -35,57 +51,85 @@ class Blocks:
     ----------
     names : list of str
         Its columns, as they are written.
-    pieces : iterable of dict
-        Column to cells; a cell is text, a number or None.
-    units : dict of str to str
+    pieces : callable
+        Names of columns to blocks: column to cells; a cell is text, a number or None.
+        `BAD` says what is wrong with rows.
+    units, ucds : dict of str to str
         Of the columns that have one.
+    packed : dict of str to str
+        Columns that hold images as bytes, and where the bytes are: ``image`` or
+        ``image.bytes``; ``image.path`` then names them.
     """
 
     names: list[str]
-    pieces: Iterable[Block]
+    pieces: Callable[[list[str]], Iterator[Block]]
     units: dict[str, str] = field(default_factory=dict)
+    ucds: dict[str, str] = field(default_factory=dict)
+    packed: dict[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
-def open_blocks(path: Path, wanted: list[str] | None = None) -> Iterator[Blocks]:
-    """Open a table of any form.
+def open_tables(path: Path) -> Iterator[list[Blocks]]:
+    """Open the tables of a file of any form.
 
     Parameters
     ----------
     path : Path
-        CSV, ECSV, Parquet and FITS are read a block at a time, VOTable as a whole.
-    wanted : list of str, optional
-        Columns to read; all if not given.
+        Text, Parquet and FITS are read a block at a time, VOTable as a whole.
 
     Yields
     ------
-    Blocks
-        While the file is open.
+    list of Blocks
+        While the file is open; several only of FITS and VOTable.
 
     Raises
     ------
     DataError
-        If the table is missing or damaged, also while its blocks are read.
+        If the file is missing or damaged, also while its blocks are read.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: expected a table, found nothing")
     name = path.name.lower()
+    if word := why_not(path):
+        raise DataError(f"{path}: expected a table, got {word}")
     if name.endswith(TEXT):
-        opened = _text(path, wanted)
+        opened = _text(path)
     elif name.endswith(PARQUET):
-        opened = _parquet(path, wanted)
+        opened = _parquet(path)
     elif name.endswith(VOTABLE):
-        opened = _votable(path, wanted)
+        opened = _votable(path)
+    elif name.endswith(FITS_TABLE):
+        opened = _fits(path)
     else:
-        opened = _fits(path, wanted)
+        raise DataError(
+            f"{path}: expected a table (.csv, .tsv, .txt, .ecsv, .fits, .vot, "
+            f".parquet), got {path.suffix or 'no'} suffix"
+        )
     try:
-        with opened as blocks:
-            yield blocks
+        with opened as tables:
+            yield tables
     except DataError:
         raise
-    except BROKEN as error:  # pyarrow's errors are of these too
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise DataError(f"{path}: expected a whole table: {reason}") from error
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected a table, found nothing") from None
+    except (MemoryError, *BROKEN) as error:  # pyarrow's errors are of these too
+        line = f"{path}: expected a whole table: {in_short(error)}"
+        raise DataError(line) from error
+
+
+def why_not(path: Path) -> str:
+    """Say why a file is not read, and what to do.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    str
+        By its suffix; empty if nothing is known against it.
+    """
+    name = path.name.lower()
+    return next((word for ends, word in NOT_READ.items() if name.endswith(ends)), "")
 
 
 def is_table(path: Path) -> bool:
@@ -111,92 +155,166 @@ def is_table(path: Path) -> bool:
             if re.search(rb"NAXIS   = +[2-9] ", file.read(2880)):
                 return False
         with open_fits(path) as hdus:
-            tables = [isinstance(hdu, fits.BinTableHDU) for hdu in hdus]
+            tables = [isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in hdus]
             images = [hdu.is_image and len(hdu.shape) > 1 for hdu in hdus]
             return any(tables) and not any(images)
-    except BROKEN:
+    except (DataError, *BROKEN):
         return False
 
 
 @contextlib.contextmanager
-def _text(path: Path, wanted: list[str] | None) -> Iterator[Blocks]:
-    skipped, delimiter, units = _text_header(path)
-    with csv.open_csv(
-        path,
-        csv.ReadOptions(skip_rows=skipped, block_size=1 << 20, use_threads=False),
-        csv.ParseOptions(delimiter=delimiter),
-        csv.ConvertOptions(
-            # as text: numbers keep their digits, and no block has types of its own
-            column_types={name: pa.string() for name in wanted or ()},
-            include_columns=wanted,
-            strings_can_be_null=True,
-            null_values=NO_VALUE,
-        ),
-    ) as reader:
-        pieces = (batch.to_pydict() for batch in reader)
-        yield Blocks(list(reader.schema.names), pieces, units)
+def _text(path: Path) -> Iterator[list[Blocks]]:
+    with open_text(path) as (head, below):
 
+        def _pieces(wanted: list[str]) -> Iterator[Block]:
+            return text_blocks(head, below, wanted)
 
-def _text_header(path: Path) -> tuple[int, str, dict[str, str]]:
-    """Count comment lines; find the delimiter, and the units of an ECSV."""
-    comments: list[str] = []
-    names = ""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for line in file:
-            if not line.startswith("#"):
-                names = line
-                break
-            comments.append(line.rstrip("\n"))
-    if not path.name.lower().endswith(".ecsv"):
-        return len(comments), ";" if ";" in names and "," not in names else ",", {}
-    with quiet():
-        table = Table.read([*comments, names], format="ascii.ecsv")
-    comma = any(re.match(r"# delimiter: .,", line) for line in comments)
-    return len(comments), "," if comma else " ", _units(table)
-
-
-def _units(table: Table) -> dict[str, str]:
-    return {name: str(table[name].unit or "") for name in table.colnames}
+        yield [Blocks(head.names, _pieces, head.units)]
 
 
 @contextlib.contextmanager
-def _parquet(path: Path, wanted: list[str] | None) -> Iterator[Blocks]:
-    with parquet.ParquetFile(path) as file:
-        batches = file.iter_batches(BLOCK, columns=wanted)
-        pieces = (batch.to_pydict() for batch in batches)
-        yield Blocks(list(file.schema_arrow.names), pieces)
+def _parquet(path: Path) -> Iterator[list[Blocks]]:
+    with open_file(path) as opened, parquet.ParquetFile(opened) as file:
+        schema = file.schema_arrow
+        classes = _class_names(schema.metadata or {})
 
-
-@contextlib.contextmanager
-def _votable(path: Path, wanted: list[str] | None) -> Iterator[Blocks]:
-    with quiet():
-        table = Table.read(path, format="votable")
-
-    def _pieces() -> Iterator[Block]:
-        for start in range(0, len(table), BLOCK):
-            piece = table[start : start + BLOCK]
-            yield {name: piece[name].tolist() for name in wanted or table.colnames}
-
-    yield Blocks(list(table.colnames), _pieces(), _units(table))
-
-
-@contextlib.contextmanager
-def _fits(path: Path, wanted: list[str] | None) -> Iterator[Blocks]:
-    with open_fits(path, memmap=True) as hdus:
-        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
-        if not tables:
-            raise DataError(f"{path}: expected a table, found no table HDU")
-        columns = tables[0].columns
-        nulls = {c.name: c.null for c in columns if c.null not in (None, "")}
-
-        def _pieces() -> Iterator[Block]:
-            data = tables[0].data
-            for start in range(0, len(data), BLOCK):
-                piece = data[start : start + BLOCK]
-                block = {n: piece[n].tolist() for n in wanted or columns.names}
-                for name in nulls.keys() & block.keys():
-                    null = nulls[name]
-                    block[name] = [None if v == null else v for v in block[name]]
+        def _pieces(wanted: list[str]) -> Iterator[Block]:
+            if not wanted:
+                total = file.metadata.num_rows
+                for start in range(0, total, BLOCK):
+                    yield {"": [None] * min(BLOCK, total - start)}
+                return
+            for batch in file.iter_batches(BLOCK, columns=wanted):
+                block = {name: _column(batch, name).to_pylist() for name in wanted}
+                for name in classes.keys() & block.keys():
+                    names = dict(enumerate(classes[name]))
+                    block[name] = [names.get(code) for code in block[name]]
                 yield block
 
-        yield Blocks(list(columns.names), _pieces(), {c.name: c.unit for c in columns})
+        yield [Blocks(list(schema.names), _pieces, packed=packed_columns(schema))]
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a column, or one within a column: ``image.path``."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    whole, _, part = name.rpartition(".")
+    return batch.column(whole).field(part)
+
+
+def packed_columns(schema: pa.Schema) -> dict[str, str]:
+    """Find the columns of a Parquet file that hold images as bytes.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Of the file.
+
+    Returns
+    -------
+    dict of str to str
+        Column to the place of its bytes, in the order of `PACKED`.
+    """
+    found: dict[str, str] = {}
+    for column in schema:
+        kind = column.type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            found[column.name] = f"{column.name}.bytes"
+        elif _is_binary(kind) and plain(column.name) in PACKED[4:]:
+            found[column.name] = column.name  # a path or file may be text in binary
+    ranks = {name: rank for rank, name in enumerate(PACKED)}
+    return dict(
+        sorted(found.items(), key=lambda c: ranks.get(plain(c[0]), len(PACKED)))
+    )
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Read the names that Hugging Face keeps of labels that are numbers."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {
+            name: [str(each) for each in feature["names"]]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+        }
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+@contextlib.contextmanager
+def _votable(path: Path) -> Iterator[list[Blocks]]:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet())
+        file = unpacked(stack.enter_context(open_file(path)), path)
+        stack.callback(file.close)
+        if re.search(rb"<(\w+:)?STREAM\b[^>]*\bhref\s*=", content := file.read()):
+            raise DataError(
+                f"{path}: expected a whole table, its values are in another file "
+                "(STREAM href); save it with the values inside"
+            )
+        del content
+        file.seek(0)
+        tables = list(votable.parse(file, verify="ignore").iter_tables())
+        yield [_votable_blocks(table) for table in tables]
+
+
+def _votable_blocks(source: Any) -> Blocks:
+    """Take one table of a VOTable by the names of its fields, not by machine ids."""
+    fields = {f.name or f.ID: f for f in reversed(source.fields)}
+    names = [f.name or f.ID for f in source.fields]
+
+    def _pieces(wanted: list[str]) -> Iterator[Block]:
+        values = source.array  # masked
+        for start in range(0, len(values), BLOCK):
+            piece = values[start : start + BLOCK]
+            yield {name: piece[fields[name].ID].tolist() for name in wanted}
+
+    units = {name: str(f.unit) for name, f in fields.items() if f.unit is not None}
+    ucds = {name: f.ucd for name, f in fields.items() if f.ucd}
+    return Blocks(names, _pieces, units, ucds)
+
+
+@contextlib.contextmanager
+def _fits(path: Path) -> Iterator[list[Blocks]]:
+    with open_fits(path, memmap=True) as hdus:
+        tables = [h for h in hdus if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
+        if not tables:
+            raise DataError(f"{path}: expected a table, found no table HDU")
+        yield [_fits_blocks(hdu) for hdu in tables]
+
+
+def _fits_blocks(hdu: Any) -> Blocks:
+    columns = list(hdu.columns)
+    names = [c.name or f"column {k}" for k, c in enumerate(columns, 1)]
+    places = {name: k for k, name in reversed(list(enumerate(names)))}
+
+    def _pieces(wanted: list[str]) -> Iterator[Block]:
+        data = hdu.data
+        for start in range(0, 0 if data is None else len(data), BLOCK):
+            piece = data[start : start + BLOCK]
+            block: Block = {}
+            for name in wanted:
+                cells = piece.field(places[name])
+                if cells.ndim == 2 and cells.shape[1] == 1:
+                    cells = cells[:, 0]
+                block[name] = _without_null(cells.tolist(), columns[places[name]])
+            yield block
+
+    units = {name: str(columns[k].unit or "") for name, k in places.items()}
+    ucds = {name: str(hdu.header.get(f"TUCD{k + 1}", "")) for name, k in places.items()}
+    return Blocks(names, _pieces, units, ucds)
+
+
+def _without_null(cells: list[Any], column: Any) -> list[Any]:
+    """Leave out what the header calls no value (TNULL, before it is scaled)."""
+    null = column.null
+    if null in (None, ""):
+        return cells
+    if column.bscale not in (None, "", 1) or column.bzero not in (None, "", 0):
+        scale, zero = column.bscale or 1, column.bzero or 0
+        null = null * scale + zero
+    return [None if cell == null else cell for cell in cells]

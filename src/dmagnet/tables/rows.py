@@ -1,31 +1,23 @@
-"""Rows of tables: which column is what, and what a row points at."""
+"""Rows of tables, and what each points at."""
+# ruff: noqa: PTH110, PTH111, PTH118
+# There may be millions of paths: they stay text.
 
 import math
+import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dmagnet.errors import DataError
-from dmagnet.tables.blocks import Block, open_blocks
+from dmagnet.images.faults import ImageError
+from dmagnet.tables.blocks import open_tables
+from dmagnet.tables.columns import Columns
 from dmagnet.tables.coordinates import Place, System, places
+from dmagnet.tables.text import BAD, Block
 
-ID_NAMES = (
-    "id", "name", "objid", "object_id", "objname", "obj_id", "source_id", "sourceid",
-    "iauname", "galaxy_id", "ls_id", "targetid", "dr7objid", "dr8objid", "specobjid",
-    "object",
-)  # fmt: skip
-PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "image", "file_loc")
-RA_NAMES = (
-    "ra", "raj2000", "ra_icrs", "_raj2000", "ra_deg", "radeg", "target_ra",
-    "alpha_j2000", "ramean", "raj2000_deg",
-)  # fmt: skip
-DEC_NAMES = (
-    "dec", "dej2000", "decj2000", "de_icrs", "dec_icrs", "_dej2000", "dec_deg",
-    "decdeg", "target_dec", "delta_j2000", "decmean", "de",
-)  # fmt: skip
-BAND_COLUMN = re.compile(r"(?:path|file|filename)_(\w+)")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,28 +43,35 @@ class Row:
     doubt: str = ""
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Say which column of a table is what; empty where there is none."""
+@dataclass(frozen=True, kw_only=True)
+class BadRow(Row):
+    """A row of another length than the header: nothing but its first cell is believed.
 
-    id: str = ""
-    paths: tuple[str, ...] = ()
-    bands: tuple[str, ...] = ()
-    ra: str = ""
-    dec: str = ""
-    units: dict[str, str] = field(default_factory=dict)
+    Attributes
+    ----------
+    reason : str
+        In words, for a person.
+    """
 
-    @property
-    def wanted(self) -> list[str]:
-        """List the columns to read.
+    reason: str
 
-        Returns
-        -------
-        list of str
-            Without repeats.
-        """
-        names = [self.id, *self.paths, self.ra, self.dec]
-        return list(dict.fromkeys(name for name in names if name))
+
+@dataclass(frozen=True, kw_only=True)
+class LabeledRow(Row):
+    """One row of a table of labeled galaxies.
+
+    Attributes
+    ----------
+    label, split : str
+        As they are written; empty if the table does not say.
+    redshift, pxscale : float
+        NaN if not known.
+    """
+
+    label: str
+    split: str
+    redshift: float
+    pxscale: float
 
 
 def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
@@ -81,81 +80,62 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
     Parameters
     ----------
     path : Path
-        CSV, ECSV, Parquet and FITS are read in blocks; VOTable as a whole.
+        Text, Parquet and FITS are read in blocks; VOTable as a whole.
     columns : Columns
         As `find_columns` found them.
 
     Yields
     ------
     Row
-        In the order of the table.
+        In the order of the table; a `BadRow` in the place of what is none.
 
     Raises
     ------
     DataError
         If the table is damaged.
     """
-    with open_blocks(path, columns.wanted) as blocks:
-        for piece in blocks.pieces:
-            yield from _rows(piece, columns)
+    with open_tables(path) as tables:
+        for block in tables[columns.table].pieces(columns.wanted):
+            yield from _rows(block, columns)
 
 
-def find_columns(path: Path, table_id: str = "") -> Columns:
-    """Find out which column of a table is what.
+def read_labeled(path: Path, columns: Columns) -> Iterator[LabeledRow | BadRow]:
+    """Read a table of labeled galaxies from its start, in pieces.
 
     Parameters
     ----------
     path : Path
-        The table.
-    table_id : str
-        Column that names its rows; one of `ID_NAMES` if not given.
+        As `read_rows` takes it.
+    columns : Columns
+        As `find_columns` found them.
 
-    Returns
-    -------
-    Columns
-        At least paths, or right ascension and declination.
+    Yields
+    ------
+    LabeledRow or BadRow
+        In the order of the table.
 
     Raises
     ------
     DataError
-        If the table is missing or damaged, or such columns are not there.
+        If the table is damaged, or a redshift or pixel scale is no number.
     """
-    with open_blocks(path) as blocks:
-        names, units = blocks.names, blocks.units
-    lower: dict[str, str] = {}
-    for name in names:
-        lower.setdefault(name.lower(), name)
-
-    def _first(known: Sequence[str]) -> str:
-        return next((lower[name] for name in known if name in lower), "")
-
-    identity = _first([table_id.lower()] if table_id else ID_NAMES)
-    if table_id and not identity:
-        raise DataError(
-            f"{path}: expected a column {table_id!r}, found {', '.join(names)}"
-        )
-    bands = {
-        found[1]: lower[name]
-        for name in lower
-        if (found := BAND_COLUMN.fullmatch(name)) and found[1] != "loc"
-    }
-    ra, dec, single = _first(RA_NAMES), _first(DEC_NAMES), _first(PATH_NAMES)
-    if not (ra and dec):
-        ra = dec = ""
-    several = len(bands) > 1 and not single
-    paths = tuple(bands.values()) if several else (single,) if single else ()
-    if not paths and not ra:
-        raise DataError(
-            f"{path}: expected a column path, or ra and dec; found "
-            f"{', '.join(names[:20]) or 'none'}"
-        )
-    named = _band_names(tuple(bands), paths) if several else ()
-    return Columns(identity, paths, named, ra, dec, units)
-
-
-def _band_names(bands: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Name bands as the columns write them; one letter is kept in its case."""
-    return tuple(path[-len(band) :] for band, path in zip(bands, paths, strict=True))
+    told = [columns.label, columns.split, columns.redshift, columns.pxscale]
+    wanted = list(dict.fromkeys([*columns.wanted, *filter(None, told)]))
+    with open_tables(path) as tables:
+        for block in tables[columns.table].pieces(wanted):
+            empty = [None] * len(next(iter(block.values())))
+            cells = zip(*(block.get(name, empty) for name in told), strict=True)
+            for row, cell in zip(_rows(block, columns), cells, strict=True):
+                if isinstance(row, BadRow):
+                    yield row
+                    continue
+                yield LabeledRow(
+                    **vars(row),
+                    label=_text(cell[0]),
+                    split=_text(cell[1]),
+                    redshift=_number(cell[2], "redshift"),
+                    pxscale=_number(cell[3], "pxscale"),
+                )
 
 
 def _rows(block: Block, columns: Columns) -> Iterator[Row]:
@@ -164,7 +144,11 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
     ids = block[columns.id] if columns.id else [""] * length
     paths = [block[name] for name in columns.paths]
     where = _places(block, columns, length)
+    bad = block.get(BAD)
     for i in range(length):
+        if bad and bad[i]:
+            yield BadRow(id=_text(ids[i]), reason=bad[i])
+            continue
         yield Row(
             id=_text(ids[i]),
             paths=tuple(_text(column[i]) for column in paths),
@@ -172,6 +156,14 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
             dec=where[i].dec,
             doubt=where[i].doubt,
         )
+
+
+def _number(cell: Any, name: str) -> float:
+    """Read a number; NaN for an empty cell."""
+    try:
+        return math.nan if cell is None or cell == "" else float(cell)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {name}: expected numbers, got {cell!r}") from error
 
 
 def _text(value: Any) -> str:
@@ -192,3 +184,33 @@ def _places(block: Block, columns: Columns, length: int) -> list[Place]:
     names = columns.ra, columns.dec
     units = columns.units.get(names[0]) or "", columns.units.get(names[1]) or ""
     return places(block[names[0]], block[names[1]], System(names, units))
+
+
+def file_of(folder: str, cell: str) -> str:
+    """Find the file that a cell of a table names.
+
+    Parameters
+    ----------
+    folder : str
+        That of the table.
+    cell : str
+        Absolute, relative to the folder, or to the user's home (``~/``); with the
+        backslashes of Windows if nothing else is there.
+
+    Returns
+    -------
+    str
+        Its path; nothing says that it is there.
+
+    Raises
+    ------
+    ImageError
+        If it is an address: none is fetched.
+    """
+    if ADDRESS.match(cell):
+        raise ImageError("an address is not fetched: download it, name the file")
+    name = os.path.expanduser(cell) if cell.startswith("~/") else cell
+    path = os.path.join(folder, name)
+    if "\\" in name and "\0" not in name and not os.path.exists(path):
+        path = os.path.join(folder, name.replace("\\", "/"))
+    return path

@@ -1,0 +1,163 @@
+"""Which column of a table is what."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dmagnet.errors import DataError
+from dmagnet.tables import names as called
+from dmagnet.tables.blocks import Blocks, open_tables
+
+BAND_COLUMN = re.compile(r"(?:path|file|filename)_(\w+)")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Say which column of a table is what; empty where there is none.
+
+    Attributes
+    ----------
+    packed : str
+        Where a Parquet file keeps images as bytes.
+    table : int
+        Which table of the file it is.
+    """
+
+    id: str = ""
+    paths: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
+    ra: str = ""
+    dec: str = ""
+    units: dict[str, str] = field(default_factory=dict)
+    packed: str = ""
+    label: str = ""
+    split: str = ""
+    redshift: str = ""
+    pxscale: str = ""
+    table: int = 0
+
+    @property
+    def wanted(self) -> list[str]:
+        """List the columns to read.
+
+        Returns
+        -------
+        list of str
+            Without repeats.
+        """
+        names = [self.id, *self.paths, self.ra, self.dec]
+        return list(dict.fromkeys(name for name in names if name))
+
+
+def find_columns(
+    path: Path, table_id: str = "", needed: tuple[str, ...] = ()
+) -> Columns:
+    """Find out which column of a table is what.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    table_id : str
+        Column that names its rows; one of `dmagnet.tables.names.ID` if not given.
+    needed : tuple of str
+        What must be there, of ``path``, ``label``, ``split``, ``ra`` and ``dec``;
+        paths, or right ascension and declination, if not given.
+
+    Returns
+    -------
+    Columns
+        Of the first table of the file that has them.
+
+    Raises
+    ------
+    DataError
+        If the table is missing or damaged, or such columns are not there.
+    """
+    with open_tables(path) as tables:
+        found = [_columns(t, k, table_id) for k, t in enumerate(tables)]
+        names = list(dict.fromkeys(name for table in tables for name in table.names))
+    told = ", ".join(names[:20]) or "none"
+    for columns in found:
+        if table_id and not columns.id:
+            continue
+        if not lacking(columns, needed):
+            return columns
+    if table_id and not any(columns.id for columns in found):
+        raise DataError(f"{path}: expected a column {table_id!r}, found {told}")
+    if not needed:
+        raise DataError(f"{path}: expected a column path, or ra and dec; found {told}")
+    lacks = sorted((lacking(columns, needed) for columns in found), key=len)
+    raise DataError(
+        f"{path}: expected columns {', '.join(needed)}; "
+        f"{', '.join(lacks[0] if lacks else needed)} missing, found {told}"
+    )
+
+
+def lacking(columns: Columns, needed: tuple[str, ...]) -> list[str]:
+    """List what a table lacks.
+
+    Parameters
+    ----------
+    columns : Columns
+        Of the table.
+    needed : tuple of str
+        As `find_columns` takes it.
+
+    Returns
+    -------
+    list of str
+        Of the needed.
+    """
+    images = bool(columns.paths or columns.packed)
+    if not needed:
+        return [] if images or columns.ra else ["path"]
+    told = {"path": images, "ra": columns.ra, "dec": columns.dec}
+    told |= {"label": columns.label, "split": columns.split}
+    return [name for name in needed if not told[name]]
+
+
+def _columns(table: Blocks, place: int, table_id: str) -> Columns:
+    """Find out which column of one table is what."""
+    names = table.names
+    if table_id:
+        alike = [name for name in names if name.casefold() == table_id.casefold()]
+        identity = next((name for name in names if name == table_id), "")
+        identity = identity or next(iter(alike), "")
+    else:
+        identity = called.first(names, called.ID)
+    bands: dict[str, str] = {}
+    for name in names:
+        found = BAND_COLUMN.fullmatch(name.lower())
+        if found and found[1] != "loc":
+            bands.setdefault(found[1], name)
+    ra, dec = called.positions(names, table.ucds)
+    single = called.first(names, called.PATH)
+    packed = ""
+    if not single or single in table.packed:
+        packed = next(iter(table.packed.values()), "")
+    several = len(bands) > 1 and not single
+    paths = tuple(bands.values()) if several else (single,) if single else ()
+    if packed:
+        paths, several = (), False
+        whole, _, part = packed.rpartition(".")
+        identity = identity or (f"{whole}.path" if part == "bytes" else "")
+    return Columns(
+        identity,
+        paths,
+        _band_names(tuple(bands), paths) if several else (),
+        ra,
+        dec,
+        table.units,
+        packed,
+        label=called.first(names, called.LABEL),
+        split=called.first(names, called.SPLIT),
+        redshift=called.first(names, ("redshift",)),
+        pxscale=called.first(names, ("pxscale",)),
+        table=place,
+    )
+
+
+def _band_names(bands: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Name bands as the columns write them; one letter is kept in its case."""
+    return tuple(path[-len(band) :] for band, path in zip(bands, paths, strict=True))
