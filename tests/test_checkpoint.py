@@ -167,14 +167,16 @@ def test_a_calibration_without_a_space_adds_no_tensors(checkpoint, tmp_path):
 def test_an_altered_calibration_is_refused_and_the_file_named(calibrated, tmp_path):
     path = save(tmp_path / "w.safetensors", calibrated)
     rewritten(path, lambda header: header["calibration"].update(temperature=1.0))
-    with pytest.raises(CheckpointError, match=r"w\.safetensors: calibration: differs"):
+    with pytest.raises(
+        CheckpointError, match=r"w\.safetensors: calibration: .*differs"
+    ):
         load(path)
 
 
 def test_a_calibration_that_lost_a_tensor_is_refused(calibrated, tmp_path):
     path = save(tmp_path / "w.safetensors", calibrated)
     rewritten(path, lambda _: None, {"calibration.axes": None})
-    with pytest.raises(CheckpointError, match=r"expected calibration\.axes"):
+    with pytest.raises(CheckpointError, match=r"in place of calibration\.axes"):
         load(path)
 
 

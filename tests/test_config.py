@@ -11,8 +11,8 @@ from dmagnet.config import (
     ModelConfig,
     SimulateConfig,
     TrainConfig,
+    from_dict,
     to_dict,
-    train_config,
 )
 from dmagnet.errors import ConfigError, DmagnetError
 from dmagnet.recipes import RECIPES, recipe
@@ -36,7 +36,7 @@ def test_class_three_is_in_between_and_four_is_cigar():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_json(name):
     config = recipe(name)
-    assert train_config(json.loads(json.dumps(to_dict(config)))) == config
+    assert from_dict(TrainConfig, json.loads(json.dumps(to_dict(config)))) == config
 
 
 def test_an_unknown_recipe_lists_the_known_ones():

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dmagnet"
 STORY = [
-    *("errors", "disk", "environment", "classes", "config", "recipes"),
+    *("errors", "disk", "records", "environment", "classes", "config", "recipes"),
     *(
         "images",
         "tables",
@@ -31,6 +31,7 @@ TORCH_FREE = [
     *(
         "errors",
         "disk",
+        "records",
         "environment",
         "classes",
         "config",

@@ -17,12 +17,15 @@ from safetensors.torch import save_file
 from dmagnet import __version__
 from dmagnet.calibrate import Calibration, from_parts, to_parts
 from dmagnet.calibrate.record import PREFIX
-from dmagnet.config import TrainConfig, to_dict, train_config
+from dmagnet.config import TrainConfig, from_dict, to_dict
 from dmagnet.disk import beside
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.model import DMAGNet
+from dmagnet.records import as_written, plain_object
 
 FORMAT = 1
+WEIGHTS = "weights.safetensors"  # in the folder of a run
+WANTED = "a .safetensors file or a run folder that 'dmagnet train' finished"
 
 
 @dataclass(frozen=True)
@@ -151,87 +154,142 @@ def load(path: Path) -> Checkpoint:
         If the file is missing, damaged, altered, or not one of ours.
     """
     path = Path(path)
-    if path.is_dir():
-        path = path / "weights.safetensors"
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such file; expected a .safetensors file or a run folder "
-            "that 'dmagnet train' finished"
-        )
     try:
+        if path.is_dir():
+            path = path / WEIGHTS
+        _refuse_others(path)
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("dmagnet")
+            header = _header(path, (file.metadata() or {}).get("dmagnet"))
+            _check_shapes(path, header, file)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror or error}); expected {WANTED}"
+        ) from error
+    except (SafetensorError, AttributeError) as error:
+        # AttributeError: numbers of a kind that this torch does not have
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({error}); copy or train it again"
         ) from error
+    return _rebuild(path, header, state)
+
+
+def _refuse_others(path: Path) -> None:
+    """Say which other thing a path is, before anything opens it."""
+    if not path.is_file():
+        found = "not a file" if path.exists() else "no such file"
+        raise CheckpointError(f"{path}: {found}; expected {WANTED}")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (b"PK", *(bytes((0x80, protocol)) for protocol in range(2, 6))):
+        raise CheckpointError(
+            f"{path}: a pickle or a zip, as torch.save writes it, which may run code "
+            f"and is never opened; expected {WANTED}"
+        )
+    if path.suffix == ".onnx":
+        raise CheckpointError(
+            f"{path}: an exported network can only classify; here expected {WANTED}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What a file says about itself."""
+
+    format: int
+    config: TrainConfig
+    class_names: tuple[str, ...]
+    provenance: dict[str, Any]
+    weights_hash: str
+    dmagnet: str = ""
+    calibration: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names that do not fit the outputs."""
+        wanted, names = self.config.model.num_classes, self.class_names
+        if len(names) != wanted or len(set(names)) != wanted:
+            raise ConfigError(
+                f"expected names of {wanted} classes, got {len(names)}, "
+                f"{len(set(names))} of them different"
+            )
+
+
+def _header(path: Path, text: str | None) -> _Header:
+    """Read the header of a file, before its weights."""
     if text is None:
         raise CheckpointError(
             f"{path}: a safetensors file, but not of dmagnet; "
             "expected one that 'dmagnet train' wrote"
         )
-    return _rebuild(path, json.loads(text), state)
+    expected = f"settings that this dmagnet, {__version__}, knows"
+    advice = "copy or train it again"
+    with as_written(
+        path, expected, f"update dmagnet, or {advice}", error=CheckpointError
+    ):
+        values = plain_object(text)
+        if isinstance(values.get("format"), int) and values["format"] > FORMAT:
+            raise CheckpointError(
+                f"{path}: format {values['format']} is newer than this dmagnet "
+                f"{__version__} reads ({FORMAT}); update dmagnet"
+            )
+        return from_dict(_Header, values)
 
 
-def _rebuild(
-    path: Path, header: dict[str, Any], state: dict[str, torch.Tensor]
-) -> Checkpoint:
-    """Make the network that a header describes and fill in its weights."""
-    if header["format"] > FORMAT:
-        raise CheckpointError(
-            f"{path}: format {header['format']} is newer than this dmagnet "
-            f"{__version__} reads ({FORMAT}); update dmagnet"
-        )
-    try:
-        config = train_config(header["config"])
-        names = tuple(header["class_names"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(
-            f"{path}: written by dmagnet {header.get('dmagnet')}, with settings that "
-            f"this one, {__version__}, does not know ({error}); update dmagnet, or "
-            "train it again"
-        ) from error
-    if len(names) != config.model.num_classes:
-        raise CheckpointError(
-            f"{path}: expected names of {config.model.num_classes} classes, got "
-            f"{len(names)}; the file was altered: copy or train it again"
-        )
-    arrays = {
-        name: state.pop(name).numpy() for name in list(state) if name.startswith(PREFIX)
+def _check_shapes(path: Path, header: _Header, file: Any) -> None:
+    """Compare a file with the network it names, before memory is taken for either."""
+    with torch.device("meta"):
+        state = DMAGNet(header.config.model).state_dict()
+    expected = {name: list(value.shape) for name, value in state.items()}
+    found = {
+        name: file.get_slice(name).get_shape()
+        for name in file.keys()  # noqa: SIM118
+        if not name.startswith(PREFIX)
     }
-    model = DMAGNet(config.model).eval()
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        line = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{path}: the weights do not fit the network it names ({line})"
-        ) from error
-    if weights_hash(model) != header["weights_hash"]:
+    for name in sorted({**expected, **found}):
+        if expected.get(name) != found.get(name):
+            raise CheckpointError(
+                f"{path}: the weights do not fit the network it names ({name:.60}: "
+                f"expected {expected.get(name, 'none')}, got "
+                f"{found.get(name, 'none')}); copy or train it again"
+            )
+
+
+def _rebuild(path: Path, header: _Header, state: dict[str, torch.Tensor]) -> Checkpoint:
+    """Make the network that a header describes and fill in its weights."""
+    arrays = {name: state.pop(name) for name in list(state) if name.startswith(PREFIX)}
+    for name, value in {**state, **arrays}.items():
+        if value.is_complex() or not value.isfinite().all():
+            raise CheckpointError(
+                f"{path}: expected finite real numbers, got others in {name}; the "
+                "training went astray or the file was altered: train it again, with "
+                "a smaller --lr, or copy it again"
+            )
+    model = DMAGNet(header.config.model).eval()
+    model.load_state_dict(state)
+    if weights_hash(model) != header.weights_hash:
         raise CheckpointError(
             f"{path}: the weights differ from their recorded hash; "
             "the file was altered: copy or train it again"
         )
     return Checkpoint(
         model=model,
-        config=config,
-        class_names=names,
-        provenance=header["provenance"],
-        weights_hash=header["weights_hash"],
-        calibration=_calibration(path, header, arrays, model),
+        config=header.config,
+        class_names=header.class_names,
+        provenance=header.provenance,
+        weights_hash=header.weights_hash,
+        calibration=_calibration(path, header.calibration, arrays, model),
     )
 
 
 def _calibration(
     path: Path,
-    header: dict[str, Any],
-    arrays: dict[str, Any],
+    header: dict[str, Any] | None,
+    arrays: dict[str, torch.Tensor],
     model: DMAGNet,
 ) -> Calibration | None:
     """Put the calibration together, and see that it fits the network."""
     try:
-        found = from_parts(header.get("calibration"), arrays)
+        found = from_parts(header, {k: v.float().numpy() for k, v in arrays.items()})
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if found is None or found.space is None:

@@ -15,9 +15,11 @@ from dmagnet.calibrate.labels import Flags, Floats
 from dmagnet.calibrate.space import FeatureSpace
 from dmagnet.calibrate.temperature import tempered
 from dmagnet.errors import CheckpointError
+from dmagnet.records import as_written
 
 PREFIX = "calibration."  # of tensors in a file of weights
 ARRAYS = ("mean", "axes", "variances")
+_AGAIN = "the file was altered: copy it or calibrate the weights again"
 PLAIN = ("temperature", "thresholds", "views", "provenance", "space")
 
 Singles = npt.NDArray[np.float32]
@@ -169,20 +171,18 @@ def from_parts(
                 "file was altered: copy it again"
             )
         return None
-    try:
+    with as_written(
+        "calibration", "what 'dmagnet calibrate' writes", _AGAIN, error=CheckpointError
+    ):
         plain = {name: header[name] for name in PLAIN}
         expected = {PREFIX + name for name in ARRAYS} if plain["space"] else set()
         if set(arrays) != expected:
-            raise CheckpointError(
-                f"calibration: expected {', '.join(sorted(expected)) or 'no arrays'}, "
-                f"found {', '.join(sorted(arrays)) or 'none'}; the file was altered: "
-                "copy it again"
+            raise ValueError(
+                f"{', '.join(sorted(arrays)) or 'no arrays'} in place of "
+                f"{', '.join(sorted(expected)) or 'none'}"
             )
         if _digest(plain, arrays) != header["hash"]:
-            raise CheckpointError(
-                "calibration: differs from its recorded hash; the file was altered: "
-                "copy it or calibrate again"
-            )
+            raise ValueError("one that differs from its recorded hash")
         space = plain["space"]
         return Calibration(
             temperature=float(plain["temperature"]),
@@ -191,13 +191,6 @@ def from_parts(
             views=int(plain["views"]),
             space=None if space is None else _space(space, arrays),
         )
-    except CheckpointError:
-        raise  # it says what is wrong already
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"calibration: expected what 'dmagnet calibrate' writes, got "
-            f"{type(error).__name__}: {error}; calibrate the weights again"
-        ) from error
 
 
 def _space(

@@ -4,7 +4,7 @@ Configurations are frozen dataclasses; flags, JSON and checks follow from their
 fields. Presets are functions in `dmagnet.recipes`. No torch in here.
 """
 
-from dmagnet.config.checks import to_dict
+from dmagnet.config.checks import from_dict, to_dict, typed
 from dmagnet.config.classifying import (
     ClassifyConfig,
     ClusterConfig,
@@ -26,7 +26,6 @@ from dmagnet.config.learning import (
     Size,
     SplitName,
     TrainConfig,
-    train_config,
 )
 from dmagnet.config.serving import AppConfig
 
@@ -48,6 +47,7 @@ __all__ = [
     "SourceConfig",
     "SplitName",
     "TrainConfig",
+    "from_dict",
     "to_dict",
-    "train_config",
+    "typed",
 ]

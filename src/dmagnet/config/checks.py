@@ -1,9 +1,11 @@
 """What a value may be, and a configuration as plain values."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from dmagnet.errors import ConfigError
+
+Record = TypeVar("Record")
 
 
 def check_range(owner: object, name: str, low: float, high: float) -> None:
@@ -25,7 +27,7 @@ def check_range(owner: object, name: str, low: float, high: float) -> None:
     """
     value = getattr(owner, name)
     if not low <= value <= high:
-        raise ConfigError(f"{name}: expected {low} to {high}, got {value}")
+        raise ConfigError(f"{name}: expected {low} to {high}, got {str(value)[:60]}")
 
 
 def check_choice(owner: object, name: str, choices: tuple[str, ...]) -> None:
@@ -66,3 +68,80 @@ def to_dict(config: Any) -> dict[str, Any]:
         Names to values; nested configurations as nested dictionaries.
     """
     return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[Record], values: Any, *, more: bool = False) -> Record:
+    """Read back what `to_dict` wrote, and check that each value is of its type.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass: a configuration, or a record of plain values.
+    values : dict
+        As loaded from JSON.
+    more : bool
+        Leave aside what is no field, instead of refusing it.
+
+    Returns
+    -------
+    dataclass
+        The same.
+
+    Raises
+    ------
+    ConfigError
+        If a value is missing, unknown, of another type or out of its range.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"expected values by name, got {str(values)[:60]!r}")
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
+    if unknown and not more:
+        raise ConfigError(f"{unknown[0][:60]!r}: no such setting")
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if field.name not in values
+        and field.default is field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{missing[0]!r}: missing")
+    return kind(**{n: typed(hints[n], values[n], n) for n in hints if n in values})
+
+
+def typed(hint: Any, value: Any, name: str) -> Any:
+    """Check that a value of JSON is of a type.
+
+    Parameters
+    ----------
+    hint : type
+        As in an annotation; a dataclass is made of a dictionary.
+    value : object
+        As loaded from JSON.
+    name : str
+        For the message.
+
+    Returns
+    -------
+    object
+        The value; a tuple where the type asks for one, which JSON does not have.
+
+    Raises
+    ------
+    ConfigError
+        If it is of another type.
+    """
+    from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)  # nothing is annotated with an instance
+        return from_dict(hint, value)
+    if isinstance(value, list) and "tuple[" in str(hint):
+        value = tuple(value)
+    try:
+        check_type(
+            value, hint, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS
+        )
+    except TypeCheckError as error:
+        raise ConfigError(f"{name}: {' '.join(str(error).split())[:160]}") from error
+    return value

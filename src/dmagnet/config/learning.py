@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
@@ -54,9 +54,12 @@ class ModelConfig:
         check_range(self, "dropout", 0, 0.9)
         check_range(self, "drop_path", 0, 0.9)
         check_range(self, "reduction", 1, 16)
-        if not self.dilations or min(self.dilations) < 1:
+        if not 1 <= len(self.dilations) <= 16 or not (
+            1 <= min(self.dilations) <= max(self.dilations) <= 64
+        ):
             raise ConfigError(
-                f"dilations: expected one or more integers from 1, got {self.dilations}"
+                "dilations: expected 1 to 16 integers from 1 to 64, got "
+                f"{str(self.dilations)[:60]}"
             )
 
 
@@ -204,22 +207,3 @@ class SimulateConfig:
         check_range(self, "num", 1, 100_000_000)
         check_range(self, "image_size", 32, 4096)
         check_range(self, "seed", 0, 2**31)
-
-
-def train_config(values: dict[str, Any]) -> TrainConfig:
-    """Read back what `to_dict` wrote of a `TrainConfig`.
-
-    Parameters
-    ----------
-    values : dict
-        As loaded from JSON.
-
-    Returns
-    -------
-    TrainConfig
-        The same configuration.
-    """
-    model = dict(values["model"])
-    model["dilations"] = tuple(model["dilations"])
-    augment = AugmentConfig(**values["augment"])
-    return TrainConfig(**{**values, "model": ModelConfig(**model), "augment": augment})

@@ -70,7 +70,19 @@ class Galaxies:
     label_sets: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        """Fingerprint what was given without a hash."""
+        """Refuse labels of no class, and fingerprint what was given without a hash.
+
+        Raises
+        ------
+        DataError
+            If a label is below 0 or has no class or set of classes.
+        """
+        most = len(self.class_names) + len(self.label_sets) - 1
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= most:
+            raise DataError(
+                f"{self.source}: expected labels from 0 to {most}, got "
+                f"{self.labels.min()} to {self.labels.max()}"
+            )
         if not self.data_hash:
             object.__setattr__(self, "data_hash", content_hash(self))
 

@@ -11,6 +11,7 @@ import numpy as np
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.data.galaxies import Galaxies
 from dmagnet.errors import DataError
+from dmagnet.records import read_json
 
 COLUMNS = ("images", "labels", "ids", "ra", "dec", "redshift", "pxscale", "split")
 
@@ -91,16 +92,15 @@ def read_meanings(path: Path) -> dict[str, list[str]]:
     DataError
         If it is no such file.
     """
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected JSON that gives each coarse class its classes, such as "
-            f'{{"spiral": ["Barred Spiral", ...]}}; got {error}'
-        ) from error
+    found = read_json(
+        path,
+        "JSON that gives each coarse class its classes, such as "
+        '{"spiral": ["Barred Spiral", ...]}',
+        "write it so",
+    )
     lists = {
         name: names if isinstance(names, list) else [names]
-        for name, names in (found.items() if isinstance(found, dict) else ())
+        for name, names in found.items()
     }
     plain = [isinstance(n, str) for each in lists.values() for n in each or [None]]
     if not lists or not all(plain):

@@ -7,8 +7,8 @@ costs the reading of 768 chunks. The prepared folder holds a plain array on disk
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pooch
@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from dmagnet import __version__
 from dmagnet.classes import CLASS_NAMES
+from dmagnet.config import from_dict
 from dmagnet.data.download import GALAXY10_SHA256
 from dmagnet.data.galaxies import PART_CODES, PARTS, Galaxies
 from dmagnet.data.hdf5 import (
@@ -26,9 +27,9 @@ from dmagnet.data.hdf5 import (
     read_slabs,
 )
 from dmagnet.data.split import Split, split_of
-from dmagnet.disk import part_of, refusals_of_the_disk
+from dmagnet.disk import open_file, part_of, refusals_of_the_disk
 from dmagnet.errors import DataError
-from dmagnet.images.faults import refused
+from dmagnet.records import as_written, read_json
 from dmagnet.tables.columns import find_columns
 from dmagnet.tables.rows import LabeledRow, read_labeled
 
@@ -140,11 +141,10 @@ def _replaceable(folder: Path) -> bool:
 def _made_from(folder: Path, source_hash: str, seed: int) -> bool:
     try:
         manifest = _read_manifest(folder)
-        whole = np.load(folder / IMAGES, mmap_mode="r").shape[0] == manifest["num"]
-    except (DataError, OSError, ValueError):
+        whole = len(read_prepared(folder)) == manifest.num
+    except DataError:
         return False
-    same = manifest["sha256"] == source_hash and manifest["seed"] == seed
-    return whole and same and (folder / TABLE).is_file()
+    return whole and (manifest.sha256, manifest.seed) == (source_hash, seed)
 
 
 def _check_room(part: Path, catalog: Catalog) -> None:
@@ -213,19 +213,26 @@ def _write_manifest(
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-        layout = manifest["layout"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder}: expected a readable {MANIFEST}, got {error!r}; prepare it again"
-        ) from error
-    if layout != LAYOUT:
-        raise DataError(
-            f"{folder}: expected layout {LAYOUT}, got {layout}; prepare it again"
-        )
-    return manifest
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What is read of ``prepared.json``."""
+
+    layout: int
+    sha256: str
+    num: int
+    image_size: int
+    class_names: tuple[str, ...]
+    seed: int
+    notes: tuple[str, ...]
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    expected, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
+    values = read_json(folder / MANIFEST, expected, advice)
+    with as_written(folder / MANIFEST, expected, advice):
+        if values["layout"] != LAYOUT:
+            raise ValueError(f"layout {values['layout']}, not {LAYOUT}")
+        return from_dict(_Manifest, values, more=True)
 
 
 def read_prepared(folder: Path) -> Galaxies:
@@ -247,34 +254,29 @@ def read_prepared(folder: Path) -> Galaxies:
         If a file of the folder is missing, damaged, or does not fit the others.
     """
     manifest = _read_manifest(folder)
+    side = manifest.image_size
     columns = find_columns(folder / TABLE, needed=("label", "split", "ra", "dec"))
     read = read_labeled(folder / TABLE, columns)
     rows = [row for row in read if isinstance(row, LabeledRow)]
-    try:
-        images = np.load(folder / IMAGES, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{folder / IMAGES}: expected a whole array ({error}); prepare it again"
-        ) from error
-    side = manifest["image_size"]
+    with as_written(folder / IMAGES, "a whole array", "prepare it again"):
+        open_file(folder / IMAGES).close()  # of a pipe NumPy would wait for the end
+        images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     if images.shape != (len(rows), side, side, 3) or images.dtype != np.uint8:
         raise DataError(
             f"{folder}: expected {len(rows)} images of {side} px, got {images.dtype} "
             f"of shape {images.shape}; prepare it again"
         )
-    with refused(folder / TABLE, "a whole table"):
-        labels = np.array([int(row.label) for row in rows], np.int64)
-        split = np.array([PART_CODES[row.split] for row in rows], np.int8)
-    return Galaxies(
-        images=images,
-        labels=labels,
-        class_names=tuple(manifest["class_names"]),
-        ids=np.array([f"h5:{row}" for row in range(len(rows))]),
-        ra=np.array([row.ra for row in rows]),
-        dec=np.array([row.dec for row in rows]),
-        redshift=np.array([row.redshift for row in rows]),
-        pxscale=np.array([row.pxscale for row in rows]),
-        split=split,
-        source=str(folder),
-        notes=tuple(manifest["notes"]),
-    )
+    with as_written(folder / TABLE, "a table of 'dmagnet prepare'", "prepare it again"):
+        return Galaxies(
+            images=images,
+            labels=np.array([int(row.label) for row in rows], np.int64),
+            class_names=manifest.class_names,
+            ids=np.array([f"h5:{row}" for row in range(len(rows))]),
+            ra=np.array([row.ra for row in rows]),
+            dec=np.array([row.dec for row in rows]),
+            redshift=np.array([row.redshift for row in rows]),
+            pxscale=np.array([row.pxscale for row in rows]),
+            split=np.array([PART_CODES[row.split] for row in rows], np.int8),
+            source=str(folder),
+            notes=manifest.notes,
+        )

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dmagnet.errors import DataError
+from dmagnet.records import as_written, read_json
 
 PACKAGED = "statistics.json"  # made by runs/dream_statistics.py
 CHUNK = 64  # images at a time
@@ -76,19 +78,12 @@ class Statistics:
         DataError
             If there is no such file, or if it holds something else.
         """
-        try:
-            return _from_json(path.read_text(encoding="utf-8"))
-        except OSError:
-            raise DataError(f"{path}: expected statistics, found no file") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"{path}: expected what runs/dream_statistics.py writes, got "
-                f"something else ({error})"
-            ) from None
+        what = "what runs/dream_statistics.py writes"
+        with as_written(path, what):
+            return _from_json(read_json(path, what))
 
 
-def _from_json(text: str) -> Statistics:
-    values = json.loads(text)
+def _from_json(values: dict[str, Any]) -> Statistics:
     return Statistics(
         mean=tuple(map(float, values["mean"])),
         covariance=tuple(tuple(map(float, row)) for row in values["covariance"]),
@@ -108,7 +103,7 @@ def galaxy_statistics() -> Statistics:
         Of simulated galaxies of all ten classes in 67 arcsec frames of 256 px.
     """
     packaged = resources.files("dmagnet.dreams").joinpath(PACKAGED)
-    return _from_json(packaged.read_text(encoding="utf-8"))
+    return _from_json(json.loads(packaged.read_text(encoding="utf-8")))
 
 
 def mean_color(statistics: Statistics | None = None) -> Tensor:

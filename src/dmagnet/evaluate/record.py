@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from dmagnet.config import from_dict
 from dmagnet.disk import write_whole
 from dmagnet.errors import DataError
 from dmagnet.evaluate.sampling import NOWHERE, Interval, Ints
 from dmagnet.evaluate.selective import RiskCoverage
+from dmagnet.records import as_written, read_json
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
 # Newer than files of earlier versions, and not known of every network.
@@ -112,6 +114,21 @@ class Metrics:
     ood_share: float = NAN
     risk: RiskCoverage | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that do not belong together.
+
+        Raises
+        ------
+        DataError
+            If there are no classes, or another number of scores or counts.
+        """
+        num = len(self.class_names)
+        if not num == len(self.per_class) > 0 or self.confusion.shape != (num, num):
+            raise DataError(
+                f"metrics: expected scores and counts of {num} classes, got "
+                f"{len(self.per_class)} and {self.confusion.shape}"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with null for what is not a number.
 
@@ -177,37 +194,31 @@ def read_metrics(path: Path) -> Metrics:
     DataError
         If there is no such file, or it is not such a file.
     """
-    try:
-        content = json.loads(path.read_text())
+    expected, advice = "the metrics of 'dmagnet evaluate'", "evaluate the weights again"
+    content = read_json(path, expected, advice)
+    with as_written(path, expected, advice):
         values = {name: _number(content[name]) for name in MEASURES}
         values |= {name: _number(content.get(name)) for name in TRUST}
         intervals = content["intervals"]
-        unknown = [None, None]
         curve = content.get("risk_coverage")
-        classes = [
-            ClassScore(
-                **{
-                    **{name: _number(value) for name, value in entry.items()},
-                    "f1_interval": _pair(entry["f1_interval"]),
-                }
-            )
-            for entry in content["per_class"]
-        ]
-        return Metrics(
-            n=content["n"],
-            per_class=tuple(classes),
-            confusion=np.array(content["confusion"], dtype=np.int64),
-            class_names=tuple(content["class_names"]),
-            intervals={name: _pair(intervals[name]) for name in MEASURES}
-            | {name: _pair(intervals.get(name, unknown)) for name in TRUST},
-            risk=None if curve is None else RiskCoverage.from_dict(curve),
+        found = {
+            "n": content["n"],
+            "per_class": [_class_of(entry) for entry in content["per_class"]],
+            "confusion": np.array(content["confusion"], dtype=np.int64),
+            "class_names": content["class_names"],
+            "intervals": {name: _pair(intervals[name]) for name in MEASURES}
+            | {name: _pair(intervals.get(name, (None, None))) for name in TRUST},
+            "risk": None if curve is None else RiskCoverage.from_dict(curve),
             **values,
-        )
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{path}: expected the metrics of 'dmagnet evaluate', got "
-            f"{type(error).__name__}: {error}; evaluate the weights again"
-        ) from error
+        }
+        return from_dict(Metrics, found)
+
+
+def _class_of(values: Any) -> ClassScore:
+    numbers = {name: _number(value) for name, value in values.items()}
+    return from_dict(
+        ClassScore, {**numbers, "f1_interval": _pair(values["f1_interval"])}
+    )
 
 
 def _null_for_nan(value: Any) -> Any:

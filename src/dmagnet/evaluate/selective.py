@@ -45,6 +45,18 @@ class RiskCoverage:
     aurc: float
     interval: Interval
 
+    def __post_init__(self) -> None:
+        """Refuse columns of different lengths, and no rows.
+
+        Raises
+        ------
+        DataError
+            If the curve has no points, or a column has others.
+        """
+        shapes = {np.shape(c) for c in (self.coverage, self.risk, self.low, self.high)}
+        if len(shapes) != 1 or len(self.coverage) == 0:
+            raise DataError(f"risk: expected columns of one length, got {shapes}")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON.
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmagnet import __version__
-from dmagnet.errors import CheckpointError
+from dmagnet.config import from_dict
+from dmagnet.config.checks import check_range
+from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.records import as_written, plain_object
 
 FORMAT = 3  # 1 had no radii, sets or out-of-distribution score; 2 no views
 KEY = "dmagnet"  # of the ONNX metadata, as in our safetensors files
 INPUT = "images"
 PROBABILITIES, LOGITS, OOD = "probabilities", "logits", "ood"
+_WRITTEN = "what 'dmagnet export' writes"
+_AGAIN = "the file was altered: copy or export it again"
 _PLACE, _NO_DIGEST = '"digest": "{}"', "0" * 64
 
 
@@ -63,6 +68,24 @@ class Header:
     calibration: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     dmagnet: str = __version__
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be used with.
+
+        Raises
+        ------
+        ConfigError
+            If a value is out of its range, or two classes have one name.
+        """
+        check_range(self, "image_size", 64, 4096)
+        check_range(self, "field", 0.3, 1)
+        if self.radii is not None:
+            check_range(self, "radii", 1, 20)
+        if len(set(self.class_names)) < max(len(self.class_names), 1):
+            raise ConfigError(
+                f"class_names: expected different ones, "
+                f"got {str(self.class_names)[:60]}"
+            )
 
     def to_json(self) -> str:
         """Write it for the metadata of the file.
@@ -124,11 +147,9 @@ def read_header(text: str | None, content: bytes, name: str) -> Header:
             f"{name}: an ONNX file, but not of dmagnet; "
             "expected one that 'dmagnet export' wrote"
         )
-    try:
-        values = json.loads(text)
+    with as_written(name, _WRITTEN, _AGAIN, error=CheckpointError):
+        values = plain_object(text)
         version, digest = int(values.pop("format")), str(values.pop("digest"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(_altered(name)) from error
     if version > FORMAT:
         raise CheckpointError(
             f"{name}: format {version} is newer than this dmagnet {__version__} "
@@ -141,17 +162,6 @@ def read_header(text: str | None, content: bytes, name: str) -> Header:
         )
     blank = _with_digest(content, digest, _NO_DIGEST)
     if hashlib.sha256(blank).hexdigest() != digest:
-        raise CheckpointError(_altered(name))
-    thresholds = values.pop("thresholds")
-    return Header(
-        class_names=tuple(values.pop("class_names")),
-        thresholds=None if thresholds is None else tuple(thresholds),
-        **values,
-    )
-
-
-def _altered(name: str) -> str:
-    return (
-        f"{name}: differs from what 'dmagnet export' wrote; "
-        "the file was altered: copy or export it again"
-    )
+        raise CheckpointError(f"{name}: differs from its recorded digest; {_AGAIN}")
+    with as_written(name, _WRITTEN, _AGAIN, error=CheckpointError):
+        return from_dict(Header, values)

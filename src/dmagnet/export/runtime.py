@@ -1,17 +1,24 @@
 """Classify with an exported network: onnxruntime or OpenVINO, numpy, and no torch."""
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from dmagnet.environment import environment
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.export.classifier import BATCH, ExportedClassifier, Floats
+from dmagnet.export.classifier import BATCH, MIN_SIDE, ExportedClassifier, Floats
+from dmagnet.export.contents import metadata_of
 from dmagnet.export.header import INPUT, KEY, LOGITS, OOD, Header, read_header
 
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16"]
+# As they are imported, both would give this machine an id and call home. That of
+# OpenVINO knows no other word for no (openvino_telemetry, OptInChecker).
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1", "CI": "true"}
 
 
 class OnnxClassifier(ExportedClassifier):
@@ -45,16 +52,15 @@ class OnnxClassifier(ExportedClassifier):
         batch_size: int = BATCH,
         threads: int | None = None,
     ) -> None:
-        content = _content(Path(path))
+        content, header = _read(Path(path))
         session = onnx_session(content, str(path), threads)
-        header = _header(session, content, str(path))
-
         outputs = [LOGITS, OOD] if header.has_ood else [LOGITS]
 
         def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
             found = session.run(outputs, {INPUT: pixels})
             return found[0], found[1] if header.has_ood else None
 
+        _try(_forward, header, path, _refusals())
         super().__init__(header, _forward, views=views, batch_size=batch_size)
 
 
@@ -93,25 +99,21 @@ class OpenVINOClassifier(ExportedClassifier):
         precision: Precision = "fp32",
     ) -> None:
         try:
-            import onnx
-            import openvino
-            from google.protobuf.message import DecodeError
+            with environment(_QUIET):
+                import openvino
         except ImportError as error:
             raise ConfigError(_missing("OpenVINO", error, "openvino")) from error
-        content = _content(Path(path))
-        try:
-            properties = onnx.load_model_from_string(content).metadata_props
-        except DecodeError as error:
-            raise CheckpointError(_damaged(str(path), error)) from error
-        texts = {entry.key: entry.value for entry in properties}
-        header = read_header(texts.get(KEY), content, str(path))
+        content, header = _read(Path(path))
         settings: dict[str, Any] = {
             # On a processor with bf16, OpenVINO would take that unasked.
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
             "INFERENCE_NUM_THREADS": _threads(threads),
         }
         core = openvino.Core()
-        network = core.compile_model(core.read_model(content), "CPU", settings)
+        try:
+            network = core.compile_model(core.read_model(content), "CPU", settings)
+        except RuntimeError as error:
+            raise CheckpointError(_not_run(path, error)) from error
 
         def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
             # A request of its own, since one request serves one thread at a time.
@@ -119,6 +121,7 @@ class OpenVINOClassifier(ExportedClassifier):
             ood = np.array(found[OOD], np.float32) if header.has_ood else None
             return np.array(found[LOGITS], np.float32), ood
 
+        _try(_forward, header, path, (RuntimeError,))
         super().__init__(header, _forward, views=views, batch_size=batch_size)
 
 
@@ -199,43 +202,79 @@ def onnx_session(content: bytes, name: str, threads: int | None = None) -> Any:
     ConfigError
         If onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as states
-    except ImportError as error:
-        raise ConfigError(_missing("onnxruntime", error, "export")) from error
+    onnxruntime, refusals = _onnxruntime(), _refusals()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads(threads)
-    options.log_severity_level = 3  # errors: what a person can act on
+    options.log_severity_level = 4  # what it refuses is told below, once
     try:
         return onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )
-    except (
-        states.Fail, states.InvalidGraph, states.InvalidProtobuf,
-        states.NotImplemented, states.InvalidArgument,
-    ) as error:  # fmt: skip
-        raise CheckpointError(_damaged(name, error)) from error
+    except refusals as error:
+        raise CheckpointError(_not_run(name, error)) from error
 
 
-def _header(session: Any, content: bytes, name: str) -> Header:
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
-    return read_header(text, content, name)
-
-
-def _content(path: Path) -> bytes:
+def _onnxruntime() -> Any:
+    """Import onnxruntime, which tells nobody about it."""
     try:
-        return path.read_bytes()
-    except OSError as error:
+        with environment(_QUIET):
+            import onnxruntime
+    except ImportError as error:
+        raise ConfigError(_missing("onnxruntime", error, "export")) from error
+    return onnxruntime
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """List what onnxruntime raises; ValueError for names that are not there."""
+    states = _onnxruntime().capi.onnxruntime_pybind11_state
+    names = (
+        *("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf"),
+        *("NotImplemented", "RuntimeException", "EPFail"),
+    )
+    return (ValueError, *(getattr(states, name) for name in names))
+
+
+def _read(path: Path) -> tuple[bytes, Header]:
+    """Read a file and check that it is whole, ours, and nothing but itself."""
+    try:
+        if path.exists() and not path.is_file():
+            raise IsADirectoryError(errno.EISDIR, "no file")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise CheckpointError(
             f"{path}: expected an .onnx file that 'dmagnet export' wrote, found "
-            f"nothing to read ({error.strerror})"
+            f"nothing to read ({getattr(error, 'strerror', error)})"
         ) from error
+    text = metadata_of(content, str(path)).get(KEY)
+    return content, read_header(text, content, str(path))
 
 
-def _damaged(name: str, error: Exception) -> str:
+def _try(
+    forward: Callable[[Floats], tuple[Floats, Floats | None]],
+    header: Header,
+    path: Path,
+    refusals: tuple[type[Exception], ...],
+) -> None:
+    """Ask a graph once, so that one which does not do what it says is refused."""
+    num_classes = len(header.class_names)
+    try:
+        logits, ood = forward(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
+    except refusals as error:
+        raise CheckpointError(_not_run(path, error)) from error
+    shapes = np.shape(logits), () if ood is None else np.shape(ood)
+    if shapes != ((2, num_classes), (2,) if header.has_ood else ()):
+        raise CheckpointError(
+            f"{path}: expected {LOGITS} of {num_classes} classes, got shapes {shapes} "
+            "for 2 images; export the network again"
+        )
+
+
+def _not_run(path: Path | str, error: Exception) -> str:
     line = " ".join(str(error).split())[:160]
-    return f"{name}: not a whole ONNX file ({line}); copy or export it again"
+    return (
+        f"{path}: the graph cannot be run ({line}); export it again, or update what "
+        "runs it"
+    )
 
 
 def _missing(what: str, error: ImportError, extra: str) -> str:

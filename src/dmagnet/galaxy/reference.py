@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from dmagnet.errors import DataError
 from dmagnet.galaxy.record import Neighbor, Singles
 from dmagnet.images import standardize
 from dmagnet.predict import look
+from dmagnet.records import read_arrays
 from dmagnet.simulate import simulate
 
 NUM_SIMULATED = 500  # fifty of each class
@@ -236,9 +236,8 @@ def _key(*parts: Any) -> str:
 def _kept(path: Path) -> dict[str, NDArray[Any]] | None:
     """Read arrays; None where there are none, or a file is damaged."""
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile):
+        return read_arrays(path, "arrays")
+    except DataError:
         return None
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from dmagnet.disk import beside, is_own
 from dmagnet.dreams.targets import provenance_of
 from dmagnet.errors import DataError
-from dmagnet.gallery.request import Request, read_record
+from dmagnet.gallery.request import RECORD, Request, read_record
+from dmagnet.records import as_written
 
 RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
 
@@ -122,8 +123,8 @@ def open_folder(path: Path, request: Request) -> Folder:
         )
     folder = Folder(path, request)
     if record.get("provenance") == provenance_of(request.network):
-        entries = record.get("dreams", [])
-        folder.entries = [e for e in entries if _whole(path, e)]
+        with as_written(record_path, RECORD):
+            folder.entries = [e for e in record["dreams"] if _whole(path, e)]
     return folder
 
 
@@ -135,4 +136,5 @@ def _what_counts(request: Any) -> Any:
 
 
 def _whole(path: Path, entry: dict[str, Any]) -> bool:
-    return all((path / name).is_file() for name in entry["files"].values())
+    known = isinstance(entry["image"], str) and isinstance(entry["target"], str)
+    return known and all((path / name).is_file() for name in entry["files"].values())

@@ -18,8 +18,8 @@ from dmagnet.dreams import Network
 from dmagnet.dreams.targets import AnyModel, open_network, provenance_of
 from dmagnet.measures import Study, run_study
 from dmagnet.measures.hypotheses import PARAMETERS
-from dmagnet.measures.parts import Arrays
 from dmagnet.measures.study import Counter, silent
+from dmagnet.records import Arrays
 
 TITLES = {
     "centroid": "spectral centroid of the detail\n(cycles per Petrosian radius)",

@@ -7,15 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dmagnet.config import DreamConfig, RedreamConfig, to_dict
+from dmagnet.config import DreamConfig, RedreamConfig, from_dict, to_dict, typed
+from dmagnet.config.checks import check_range
 from dmagnet.dreams import Network, Target, class_target, layer_target, open_network
 from dmagnet.dreams.targets import to_tensor
-from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.gallery.sources import Source, gather, open_source
+from dmagnet.records import as_written, read_json
 from dmagnet.weights import DEFAULT, load, path_of
 
 DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"
 ALL = "all"
+RECORD = "a dream.json that dmagnet wrote"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,6 +59,12 @@ class Request:
     image_size: int | None = None
     animate: bool = False
     zoom: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no picture is."""
+        if self.image_size is not None:
+            check_range(self, "image_size", 16, 16_384)
+        check_range(self, "zoom", 0, 100_000)
 
     @property
     def record_name(self) -> str:
@@ -165,8 +174,6 @@ def make_request(
         If there are no whole weights.
     """
     weights = path_of(DEFAULT if weights is None else weights)
-    if image_size is not None and not 16 <= image_size <= 16_384:
-        raise ConfigError(f"image_size: expected 16 to 16384, got {image_size}")
     network = _open(weights, device)
     if ALL in classes:
         classes = network.class_names
@@ -199,6 +206,21 @@ def _open(weights: Path, device: str) -> Network:
     return open_network(checkpoint)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What a record asks for, in plain values."""
+
+    images: tuple[dict[str, Any], ...]
+    weights: dict[str, str]
+    layers: tuple[str, ...]
+    classes: tuple[str, ...]
+    guide: dict[str, Any] | None
+    config: dict[str, Any]
+    image_size: int | None
+    animate: bool
+    zoom: int
+
+
 def read_request(
     path: Path, *, weights: Path | str | None = None, device: str = "cpu"
 ) -> Request:
@@ -225,36 +247,38 @@ def read_request(
     CheckpointError
         If the weights are gone or others.
     """
-    values = read_record(path)["request"]
-    try:
-        given = values["weights"]["path"] if weights is None else weights
-        place = path_of(given)
-        network = _open(place, device)
-        if network.weights_hash != values["weights"]["hash"]:
-            raise CheckpointError(
-                f"{place}: expected the weights of hash "
-                f"{values['weights']['hash'][:12]}..., got "
-                f"{network.weights_hash[:12]}...; name the right ones with --weights"
-            )
-        size, guide = values["image_size"], values["guide"]
-        return Request(
-            sources=tuple(
-                open_source(entry, size, network.radii) for entry in values["images"]
-            ),
-            weights=place.resolve(),
-            network=network,
-            layers=tuple(values["layers"]),
-            classes=tuple(values["classes"]),
-            guide=None
-            if guide is None
-            else open_source(guide, size if network.radii else None, network.radii),
-            config=_config(values["config"]),
-            image_size=size,
-            animate=values["animate"],
-            zoom=values["zoom"],
+    with as_written(path, RECORD):
+        wanted = from_dict(_Wanted, read_record(path)["request"])
+        known = wanted.weights["hash"]
+        place = path_of(wanted.weights["path"] if weights is None else weights)
+        config = (
+            from_dict(RedreamConfig, wanted.config)
+            if "dream" in wanted.config
+            else from_dict(DreamConfig, wanted.config)
         )
-    except (KeyError, TypeError) as error:
-        raise DataError(_no_record(path, f"{error} is missing or wrong")) from error
+    network = _open(place, device)
+    if network.weights_hash != known:
+        raise CheckpointError(
+            f"{place}: expected the weights of hash {known[:12]}..., got "
+            f"{network.weights_hash[:12]}...; name the right ones with --weights"
+        )
+    size, guide = wanted.image_size, wanted.guide
+    return Request(
+        sources=tuple(
+            open_source(entry, size, network.radii) for entry in wanted.images
+        ),
+        weights=place.resolve(),
+        network=network,
+        layers=wanted.layers,
+        classes=wanted.classes,
+        guide=None
+        if guide is None
+        else open_source(guide, size if network.radii else None, network.radii),
+        config=config,
+        image_size=size,
+        animate=wanted.animate,
+        zoom=wanted.zoom,
+    )
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -275,24 +299,7 @@ def read_record(path: Path) -> dict[str, Any]:
     DataError
         If it is missing or no such record.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: expected a dream.json, found nothing")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(_no_record(path, "it is no JSON")) from error
-    if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
-        raise DataError(_no_record(path, "it asks for nothing"))
+    record = read_json(path, RECORD)
+    with as_written(path, RECORD):
+        typed(dict[str, Any], record["request"], "request")
     return record
-
-
-def _config(values: dict[str, Any]) -> DreamConfig | RedreamConfig:
-    if "dream" not in values:
-        return DreamConfig(**values)
-    schedule = tuple(values["schedule"])
-    inner = DreamConfig(**values["dream"])
-    return RedreamConfig(**{**values, "schedule": schedule, "dream": inner})
-
-
-def _no_record(path: Path, why: str) -> str:
-    return f"{path}: expected a dream.json that dmagnet wrote, but {why}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dmagnet.config import from_dict
 from dmagnet.data.hdf5 import SUFFIXES as HDF5_SUFFIXES
 from dmagnet.data.hdf5 import open_galaxy10
 from dmagnet.errors import ConfigError, DataError
@@ -54,6 +55,21 @@ class Source:
             "index": self.index,
             "sha256": self.sha256,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What `Source.to_dict` says of an image."""
+
+    name: str
+    path: str
+    index: int | None
+    sha256: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that leads out of the folder of the dreams."""
+        if self.name != _slug(self.name):
+            raise ConfigError(f"name: expected {_slug(self.name)}, got {self.name!r}")
 
 
 def gather(
@@ -129,14 +145,15 @@ def open_source(
     DataError
         If it is gone, or is another image now.
     """
-    path, row = Path(values["path"]), values["index"]
+    known = from_dict(_Known, values)
+    path, row = Path(known.path), known.index
     source = _file(path) if row is None else _row(path, row)
-    if source.sha256 != values["sha256"]:
+    if source.sha256 != known.sha256:
         raise DataError(
-            f"{path}: expected the image of SHA-256 {values['sha256'][:12]}..., got "
+            f"{path}: expected the image of SHA-256 {known.sha256[:12]}..., got "
             f"{source.sha256[:12]}...; it was changed since"
         )
-    return _fit(replace(source, name=values["name"]), image_size, radii)
+    return _fit(replace(source, name=known.name), image_size, radii)
 
 
 def _file(path: Path) -> Source:

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dmagnet.disk import beside, write_whole
 from dmagnet.errors import DataError
-
-Arrays = dict[str, NDArray[Any]]
+from dmagnet.records import Arrays, read_arrays
 
 
 class Parts:
@@ -34,7 +32,7 @@ class Parts:
         self.folder = folder
         asked = folder / "question.json"
         text = json.dumps(question, indent=1, sort_keys=True) + "\n"
-        if asked.exists() and asked.read_text() != text:
+        if asked.exists() and asked.read_bytes() != text.encode():
             raise DataError(
                 f"{folder}: expected parts of this study, got those of another one "
                 "(other weights, galaxies or settings); choose another folder with -o"
@@ -61,5 +59,4 @@ class Parts:
             arrays = make()
             with beside(path) as part, part.open("wb") as file:
                 np.savez_compressed(file, **arrays)
-        with np.load(path) as file:
-            return dict(file)
+        return read_arrays(path, "a part of a study", "delete it: it is measured again")

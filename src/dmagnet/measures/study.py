@@ -26,10 +26,11 @@ from dmagnet.measures.depth import (
     reach_numbers,
 )
 from dmagnet.measures.hypotheses import PARAMETERS
-from dmagnet.measures.parts import Arrays, Parts
+from dmagnet.measures.parts import Parts
 from dmagnet.measures.representations import cka_table
 from dmagnet.measures.sample import dream_sample
 from dmagnet.measures.verdicts import Measured, Result, judge
+from dmagnet.records import Arrays
 
 KINDS = ("trained", "random")
 NUM_PROBED_CONTROLS = 3  # random networks that are probed: probes are slow

@@ -99,7 +99,9 @@ class DMAGNet(Pretrained, nn.Module):
         self.register_buffer("mean", torch.tensor(GALAXY10_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(GALAXY10_STD).view(1, 3, 1, 1))
         self.stem = ConvNormAct(3, widths[0] // 2, stride=2)
-        rates = iter(torch.linspace(0, config.drop_path, sum(depths)).tolist())
+        # On the CPU also where the shapes alone are asked for, on "meta".
+        rising = torch.linspace(0, config.drop_path, sum(depths), device="cpu")
+        rates = iter(rising.tolist())
         before = (widths[0] // 2, *widths)
         self.stages = nn.ModuleDict()
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):

@@ -9,8 +9,9 @@ from typing import Any
 from dmagnet import __version__
 from dmagnet.errors import DataError
 from dmagnet.evaluate import read_metrics
+from dmagnet.records import read_json
 from dmagnet.report.found import dreams_of, explained_of, failures_of, study_of
-from dmagnet.report.kept import kept, read_json
+from dmagnet.report.kept import kept
 from dmagnet.report.record import Report
 from dmagnet.report.write import write_report
 
@@ -148,7 +149,7 @@ def _history(run: Path) -> list[dict[str, float]]:
 
 def _provenance(path: Path) -> dict[str, Any]:
     """Read what a record says of its origin, at its end or at its top."""
-    record = read_json(path, path.name)
+    record = read_json(path, f"a {path.name} of dmagnet")
     told = record.get("provenance")
     if isinstance(told, dict):
         return told

@@ -1,14 +1,16 @@
 """What other verbs left in a run folder: dreams, studies, failures, explanations."""
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
-from dmagnet.errors import DataError
-from dmagnet.report.kept import read_json
+from dmagnet.config import from_dict, typed
+from dmagnet.records import as_written, read_json
 from dmagnet.report.record import DreamRow, Failed, Shown
 
 MOST_GALAXIES = 4  # with their dreams, of one record
@@ -23,6 +25,45 @@ STUDY = {
     "resolution": "How dreams depend on the resolution",
     "forgetting": "Dreams while the network forgets from the top down",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dream:
+    """What is read of one dream of a record."""
+
+    image: str
+    target: str
+    target_name: str
+    files: dict[str, str]
+    probabilities: dict[str, list[float | None]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """What is read of one hypothesis of a study."""
+
+    claim: str
+    prediction: str
+    expected: str
+    trained: float | None
+    p_holm: float | None
+    random: float | None
+    n: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Explained:
+    """What is read of one galaxy that was explained."""
+
+    id: str
+    target: str
+    sums: dict[str, Any]
+    files: dict[str, str]
+    against: str | None = None
 
 
 def dreams_of(path: Path) -> Iterator[DreamRow]:
@@ -43,49 +84,47 @@ def dreams_of(path: Path) -> Iterator[DreamRow]:
     DataError
         If it is no such record.
     """
-    record = read_json(path, f"{path.name} of 'dmagnet {path.stem}'")
-    names = record.get("class_names") or []
+    what = f"a {path.name} of 'dmagnet {path.stem}'"
+    record = read_json(path, what)
     rows: dict[str, list[Shown]] = {}
-    try:
+    with as_written(path, what):
+        names = typed(tuple[str, ...], record.get("class_names", []), "class_names")
         order = [*record["request"]["layers"], *record["request"]["classes"]]
-        entries = sorted(record["dreams"], key=lambda e: _rank(e, order))
-        for entry in entries:
-            image, target = str(entry["image"]), str(entry["target_name"])
-            files = entry["files"]
-            galaxy = _inside(path.parent, files["galaxy"])
+        entries = [from_dict(_Dream, one, more=True) for one in record["dreams"]]
+        for entry in sorted(entries, key=lambda e: _rank(e, order)):
+            image, target = entry.image, entry.target_name
+            galaxy = _inside(path.parent, entry.files["galaxy"])
             shown = rows.setdefault(
                 image, [Shown(galaxy, f"Galaxy {image} before dreaming.", "galaxy")]
             )
-            told = _change(entry.get("probabilities"), names)
+            told = _change(entry.probabilities, names)
             shown.append(
                 Shown(
-                    _inside(path.parent, files["dream"]),
+                    _inside(path.parent, entry.files["dream"]),
                     f"Dream of {target} on galaxy {image}. {told}".strip(),
                     f"{target}\n{told}",
                 )
             )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DataError(
-            f"{path}: expected a record of dreams, got {type(error).__name__}: "
-            f"{error}; dream again, or take it away"
-        ) from error
     for name, shown in list(rows.items())[:MOST_GALAXIES]:
         yield DreamRow(name, tuple(shown))
 
 
-def _rank(entry: Mapping[str, Any], order: list[str]) -> tuple[str, int]:
+def _rank(entry: _Dream, order: list[str]) -> tuple[str, int]:
     """Sort by galaxy, then by depth, then classes."""
-    slug = str(entry["target"]).removesuffix("-guided")
-    return str(entry["image"]), order.index(slug) if slug in order else len(order)
+    slug = entry.target.removesuffix("-guided")
+    return entry.image, order.index(slug) if slug in order else len(order)
 
 
-def _change(probabilities: Any, names: list[str]) -> str:
+def _change(
+    probabilities: dict[str, list[float | None]] | None, names: Sequence[str]
+) -> str:
     """Say which class the dream made most likely."""
     if not probabilities or not names:
         return ""
     before, after = probabilities["galaxy"], probabilities["dream"]
     best = max(range(len(after)), key=lambda k: after[k] or 0)
-    return f"{names[best]}: {100 * before[best]:.0f} to {100 * after[best]:.0f} %"
+    told = (f"{100 * (p[best] or 0):.0f}" for p in (before, after))
+    return f"{names[best]}: {' to '.join(told)} %"
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -114,17 +153,11 @@ def study_of(path: Path) -> tuple[list[dict[str, Any]], list[Shown]]:
     DataError
         If it is no such record.
     """
-    record = read_json(path, "measure.json of 'dmagnet measure'")
-    rows = record.get("hypotheses")
-    wanted = ("claim", "prediction", "expected", "trained", "p_holm", "random", "n",
-              "difference", "low", "high", "verdict")  # fmt: skip
-    if not isinstance(rows, list) or any(
-        not isinstance(row, dict) or set(wanted) - set(row) for row in rows
-    ):
-        raise DataError(
-            f"{path}: expected hypotheses with {', '.join(wanted)}, got others; "
-            "measure again, or take it away"
-        )
+    what = "a measure.json of 'dmagnet measure'"
+    record = read_json(path, what)
+    with as_written(path, what):
+        found = record["hypotheses"]
+        rows = [asdict(from_dict(_Verdict, row, more=True)) for row in found]
     figures = [
         Shown(path.with_name(f"{name}.png"), f"{title}; a figure of the study.", title)
         for name, title in STUDY.items()
@@ -151,11 +184,17 @@ def failures_of(path: Path) -> Failed:
     DataError
         If it is no such table.
     """
-    columns = ("id", "label_name", "class_name", "probability", "probability_of_label")
-    try:
+    texts = ("id", "label_name", "class_name")
+    numbers = ("probability", "probability_of_label")
+    with (
+        as_written(path, "the failures.ecsv of 'dmagnet failures'"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", AstropyWarning)  # it is whole, or refused
         table = Table.read(path, format="ascii.ecsv")
         rows = tuple(
-            {name: _plain(row[name]) for name in columns} for row in table[:MOST_ROWS]
+            {n: str(row[n]) for n in texts} | {n: float(row[n]) for n in numbers}
+            for row in table[:MOST_ROWS]
         )
         names = list(dict.fromkeys(str(sheet) for sheet in table["sheet"]))
         pairs = {str(row["sheet"]): row for row in reversed(table)}
@@ -169,16 +208,7 @@ def failures_of(path: Path) -> Failed:
             )
             for name in names[:MOST_SHEETS]
         ]
-    except (OSError, KeyError, ValueError, TypeError, AstropyWarning) as error:
-        raise DataError(
-            f"{path}: expected the failures.ecsv of 'dmagnet failures', got "
-            f"{type(error).__name__}: {error}; make it again, or take it away"
-        ) from error
     return Failed(len(table), rows, tuple(sheets))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
 
 
 def explained_of(path: Path) -> list[Shown]:
@@ -199,23 +229,21 @@ def explained_of(path: Path) -> list[Shown]:
     DataError
         If it is no such record.
     """
-    record = read_json(path, "explain.json of 'dmagnet explain'")
-    try:
-        return [_explained(path.parent, one) for one in record["galaxies"][:MOST_MAPS]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{path}: expected a record of explanations, got {type(error).__name__}: "
-            f"{error}; explain again, or take it away"
-        ) from error
+    what = "an explain.json of 'dmagnet explain'"
+    record = read_json(path, what)
+    with as_written(path, what):
+        found = record["galaxies"][:MOST_MAPS]
+        galaxies = [from_dict(_Explained, one, more=True) for one in found]
+        return [_explained(path.parent, one) for one in galaxies]
 
 
-def _explained(folder: Path, one: Mapping[str, Any]) -> Shown:
-    why = f"why {one['target']}"
-    if one.get("against"):
-        why += f" rather than {one['against']}"
-    methods = ", ".join(name.replace("_", " ") for name in one["sums"])
+def _explained(folder: Path, one: _Explained) -> Shown:
+    why = f"why {one.target}"
+    if one.against:
+        why += f" rather than {one.against}"
+    methods = ", ".join(name.replace("_", " ") for name in one.sums)
     return Shown(
-        _inside(folder, one["files"]["all"]),
-        f"Galaxy {one['id']} and maps of {why}: {methods}.",
-        f"{one['id']}: {why}",
+        _inside(folder, one.files["all"]),
+        f"Galaxy {one.id} and maps of {why}: {methods}.",
+        f"{one.id}: {why}",
     )

@@ -2,21 +2,33 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from dmagnet.config import from_dict
 from dmagnet.disk import beside, write_whole
-from dmagnet.errors import DataError
 from dmagnet.evaluate import Reliability
+from dmagnet.records import as_written, read_arrays, read_json
 from dmagnet.report.record import Examples, Report
 
 WORDS, GALAXIES = "report.json", "report.npz"
 TEXTS = ("title", "summary", "examples_note", "next_commands")
 PARTS = ("examples", "attention")
+EVALUATED = "a report of 'dmagnet evaluate'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Words:
+    """What is read of ``report.json``, but the bins."""
+
+    title: str = ""
+    summary: str = ""
+    examples_note: str = ""
+    next_commands: list[list[str]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def keep(folder: Path, report: Report) -> None:
@@ -78,14 +90,16 @@ def kept(folder: Path, report: Report) -> Report:
         If a file is damaged.
     """
     if (folder / WORDS).is_file():
-        words = read_json(folder / WORDS, "report.json of 'dmagnet evaluate'")
+        words = read_json(folder / WORDS, f"the words of {EVALUATED}")
         bins = words.get("reliability")
-        report = replace(
-            report,
-            **{name: words[name] for name in TEXTS if name in words},
-            history=words.get("history") or report.history,
-            calibration=None if bins is None else _bins(folder / WORDS, bins),
-        )
+        with as_written(folder / WORDS, f"the words of {EVALUATED}"):
+            told = from_dict(_Words, words, more=True)
+            report = replace(
+                report,
+                **{name: getattr(told, name) for name in TEXTS if name in words},
+                history=told.history or report.history,
+                calibration=None if bins is None else _reliability(bins),
+            )
     if (folder / GALAXIES).is_file():
         shown = _examples(folder / GALAXIES)
         report = replace(
@@ -94,60 +108,18 @@ def kept(folder: Path, report: Report) -> Report:
     return report
 
 
-def read_json(path: Path, expected: str) -> dict[str, Any]:
-    """Read a record that a verb left.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    expected : str
-        What it should be, for the message.
-
-    Returns
-    -------
-    dict
-        Its content.
-
-    Raises
-    ------
-    DataError
-        If it is damaged, or no record.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected the {expected}, got {type(error).__name__}: {error}; "
-            "make it again, or take it away"
-        ) from error
-    if not isinstance(values, dict):
-        raise DataError(
-            f"{path}: expected the {expected}, got a {type(values).__name__}; make it "
-            "again, or take it away"
-        )
-    return values
-
-
-def _bins(path: Path, values: Mapping[str, Any]) -> Reliability:
-    try:
-        return Reliability(**{k: np.array(v) for k, v in values.items()})
-    except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{path}: expected bins of a reliability diagram, got {error}; evaluate "
-            "the weights again"
-        ) from error
+def _reliability(values: Mapping[str, Any]) -> Reliability:
+    """Make bins of plain values, all as many."""
+    columns = {name: np.array(v, np.float64) for name, v in values.items()}
+    if len({column.shape for column in columns.values()}) != 1:
+        raise ValueError("columns of different lengths")
+    if not all(np.isfinite(c).all() and c.size for c in columns.values()):
+        raise ValueError("numbers that are missing")
+    return Reliability(**columns)  # type: ignore[arg-type]
 
 
 def _examples(path: Path) -> dict[str, Examples]:
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(
-            f"{path}: expected the galaxies of a report, got {type(error).__name__}: "
-            f"{error}; evaluate the weights again, or take it away"
-        ) from error
+    arrays = read_arrays(path, f"the galaxies of {EVALUATED}")
     found = {}
     for part in PARTS:
         values = {
@@ -156,5 +128,6 @@ def _examples(path: Path) -> dict[str, Examples]:
             if name.startswith(f"{part}.")
         }
         if {"images", "labels", "probabilities"} <= set(values):
-            found[part] = Examples(**values)
+            with as_written(path, f"the galaxies of {EVALUATED}"):
+                found[part] = Examples(**values)
     return found

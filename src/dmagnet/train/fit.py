@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from dmagnet import __version__
-from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.checkpoint import WEIGHTS, Checkpoint, load, save
 from dmagnet.config import Precision, TrainConfig
 from dmagnet.data import Galaxies
 from dmagnet.disk import claimed
@@ -30,7 +30,7 @@ from dmagnet.model import DMAGNet
 from dmagnet.train.batches import GalaxyBatches
 from dmagnet.train.finetune import parent_of, start_of
 from dmagnet.train.module import Classifier, weight_averaging
-from dmagnet.train.run import RESUME, WEIGHTS, enter, settings_of
+from dmagnet.train.run import RESUME, enter, settings_of, state_of
 from dmagnet.train.watching import Announce, watching
 
 # Where Lightning, torchrun and Slurm tell a process which one it is.
@@ -224,7 +224,7 @@ def optimize(
     """
     batches, shares = _batches(galaxies, config)
     membership = torch.from_numpy(galaxies.membership)
-    resume = out / RESUME
+    resume = state_of(out)
     with quiet_lightning(), interruptible():
         trainer = L.Trainer(
             accelerator=accelerator,
@@ -256,7 +256,7 @@ def optimize(
             trainer.fit(
                 Classifier(model, config, shares, membership),
                 datamodule=batches,
-                ckpt_path=resume if resume.exists() else None,
+                ckpt_path=resume,
                 weights_only=True,
             )
         except OSError as error:

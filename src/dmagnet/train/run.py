@@ -2,14 +2,17 @@
 
 import csv
 import json
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from dmagnet.config import TrainConfig, to_dict
-from dmagnet.disk import write_whole
-from dmagnet.errors import CheckpointError
+import torch
 
-WEIGHTS = "weights.safetensors"
+from dmagnet.config import TrainConfig, to_dict
+from dmagnet.disk import open_file, write_whole
+from dmagnet.errors import CheckpointError
+from dmagnet.records import as_written, read_json
+
 RESUME = "last.ckpt"
 SETTINGS = "run.json"
 
@@ -64,19 +67,48 @@ def enter(out: Path, settings: dict[str, Any]) -> None:
     if not path.exists():
         write_whole(path, text.encode())
         return
-    try:
-        old = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise CheckpointError(
-            f"{path}: expected the settings of a run, found damaged JSON ({error}); "
-            "choose another folder with -o"
-        ) from error
+    old = read_json(
+        path,
+        "the settings of a run",
+        "choose another folder with -o",
+        error=CheckpointError,
+    )
     difference = _first_difference(old, json.loads(text))
     if difference:
         raise CheckpointError(
             f"{out}: holds another run ({difference}); repeat that run's settings to "
             "resume it, or choose another folder with -o"
         )
+
+
+def state_of(out: Path) -> Path | None:
+    """Find what a stopped run goes on from, and see that it is whole.
+
+    Parameters
+    ----------
+    out : Path
+        The run folder.
+
+    Returns
+    -------
+    Path or None
+        The file, if there is one.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or is something else.
+    """
+    path = out / RESUME
+    if not path.exists():
+        return None
+    what, advice = "the state of a stopped training", "delete it to begin anew"
+    with as_written(path, what, advice, error=CheckpointError):
+        open_file(path).close()
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if missing := {"loops", "optimizer_states", "state_dict"} - set(state):
+            raise KeyError(min(missing))
+    return path
 
 
 def history(out: Path) -> list[dict[str, float]]:
@@ -94,19 +126,24 @@ def history(out: Path) -> list[dict[str, float]]:
         where a resumed part repeats an epoch, the later one counts.
     """
     rows: dict[int, dict[str, float]] = {}
-    folders = sorted(
-        (out / "logs").glob("version_*"), key=lambda p: int(p.name.split("_")[1])
-    )
-    for folder in folders:
-        path = folder / "metrics.csv"
-        if not path.exists():
-            continue
-        with path.open(newline="") as file:
+    paths = (out / "logs").glob("version_*/metrics.csv")
+    for path in sorted(paths, key=_version):
+        with (
+            as_written(path, "the log of a training", "take it away"),
+            open_file(path) as raw,
+            TextIOWrapper(raw, "utf-8", newline="") as file,
+        ):
             for row in csv.DictReader(file):
                 values = {k: float(v) for k, v in row.items() if v}
                 if "epoch" in values:
                     rows.setdefault(int(values["epoch"]), {}).update(values)
     return [rows[epoch] for epoch in sorted(rows)]
+
+
+def _version(path: Path) -> int:
+    """Sort logs as they were begun; folders of other names come first."""
+    number = path.parent.name.removeprefix("version_")
+    return int(number) if number.isdecimal() else -1
 
 
 def _first_difference(old: Any, new: Any, name: str = "") -> str:

@@ -2,8 +2,8 @@
 
 import atexit
 import hashlib
-import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmagnet import __version__
+from dmagnet.config import from_dict, typed
 from dmagnet.errors import CheckpointError
+from dmagnet.records import as_written, plain_object
 
 if TYPE_CHECKING:  # a name becomes a path without torch
     from dmagnet.checkpoint import Checkpoint
@@ -134,6 +136,18 @@ def package() -> Traversable:
     return resources.files("dmagnet.weights")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """What an entry of the list must have."""
+
+    file: str
+    bytes: int
+    sha256: str
+    weights_hash: str
+    size: str
+    class_names: list[str]
+
+
 def entry_of(folder: Traversable, name: str) -> dict[str, Any]:
     """Look up what the index says of one file.
 
@@ -159,11 +173,11 @@ def entry_of(folder: Traversable, name: str) -> dict[str, Any]:
     index = folder / INDEX
     if not index.is_file():
         raise CheckpointError(f"{index}: the package lists no weights; {again}")
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-        version, entries = content["format"], content["weights"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{index}: a damaged list of weights; {again}") from error
+    what = "the list of weights of the package"
+    with as_written(str(index), what, again, error=CheckpointError):
+        content = plain_object(index.read_bytes())
+        version = content["format"]
+        entries = typed(dict[str, Any], content["weights"], "weights")
     if version != FORMAT:
         raise CheckpointError(
             f"{index}: expected a list of weights of format {FORMAT}, got {version}; "
@@ -174,7 +188,9 @@ def entry_of(folder: Traversable, name: str) -> dict[str, Any]:
             f"no weights {name!r} in the package; expected {', '.join(entries)}, or a "
             "run folder or .safetensors file"
         )
-    entry: dict[str, Any] = entries[name]
+    with as_written(str(index), what, again, error=CheckpointError):
+        from_dict(_Entry, entries[name], more=True)
+        entry: dict[str, Any] = entries[name]
     return entry
 
 
