@@ -1,5 +1,6 @@
 """What a run keeps, and that nothing of it is lost, doubled or mixed up."""
 
+import contextlib
 import json
 import resource
 import subprocess
@@ -8,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from altered import altered
 
 from dmagnet.calibrate import Judgement
 from dmagnet.catalog import About, open_store, rows_of
 from dmagnet.catalog.items import key_of
-from dmagnet.errors import ConfigError, DataError
+from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.sources.record import Flag, Item
 
 NAMES = ("Cat", "Dog")
@@ -168,6 +170,16 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
     (tmp_path / "t.parts" / "run.json").write_text(json.dumps([1]))
     with pytest.raises(DataError, match="which dmagnet did not make"):
         opened(tmp_path, items(2)).__enter__()
+
+
+def test_a_head_with_one_thing_wrong_is_read_or_is_one_line(tmp_path):
+    with opened(tmp_path, items(8)) as store:
+        head = store.folder / "run.json"
+    values = json.loads(head.read_text())
+    for place, wrong in altered(values, (None, -1, "x", [], {})):
+        head.write_text(json.dumps(wrong))
+        with contextlib.suppress(DmagnetError), opened(tmp_path, items(8)):
+            assert place[0] != "about", place
 
 
 def test_a_store_that_is_removed_leaves_nothing(tmp_path):

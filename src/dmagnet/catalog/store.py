@@ -25,8 +25,10 @@ from dmagnet.catalog.items import (
     thaw,
 )
 from dmagnet.catalog.rows import About
+from dmagnet.config import from_dict, typed
 from dmagnet.disk import claimed, is_own, not_ours, refusals_of_the_disk, write_whole
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.records import as_written, read_json
 from dmagnet.sources.record import Item
 
 FORMAT = 1
@@ -297,30 +299,33 @@ def _go_on(
     head_file = folder / HEAD
     if not head_file.is_file():
         return None
-    try:
-        head = json.loads(head_file.read_text())
-        parts = tuple(Part(**part) for part in head["parts"])
-        _compare(folder, head["about"], about.to_dict())
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise DataError(
-            f"{head_file}: not a run that dmagnet began; remove {folder.name} to "
-            "begin anew"
-        ) from error
+    what, advice = "a run that dmagnet began", f"remove {folder.name} to begin anew"
+    head = read_json(head_file, what, advice)
+    with as_written(head_file, what, advice):
+        parts = tuple(from_dict(Part, part) for part in head["parts"])
+        if not parts or any(
+            part.file != f"items-{number}.arrow"
+            or min(part.first_chunk, part.count) < 0
+            for number, part in enumerate(parts)
+        ):
+            raise ValueError("lists of inputs that are none")
+        before = typed(dict[str, Any], head["about"], "about")
+        listed = typed(str, head["fingerprint"], "fingerprint")
+        finished = typed(tuple[int, int] | None, head.get("finished"), "finished")
+    _compare(folder, before, about.to_dict())
     store = ChunkStore(folder, parts, chunk_size)
-    if "finished" in head:
-        if fingerprint(listing)[0] != head["fingerprint"]:
+    if finished is not None:
+        if fingerprint(listing)[0] != listed:
             raise ConfigError(
                 f"{folder}: belongs to a table of other inputs that is whole; give "
                 "another -o, or remove that folder"
             )
-        store.finished = tuple(head["finished"])
+        store.finished = finished
         return store
     left = sum(1 for _ in store.missing())
     notes = [f"going on: {store.num_chunks - left} of {store.num_chunks} chunks done"]
     print_now, keys = fingerprint(listing)
-    if print_now != head["fingerprint"]:
+    if print_now != listed:
         files = [folder / part.file for part in parts]
         is_new, gone = new_among(keys, fingerprint(all_items(files))[1])
         if is_new.any():
