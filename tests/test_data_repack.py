@@ -214,7 +214,7 @@ def test_a_full_disk_is_one_line_and_the_old_folder_stays_whole(tmp_path, h5):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert np.array_equal(load_galaxies(out).images, columns()["images"])
-    assert {one.name for one in tmp_path.iterdir()} == {"out", "a.h5", "other.h5"}
+    assert {one.name for one in tmp_path.iterdir()} == {"out", h5.name, "other.h5"}
 
 
 # files that are refused
