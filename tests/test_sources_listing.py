@@ -374,3 +374,32 @@ def test_the_guide_lists_every_flag_with_its_value():
     assert [(name, int(value)) for name, value in found] == [
         (flag.name, int(flag)) for flag in Flag
     ]
+
+
+def test_a_table_or_stack_that_is_none_is_a_row_among_others_and_refused_alone(
+    tmp_path,
+):
+    (tmp_path / "no.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "no.parquet").write_bytes(b"PAR1 and no more")
+    with h5py.File(tmp_path / "no.h5", "w") as file:
+        file["x"] = 1
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    names = ["a.png", "no.csv", "no.h5", "no.parquet"]
+    flags = [item.flag for item in list_items([tmp_path / name for name in names])]
+    assert [flag & NO_CLASS for flag in flags] == [0, *3 * [Flag.UNREADABLE]]
+    for name in names[1:]:
+        with pytest.raises(DataError):
+            list_items([tmp_path / name])
+
+
+def test_a_column_without_a_name_is_no_reason_to_leave_a_fits_table(tmp_path):
+    columns = [
+        fits.Column(name, "D", array=[value])
+        for name, value in (("ra", 150.0), ("dec", 2.0), ("junk", 1.0))
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    content = (tmp_path / "t.fits").read_bytes()
+    nameless = content.replace(b"TTYPE3  = 'junk    '", b"COMMENT   no name   ")
+    (tmp_path / "t.fits").write_bytes(nameless)
+    (item,) = list_items([tmp_path / "t.fits"])
+    assert (item.ra, item.dec) == (150.0, 2.0)

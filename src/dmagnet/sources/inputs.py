@@ -250,7 +250,7 @@ def _of_zip(path: str) -> Iterator[Item]:
     try:
         names = members(file, IMAGES)
     except ImageError as error:
-        yield _refused(path, error)
+        yield refused(path, error)
         return
     for name in names:
         shown = f"{path}{INSIDE}{name}"
@@ -262,7 +262,7 @@ def _of_stack(path: str, config: SourceConfig) -> Iterator[Item]:
     try:
         stack = open_stack(file, config.dataset)
     except ImageError as error:
-        yield _refused(path, error)
+        yield refused(path, error)
         return
     stem = _stem(os.path.basename(path))
     for start in range(0, len(stack), BLOCK):
@@ -276,9 +276,22 @@ def _of_stack(path: str, config: SourceConfig) -> Iterator[Item]:
             )  # fmt: skip
 
 
-def _refused(path: str, error: ImageError) -> Item:
-    """Name a file of images that cannot be opened: one row says so."""
-    missing = error.fault == "missing"
+def refused(path: str, error: DataError) -> Item:
+    """Name a file of images that cannot be opened: one row says so.
+
+    Parameters
+    ----------
+    path : str
+        As a person gave it.
+    error : DataError
+        Why.
+
+    Returns
+    -------
+    Item
+        With flag and reason.
+    """
+    missing = isinstance(error, ImageError) and error.fault == "missing"
     flag = Flag.NOT_FOUND if missing else Flag.UNREADABLE
     reason = " ".join(str(error).split()).removeprefix(f"{os.path.abspath(path)}: ")
     return dataclasses.replace(_of_name(path), flag=flag, reason=reason)

@@ -19,6 +19,7 @@ from dmagnet.sources.inputs import (
     items_of,
     items_of_table,
     others,
+    refused,
 )
 from dmagnet.sources.record import Flag, Item
 from dmagnet.tables.columns import Columns, find_columns
@@ -55,11 +56,17 @@ class Listing:
             if not found:
                 notes.append(f"{text}: nothing fits this pattern")
             self._inputs.extend(found)
+        self._refused: dict[str, DataError] = {}
         for form, path in self._inputs:
-            if form == "table" and path not in self._columns:
-                self._columns[path] = find_columns(Path(path), config.table_id)
-            if form == "stack":
-                check_dataset(path, config)
+            try:
+                if form == "table" and path not in self._columns:
+                    self._columns[path] = find_columns(Path(path), config.table_id)
+                if form == "stack":
+                    check_dataset(path, config)
+            except DataError as error:
+                if len(self._inputs) == 1:
+                    raise
+                self._refused[path] = error  # one among many: a row says so
         self._several = len(self._inputs) > 1
         self._length, self._twice = self._scan(notes)
         self.notes = tuple(notes)
@@ -95,7 +102,9 @@ class Listing:
     def _all(self) -> Iterator[tuple[Item, bool]]:
         """List all items; the second value is False for rows of tables."""
         for form, path in self._inputs:
-            if form == "table":
+            if path in self._refused:
+                yield refused(path, self._refused[path]), True
+            elif form == "table":
                 yield from (
                     (i, False) for i in items_of_table(path, self._columns[path])
                 )

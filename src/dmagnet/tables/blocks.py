@@ -288,8 +288,11 @@ def _fits(path: Path) -> Iterator[list[Blocks]]:
 
 
 def _fits_blocks(hdu: Any) -> Blocks:
+    for k in range(1, int(hdu.header["TFIELDS"]) + 1):
+        if not str(hdu.header.get(f"TTYPE{k}", "")).strip():
+            hdu.header[f"TTYPE{k}"] = f"column {k}"  # astropy wants one
     columns = list(hdu.columns)
-    names = [c.name or f"column {k}" for k, c in enumerate(columns, 1)]
+    names = [c.name for c in columns]
     places = {name: k for k, name in reversed(list(enumerate(names)))}
 
     def _pieces(wanted: list[str]) -> Iterator[Block]:
