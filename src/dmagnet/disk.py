@@ -250,11 +250,14 @@ def refuse_replacing(out: Path, *inputs: Path | str) -> None:
         If it is one of them, under whatever name.
     """
     for each in inputs:
-        with suppress(OSError, ValueError):
-            if os.path.samefile(out, each):  # noqa: PTH121
-                raise DataError(
-                    f"{out}: is to be read, and would be written over; give another -o"
-                )
+        try:
+            same = os.path.samefile(out, each)  # noqa: PTH121
+        except (OSError, ValueError):  # one of them is not there
+            continue
+        if same:
+            raise DataError(
+                f"{out}: is to be read, and would be written over; give another -o"
+            )
 
 
 def not_ours(folder: Path) -> Sequence[str]:
