@@ -1,14 +1,21 @@
 """Positions of tables: any unit, any spelling, any frame."""
 
+import io
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy import units as u
-from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
+from astropy.coordinates import FK5, Angle, Latitude, Longitude, SkyCoord
+from astropy.io import fits, votable
+from astropy.io.votable.tree import CooSys
+from astropy.table import QTable, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
+from dmagnet.sources import Flag, list_items
 from dmagnet.tables.coordinates import System, degrees, places, unit_of
 
 LONGITUDES = st.floats(0, 359.999)
@@ -141,9 +148,129 @@ def test_what_is_no_place_on_the_sky_is_named(ra, dec):
 def test_other_frames_become_icrs_as_skycoord_says(frame, equinox, lon, lat):
     told = {"equinox": equinox} if equinox else {}
     wanted = SkyCoord(lon, lat, unit="deg", frame=frame, **told).icrs
-    system = System(frame=frame, equinox=equinox)
+    system = System(("ra", "dec"), ("deg", "deg"), frame, equinox)
     nowhere, place = places([None, lon], [None, lat], system)
     assert (
         SkyCoord(place.ra, place.dec, unit="deg").separation(wanted) < 1e-6 * u.arcsec
     )
     assert math.isnan(nowhere.ra)
+
+
+# what the heads of tables say
+
+SKY = SkyCoord([150.1, 10.0], [2.2, -60.0], unit="deg")
+
+
+def listed(path):
+    items = list(list_items(path))
+    assert all(item.flag == Flag.OK for item in items), items[0].reason
+    found = SkyCoord([i.ra for i in items], [i.dec for i in items], unit="deg")
+    assert (found.separation(SKY) < 0.05 * u.arcsec).all(), found
+
+
+def store(table, path):
+    """Write a table as its ending says."""
+    forms = {".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable"}
+    table.write(path, format=forms.get(path.suffix, "parquet"))
+    return path
+
+
+@pytest.mark.parametrize("unit", ["deg", "rad", "arcsec", "hour"])
+@pytest.mark.parametrize("form", ["ecsv", "fits", "vot", "parquet", "arrow", "csv"])
+def test_units_in_the_head_of_a_table_count(tmp_path, form, unit):
+    angle = u.hourangle if unit == "hour" else u.Unit(unit)
+    ra, dec = SKY.ra.to_value(angle), SKY.dec.deg
+    table = Table({"RA": ra, "Dec": dec})
+    table["RA"].unit, table["Dec"].unit = u.Unit(unit), "deg"
+    if form == "arrow":
+        kind = pa.schema(
+            [
+                pa.field("RA", pa.float64(), metadata={"unit": unit}),
+                pa.field("Dec", pa.float64()),
+            ]
+        )
+        parquet.write_table(pa.table([ra, dec], kind), tmp_path / "t.parquet")
+        listed(tmp_path / "t.parquet")
+    elif form == "csv":
+        lines = [f"{a!r},{d!r}" for a, d in zip(ra.tolist(), dec.tolist(), strict=True)]
+        text = "\n".join([f"RA ({unit}),Dec", *lines])
+        (tmp_path / "t.csv").write_text(text)
+        listed(tmp_path / "t.csv")
+    else:
+        listed(store(table, tmp_path / f"t.{form}"))
+
+
+@pytest.mark.parametrize("form", ["ecsv", "fits", "vot", "parquet"])
+def test_a_unit_that_is_no_angle_is_said_in_every_row(tmp_path, form):
+    table = Table({"ra": SKY.ra.deg, "dec": SKY.dec.deg})
+    table["ra"].unit = "Jy"
+    for item in list_items(store(table, tmp_path / f"t.{form}")):
+        assert item.flag == Flag.BAD_POSITION
+        assert item.reason == "the unit 'Jy' of the column is no angle"
+
+
+@pytest.mark.parametrize("form", ["ecsv", "parquet"])
+@pytest.mark.parametrize("frame", ["icrs", "fk5", "fk4", "galactic"])
+def test_a_sky_coord_of_astropy_comes_back_in_icrs(tmp_path, form, frame):
+    table = QTable({"id": [1, 2], "coord": SKY.transform_to(frame)})
+    listed(store(table, tmp_path / f"t.{form}"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "names"),
+    [
+        ("fk4", ("_RAB1950", "_DEB1950")), ("fk4", ("RAB1950", "DEB1950")),
+        ("galactic", ("GLON", "GLAT")), ("galactic", ("l", "b")),
+        ("barycentricmeanecliptic", ("ELON", "ELAT")),
+        ("supergalactic", ("SGL", "SGB")),
+    ],
+)  # fmt: skip
+def test_columns_of_another_frame_are_known_by_their_names(tmp_path, frame, names):
+    there = SKY.transform_to(frame).spherical
+    store(Table([there.lon.deg, there.lat.deg], names=names), tmp_path / "t.fits")
+    listed(tmp_path / "t.fits")
+
+
+@pytest.mark.parametrize(
+    ("system", "equinox", "frame"),
+    [("eq_FK4", "B1950", "fk4"), ("FK5", "J1975", FK5(equinox="J1975")),
+     ("galactic", "", "galactic"), ("ICRS", "", "icrs"), ("eq_FK5", "J2000", "fk5")],
+)  # fmt: skip
+def test_the_coordinate_system_of_a_votable_counts(tmp_path, system, equinox, frame):
+    there = SKY.transform_to(frame).spherical
+    tree = votable.from_table(Table({"ra": there.lon.deg, "dec": there.lat.deg}))
+    told = {"equinox": equinox} if equinox else {}
+    tree.resources[0].coordinate_systems.append(CooSys(ID="sys", system=system, **told))
+    for field in tree.get_first_table().fields:
+        field.ref = "sys"
+    tree.to_xml(str(tmp_path / "t.vot"))
+    listed(tmp_path / "t.vot")
+
+
+def test_the_frame_of_a_fits_table_counts(tmp_path):
+    there = SKY.transform_to("fk4")
+    hdu = fits.table_to_hdu(Table({"RA": there.ra.deg, "DEC": there.dec.deg}))
+    hdu.header["RADESYS"], hdu.header["EQUINOX"] = "FK4", 1950.0
+    hdu.writeto(tmp_path / "t.fits")
+    listed(tmp_path / "t.fits")
+
+
+def test_a_frame_without_a_name_is_said(tmp_path):
+    hdu = fits.table_to_hdu(Table({"RA": SKY.ra.deg, "DEC": SKY.dec.deg}))
+    hdu.header["RADESYS"] = "GAPPT"
+    hdu.writeto(tmp_path / "t.fits")
+    for item in list_items(tmp_path / "t.fits"):
+        assert item.flag == Flag.BAD_POSITION
+        assert item.reason == "the frame 'GAPPT' of the positions is not known"
+
+
+def test_units_in_the_head_of_topcat_count(tmp_path):
+    table = Table({"RA": SKY.ra.hourangle, "Dec": SKY.dec.rad})
+    table["RA"].unit, table["Dec"].unit = "h", "rad"
+    head = io.BytesIO()
+    votable.from_table(table[:0]).to_xml(head)
+    arrow = pa.table({"RA": table["RA"].data, "Dec": table["Dec"].data})
+    key = b"IVOA.VOTable-Parquet.content"
+    arrow = arrow.replace_schema_metadata({key: head.getvalue()})
+    parquet.write_table(arrow, tmp_path / "t.parquet")
+    listed(tmp_path / "t.parquet")

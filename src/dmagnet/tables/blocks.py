@@ -16,6 +16,7 @@ from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images.faults import BROKEN, in_short
 from dmagnet.images.opening import open_fits, quiet, unpacked
+from dmagnet.tables.heads import of_arrow, of_votable
 from dmagnet.tables.names import PACKED, plain
 from dmagnet.tables.text import Block, open_text, text_blocks
 
@@ -56,6 +57,8 @@ class Blocks:
         `BAD` says what is wrong with rows.
     units, ucds : dict of str to str
         Of the columns that have one.
+    frames : dict of str to (str, str)
+        Of those whose head says it: system and equinox of positions.
     packed : dict of str to str
         Columns that hold images as bytes, and where the bytes are: ``image`` or
         ``image.bytes``; ``image.path`` then names them.
@@ -64,6 +67,7 @@ class Blocks:
     names: list[str]
     pieces: Callable[[list[str]], Iterator[Block]]
     units: dict[str, str] = field(default_factory=dict)
+    frames: dict[str, tuple[str, str]] = field(default_factory=dict)
     ucds: dict[str, str] = field(default_factory=dict)
     packed: dict[str, str] = field(default_factory=dict)
 
@@ -169,7 +173,7 @@ def _text(path: Path) -> Iterator[list[Blocks]]:
         def _pieces(wanted: list[str]) -> Iterator[Block]:
             return text_blocks(head, below, wanted)
 
-        yield [Blocks(head.names, _pieces, head.units)]
+        yield [Blocks(head.names, _pieces, head.units, head.frames)]
 
 
 @contextlib.contextmanager
@@ -191,7 +195,10 @@ def _parquet(path: Path) -> Iterator[list[Blocks]]:
                     block[name] = [names.get(code) for code in block[name]]
                 yield block
 
-        yield [Blocks(list(schema.names), _pieces, packed=packed_columns(schema))]
+        with quiet():
+            told, packed = of_arrow(schema), packed_columns(schema)
+        names = list(schema.names)
+        yield [Blocks(names, _pieces, told.units, told.frames, packed=packed)]
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -258,14 +265,14 @@ def _votable(path: Path) -> Iterator[list[Blocks]]:
             )
         del content
         file.seek(0)
-        tables = list(votable.parse(file, verify="ignore").iter_tables())
-        yield [_votable_blocks(table) for table in tables]
+        tree = votable.parse(file, verify="ignore")
+        yield [_votable_blocks(tree, table) for table in tree.iter_tables()]
 
 
-def _votable_blocks(source: Any) -> Blocks:
+def _votable_blocks(tree: Any, source: Any) -> Blocks:
     """Take one table of a VOTable by the names of its fields, not by machine ids."""
     fields = {f.name or f.ID: f for f in reversed(source.fields)}
-    names = [f.name or f.ID for f in source.fields]
+    told = of_votable(tree, source)
 
     def _pieces(wanted: list[str]) -> Iterator[Block]:
         values = source.array  # masked
@@ -273,9 +280,8 @@ def _votable_blocks(source: Any) -> Blocks:
             piece = values[start : start + BLOCK]
             yield {name: piece[fields[name].ID].tolist() for name in wanted}
 
-    units = {name: str(f.unit) for name, f in fields.items() if f.unit is not None}
     ucds = {name: f.ucd for name, f in fields.items() if f.ucd}
-    return Blocks(names, _pieces, units, ucds)
+    return Blocks(told.names, _pieces, told.units, told.frames, ucds)
 
 
 @contextlib.contextmanager
@@ -309,7 +315,10 @@ def _fits_blocks(hdu: Any) -> Blocks:
 
     units = {name: str(columns[k].unit or "") for name, k in places.items()}
     ucds = {name: str(hdu.header.get(f"TUCD{k + 1}", "")) for name, k in places.items()}
-    return Blocks(names, _pieces, units, ucds)
+    system = str(hdu.header.get("RADESYS", hdu.header.get("RADECSYS", "")))
+    frame = system, str(hdu.header.get("EQUINOX", ""))
+    frames = dict.fromkeys(names, frame) if system else {}
+    return Blocks(names, _pieces, units, frames, ucds)
 
 
 def _without_null(cells: list[Any], column: Any) -> list[Any]:

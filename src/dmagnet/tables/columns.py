@@ -17,6 +17,10 @@ class Columns:
 
     Attributes
     ----------
+    ra, dec : str
+        Or longitude and latitude of another frame.
+    frame : (str, str)
+        System and equinox of positions, as they are written.
     packed : str
         Where a Parquet file keeps images as bytes.
     table : int
@@ -29,6 +33,7 @@ class Columns:
     ra: str = ""
     dec: str = ""
     units: dict[str, str] = field(default_factory=dict)
+    frame: tuple[str, str] = ("", "")
     packed: str = ""
     label: str = ""
     split: str = ""
@@ -132,6 +137,9 @@ def _columns(table: Blocks, place: int, table_id: str) -> Columns:
         if found and found[1] != "loc":
             bands.setdefault(found[1], name)
     ra, dec = called.positions(names, table.ucds)
+    frame = table.frames.get(ra, ("", ""))
+    if "2000" in ra or "icrs" in ra.lower():  # its name says it
+        frame = ("", "")
     single = called.first(names, called.PATH)
     packed = ""
     if not single or single in table.packed:
@@ -142,6 +150,9 @@ def _columns(table: Blocks, place: int, table_id: str) -> Columns:
         paths, several = (), False
         whole, _, part = packed.rpartition(".")
         identity = identity or (f"{whole}.path" if part == "bytes" else "")
+    if not ra:
+        ra, dec, frame = called.elsewhere(names, short=not paths and not packed)
+        frame = table.frames.get(ra, frame)
     return Columns(
         identity,
         paths,
@@ -149,6 +160,7 @@ def _columns(table: Blocks, place: int, table_id: str) -> Columns:
         ra,
         dec,
         table.units,
+        frame,
         packed,
         label=called.first(names, called.LABEL),
         split=called.first(names, called.SPLIT),

@@ -20,6 +20,21 @@ SEXAGESIMAL = re.compile(
 )
 COMMA = re.compile(r"([^,.]*\d),(\d+\D*)")  # a decimal one
 MISSING = ("", "nan", "null", "none", "--", "-", "n/a", "na")
+J2000 = 2000.0
+FRAMES = {  # of astropy, and the letter of equinoxes
+    "fk5": ("fk5", "J"),
+    "fk4": ("fk4", "B"),
+    "b1950": ("fk4", "B"),
+    "fk4noe": ("fk4noeterms", "B"),
+    "fk4noeterms": ("fk4noeterms", "B"),
+    "galactic": ("galactic", ""),
+    "galacticii": ("galactic", ""),
+    "supergalactic": ("supergalactic", ""),
+    "ecliptic": ("barycentricmeanecliptic", "J"),
+    "eclfk5": ("barycentricmeanecliptic", "J"),
+    "eclfk4": ("barycentricmeanecliptic", "B"),
+    "barycentricmeanecliptic": ("barycentricmeanecliptic", "J"),
+}
 MINUS = "\u2212"  # as typesetters write it
 TURN = 360.0  # degrees
 HOUR = 15.0  # degrees
@@ -35,10 +50,8 @@ class System:
         Of the columns, for messages.
     units : (str, str)
         As they are written; empty for degrees, or hours of sexagesimal longitudes.
-    frame : str
-        Name of astropy's; empty for ICRS.
-    equinox : str
-        As ``B1950``; empty for that of the frame.
+    frame, equinox : str
+        As they are written; empty for ICRS, and for the equinox of the frame.
     """
 
     names: tuple[str, str] = ("ra", "dec")
@@ -81,14 +94,20 @@ def places(first: Sequence[Any], second: Sequence[Any], system: System) -> list[
         One for each pair.
     """
     try:
-        units = unit_of(system.units[0], hours=True), unit_of(system.units[1])
+        frame, equinox = frame_of(system.frame, system.equinox)
+        in_hours = frame in ("", "fk5", "fk4", "fk4noeterms")
+        units = (
+            unit_of(system.units[0] or _bracketed(system.names[0]), hours=in_hours),
+            unit_of(system.units[1] or _bracketed(system.names[1])),
+        )
     except ValueError as error:
         return [Place(doubt=str(error))] * len(first)
     with quiet():
         found = [
-            _place(pair, units, system) for pair in zip(first, second, strict=True)
+            _place(pair, units, system.names, in_hours=in_hours)
+            for pair in zip(first, second, strict=True)
         ]
-        return found if not system.frame else list(_icrs(found, system))
+        return list(_icrs(found, frame, equinox)) if frame else found
 
 
 def valid_position(ra: float, dec: float) -> tuple[float, float] | None:
@@ -151,6 +170,41 @@ def unit_of(text: str, *, hours: bool = False) -> float | None:
     raise ValueError(f"the unit {text!r} of the column is no angle")
 
 
+def frame_of(system: str, equinox: str = "") -> tuple[str, str]:
+    """Understand a coordinate system.
+
+    Parameters
+    ----------
+    system : str
+        As VOTables, FITS and astropy write it: ``eq_FK4``, ``FK5``, ``GALACTIC``.
+    equinox : str
+        ``B1950``, ``J2000``, ``1975.0``, or none.
+
+    Returns
+    -------
+    (str, str)
+        Frame and equinox of astropy; empty for ICRS, which FK5 of J2000 is within 0.03
+        arcsec, and where the frame has none or its own.
+
+    Raises
+    ------
+    ValueError
+        If it has no name that astropy knows.
+    """
+    word = re.sub(r"[\s_-]|^eq_", "", system.strip().lower())
+    year = equinox.strip().upper().lstrip("JB")
+    if year and not re.fullmatch(r"\d{4}(\.\d*)?", year):
+        raise ValueError(f"the equinox {equinox!r} of the positions is not known")
+    if word in ("", "icrs", "barycentric", "j2000") or word.startswith("icrf"):
+        return "", ""
+    if word == "fk5" and (not year or float(year) == J2000):
+        return "", ""
+    if word not in FRAMES:
+        raise ValueError(f"the frame {system!r} of the positions is not known")
+    frame, letter = FRAMES[word]
+    return frame, letter + year if letter and year else ""
+
+
 def degrees(cell: Any, unit: float | None = None, *, hours: bool = False) -> float:
     """Read a coordinate.
 
@@ -209,15 +263,23 @@ def _sexagesimal(cell: str, unit: float | None, hours: bool) -> float:
     return (-1 if sign == "-" else 1) * value * (HOUR if in_hours else 1)
 
 
+def _bracketed(name: str) -> str:
+    """Return the unit in a column's name: ``RA (hours)``, ``dec[deg]``."""
+    found = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$", name)
+    return found[1] if found else ""
+
+
 def _place(
     pair: tuple[Any, Any],
     units: tuple[float | None, float | None],
-    system: System,
+    names: tuple[str, str],
+    *,
+    in_hours: bool,
 ) -> Place:
     """Read one position."""
     values = []
     for cell, unit, name, hours in zip(
-        pair, units, system.names, (True, False), strict=True
+        pair, units, names, (in_hours, False), strict=True
     ):
         try:
             values.append(degrees(cell, unit, hours=hours))
@@ -227,19 +289,19 @@ def _place(
         return Place()
     if place := valid_position(*values):
         return Place(*place)
-    told = ", ".join(f"{n} {c}" for n, c in zip(system.names, pair, strict=True))
+    told = ", ".join(f"{n} {c}" for n, c in zip(names, pair, strict=True))
     return Place(doubt=f"no place on the sky: {told}")
 
 
-def _icrs(found: list[Place], system: System) -> Iterator[Place]:
+def _icrs(found: list[Place], frame: str, equinox: str) -> Iterator[Place]:
     """Bring positions of another frame to ICRS."""
-    told = {"equinox": system.equinox} if system.equinox else {}
+    told = {"equinox": equinox} if equinox else {}
     good = [place for place in found if math.isfinite(place.ra)]
     there = SkyCoord(
         [place.ra for place in good],
         [place.dec for place in good],
         unit=u.deg,
-        frame=system.frame,
+        frame=frame,
         **told,
     ).icrs
     turned = iter(zip(there.ra.deg, there.dec.deg, strict=True))

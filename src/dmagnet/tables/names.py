@@ -40,6 +40,24 @@ def _spelled(words: Iterable[str]) -> dict[str, int]:
 
 
 _RANKS = (_spelled(_RA), _spelled(_DEC))
+_ELSEWHERE = (
+    (
+        ("rab1950", "rab1950", "ra1950", "rafk4"),
+        ("deb1950", "decb1950", "dec1950", "decfk4"),
+        ("FK4", "B1950"),
+    ),
+    (
+        ("glon", "gallon", "lgal", "galacticlongitude", "galacticl", "lii", "l"),
+        ("glat", "gallat", "bgal", "galacticlatitude", "galacticb", "bii", "b"),
+        ("galactic", ""),
+    ),
+    (
+        ("elon", "ecllon", "eclipticlongitude"),
+        ("elat", "ecllat", "eclipticlatitude"),
+        ("ecliptic", ""),
+    ),
+    (("sglon", "sgl"), ("sglat", "sgb"), ("supergalactic", "")),
+)
 _UCDS = (
     ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main"),
     ("pos_eq_ra_main", "pos_eq_dec_main"),
@@ -114,6 +132,33 @@ def positions(names: Iterable[str], ucds: dict[str, str]) -> tuple[str, str]:
     if pairs := ra.keys() & dec.keys():
         return ra[min(pairs)], dec[min(pairs)]
     return (ra[min(ra)], dec[min(dec)]) if ra and dec else ("", "")
+
+
+def elsewhere(names: Iterable[str], *, short: bool) -> tuple[str, str, tuple[str, str]]:
+    """Find longitude and latitude of another frame.
+
+    Parameters
+    ----------
+    names : iterable of str
+        All columns, in their order.
+    short : bool
+        Whether single letters count: ``l`` and ``b``.
+
+    Returns
+    -------
+    (str, str, (str, str))
+        Both, or two empty ones; system and equinox.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        for word in (plain(name), plain(name.rpartition(".")[2])):
+            if len(word) > 1 or short or "." in name:  # a part of a SkyCoord: coord.l
+                found.setdefault(word, name)
+    for longitudes, latitudes, system in _ELSEWHERE:
+        for pair in zip(longitudes, latitudes, strict=True):
+            if pair[0] in found and pair[1] in found:
+                return found[pair[0]], found[pair[1]], system
+    return "", "", ("", "")
 
 
 def known(names: Iterable[str]) -> int:

@@ -183,7 +183,8 @@ def _places(block: Block, columns: Columns, length: int) -> list[Place]:
         return [Place()] * length
     names = columns.ra, columns.dec
     units = columns.units.get(names[0]) or "", columns.units.get(names[1]) or ""
-    return places(block[names[0]], block[names[1]], System(names, units))
+    system = System(names, units, *columns.frame)
+    return places(block[names[0]], block[names[1]], system)
 
 
 def file_of(folder: str, cell: str) -> str:

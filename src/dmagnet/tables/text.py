@@ -11,17 +11,17 @@ import lzma
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-from astropy.table import Table
 from pyarrow import csv as arrow
 
 from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images.opening import quiet
+from dmagnet.tables.heads import of_yaml
 from dmagnet.tables.names import known
 
 PIECE = 1 << 20  # bytes read at a time
@@ -57,6 +57,8 @@ class Head:
         A space stands for any number of spaces and tabs.
     units : dict of str to str
         Of the columns that have one.
+    frames : dict of str to (str, str)
+        System and equinox, of those that have one.
     exact : bool
         Whether the delimiter is exactly as an ECSV says.
     """
@@ -64,6 +66,7 @@ class Head:
     names: list[str]
     delimiter: str
     units: dict[str, str]
+    frames: dict[str, tuple[str, str]] = field(default_factory=dict)
     exact: bool = False
 
 
@@ -184,10 +187,13 @@ def _head(path: Path, pieces: Iterator[bytes]) -> tuple[Head, Iterator[bytes]]:
 
 def _ecsv_head(comments: list[str], header: str) -> Head:
     with quiet():
-        table = Table.read([*comments, header], format="ascii.ecsv")
+        told = of_yaml(line[2:] for line in comments[1:])
     comma = any(re.match(r"# delimiter: .,", line) for line in comments)
-    units = {name: str(table[name].unit or "") for name in table.colnames}
-    return Head(list(table.colnames), "," if comma else " ", units, exact=True)
+    mark = "," if comma else " "
+    if (names := split_line(header, mark)) != told.names:
+        line = f"columns {', '.join(names)}, the head names {', '.join(told.names)}"
+        raise ValueError(line)
+    return Head(told.names, mark, told.units, told.frames, exact=True)
 
 
 def _delimiter(header: str, below: str) -> str:
