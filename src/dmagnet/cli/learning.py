@@ -23,9 +23,11 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
     seed : int
         Seed of everything random.
     """
-    from dmagnet.demo import demo as run
-
     with bars() as bar:
+        loaded = bar("Starting", 1)
+        from dmagnet.demo import demo as run  # takes seconds
+
+        loaded(1)
         result = run(out, seed=seed, announce=bar)
     print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
@@ -61,7 +63,8 @@ def prepare(source: Positional[Path], *, out: Out, seed: int = 0) -> None:
 
     with bars() as bar:
         count = bar("Repacking", 17736)
-        print(run(source, out, seed=seed, progress=lambda done, _: count(done)))
+        folder = run(source, out, seed=seed, progress=lambda done, _: count(done))
+    print(folder)
 
 
 def audit(source: Positional[Path], *, out: MaybeOut = None) -> None:
@@ -98,7 +101,8 @@ def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
 
     with bars() as bar:
         progress = bar("Drawing galaxies", config.num)
-        print(write_hdf5(out, config, progress=progress))
+        path = write_hdf5(out, config, progress=progress)
+    print(path)
 
 
 def train(

@@ -67,7 +67,7 @@ def bars(
     callable
         A name and a total in, a counter out.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
         yield _told
         return
     from rich.console import Console
@@ -99,7 +99,7 @@ def bars(
 
 def _told(name: str, total: int | None) -> Callable[[int], None]:
     """Say in one line what begins."""
-    say(f"{name} ({total:,})" if total else name)
+    say(f"{name} ({total:,})" if total and total > 1 else name)
     return lambda _: None
 
 

@@ -160,6 +160,7 @@ class _Downloader:
         console = Console(stderr=True, quiet=not self.progress)
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
+            bar.add_task("", total=None)  # one for all attempts
             for attempt in range(self.retries + 1):
                 try:
                     self._continue(url, bar)
@@ -202,13 +203,13 @@ class _Downloader:
 
     def _append(self, answer: requests.Response, have: int, bar: Progress) -> None:
         total = _total(answer)
-        task = bar.add_task("", total=total, completed=have)
+        task = bar.task_ids[0]
+        bar.update(task, total=total, completed=have)
         with self.part.open("ab" if have else "wb") as out:
             for block in answer.iter_content(BLOCK_BYTES):
                 out.write(block)
                 bar.advance(task, len(block))
             size = out.tell()
-        bar.remove_task(task)
         if total is not None and size != total:
             raise requests.ConnectionError(f"cut after {size} of {total} bytes")
 

@@ -153,7 +153,7 @@ def run_study(
             config=config.dream, progress=tick,
         ),
     )  # fmt: skip
-    tock = count("Forgetting", len(bench.layers))
+    tock = count("Forgetting", None)  # other layers than those that are dreamed
     cascade = parts.get(
         "cascade",
         lambda: cascade_numbers(
