@@ -12,6 +12,9 @@ from pyarrow import csv
 from dmagnet.catalog.rows import About, schema
 from dmagnet.catalog.table import Rows, to_qtable
 
+FORMULA = r"^[=+\-@\t\r]"
+NUMBER = r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$"
+
 
 def write_csv(path: Path, rows: Rows, about: About) -> None:
     """Write a CSV file; what is not known is left empty.
@@ -24,11 +27,16 @@ def write_csv(path: Path, rows: Rows, about: About) -> None:
         See `dmagnet.catalog.write_table`.
     about : About
         Only its class names: CSV has no head.
+
+    Notes
+    -----
+    Text that begins like a formula (``= + - @``, tab, return) and is no number gets an
+    apostrophe in front, so that no spreadsheet runs it; other forms keep it as it is.
     """
     form = schema(about.class_names)
     with path.open("wb") as file:
         file.write(f"{','.join(form.names)}\n".encode())
-        _append(file, form, (_without_nan(batch) for batch in rows()))
+        _append(file, form, (_harmless(_without_nan(batch)) for batch in rows()))
 
 
 def write_ecsv(path: Path, rows: Rows, about: About) -> None:
@@ -72,6 +80,21 @@ def _without_nan(batch: pa.RecordBatch) -> pa.RecordBatch:
         else array
         for array in batch.columns
     ]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+
+
+def _harmless(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    arrays = []
+    for array in batch.columns:
+        if pa.types.is_string(array.type):
+            formula = pc.and_not(
+                pc.match_substring_regex(array, FORMULA),
+                pc.match_substring_regex(array, NUMBER),
+            )
+            marked = pc.binary_join_element_wise("'", array, "")
+            array = pc.if_else(formula, marked, array)  # noqa: PLW2901
+        arrays.append(array)
     return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 

@@ -1,11 +1,13 @@
 """Cells of a table as places on the sky, whatever their units and their frame."""
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
@@ -102,6 +104,11 @@ def places(first: Sequence[Any], second: Sequence[Any], system: System) -> list[
         )
     except ValueError as error:
         return [Place(doubt=str(error))] * len(first)
+    if not system.frame and set(units) <= {None, 1.0}:
+        with contextlib.suppress(TypeError, ValueError):  # most are plain degrees
+            ra, dec = (np.array(cells, np.float64) for cells in (first, second))
+            if ((ra >= 0) & (ra < TURN) & (np.abs(dec) <= 90)).all():
+                return list(map(Place, ra.tolist(), dec.tolist()))
     with quiet():
         found = [
             _place(pair, units, system.names, in_hours=in_hours)
