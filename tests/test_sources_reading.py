@@ -297,6 +297,58 @@ def test_fluxes_in_a_stack_are_drawn_by_the_bands_given(tmp_path):
     refused(read(path, bands="gr"), Flag.BAD_SHAPE)
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_planes_of_more_bands_are_drawn_by_their_names_or_from_blue_to_red(
+    tmp_path, last
+):
+    planes = np.stack([galaxy()[..., 0] * f for f in (0.5, 1.0, 1.2, 1.4, 1.6)])
+    cube = (planes / 100).astype(np.float32)
+    images = np.stack([cube.transpose(1, 2, 0) if last else cube] * 2)
+    path = stacked(tmp_path / "a.h5", images)
+    (named, _) = (
+        read_picture(item, SIDE, FIELD, SourceConfig(bands="ugriz"))
+        for item in list_items(str(path), SourceConfig())
+    )
+    assert named.item.flag == Flag.OK
+    plain = next(iter(list_items(str(path), SourceConfig())))
+    plain = read_picture(plain, SIDE, FIELD, SourceConfig())
+    assert plain.item.flag & Flag.OTHER_BANDS
+    assert "from blue to red" in plain.item.reason
+    assert plain.rgb is not None
+    wrong = read(path.with_name("a.h5::1"), bands="grz")
+    refused(wrong, Flag.BAD_SHAPE)
+    assert "expected 3 bands, got (5, " in wrong.item.reason
+
+
+@pytest.mark.parametrize("dtype", ["i8", "i4", "i2", "u2", "f4", "f8"])
+@pytest.mark.parametrize("form", ["color", "grey", "alpha", "colors first"])
+def test_whole_numbers_up_to_255_are_the_picture_of_the_bytes(tmp_path, dtype, form):
+    pixels = {
+        "color": PIXELS,
+        "grey": PIXELS[..., 0],
+        "alpha": np.dstack([PIXELS, np.full(PIXELS.shape[:2], 250, np.uint8)]),
+        "colors first": PIXELS.transpose(2, 0, 1),
+    }[form]
+    plain = read(stacked(tmp_path / "a.npy", pixels[None]))
+    other = read(stacked(tmp_path / "b.npy", pixels[None].astype(dtype)))
+    assert other.item.flag == plain.item.flag
+    np.testing.assert_array_equal(other.rgb, plain.rgb)
+
+
+def test_holes_in_a_picture_of_floats_are_filled_with_sky(tmp_path):
+    whole = PIXELS / np.float32(255)
+    holed = whole.copy()
+    holed[:9, :9] = np.nan
+    marked = holed.copy()
+    marked[:9, :9] = -999
+    plain = rgb(stacked(tmp_path / "a.npy", whole[None]))
+    one = read(stacked(tmp_path / "b.npy", holed[None]))
+    other = read(stacked(tmp_path / "c.npy", marked[None]))
+    assert one.item.flag == other.item.flag == Flag.SOME_NAN
+    assert abs(one.rgb.astype(int) - plain).mean() < 2
+    np.testing.assert_array_equal(one.rgb, other.rgb)
+
+
 def test_members_of_a_zip_are_read_in_place_fits_and_damage_included(tmp_path):
     from astropy.io import fits
 

@@ -18,6 +18,7 @@ WAVELENGTHS = {
     "NUV": 227, "u": 355, "U": 365, "B": 440, "g": 475, "G": 475, "V": 551, "r": 622,
     "R": 658, "VIS": 715, "i": 763, "I": 806, "z": 905, "Z": 905, "y": 1000, "Y": 1020,
     "J": 1250, "H": 1650, "K": 2160, "KS": 2160,
+    "W1": 3353, "W2": 4603, "W3": 11561, "W4": 22088,
 }  # fmt: skip
 SPACE_FILTER = re.compile(r"F(\d{3,4})(?:W2?|M|N|LP|X)")
 
@@ -111,10 +112,7 @@ def draw(
     stretch from the sky to the brightest pixels (`benchmarks/bands.py`). Fluxes
     whose lowest 10 % lie far above zero contain the sky, which is taken off.
     """
-    notes: list[Note] = []
-    if missing := int((~np.isfinite(planes)).sum()):
-        line = f"{missing} pixels without a value (NaN) were filled with sky"
-        notes.append(("nan", line))
+    notes = [*_missing(planes)]
     picked, centers, note = _pick(bands, len(planes), telescope)
     if len(picked) == 1:
         notes.append(("one band", "one band, drawn in grey"))
@@ -128,7 +126,7 @@ def draw(
         flux, line = _guessed(flux)
         notes.append(("no units", line))
         centers = [GRZ_NM[1]] if len(flux) == 1 else centers
-    flux = np.nan_to_num(flux, nan=0.0, posinf=0.0, neginf=0.0)
+    flux, _ = filled(flux)
     factors = np.interp(centers, CURVE_NM, CURVE)
     flux = flux * factors.astype(np.float32)[:, None, None]
     if len(flux) < 3:
@@ -139,6 +137,35 @@ def draw(
     if len(picked) == 1:
         rgb = np.repeat(rgb[..., 1:2], 3, axis=2)
     return rgb, tuple(notes)
+
+
+def filled(planes: Floats) -> tuple[Floats, tuple[Note, ...]]:
+    """Lay sky where a pixel has no value.
+
+    Parameters
+    ----------
+    planes : (B, H, W) float32
+        NaN where a pixel has no value.
+
+    Returns
+    -------
+    (B, H, W) float32
+        With the level of the sky of each plane; the same array if nothing is missing.
+    tuple of (str, str)
+        How many pixels had no value, if any.
+    """
+    notes = _missing(planes)
+    if not notes:
+        return planes, ()
+    skies = np.array([_sky(plane) for plane in planes], np.float32)[:, None, None]
+    return np.where(np.isfinite(planes), planes, skies), notes
+
+
+def _missing(planes: Floats) -> tuple[Note, ...]:
+    """Count the pixels without a value."""
+    count = planes.size - int(np.isfinite(planes).sum())
+    line = f"{count} pixels without a value (NaN) were filled with sky"
+    return (("nan", line),) if count else ()
 
 
 def _pick(

@@ -22,8 +22,9 @@ Fault = Literal[
     "no values", "outside",
 ]  # fmt: skip
 Doubt = Literal[
-    "nan", "faint", "wcs", "small field", "one band", "other bands", "no units"
-]
+    "nan", "faint", "wcs", "small field", "one band", "other bands", "no units",
+    "grids",
+]  # fmt: skip
 Note = tuple[Doubt, str]  # a doubt, and what a person should know of it
 
 LONGEST = 160  # characters of what a library says

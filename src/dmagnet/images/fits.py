@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from dmagnet.images.bands import draw
+from dmagnet.images.bands import draw, filled
+from dmagnet.images.blanks import Floats
 from dmagnet.images.cutout import Cutout
 from dmagnet.images.faults import ImageError, Note
-from dmagnet.images.planes import RGB_BANDS, Floats, Planes, read_planes
+from dmagnet.images.planes import RGB_BANDS, Planes, read_planes
 
 
 def read_fits(path: Path, *, hdu: int | str | None = None, bands: str = "") -> Cutout:
@@ -65,8 +66,8 @@ def draw_planes(planes: Planes) -> tuple[Floats, tuple[Note, ...]]:
         Doubts, and what was done.
     """
     if planes.is_picture:
-        filled = np.nan_to_num(planes.values, nan=0.0, posinf=0.0, neginf=0.0)
-        return filled.transpose(1, 2, 0).clip(0, 1), ()
+        values, notes = filled(planes.values)
+        return values.transpose(1, 2, 0).clip(0, 1), notes
     known = planes.factor is not None
     return draw(
         planes.values * np.float32(planes.factor or 1),

@@ -1,17 +1,90 @@
 """What the header of an image says of its fluxes: bands and unit."""
 
 import contextlib
+import math
+import re
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy import units as u
 from astropy.io import fits
+
+from dmagnet.images.bands import wavelength
+from dmagnet.images.blanks import Floats
 
 MAX_PLANES = 16  # more is a spectrum, or slices of time
 SCALES = (1e-3, 120.0)  # arcsec a pixel that an image of a galaxy can have
 FRAME_SCALE = 0.262  # arcsec a pixel of the images the drawing is made for
 AB_NANOMAGGY = 22.5  # magnitude of one
 JANSKYS = 3.6308e-6  # of one: magnitude 0 has 10**(-48.6 / 2.5) erg/s/cm2/Hz
-ZERO_POINTS = ("MAGZP", "MAGZPT", "MAGZERO", "ZEROPNT", "ZEROPOINT", "PHOTZP", "ZP")
+
+# Where magnitudes of one count stand, those of one second last; AB but for `VEGA`.
+ZERO_POINTS = (
+    "PHOTZP", "PHOT_ZP", "MAGZERO", "MAGZEROP", "MAG_ZERO", "MAG0", "MAGZP", "MAG_ZP",
+    "ZEROPNT", "ZEROPOINT", "ZPT", "ZP", "ABMAGZP", "ABZP", "MAGZPT",
+)  # fmt: skip
+SYSTEMS = ("PHOTSYS", "MAGSYS", "ZPSYS")  # VEGA or AB
+VEGA = ("2MASS", "UKIRT", "WFCAM", "VISTA", "VIRCAM", "WISE")
+# CASU's pipeline for these writes MAGZPT for one second of counts of the exposure.
+SECONDS = ("UKIRT", "WFCAM", "VISTA", "VIRCAM", "VST", "OMEGACAM")
+EXPOSURES = ("EXP_TIME", "EXPTIME", "EXPOSURE", "TEXPTIME")
+PER_SECOND = re.compile(r"/ ?s(ec|$| )|\bs(ec)? ?(\*\*|\^)? ?\(?-1|cps", re.IGNORECASE)
+# AB minus Vega by the center of a band in nm: Blanton & Roweis (2007, AJ 133, 734,
+# table 1) for U to I and Ks, Hewett et al. (2006, MNRAS 367, 454) for ugriz and ZYJHK,
+# Jarrett et al. (2011, ApJ 735, 112) for WISE. Surveys differ from these by 0.05.
+AB_OF_VEGA = {
+    355: 0.93, 365: 0.79, 440: -0.09, 475: -0.10, 551: 0.02, 622: 0.15, 658: 0.21,
+    763: 0.37, 806: 0.45, 905: 0.53, 1020: 0.63, 1250: 0.94, 1650: 1.38, 2160: 1.87,
+    3353: 2.70, 4603: 3.34, 11561: 5.17, 22088: 6.62,
+}  # fmt: skip
+ASINH = 2.5 * math.log10(math.e)  # magnitudes of a factor e
+PAN_STARRS = 25.0  # magnitude of one count a second in its sky cells
+
+FILTERS = (
+    "FILTER", "BAND", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2", "PUPIL",
+    "FPA.FILTERID", "FPA.FILTER",
+)  # fmt: skip
+TELESCOPES = ("TELESCOP", "INSTRUME", "FPA.TELESCOPE", "ORIGIN", "SURVEY")
+# What may stand in the primary header for all extensions.
+WHOLE_FILE = (
+    *("BANDS", *(f"BAND{i}" for i in range(MAX_PLANES)), *FILTERS, *TELESCOPES),
+    *("BUNIT", *ZERO_POINTS, *SYSTEMS, *EXPOSURES),
+    *("FLUXMAG0", "PHOTFLAM", "PHOTPLAM"),
+)
+
+
+def with_primary(
+    header: fits.Header, primary: fits.Header, shape: tuple[int, ...]
+) -> fits.Header:
+    """Complete the header of an extension by what the primary says of the whole file.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image.
+    primary : astropy.io.fits.Header
+        Of the file; may be the same.
+    shape : tuple of int
+        Of the image.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        A copy. With INHERIT = F, or an image in the primary HDU, nothing is added.
+    """
+    whole = header.copy()
+    inherit = header.get("INHERIT", not primary.get("NAXIS"))
+    if header is primary or inherit is not True:
+        return whole
+    for key in WHOLE_FILE:
+        if key in primary and key not in header:
+            whole[key] = primary[key]
+    if len(bands_of(whole)) not in shape[-3:]:  # they name the extensions
+        for key in [key for key in whole if re.fullmatch(r"BANDS|BAND\d+", key)]:
+            if key not in header:
+                del whole[key]
+    return whole
 
 
 def split_bands(bands: str) -> tuple[str, ...]:
@@ -66,17 +139,89 @@ def filter_of(header: fits.Header) -> tuple[str, ...]:
     tuple of str
         Its name, or none.
     """
-    for key in ("FILTER", "BAND", "FILTER1", "FILTER2", "FILTNAM1"):
-        name = str(header.get(key, "")).strip()
-        if name and not name.upper().startswith("CLEAR"):
-            return (name,)
-    return ()
+    found = [str(header.get(key, "")).strip() for key in FILTERS]
+    if found[1].isdigit() and "WISE" in telescope_of(header):
+        found[1] = f"W{found[1]}"
+    names = [name for name in found if name and not name.upper().startswith("CLEAR")]
+    known = [name for name in names if math.isfinite(wavelength(name))]
+    return tuple((known or names)[:1])
+
+
+def telescope_of(header: fits.Header) -> str:
+    """Say who took an image.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image.
+
+    Returns
+    -------
+    str
+        Telescope, instrument, survey: whatever it says, in capitals.
+    """
+    names = (str(header.get(key, "")).strip() for key in TELESCOPES)
+    return " ".join(name.upper() for name in names if name)
+
+
+def blank_of(header: fits.Header, dtype: npt.DTypeLike) -> float:
+    """Read the number that stands for no value where astropy leaves it.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Of the image, as astropy leaves it once the data were read.
+    dtype : dtype
+        Of the data.
+
+    Returns
+    -------
+    float
+        NaN if there is none. In the standard only integers have one; as floats have
+        zeros for many reasons, 0 counts for integers only.
+    """
+    blank, zero = _number(header, "BLANK"), _number(header, "BZERO")
+    kind = np.dtype(dtype).kind
+    if kind == "u" and zero > 0:
+        return blank + zero
+    if kind == "f" and (blank == 0 or _number(header, "BITPIX") > 0):
+        return math.nan
+    return blank
+
+
+def linear(flux: Floats, header: fits.Header) -> Floats:
+    """Make fluxes of Pan-STARRS's asinh magnitudes.
+
+    Parameters
+    ----------
+    flux : (B, H, W) float32
+        As they stand in the file.
+    header : astropy.io.fits.Header
+        Of the image.
+
+    Returns
+    -------
+    (B, H, W) float32
+        The same if the header has no ``BSOFTEN``.
+
+    Notes
+    -----
+    Waters et al. (2020, ApJS 251, 4): ``BOFFSET`` + 2 ``BSOFTEN`` sinh(x / a), with
+    a = 2.5 log10(e).
+    """
+    softening, offset = _number(header, "BSOFTEN"), _number(header, "BOFFSET")
+    if not softening > 0:
+        return flux
+    with np.errstate(over="ignore", invalid="ignore"):
+        counts = 2 * softening * np.sinh(flux / np.float32(ASINH))
+        counts += 0 if math.isnan(offset) else offset
+    return np.where(np.isfinite(counts), counts, np.nan).astype(np.float32)
 
 
 def nanomaggies(
     header: fits.Header,
     scale: tuple[float, float] | None,
-    telescope: str,
+    bands: tuple[str, ...] = (),
 ) -> float | None:
     """Find what one unit of an image is in nanomaggies.
 
@@ -86,8 +231,8 @@ def nanomaggies(
         Of the image.
     scale : (float, float) or None
         Arcsec a pixel along columns and rows; taken as 0.262 if not known.
-    telescope : str
-        Its name, and of the instrument.
+    bands : tuple of str
+        Which the image has.
 
     Returns
     -------
@@ -98,7 +243,7 @@ def nanomaggies(
     if factor := _surface_brightness(unit):
         return factor
     area = 1.0 if scale is None else FRAME_SCALE**2 / (scale[0] * scale[1])
-    if factor := _flux(unit) or _zero_point(header, telescope):
+    if factor := _flux(unit) or _zero_point(header, bands):
         return factor * area
     # The cut-out service names the bands and no unit; its values are nanomaggies a
     # pixel of 0.262 arcsec whatever scale was asked for.
@@ -125,23 +270,69 @@ def _flux(unit: str) -> float | None:
     return None
 
 
-def _zero_point(header: fits.Header, telescope: str) -> float | None:
+def _zero_point(header: fits.Header, bands: tuple[str, ...]) -> float | None:
     """Return the nanomaggies of one count, by the cards that surveys use."""
+    magnitude = _ab_magnitude(header, bands)
+    return float(10 ** (0.4 * (AB_NANOMAGGY - magnitude))) if magnitude < 99 else None
+
+
+def _ab_magnitude(header: fits.Header, bands: tuple[str, ...]) -> float:
+    """Return the AB magnitude of one count, NaN if not known."""
+    telescope = telescope_of(header)
     for key in ZERO_POINTS:
         value = _number(header, key)
-        if 10 < value < 40:
-            return float(10 ** (0.4 * (AB_NANOMAGGY - value)))
+        if not 10 < value < 40:
+            continue
+        if _is_vega(header, telescope):
+            value += _ab_of_vega(bands, telescope)
+        if key != ZERO_POINTS[-1]:
+            return value
+        return value + _exposure(header, any(word in telescope for word in SECONDS))
     zero = _number(header, "FLUXMAG0")  # LSST and HSC: counts of magnitude 0
     if zero > 0:
-        return float(10 ** (0.4 * AB_NANOMAGGY) / zero)
+        return 2.5 * math.log10(zero)
     lam, pivot = _number(header, "PHOTFLAM"), _number(header, "PHOTPLAM")
-    if "HST" in telescope and lam > 0 and pivot > 0:  # Hubble's AB zero point
-        magnitude = -2.5 * np.log10(lam) - 5 * np.log10(pivot) - 2.408
-        return float(10 ** (0.4 * (AB_NANOMAGGY - magnitude)))
-    return None
+    if "HST" in telescope and lam > 0 and pivot > 0:  # Hubble's, of counts a second
+        magnitude = -2.5 * math.log10(lam) - 5 * math.log10(pivot) - 2.408
+        return magnitude + _exposure(header, "BUNIT" in header)
+    if "PS1" in telescope or "GPC1" in telescope:
+        return PAN_STARRS + _exposure(header, True)
+    return math.nan
+
+
+def _exposure(header: fits.Header, known: bool) -> float:
+    """Return by how many magnitudes counts exceed those of a second; NaN if in doubt.
+
+    ``known`` says that counts are those of the exposure, unless their unit has a "/s".
+    """
+    if re.search(
+        r"/ ?s(ec)?|\bs(ec)? ?(\*\*|\^)? ?-1|cps", str(header.get("BUNIT", "")), re.I
+    ):
+        return 0.0
+    times = (_number(header, key) for key in EXPOSURES)
+    seconds = next((time for time in times if time > 0), math.nan)
+    if known or seconds == 1:
+        return 2.5 * math.log10(seconds)
+    return 0.0 if math.isnan(seconds) else math.nan
+
+
+def _is_vega(header: fits.Header, telescope: str) -> bool:
+    """Tell whether zero points are Vega's; AB is assumed where nothing says so."""
+    system = " ".join(str(header.get(key, "")).upper() for key in SYSTEMS)
+    if "VEGA" in system or "AB" in system:
+        return "VEGA" in system
+    return any(word in telescope for word in VEGA)
+
+
+def _ab_of_vega(bands: tuple[str, ...], telescope: str) -> float:
+    """Return what to add to a Vega magnitude; NaN if the band is not known."""
+    center = wavelength(bands[0], telescope) if len(bands) == 1 else math.nan
+    return float(np.interp(center, [*AB_OF_VEGA], [*AB_OF_VEGA.values()]))
 
 
 def _number(header: fits.Header, key: str) -> float:
-    """Return the number of a card, NaN if it has none."""
-    value = header.get(key)
-    return float(value) if isinstance(value, int | float) else float("nan")
+    """Return the number of a card, also of one in quotes; NaN if it has none."""
+    value: Any = header.get(key)
+    with contextlib.suppress(TypeError, ValueError):
+        return math.nan if isinstance(value, bool) else float(value)
+    return math.nan

@@ -1,5 +1,6 @@
 """Planes of flux out of a FITS file, with what its header says of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,20 +11,23 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from dmagnet.images.astrometry import sky_of
+from dmagnet.images.blanks import Floats, fluxes, is_bytes
 from dmagnet.images.faults import ImageError, Note
+from dmagnet.images.grids import is_same_grid, pixels_on, regridded
 from dmagnet.images.header import (
     MAX_PLANES,
     bands_of,
+    blank_of,
     filter_of,
+    linear,
     nanomaggies,
     split_bands,
+    telescope_of,
+    with_primary,
 )
 from dmagnet.images.opening import Hdus, KeptFits, name_of, open_fits
 from dmagnet.images.sections import Around, Box, box_around, cut, moved
 
-Floats = npt.NDArray[np.float32]
-
-MOST = 1e20  # of any unit: more is a damaged file
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
 
 
@@ -126,32 +130,13 @@ def read_planes(
         return _masked(planes, np.asarray(hidden.data), name)
 
 
-def fluxes(values: npt.NDArray[Any]) -> Floats:
-    """Take numbers as fluxes.
-
-    Parameters
-    ----------
-    values : (..., H, W) array
-        Of any type.
-
-    Returns
-    -------
-    (..., H, W) float32
-        A copy; infinite values, and such that no flux has, are NaN.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        flux: Floats = np.array(values, np.float32, order="C")
-        flux[~(np.abs(flux) < MOST)] = np.nan
-    return flux
-
-
 def stacked(planes: Sequence[Planes], bands: tuple[str, ...]) -> Planes:
     """Lay images of one band each upon each other.
 
     Parameters
     ----------
     planes : sequence of Planes
-        Of one plane each, and of the same shape.
+        Of one plane each.
     bands : tuple of str
         Their names.
 
@@ -159,13 +144,22 @@ def stacked(planes: Sequence[Planes], bands: tuple[str, ...]) -> Planes:
     -------
     Planes
         In nanomaggies if all units are known. Its place on the sky is that of the first
-        that has one.
+        that has one, or of the grid that all were brought to.
 
     Raises
     ------
     ImageError
-        If their shapes differ, or there are more or fewer names.
+        If a band does not show the middle of the image, if shapes differ where no WCS
+        says how they lie, or if there are more or fewer names.
+
+    Notes
+    -----
+    Bands whose grids differ by more than 0.1 px are brought to that of the finest
+    pixels by their WCS, bilinearly: nothing is lost, and noise does not alias. Of
+    equally fine ones the smallest is taken, then the first. Flux in a pixel keeps its
+    surface brightness.
     """
+    planes = _on_one_grid(planes, bands)
     shapes = {each.values.shape for each in planes}
     if len(shapes) > 1 or next(iter(shapes))[0] != 1 or len(bands) != len(planes):
         found = ", ".join(str(each.values.shape[1:]) for each in planes)
@@ -183,6 +177,60 @@ def stacked(planes: Sequence[Planes], bands: tuple[str, ...]) -> Planes:
         values=np.stack(values if known else [each.values[0] for each in planes]),
         bands=bands,
         factor=1.0 if known else None,
+        notes=tuple(dict.fromkeys(note for each in planes for note in each.notes)),
+    )
+
+
+def _on_one_grid(planes: Sequence[Planes], bands: tuple[str, ...]) -> Sequence[Planes]:
+    """Bring bands to one grid, where their WCS say that they have several."""
+    placed = [each for each in planes if each.wcs is not None]
+    single = all(len(each.values) == 1 for each in planes)
+    if not placed or not single or len(bands) != len(planes):
+        return planes
+    lead = min(placed, key=_fineness)
+    pairs = list(zip(planes, bands, strict=True))
+    lost = ", ".join(band for each, band in pairs if each.wcs is None)
+    aside = [band for each, band in pairs if each.wcs and not _lies_on(each, lead)]
+    if aside and lost:
+        line = f"expected a WCS in each band, as their grids differ; got none in {lost}"
+        raise ImageError(line, "no band")
+    if not aside and not lost:
+        return planes
+    line = f"no WCS in {lost}: laid pixel by pixel on the other bands"
+    if aside:
+        line = f"{', '.join(aside)} brought to the grid of the other bands by the WCS"
+    known = all(each.factor is not None for each in planes)
+    first, *others = [
+        _brought(each, lead, band, known) if band in aside else each
+        for each, band in pairs
+    ]
+    return [replace(first, notes=(*first.notes, ("grids", line))), *others]
+
+
+def _lies_on(planes: Planes, lead: Planes) -> bool:
+    shape = lead.values.shape
+    return planes.values.shape == shape and is_same_grid(lead.wcs, planes.wcs, shape)
+
+
+def _fineness(planes: Planes) -> tuple[float, int]:
+    """Order grids: the finest pixels first, within some percent; then the smallest."""
+    width, height = planes.scale or (1.0, 1.0)
+    return round(math.log(width * height), 1), planes.values.size
+
+
+def _brought(planes: Planes, lead: Planes, band: str, known_units: bool) -> Planes:
+    """Bring one band to the grid of another."""
+    height, width = lead.values.shape[1:]
+    high, wide = planes.values.shape[1:]
+    x, y = pixels_on(lead.wcs, (width - 1) / 2, (height - 1) / 2, planes.wcs)
+    if not (-0.5 <= x <= wide - 0.5 and -0.5 <= y <= high - 0.5):
+        line = f"band {band}: expected the same part of the sky, got another"
+        raise ImageError(line, "no band")
+    values = regridded(planes.values[0], planes.wcs, lead.wcs, lead.values.shape)
+    if not known_units and planes.scale and lead.scale:  # counts are those of a pixel
+        values *= np.float32(math.prod(lead.scale) / math.prod(planes.scale))
+    return replace(
+        planes, values=values[None], wcs=lead.wcs, scale=lead.scale, box=lead.box
     )
 
 
@@ -257,22 +305,23 @@ def _planes(
     hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus, around: Around | None
 ) -> Planes:
     """Bring an image to (planes, H, W), and read its header."""
-    named = bands or bands_of(hdu.header)
+    header = with_primary(hdu.header, hdus[0].header, hdu.shape)
+    named = bands or bands_of(header)
     shape = tuple(n for n in hdu.shape[:-2] if n != 1) + hdu.shape[-2:]
-    last = len(shape) == 3 and _band_axis(shape, len(named)) == 2
+    last = len(shape) == 3 and band_axis(shape, len(named)) == 2
     if id(hdu) not in hdus.skies:
         hdus.skies[id(hdu)] = sky_of(hdu.header, hdus.whole)
     wcs, scale, notes = hdus.skies[id(hdu)]
     size = shape[:2] if last else shape[-2:]
     box = box_around(wcs, scale, size, around)
     part = cut(hdu, hdus, box, last)
-    values, header = np.asarray(part.data), part.header.copy()
+    values = np.asarray(part.data)
+    blank = blank_of(part.header, values.dtype)  # astropy takes it away if it used it
     if box is not None:
         rows, columns = box.within(size)
         wcs = moved(wcs, columns.start, rows.start)
-    telescope = " ".join(str(header.get(k, "")) for k in ("TELESCOP", "INSTRUME"))
     shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
-    values, byte = values.reshape(shape), values.dtype == np.uint8
+    values = values.reshape(shape)
     if len(shape) == 2:
         values = values[None]
     elif last:
@@ -289,21 +338,37 @@ def _planes(
             f"BANDS={''.join(named)!r}; name them with --bands",
             "shape",
         )
-    flux = fluxes(values)
-    if len(flux) == 1 and not named:
+    if len(values) == 1 and not named:
         named = filter_of(header)
-    if byte and len(flux) == 3 and not named:  # a picture that was saved as FITS
-        flux, named = flux / np.float32(255), tuple(RGB_BANDS)
-    factor = nanomaggies(header, scale, telescope)
+    factor, telescope = nanomaggies(header, scale, named), telescope_of(header)
+    flux, lost = fluxes(values, blank)
+    flux = linear(flux, header)
+    picture = values.dtype == np.uint8 or (factor is None and is_bytes(values))
+    if len(flux) == 3 and not named and picture:
+        flux, named = flux / np.float32(255), tuple(RGB_BANDS)  # a picture, as FITS
     if not np.isfinite(flux).any():
         raise ImageError(
             f"{name}: expected an image, got no value at all (all NaN)", "no values"
         )
-    return Planes(flux, named, factor, wcs, scale, telescope, notes, box)
+    doubts = (*notes, *lost)
+    return Planes(flux, named, factor, wcs, scale, telescope, doubts, box)
 
 
-def _band_axis(shape: tuple[int, ...], count: int) -> int:
-    """Tell which axis counts the bands: the one of their number, or the shortest."""
+def band_axis(shape: tuple[int, ...], count: int) -> int:
+    """Tell which axis of an image counts its bands.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of three axes.
+    count : int
+        Number of names; 0 if there are none.
+
+    Returns
+    -------
+    int
+        0 or 2: that with as many as there are names, or the shortest.
+    """
     if count in (shape[0], shape[2]):
         return 0 if shape[0] == count else 2
     return 2 if shape[2] < min(shape[0], shape[1]) else 0

@@ -21,12 +21,13 @@ from dmagnet.images import (
     read_planes,
 )
 from dmagnet.images.astrometry import icrs_of
-from dmagnet.images.bands import noise_of
+from dmagnet.images.bands import filled, noise_of
+from dmagnet.images.blanks import WHITE, fluxes, is_bytes
 from dmagnet.images.faults import Doubt, Fault, Note, refused
 from dmagnet.images.files import read_part
-from dmagnet.images.header import SCALES, split_bands
+from dmagnet.images.header import MAX_PLANES, SCALES, split_bands
 from dmagnet.images.large import one_large_at_a_time
-from dmagnet.images.planes import fluxes, stacked
+from dmagnet.images.planes import band_axis, stacked
 from dmagnet.images.sections import Around
 from dmagnet.sources.framing import (
     FRAME_ARCSEC,
@@ -39,7 +40,13 @@ from dmagnet.sources.framing import (
     small_note,
 )
 from dmagnet.sources.record import NO_CLASS, Flag, Item, Picture, Pixels
-from dmagnet.sources.stacks import open_mosaic, open_stack, read_member, read_row
+from dmagnet.sources.stacks import (
+    COLORS,
+    open_mosaic,
+    open_stack,
+    read_member,
+    read_row,
+)
 from dmagnet.tables.cells import is_packed, open_cell
 
 FAULTS: dict[Fault, Flag] = {
@@ -61,6 +68,7 @@ DOUBTS: dict[Doubt, Flag] = {
     "one band": Flag.ONE_BAND,
     "other bands": Flag.OTHER_BANDS,
     "no units": Flag.NO_UNITS,
+    "grids": Flag.OTHER_GRIDS,
 }
 FRAMES = (1, 2, 4)  # so many wide is the part of a mosaic, as the galaxy asks for
 FAINT_SIGMAS = 6.0  # a million pixels of noise reach 5
@@ -249,26 +257,41 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     values = read_row(stack, item.row)  # refuses rows that are not there
     (scale,) = stack.numbers("pxscale", range(item.row, item.row + 1))
     known = (scale, scale) if SCALES[0] <= scale <= SCALES[1] else _given(config)
-    if values.dtype.kind != "f" and values.dtype not in (np.uint8, np.uint16):
-        values = values.astype(np.float32)
     bands = split_bands(config.bands)
-    if values.dtype.kind == "f":
-        finite = values[np.isfinite(values)]
-        picture = finite.size == values.size and finite.min() >= 0 and finite.max() <= 1
-        if bands or not picture:
-            cube = values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
-            if bands and len(bands) != len(cube):
-                line = f"expected {len(bands)} bands, got {values.shape}"
-                raise ImageError(line, "shape")
-            if not finite.size:
-                raise ImageError("expected an image, got no value at all", "no values")
-            flux = fluxes(cube[:, ::-1])
-            return _drawn(Planes(flux, bands, 1.0 if bands else None, scale=known))
+    if values.dtype != np.uint8 and not bands and is_bytes(values):
+        values = values.astype(np.float32) / np.float32(WHITE)
+    cube = values[None]
+    if values.ndim == 3:
+        cube = np.moveaxis(values, band_axis(values.shape, len(bands)), 0)
+    notes: tuple[Note, ...] = ()
+    if values.dtype not in (np.uint8, np.uint16) or len(cube) not in (1, *COLORS):
+        planes = _row_planes(cube, bands)
+        if bands or len(cube) not in (1, *COLORS) or not _is_picture(planes.values):
+            return _drawn(dataclasses.replace(planes, scale=known))
+        flux, notes = filled(planes.values)
+        cube, notes = flux[:, ::-1], (*planes.notes, *notes)
+    colors = cube[0] if len(cube) == 1 else np.moveaxis(cube, 0, 2)
     try:
-        rgb = from_array(values, f"row {item.row}").rgb
+        rgb = from_array(colors, f"row {item.row}").rgb
     except DataError as error:
         raise ImageError(str(error), "shape") from error
-    return _Seen(_bytes(rgb), known)
+    return _Seen(_bytes(rgb), known, notes=notes)
+
+
+def _row_planes(cube: Any, bands: tuple[str, ...]) -> Planes:
+    """Take a row of a stack, bands first, as fluxes; the bottom row comes first."""
+    if len(cube) > MAX_PLANES or (bands and len(bands) != len(cube)):
+        wanted = len(bands) or f"at most {MAX_PLANES}"
+        raise ImageError(f"expected {wanted} bands, got {cube.shape}", "shape")
+    flux, notes = fluxes(cube[:, ::-1])
+    if not np.isfinite(flux).any():
+        raise ImageError("expected an image, got no value at all", "no values")
+    return Planes(flux, bands, 1.0 if bands else None, notes=notes)
+
+
+def _is_picture(planes: Any) -> bool:
+    """Tell colors from 0 to 1 from fluxes: pixels without a value do not count."""
+    return bool(np.nanmin(planes) >= 0 and np.nanmax(planes) <= 1)
 
 
 def _planes_of_bands(item: Item, config: SourceConfig, around: Around | None) -> Planes:

@@ -65,6 +65,8 @@ class Flag(IntFlag):
     """Another row of this run has the same id."""
     BAD_COORDINATE = 1 << 24
     """The table's position of this image is none that can be read."""
+    OTHER_GRIDS = 1 << 25
+    """The bands' pixels lie differently on the sky: brought to one grid."""
 
 
 DISTORTED = "its WCS has distortions, which a resized view cannot keep: dropped"
