@@ -11,7 +11,7 @@ $python benchmarks/classify_rate.py --side 256 --loop 150 --rounds 3 \
     -o runs/out/classify_rate_256.json
 $python benchmarks/classify_rate.py --weights "$weights" --rounds 3 \
     -o runs/out/classify_rate_128.json
-$python benchmarks/classify_kills.py --weights "$weights" -o runs/out/classify_kills.json
+$python benchmarks/kills.py -o runs/out/kills.json
 small=${SMALL:-runs/out/demo_xs}
 for i in 1 2 3; do
     $python benchmarks/classify_memory.py --weights "$small" \

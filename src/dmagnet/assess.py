@@ -196,7 +196,7 @@ def assess(
     page are over the groups of classes they stand for, as a note says.
     """
     views = views_to_take(views, checkpoint.calibration)
-    with claimed(out):
+    with claimed(out, "metrics.json"):
         judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
         galaxies = replace(galaxies, notes=(*galaxies.notes, *judged.notes))
         labels, probabilities = judged.labels, judged.probabilities

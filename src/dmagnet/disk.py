@@ -60,7 +60,7 @@ def open_file(path: Path | str) -> BinaryIO:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, *names: str) -> Iterator[None]:
     """Hold a folder for one process; the system lets go of it when that dies.
 
     Parameters
@@ -68,6 +68,8 @@ def claimed(folder: Path) -> Iterator[None]:
     folder : Path
         Made if it is not there. What it holds at the first time is not ours: `beside`
         does not replace it, now or later.
+    *names : str
+        Files that will be written there: refused now rather than after the work.
 
     Yields
     ------
@@ -77,7 +79,8 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises
     ------
     DataError
-        If another process holds it, or it cannot be made.
+        If another process holds it, it cannot be made, or a file of these names is
+        there that dmagnet did not make.
     """
     with refusals_of_the_disk(folder):
         if folder.exists() and not folder.is_dir():
@@ -100,6 +103,8 @@ def claimed(folder: Path) -> Iterator[None]:
                 theirs = sorted(n for n in os.listdir(folder) if not is_own(n))  # noqa: PTH208
                 text = json.dumps({"made by": "dmagnet", "not its own": theirs})
                 write_whole(mark, text.encode("utf-8", "backslashreplace"))
+            for name in names:
+                make_way(folder / name)
         yield
     finally:
         lock.release()
@@ -163,15 +168,7 @@ def beside(path: Path, is_ours: Callable[[Path], bool] | None = None) -> Iterato
         If a file is there that dmagnet did not make, or the disk refuses.
     """
     with refusals_of_the_disk(path):
-        place = path.resolve() if path.is_symlink() else path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file")
-        if place.exists() and not (is_ours or made_here)(place):
-            raise DataError(
-                f"{path}: is there already and was not made by dmagnet, so it is left "
-                "alone; give another -o, or move it away"
-            )
+        place = make_way(path, is_ours)
         part = part_of(place)
         try:
             yield part
@@ -181,6 +178,39 @@ def beside(path: Path, is_ours: Callable[[Path], bool] | None = None) -> Iterato
         finally:
             with suppress(OSError):  # it has its name now, or what failed is told
                 part.unlink()
+
+
+def make_way(path: Path, is_ours: Callable[[Path], bool] | None = None) -> Path:
+    """Refuse early what `beside` would refuse after the work.
+
+    Parameters
+    ----------
+    path : Path
+        Where a file will be written; its folder is made.
+    is_ours : callable, optional
+        As for `beside`.
+
+    Returns
+    -------
+    Path
+        The same, or what it leads to if it is a link.
+
+    Raises
+    ------
+    DataError
+        If a file is there that dmagnet did not make, or the disk refuses.
+    """
+    with refusals_of_the_disk(path):
+        place = path.resolve() if path.is_symlink() else path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file")
+        if place.exists() and not (is_ours or made_here)(place):
+            raise DataError(
+                f"{path}: is there already and was not made by dmagnet, so it is left "
+                "alone; give another -o, or move it away"
+            )
+    return place
 
 
 def part_of(place: Path) -> Path:
@@ -338,11 +368,12 @@ def refusals_of_the_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = (
-            "make room and give the same command again: what is done is kept"
-            if error.errno in FULL
-            else "give another folder, or see why"
-        )
-        raise DataError(
-            f"{path}: could not write ({error.strerror or error}); {advice}"
-        ) from error
+        reason = error.strerror or error
+        if error.errno in FULL:
+            advice = "make room and give the same command again: what is done is kept"
+        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+            reason = "Not a directory"
+            advice = "a file lies where a folder is needed: give another -o"
+        else:
+            advice = "give another -o, or see why"
+        raise DataError(f"{path}: could not write ({reason}); {advice}") from error

@@ -93,7 +93,7 @@ def show_failures(
     may be wrong too: what a person sees on these sheets is worth more than a score.
     """
     views = views_to_take(views, checkpoint.calibration)
-    with claimed(out):
+    with claimed(out, TABLE):
         judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
         pairs = list(confusions(judged))
         for old in filter(made_here, out.glob(SHEETS)):

@@ -7,7 +7,7 @@ from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import bars, print_notes
 from dmagnet.config import SplitName
-from dmagnet.disk import refuse_replacing
+from dmagnet.disk import make_way, refuse_replacing, says_so
 
 Given = Annotated[Path | None, arg(aliases=["-o"])]
 
@@ -59,6 +59,7 @@ def calibrate(
         )
     if out is not None:
         refuse_replacing(out, data)
+        make_way(out, says_so)
     checkpoint = load(weights)
     whole = galaxies_to_judge(
         checkpoint,

@@ -185,7 +185,7 @@ def explain(
     trained = checkpoint.config
     view = trained.image_size, trained.field, config
     listing = list_items(inputs, config)
-    with nullcontext() if out is None else claimed(out):
+    with nullcontext() if out is None else claimed(out, "explain.json"):
         good, left_out, wcs = [], [], []
         for item in fetched(listing, cutouts, cache=cache):
             picture = read_picture(item, *view, radii=trained.radii)

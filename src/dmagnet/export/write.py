@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from dmagnet.checkpoint import Checkpoint, weights_hash
-from dmagnet.disk import beside, says_so
-from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.disk import beside, make_way, says_so
+from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.export.graph import Judging
 from dmagnet.export.header import (
     INPUT,
@@ -60,8 +60,9 @@ def export_onnx(
         If the name has another ending, if torch cannot write this opset, or if the
         packages that write ONNX are not installed.
     CheckpointError
-        If onnxruntime finds other answers than torch, or the disk refuses; an older
-        file of that name stays whole.
+        If onnxruntime finds other answers than torch; an older file stays whole.
+    DataError
+        If the disk refuses, or a file is there that dmagnet did not make.
 
     Notes
     -----
@@ -78,6 +79,7 @@ def export_onnx(
         raise ConfigError(f"{path}: expected a name that ends in .onnx")
     if opset is not None and opset < MIN_OPSET:
         raise ConfigError(f"opset: expected {MIN_OPSET} or later, got {opset}")
+    make_way(path, says_so)
     content = _serialized(checkpoint, opset)
     return write_checked(checkpoint, content, path)
 
@@ -102,8 +104,9 @@ def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
     Raises
     ------
     CheckpointError
-        If onnxruntime finds other answers than torch, or the disk refuses; an older
-        file of that name stays whole.
+        If onnxruntime finds other answers than torch; an older file stays whole.
+    DataError
+        If the disk refuses, or a file is there that dmagnet did not make.
     """
     difference = largest_difference(checkpoint, content)
     if not difference <= TOLERANCE:  # NaN is not, either
@@ -112,11 +115,8 @@ def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
             f"differ by {difference:.1e}; not written: try another --opset, or "
             "another version of torch or onnxruntime"
         )
-    try:
-        with beside(path, says_so) as part:
-            part.write_bytes(content)
-    except DataError as error:
-        raise CheckpointError(f"could not write the network: {error}") from error
+    with beside(path, says_so) as part:
+        part.write_bytes(content)
     return path
 
 

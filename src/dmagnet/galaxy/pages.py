@@ -111,7 +111,7 @@ def write_pages(
     """
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
     config = config or SourceConfig()
-    with claimed(out):
+    with claimed(out, RECORD):
         explanations, notes = _explained(checkpoint, inputs, config, cache)
         known = None
         if compare:

@@ -73,7 +73,7 @@ def measure(
     """
     config = config or MeasureConfig()
     network = open_network(model)
-    with claimed(out):
+    with claimed(out, "measure.json"):
         study = run_study(network, galaxies, out, config, count=count)
         write_study(study, network, galaxies, config, out)
     return study

@@ -26,7 +26,12 @@ from dmagnet.catalog import (
     write_table,
 )
 from dmagnet.config import ClassifyConfig
-from dmagnet.disk import refuse_replacing, says_so
+from dmagnet.disk import (
+    make_way,
+    refusals_of_the_disk,
+    refuse_replacing,
+    says_so,
+)
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.sources import fetched, list_items
 from dmagnet.survey.local import Chunk, classify_chunks
@@ -326,14 +331,11 @@ def _refuse_nothing(store: ChunkStore, missing: int) -> None:
 def _check_free(out: Path, folder: Path, inputs: Inputs, *, overwrite: bool) -> None:
     """Refuse to replace a table, unless it is the one of a run that goes on."""
     given = [inputs] if isinstance(inputs, str | Path) else inputs
-    if not out.exists():
-        return
+    with refusals_of_the_disk(out):
+        there = out.exists()
     refuse_replacing(out, *given)
-    if not overwrite and not folder.is_dir():
+    if there and not overwrite and not folder.is_dir():
         raise ConfigError(
             f"{out}: is there already; give another -o, or --overwrite to replace it"
         )
-    if not says_so(out):
-        raise DataError(
-            f"{out}: was not made by dmagnet, so it is left alone; give another -o"
-        )
+    make_way(out, says_so)
