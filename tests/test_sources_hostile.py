@@ -3,7 +3,10 @@
 import io
 import os
 import socket
+import subprocess
+import sys
 import threading
+import time
 import warnings
 import zlib
 
@@ -11,11 +14,19 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from PIL import Image
 
 from dmagnet.config import SourceConfig
 from dmagnet.data import load_galaxies
 from dmagnet.errors import DataError
-from dmagnet.images import ImageError, read_planes
+from dmagnet.images import ImageError, draw, legacy_rgb, read_planes
+from dmagnet.images.large import (
+    LARGE,
+    one_large_at_a_time,
+    part_of,
+    strips,
+    take_turn,
+)
 from dmagnet.images.opening import quiet
 from dmagnet.sources import NO_CLASS, Flag, list_items, read_picture
 
@@ -193,3 +204,102 @@ def test_a_row_of_too_many_pixels_is_not_read(tmp_path, shape):
     made.flush()
     first = read_picture(next(iter(list_items([str(path)]))), 64, 0.75, SourceConfig())
     assert (first.item.flag == Flag.TOO_LARGE) == (len(shape) == 3)
+
+
+# Very large images
+
+PEAK = r"""
+import re, sys
+from pathlib import Path
+from dmagnet.catalog import open_classifier
+from dmagnet.config import SourceConfig
+from dmagnet.sources import list_items, read_picture
+network = open_classifier("xs")
+for path in sys.argv[1:]:
+    (item,) = list_items([path])
+    seen = read_picture(item, 64, 1.0, SourceConfig(), radii=network.radii)
+    network.judge(seen.rgb[None])
+    status = Path("/proc/self/status").read_text()  # rusage remembers the parent
+    peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
+    print(peak, round(seen.item.radius_px), int(seen.item.flag & 65535))
+"""
+
+
+def galaxy(side):
+    """A galaxy with a radius that grows with the side of the image: uint8."""
+    y, x = np.ogrid[:side, :side]
+    profile = np.hypot(x - side / 2, y - side / 2).astype(np.float32)
+    profile *= np.float32(-30 / side)
+    np.exp(profile, out=profile)
+    noise = np.random.default_rng(3).integers(0, 20, (97, 89), np.uint8)
+    tiled = np.tile(noise, (side // 97 + 1, side // 89 + 1))[:side, :side]
+    return (profile * 200).astype(np.uint8) + tiled
+
+
+def test_the_largest_images_are_read_in_1_gb(tmp_path):
+    cube = np.stack([galaxy(5400)] * 3)
+    fits.PrimaryHDU(cube, fits.Header({"BUNIT": "nanomaggy"})).writeto(
+        tmp_path / "a.fits"
+    )
+    np.save(tmp_path / "b.npy", cube[None])
+    Image.fromarray(galaxy(9400)).save(tmp_path / "c.png", compress_level=1)
+    files = [str(tmp_path / name) for name in ("a.fits", "b.npy", "c.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *files], capture_output=True, check=True, text=True
+    )
+    for line, side in zip(done.stdout.splitlines(), (5400, 5400, 9400), strict=True):
+        peak, radius, flag = map(int, line.split())
+        assert peak < 1024, done.stdout
+        assert flag == 0
+        assert 0.02 * side < radius < 0.3 * side, done.stdout
+
+
+def test_the_radius_is_in_pixels_of_the_file_however_it_was_decoded(tmp_path):
+    found = []
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(galaxy(2400)).save(tmp_path / name)
+        (item,) = list_items([str(tmp_path / name)])
+        seen = read_picture(item, 64, 1.0, SourceConfig(), radii=3.0)
+        found.append(seen.item.radius_px)
+    assert found[0] == pytest.approx(found[1], rel=0.02)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("height", "width"), [(5400, 5400), (5401, 3000), (8, 10_000_000), (4096, 4096)]
+)
+def test_of_a_large_image_the_middle_is_read_and_no_more_than_was_asked(
+    height, width, known
+):
+    part = part_of(height, width, 1 << 22, known_scale=known)
+    rows, columns = range(height)[part.rows], range(width)[part.columns]
+    assert 0.5 * (1 << 21) < len(rows) * len(columns) <= 1 << 22
+    for each, length in ((rows, height), (columns, width)):
+        assert each[0] + each[-1] == pytest.approx(length - 1, abs=part.step)
+
+
+def test_drawing_in_strips_is_drawing_at_once():
+    flux = np.random.default_rng(4).normal(0, 0.01, (3, 1201, 1100)).astype(np.float32)
+    rgb, _ = draw(flux, ("g", "r", "z"))
+    assert len(list(strips(1201, 1100))) > 1
+    np.testing.assert_array_equal(rgb, legacy_rgb(flux).transpose(1, 2, 0))
+
+
+def test_one_large_image_at_a_time(tmp_path):
+    at_work, most = [], []
+
+    def _work():
+        with one_large_at_a_time():
+            take_turn(LARGE)
+            take_turn(LARGE)  # it has the turn already
+            at_work.append(1)
+            most.append(len(at_work))
+            time.sleep(0.02)
+            at_work.pop()
+
+    threads = [threading.Thread(target=_work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert most == [1, 1, 1, 1]

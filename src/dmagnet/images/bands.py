@@ -9,6 +9,7 @@ import numpy.typing as npt
 from astropy.stats import mad_std
 
 from dmagnet.images.faults import Fault, ImageError, Note
+from dmagnet.images.large import strips
 from dmagnet.images.rgb import GRZ_SCALES, legacy_rgb
 
 Floats = npt.NDArray[np.float32]
@@ -127,16 +128,23 @@ def draw(
         notes.append(("no units", line))
         centers = [GRZ_NM[1]] if len(flux) == 1 else centers
     flux, _ = filled(flux)
-    factors = np.interp(centers, CURVE_NM, CURVE)
-    flux = flux * factors.astype(np.float32)[:, None, None]
-    if len(flux) < 3:
-        flux = np.stack([flux[0], flux.mean(0), flux[-1]])
+    factors = np.interp(centers, CURVE_NM, CURVE).astype(np.float32)
+    return _colored(flux, factors), tuple(notes)
+
+
+def _colored(flux: Floats, factors: Floats) -> Floats:
+    """Draw the three bands, or what there is of them: (H, W, 3), strip by strip."""
+    height, width = flux.shape[1:]
+    rgb = np.empty((height, width, 3), np.float32)
     viewer = np.array([GRZ_SCALES[band] for band in "grz"], np.float32)
-    grz = (flux / viewer[:, None, None]).astype(np.float32)
-    rgb = legacy_rgb(grz).transpose(1, 2, 0)
-    if len(picked) == 1:
-        rgb = np.repeat(rgb[..., 1:2], 3, axis=2)
-    return rgb, tuple(notes)
+    for rows in strips(height, width):
+        part = flux[:, rows] * factors[:, None, None]
+        if len(part) < 3:
+            part = np.stack([part[0], part.mean(0), part[-1]])
+        grz = (part / viewer[:, None, None]).astype(np.float32)
+        drawn = legacy_rgb(grz).transpose(1, 2, 0)
+        rgb[rows] = drawn[..., 1:2] if len(flux) == 1 else drawn
+    return rgb
 
 
 def filled(planes: Floats) -> tuple[Floats, tuple[Note, ...]]:

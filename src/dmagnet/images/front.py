@@ -1,5 +1,6 @@
 """The one door for pictures: a path or an array in, a cut-out comes back."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from dmagnet.disk import open_file
 from dmagnet.images.cutout import Cutout, from_array
-from dmagnet.images.files import read_rgb
+from dmagnet.images.files import read_part
 from dmagnet.images.fits import read_fits
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fz")
@@ -40,7 +41,11 @@ def read_image(source: Path | str | npt.NDArray[Any]) -> Cutout:
     path = Path(source)
     if is_fits(path):
         return read_fits(path)
-    return from_array(read_rgb(path), str(path))
+    rgb, zoom = read_part(path)
+    cutout = from_array(rgb, str(path))
+    if zoom == 1:
+        return cutout
+    return replace(cutout, notes=(f"very large: shrunk by {zoom:g} to be read",))
 
 
 def is_fits(path: Path) -> bool:

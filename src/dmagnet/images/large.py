@@ -49,17 +49,36 @@ def part_of(height: int, width: int, most: int, *, known_scale: bool) -> Part:
     -------
     Part
         All of an image that is no larger. Of a larger one the middle, if its scale is
-        known, as the middle is what counts then; otherwise every second, third... pixel
-        of its central square.
+        known, as the middle is what counts then, or if it is long; otherwise every
+        second, third... pixel of its central square.
     """
     if height * width <= most:
         return Part(slice(0, height), slice(0, width))
     side = math.isqrt(most)
-    if known_scale:
+    if known_scale or min(height, width) <= side:
         rows = min(height, max(side, most // width))
         return Part(_around(height, rows), _around(width, most // rows))
+    return thinned(height, width, -(-min(height, width) // side))
+
+
+def thinned(height: int, width: int, step: int) -> Part:
+    """Take every so many-th pixel of the central square of an image.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the image, in px.
+    step : int
+        1 leaves the image as it is.
+
+    Returns
+    -------
+    Part
+        Rows and columns.
+    """
+    if step <= 1:
+        return Part(slice(0, height), slice(0, width))
     square = min(height, width)
-    step = max(1, -(-square // side))
     return Part(_around(height, square, step), _around(width, square, step), step)
 
 
@@ -90,6 +109,24 @@ def block_means(strip: npt.NDArray[np.uint8], step: int) -> npt.NDArray[np.uint8
     sums = rows.reshape(height // step, width // step, step, colors).sum(2)
     means: npt.NDArray[np.uint8] = ((sums + step**2 // 2) // step**2).astype(np.uint8)
     return means
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Divide an image into strips; one that is not large is one strip.
+
+    Parameters
+    ----------
+    height, width : int
+        In px.
+
+    Yields
+    ------
+    slice
+        Rows.
+    """
+    high = max(1, ALONE // 4 // max(1, width))
+    for start in range(0, height, high):
+        yield slice(start, min(start + high, height))
 
 
 @contextlib.contextmanager

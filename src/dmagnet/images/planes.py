@@ -26,7 +26,15 @@ from dmagnet.images.header import (
     with_primary,
 )
 from dmagnet.images.opening import Hdus, KeptFits, name_of, open_fits
-from dmagnet.images.sections import Around, Box, box_around, cut, moved
+from dmagnet.images.sections import (
+    Around,
+    Box,
+    box_around,
+    check_size,
+    cut,
+    moved,
+    step_of,
+)
 
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
 
@@ -54,6 +62,8 @@ class Planes:
     box : Box or None
         The part of the image that was asked for; `values` has those pixels of it that
         there are. None if it is the whole.
+    step : int
+        Every so many-th pixel was read, of a very large image of no known scale.
     """
 
     values: Floats
@@ -64,6 +74,7 @@ class Planes:
     telescope: str = ""
     notes: tuple[Note, ...] = ()
     box: Box | None = None
+    step: int = 1
 
     @property
     def is_picture(self) -> bool:
@@ -117,6 +128,8 @@ def read_planes(
     name = source.name if isinstance(source, KeptFits) else name_of(source)
     with source.hdus() if isinstance(source, KeptFits) else open_fits(source) as hdus:
         asked = _numbers(hdu)
+        if around is not None:
+            around = replace(around, most=around.most // len(asked))
         chosen = [_choose(hdus, name, one) for one in asked]
         names = split_bands(bands)
         if len(chosen) == 1:
@@ -126,7 +139,8 @@ def read_planes(
             planes = stacked(each, names or _names(asked, each))
         if not mask:
             return planes
-        hidden = cut(_choose(hdus, name, _numbers(mask)[0]), hdus, planes.box, False)
+        hidden = _choose(hdus, name, _numbers(mask)[0])
+        hidden = cut(hidden, hdus, planes.box, False, planes.step)
         return _masked(planes, np.asarray(hidden.data), name)
 
 
@@ -313,11 +327,14 @@ def _planes(
         hdus.skies[id(hdu)] = sky_of(hdu.header, hdus.whole)
     wcs, scale, notes = hdus.skies[id(hdu)]
     size = shape[:2] if last else shape[-2:]
-    box = box_around(wcs, scale, size, around)
-    part = cut(hdu, hdus, box, last)
+    check_size(hdu.shape, wcs, around)
+    count = math.prod(hdu.shape) // max(1, math.prod(size))
+    box = box_around(wcs, scale, size, around, count)
+    step = 1 if box else step_of(scale, size, around, count)
+    part = cut(hdu, hdus, box, last, step)
     values = np.asarray(part.data)
     blank = blank_of(part.header, values.dtype)  # astropy takes it away if it used it
-    if box is not None:
+    if box is not None and wcs is not None:
         rows, columns = box.within(size)
         wcs = moved(wcs, columns.start, rows.start)
     shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
@@ -351,7 +368,7 @@ def _planes(
             f"{name}: expected an image, got no value at all (all NaN)", "no values"
         )
     doubts = (*notes, *lost)
-    return Planes(flux, named, factor, wcs, scale, telescope, doubts, box)
+    return Planes(flux, named, factor, wcs, scale, telescope, doubts, box, step)
 
 
 def band_axis(shape: tuple[int, ...], count: int) -> int:

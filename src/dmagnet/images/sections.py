@@ -1,6 +1,7 @@
 """A part of a FITS image around a place on the sky; the rest of it is not read."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +13,14 @@ from astropy.wcs import WCS, Sip
 from dmagnet.images.astrometry import pixel_of
 from dmagnet.images.faults import ImageError
 from dmagnet.images.files import MAX_PIXELS
+from dmagnet.images.large import LARGE as VALUES
+from dmagnet.images.large import part_of, take_turn, thinned
 from dmagnet.images.opening import Hdus
 
 IN_THE_MIDDLE = 2.0  # px: so near to the middle the image was cut for its galaxy
 LARGE = 1 << 22  # px of a plane: of a larger image never all is drawn
 MOST = 1 << 23  # px of a plane that a part may have
+STRIP = 512  # rows unpacked at a time
 SCALING = ("BSCALE", "BZERO", "BLANK")
 
 
@@ -27,7 +31,7 @@ class Around:
     Attributes
     ----------
     ra, dec : float
-        Degrees, ICRS.
+        Degrees, ICRS; NaN for the middle of the image.
     frame : float
         Arcsec: where the image ends nearer than half of it, sky has to be added.
     frames : int
@@ -35,6 +39,11 @@ class Around:
     alone : bool
         Whether an image with the place in its middle was cut for it, and is wanted as a
         whole unless it is large.
+    most : int
+        Values, all planes together, of an image whose middle is wanted: one that has
+        more is not read as a whole.
+    scale : (float, float) or None
+        Arcsec a pixel where the image does not say.
     """
 
     ra: float
@@ -42,6 +51,8 @@ class Around:
     frame: float
     frames: int = 1
     alone: bool = True
+    most: int = VALUES
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,7 @@ def box_around(
     scale: tuple[float, float] | None,
     shape: tuple[int, ...],
     around: Around | None,
+    planes: int = 1,
 ) -> Box | None:
     """Find the part of an image to look at.
 
@@ -104,6 +116,8 @@ def box_around(
         Of the image; ends in rows and columns.
     around : Around or None
         The place.
+    planes : int
+        Of the image.
 
     Returns
     -------
@@ -116,10 +130,14 @@ def box_around(
     ImageError
         If the place is not in the image.
     """
-    if around is None or wcs is None or scale is None:
+    if around is None or (scale := scale or around.scale) is None:
         return None
-    if (pixel := pixel_of(wcs, around.ra, around.dec)) is None:
+    pixel = None
+    if wcs is not None and not math.isnan(around.ra + around.dec):
+        pixel = pixel_of(wcs, around.ra, around.dec)
+    if pixel is None and planes * math.prod(shape) <= around.most:
         return None
+    pixel = pixel or ((shape[-1] - 1) / 2, (shape[-2] - 1) / 2)
     sides, step = np.array([shape[-1], shape[-2]]), np.array(scale)
     before = np.array(pixel) + 0.5
     if not ((before >= 0) & (before <= sides)).all():
@@ -129,7 +147,7 @@ def box_around(
         return None
     nearest = 2 * float((np.minimum(before, sides - before) * step).min())
     farthest = 2 * float((np.maximum(before, sides - before) * step).max())
-    most = math.sqrt(MOST * step.prod())
+    most = math.sqrt(min(MOST, VALUES // planes) * step.prod())
     wanted = min(around.frames * around.frame, most)
     angle = max(min(wanted, nearest), min(around.frame, farthest, most))
     size = np.maximum(1, np.round(angle / step))
@@ -139,7 +157,71 @@ def box_around(
     return Box(int(left), int(bottom), int(size[0]), int(size[1]), share, more)
 
 
-def cut(hdu: Any, hdus: Hdus, box: Box | None, bands_last: bool = False) -> Any:
+def check_size(shape: tuple[int, ...], wcs: WCS | None, around: Around | None) -> None:
+    """Refuse an image of which too much would have to be read.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the image, with all its planes.
+    wcs : astropy.wcs.WCS or None
+        Celestial.
+    around : Around or None
+        What is wanted of it; None for all of it, as it is.
+
+    Raises
+    ------
+    ImageError
+        If it is too large for that.
+    """
+    if around and wcs is not None and not math.isnan(around.ra + around.dec):
+        return  # the part around the position is read, and nothing else
+    most = VALUES if around is None else MAX_PIXELS
+    if math.prod(shape) > most:
+        raise ImageError(
+            f"expected at most {most / 1e6:.0f} million pixels, got {shape}; make a "
+            "cut-out first",
+            "too large",
+        )
+
+
+def step_of(
+    scale: tuple[float, float] | None,
+    shape: tuple[int, ...],
+    around: Around | None,
+    planes: int,
+) -> int:
+    """Say which pixels are read of a large image of no known scale.
+
+    Parameters
+    ----------
+    scale : (float, float) or None
+        Arcsec a pixel along columns and rows.
+    shape : tuple of int
+        Of the image; ends in rows and columns.
+    around : Around or None
+        Says how much may be read.
+    planes : int
+        Of the image.
+
+    Returns
+    -------
+    int
+        Every so many-th along rows and columns; 1 for all.
+    """
+    if around is None or scale is not None or around.scale is not None:
+        return 1
+    most = max(1, around.most // max(1, planes))
+    return part_of(shape[-2], shape[-1], most, known_scale=False).step
+
+
+def cut(
+    hdu: Any,
+    hdus: Hdus,
+    box: Box | None,
+    bands_last: bool = False,
+    step: int = 1,
+) -> Any:
     """Read a part of an image, and nothing of the rest.
 
     Parameters
@@ -152,6 +234,8 @@ def cut(hdu: Any, hdus: Hdus, box: Box | None, bands_last: bool = False) -> Any:
         The part; None for all.
     bands_last : bool
         Whether the last axis is that of the bands.
+    step : int
+        As of `step_of`.
 
     Returns
     -------
@@ -161,32 +245,53 @@ def cut(hdu: Any, hdus: Hdus, box: Box | None, bands_last: bool = False) -> Any:
     """
     last = hdu.shape[-1:] if bands_last else ()
     *planes, height, width = hdu.shape[: len(hdu.shape) - len(last)]
-    rows, columns = slice(0, height), slice(0, width)
+    whole = thinned(height, width, step)
+    rows, columns = whole.rows, whole.columns
     if box is not None:
         rows, columns = box.within((height, width))
-    part = (*planes, rows.stop - rows.start, columns.stop - columns.start, *last)
-    if math.prod(part) > MAX_PIXELS:
-        raise ImageError(
-            f"expected at most {MAX_PIXELS / 1e6:.0f} million pixels, got {part}; make "
-            "a cut-out first",
-            "too large",
-        )
-    if box is None and not hdus.kept:
+    part = (*planes, _length(rows), _length(columns), *last)
+    take_turn(math.prod(part))
+    if math.prod(part) > 2 * VALUES:
+        line = f"expected an image of usual form, got {part}; make a cut-out first"
+        raise ImageError(line, "too large")
+    if box is None and step == 1 and not hdus.kept:
         return hdu
     if isinstance(hdu, fits.CompImageHDU):
-        key = (*(slice(n) for n in planes), rows, columns, *(slice(n) for n in last))
-        return SimpleNamespace(data=hdu.section[key], header=hdu.header)
-    kind = np.dtype(fits.BITPIX2DTYPE[hdu.header["BITPIX"]]).newbyteorder(">")
+        key = tuple(slice(n) for n in planes)
+        data = np.concatenate(
+            [
+                np.ascontiguousarray(hdu.section[(*key, some, across)][(*key, *every)])
+                for some, across, every in _strips(rows, columns, step)
+            ],
+            axis=len(planes),
+        )
+        return SimpleNamespace(data=data, header=hdu.header)
+    kind: Any = np.dtype(fits.BITPIX2DTYPE[hdu.header["BITPIX"]]).newbyteorder(">")
     size, start = kind.itemsize * math.prod(last), hdu.fileinfo()["datLoc"]
-    across, pieces = columns.stop - columns.start, []
-    for plane in range(math.prod(planes)):
-        for row in range(rows.start, rows.stop):
+    data = np.empty(part, kind)
+    for plane, out in enumerate(data.reshape(-1, *part[len(planes) :])):
+        for number, row in enumerate(range(height)[rows]):
             first = (plane * height + row) * width + columns.start
             hdus.file.seek(start + first * size)
-            pieces.append(hdus.file.read(across * size))
-    data = np.frombuffer(b"".join(pieces), kind).reshape(part)
+            read = hdus.file.read((columns.stop - columns.start) * size)
+            out[number] = np.frombuffer(read, kind).reshape(-1, *last)[::step]
     scaling = {key: hdu.header[key] for key in SCALING if key in hdu.header}
     return SimpleNamespace(data=_scaled(data, scaling), header=hdu.header)
+
+
+def _length(part: slice) -> int:
+    return len(range(part.start, part.stop, part.step or 1))
+
+
+def _strips(
+    rows: slice, columns: slice, step: int
+) -> Iterator[tuple[slice, slice, tuple[slice, slice]]]:
+    """Divide a part into rows to unpack at a time, and what to keep of them."""
+    high = max(step, STRIP // step * step)
+    for first in range(rows.start, rows.stop, high):
+        some = slice(first, min(first + high, rows.stop))
+        every = slice(None, None, step)
+        yield some, slice(columns.start, columns.stop), (every, every)
 
 
 def _scaled(data: Any, scaling: dict[str, Any]) -> Any:

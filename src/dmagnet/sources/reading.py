@@ -26,7 +26,7 @@ from dmagnet.images.blanks import WHITE, fluxes, is_bytes
 from dmagnet.images.faults import Doubt, Fault, Note, refused
 from dmagnet.images.files import read_part
 from dmagnet.images.header import MAX_PLANES, SCALES, split_bands
-from dmagnet.images.large import one_large_at_a_time
+from dmagnet.images.large import LARGE, one_large_at_a_time, strips
 from dmagnet.images.planes import band_axis, stacked
 from dmagnet.images.sections import Around
 from dmagnet.sources.framing import (
@@ -180,9 +180,10 @@ def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
 
 def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
     """Read an image around its position; a JPEG of no known scale at least so large."""
-    around = None
-    if math.isfinite(item.ra + item.dec):
-        around = Around(item.ra, item.dec, FRAME_ARCSEC, frames, not item.shared)
+    around = Around(
+        item.ra, item.dec, FRAME_ARCSEC, frames, not item.shared,
+        LARGE // max(1, len(item.files)), _given(config),
+    )  # fmt: skip
     seen = _read_any(item, least, config, around)
     if item.shared and math.isnan(seen.center[0]):
         raise ImageError(
@@ -193,9 +194,7 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
     return seen
 
 
-def _read_any(
-    item: Item, least: int, config: SourceConfig, around: Around | None
-) -> _Seen:
+def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _Seen:
     if item.kind == "bands":
         return _drawn(_planes_of_bands(item, config, around))
     if item.kind == "row" and not is_packed(item.files[0]):
@@ -219,7 +218,7 @@ def _read_any(
         return _Seen(rgb, _given(config), zoom=zoom)
 
 
-def _settings(config: SourceConfig, around: Around | None) -> dict[str, Any]:
+def _settings(config: SourceConfig, around: Around) -> dict[str, Any]:
     return {"hdu": config.hdu or None, "mask": config.mask, "around": around}
 
 
@@ -254,9 +253,12 @@ def _looks_like_fits(head: bytes, name: str) -> bool:
 def _row(item: Item, config: SourceConfig) -> _Seen:
     """Read a row of a stack: a picture, or fluxes if it has values no picture has."""
     stack = open_stack(item.files[0], item.key or config.dataset)
-    values = read_row(stack, item.row)  # refuses rows that are not there
+    if not 0 <= item.row < len(stack):
+        line = f"expected a row from 0 to {len(stack) - 1}, got {item.row}"
+        raise ImageError(line, "missing")
     (scale,) = stack.numbers("pxscale", range(item.row, item.row + 1))
     known = (scale, scale) if SCALES[0] <= scale <= SCALES[1] else _given(config)
+    values, step = read_row(stack, item.row, known_scale=known is not None)
     bands = split_bands(config.bands)
     if values.dtype != np.uint8 and not bands and is_bytes(values):
         values = values.astype(np.float32) / np.float32(WHITE)
@@ -267,7 +269,7 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     if values.dtype not in (np.uint8, np.uint16) or len(cube) not in (1, *COLORS):
         planes = _row_planes(cube, bands)
         if bands or len(cube) not in (1, *COLORS) or not _is_picture(planes.values):
-            return _drawn(dataclasses.replace(planes, scale=known))
+            return _drawn(dataclasses.replace(planes, scale=known, step=step))
         flux, notes = filled(planes.values)
         cube, notes = flux[:, ::-1], (*planes.notes, *notes)
     colors = cube[0] if len(cube) == 1 else np.moveaxis(cube, 0, 2)
@@ -275,7 +277,7 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
         rgb = from_array(colors, f"row {item.row}").rgb
     except DataError as error:
         raise ImageError(str(error), "shape") from error
-    return _Seen(_bytes(rgb), known, notes=notes)
+    return _Seen(_bytes(rgb), known, notes=notes, zoom=step)
 
 
 def _row_planes(cube: Any, bands: tuple[str, ...]) -> Planes:
@@ -294,7 +296,7 @@ def _is_picture(planes: Any) -> bool:
     return bool(np.nanmin(planes) >= 0 and np.nanmax(planes) <= 1)
 
 
-def _planes_of_bands(item: Item, config: SourceConfig, around: Around | None) -> Planes:
+def _planes_of_bands(item: Item, config: SourceConfig, around: Around) -> Planes:
     """Read one file for each band, as one cube."""
     names = split_bands(item.key)
     planes: list[Planes] = []
@@ -333,7 +335,7 @@ def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
         pixels, start = laid_on_sky(pixels, box)
     return _Seen(
         pixels, scale, center, (*planes.notes, *notes), planes.wcs, start,
-        *((box.share, box.more) if box else ()),
+        box.share if box else 1.0, box is not None and box.more, planes.step,
     )  # fmt: skip
 
 
@@ -356,8 +358,11 @@ def _given(config: SourceConfig) -> tuple[float, float] | None:
 
 
 def _bytes(rgb: Any) -> Pixels:
-    """Bring colors in [0, 1] to bytes."""
-    return np.ascontiguousarray(rgb * 255 + 0.5).astype(np.uint8)
+    """Bring colors in [0, 1] to bytes, a large picture in strips."""
+    out = np.empty(rgb.shape, np.uint8)
+    for rows in strips(rgb.shape[0], rgb.shape[1]):
+        out[rows] = rgb[rows] * 255 + 0.5
+    return out
 
 
 def _too_small(shape: tuple[int, ...]) -> str:

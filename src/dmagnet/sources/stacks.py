@@ -2,6 +2,7 @@
 
 import functools
 import math
+import mmap
 import os
 import zipfile
 from collections.abc import Sequence
@@ -18,11 +19,13 @@ from dmagnet.errors import DataError
 from dmagnet.images import MAX_PIXELS, ImageError
 from dmagnet.images.faults import refused
 from dmagnet.images.hdf5 import check_chunks, numbers_of, open_hdf5
+from dmagnet.images.large import LARGE, part_of, take_turn
 from dmagnet.images.opening import KeptFits, spooled
 
 OPEN_FILES = 8  # a process keeps open
-MAX_CHUNKS = 1 << 27  # bytes of unpacked HDF5 chunks kept for neighbors
+MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
+STRIP = 256  # rows of pixels read at a time
 COLORS = (3, 4)  # an axis of this length is that of colors
 
 
@@ -166,43 +169,70 @@ def _holds_images(array: Any) -> bool:
     return len(shape) in (3, 4) and kind in "uif" and min(shape[1:], default=0) > 0
 
 
-def read_row(stack: Stack, row: int) -> npt.NDArray[Any]:
-    """Read one image.
+def read_row(
+    stack: Stack, row: int, *, known_scale: bool = False
+) -> tuple[npt.NDArray[Any], int]:
+    """Read one image, of a very large one what is needed.
 
     Parameters
     ----------
     stack : Stack
         Open.
     row : int
-        Counted from 0.
+        One that there is.
+    known_scale : bool
+        Whether the size of a pixel on the sky is known; see `part_of`.
 
     Returns
     -------
     (H, W) or (H, W, C) array
         Colors last, whatever the file has, if they are 3 or 4.
+    int
+        Every so many-th pixel was read.
 
     Raises
     ------
     ImageError
-        If there is no such row, or it cannot be read.
+        If it is too large, or cannot be read.
     """
-    if not 0 <= row < len(stack):
-        raise ImageError(
-            f"expected a row from 0 to {len(stack) - 1}, got {row}", "missing"
-        )
-    if _row_size(stack.images) > MAX_PIXELS:
+    shape = stack.images.shape[1:]
+    if math.prod(shape) > MAX_PIXELS:
         raise ImageError(
             f"expected at most {MAX_PIXELS / 1e6:.0f} million values in a row, got "
-            f"{stack.images.shape[1:]}",
+            f"{shape}",
             "too large",
         )
+    take_turn(math.prod(shape))
     with refused(f"row {row}", "a whole image"):
         if isinstance(stack.images, h5py.Dataset):
             check_chunks(stack.images, row)
-        image = np.asarray(stack.images[row])
+        image, step = _needed(stack.images, row, known_scale)
     if image.ndim == 3 and image.shape[2] not in COLORS and image.shape[0] in COLORS:
         image = image.transpose(1, 2, 0)
-    return image
+    return image, step
+
+
+def _needed(images: Any, row: int, known_scale: bool) -> tuple[npt.NDArray[Any], int]:
+    """Read a row; of a very large one a part, some rows of pixels at a time."""
+    shape = images.shape[1:]
+    first = int(len(shape) == 3 and shape[0] < shape[2])  # axis of the rows of pixels
+    height, width = shape[first : first + 2]
+    most = LARGE * height * width // math.prod(shape)
+    part = part_of(height, width, most, known_scale=known_scale)
+    if height * width <= most:
+        return np.asarray(images[row]), 1
+    before = (row, *(slice(None),) * first)
+    every = (*before[1:], slice(None, None, part.step), slice(None, None, part.step))
+    columns = slice(part.columns.start, part.columns.stop)
+    high = max(1, STRIP // part.step) * part.step
+    pieces = []
+    for at in range(part.rows.start, part.rows.stop, high):
+        some = slice(at, min(at + high, part.rows.stop))
+        pieces.append(np.ascontiguousarray(images[(*before, some, columns)][every]))
+        pages: Any = getattr(images, "base", None)
+        if isinstance(pages, mmap.mmap):
+            pages.madvise(mmap.MADV_DONTNEED)  # what was read is not needed again
+    return np.concatenate(pieces, axis=first), part.step
 
 
 def members(path: str, suffixes: Sequence[str]) -> list[str]:
