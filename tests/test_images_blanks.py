@@ -154,6 +154,12 @@ def test_zeros_and_limits_are_no_missing_values(form):
     assert notes == ()
 
 
+def test_a_usual_number_among_its_like_is_a_flux():
+    data = RNG.normal(0, 50, (1, 256, 256)).round()
+    assert (data == -99).sum() >= 16
+    assert fluxes(data)[1] == ()
+
+
 def test_a_border_of_zeros_far_below_the_sky_is_no_sky(tmp_path):
     cards = {"BUNIT": "adu"}
     reason = same_as_nan(tmp_path, planes("sky", 1)[0], WHERE["border"], 0, **cards)

@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 
 from dmagnet.config import SourceConfig
 from dmagnet.images import read_planes
+from dmagnet.images.planes import stacked
 from dmagnet.sources import Flag, list_items, read_picture
 
 RNG = np.random.default_rng(8)
@@ -93,6 +94,14 @@ def test_bands_of_different_grids_are_brought_to_one(tmp_path, grid, shape, unit
     assert other.item.flag & ~DOUBTS == right.item.flag & ~DOUBTS | Flag.OTHER_GRIDS
     assert "brought to the grid of the other bands by the WCS" in other.item.reason
     assert apart(right, other) < (4 if unit == "adu" else 2.5)
+
+
+def test_counts_of_larger_pixels_are_shared_out(tmp_path):
+    three(tmp_path, wcs(scale=0.524, shape=(64, 64)), (64, 64), unit="adu")
+    names = ("r", "z")
+    each = [read_planes(tmp_path / f"other_{name}.fits") for name in names]
+    r, z = stacked(each, names).values[:, 20:-20, 20:-20]
+    assert float(z.sum() / r.sum()) == pytest.approx(1.6, rel=0.02)
 
 
 def test_bands_of_one_grid_stay_as_they_are(tmp_path):
