@@ -403,3 +403,13 @@ def test_a_column_without_a_name_is_no_reason_to_leave_a_fits_table(tmp_path):
     (tmp_path / "t.fits").write_bytes(nameless)
     (item,) = list_items([tmp_path / "t.fits"])
     assert (item.ra, item.dec) == (150.0, 2.0)
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (64, 48, 3), (3, 64, 64), (64, 48, 4)])
+def test_one_image_alone_is_read_from_npy(tmp_path, shape):
+    pixels = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    np.save(tmp_path / "one.npy", pixels)
+    (item,) = list_items([tmp_path / "one.npy"])
+    picture = read_picture(item, 32, 1.0, SourceConfig())
+    assert not picture.item.flag & NO_CLASS
+    assert picture.rgb.shape == (32, 32, 3)

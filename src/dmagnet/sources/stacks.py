@@ -110,6 +110,8 @@ def _version(path: str) -> tuple[int, int]:
 def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noqa: ARG001
     if path.lower().endswith(".npy"):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
+        if _is_one(images.shape):
+            images = images[None]
         if not _holds_images(images):
             raise DataError(
                 f"{path}: expected images of shape (N, H, W, 3), got {images.shape}"
@@ -132,6 +134,13 @@ def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noq
         and column.dtype.kind in "uif"
     }
     return Stack(images, name, fitting)
+
+
+def _is_one(shape: tuple[int, ...]) -> bool:
+    """Tell one image from several: grey, or with its colors last or first."""
+    if len(shape) != 3:
+        return len(shape) == 2
+    return shape[2] in COLORS or (shape[0] in COLORS and shape[1] == shape[2])
 
 
 def _row_size(images: Any) -> int:
