@@ -145,17 +145,13 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
     paths = [block[name] for name in columns.paths]
     where = _places(block, columns, length)
     bad = block.get(BAD)
-    for i in range(length):
+    for i, (ra, dec, doubt) in enumerate(where):
+        name = _text(ids[i])
         if bad and bad[i]:
-            yield BadRow(id=_text(ids[i]), reason=bad[i])
+            yield BadRow(id=name, reason=bad[i])
             continue
-        yield Row(
-            id=_text(ids[i]),
-            paths=tuple(_text(column[i]) for column in paths),
-            ra=where[i].ra,
-            dec=where[i].dec,
-            doubt=where[i].doubt,
-        )
+        files = tuple([_text(column[i]) for column in paths]) if paths else ()
+        yield Row(id=name, paths=files, ra=ra, dec=dec, doubt=doubt)
 
 
 def _number(cell: Any, name: str) -> float:
@@ -168,6 +164,8 @@ def _number(cell: Any, name: str) -> float:
 
 def _text(value: Any) -> str:
     """Write a cell as a person would."""
+    if isinstance(value, str):
+        return value.strip()
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, float):
