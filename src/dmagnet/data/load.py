@@ -45,7 +45,7 @@ from dmagnet.tables.blocks import PARQUET, why_not
 from dmagnet.tables.blocks import SUFFIXES as TABLES
 from dmagnet.tables.cells import open_cell
 from dmagnet.tables.columns import find_columns
-from dmagnet.tables.rows import BadRow, LabeledRow, file_of, read_labeled
+from dmagnet.tables.rows import LabeledRow, file_of, read_labeled
 
 NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
@@ -209,13 +209,13 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
         columns = find_columns(table, needed=("path", "label"))
         named = PART_CODES.get(re.split(r"[-_.]", table.name)[0].lower(), NO_PART)
         for number, row in enumerate(read_labeled(table, columns)):
-            if isinstance(row, BadRow):
-                skipped.append(f"{table}: {row.reason}")
+            if row.fault:
+                skipped.append(f"{table}: {row.fault}")
                 continue
             _check_label(table, number, row.label)
             name, opened = _image_of(table, number, row, bool(columns.packed))
             openers[name] = opened
-            rows.append(replace(row, id=name))
+            rows.append(row._replace(id=name))
             own = columns.split and (len(tables) == 1 or row.split)
             parts.append(spell_part(row.split) if own else named)
     if wish.strict and skipped:

@@ -31,7 +31,7 @@ from dmagnet.disk import open_file, part_of, refusals_of_the_disk
 from dmagnet.errors import DataError
 from dmagnet.records import as_written, read_json
 from dmagnet.tables.columns import find_columns
-from dmagnet.tables.rows import LabeledRow, read_labeled
+from dmagnet.tables.rows import read_labeled
 
 IMAGES = "images.npy"
 TABLE = "galaxies.ecsv"
@@ -256,8 +256,7 @@ def read_prepared(folder: Path) -> Galaxies:
     manifest = _read_manifest(folder)
     side = manifest.image_size
     columns = find_columns(folder / TABLE, needed=("label", "split", "ra", "dec"))
-    read = read_labeled(folder / TABLE, columns)
-    rows = [row for row in read if isinstance(row, LabeledRow)]
+    rows = list(read_labeled(folder / TABLE, columns))
     with as_written(folder / IMAGES, "a whole array", "prepare it again"):
         open_file(folder / IMAGES).close()  # of a pipe NumPy would wait for the end
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)

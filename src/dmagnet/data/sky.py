@@ -18,7 +18,7 @@ from dmagnet.data.hdf5 import SUFFIXES, read_catalog
 from dmagnet.disk import beside, open_file, says_so
 from dmagnet.errors import DataError
 from dmagnet.tables.columns import find_columns
-from dmagnet.tables.rows import BadRow, read_labeled
+from dmagnet.tables.rows import read_labeled
 
 FRAME_ARCSEC = 67.0  # 256 px of 0.262": closer pairs show each other
 SAME_ARCSEC = 0.1  # below the astrometric scatter of any catalog of galaxies
@@ -290,7 +290,7 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
             f"{path}: expected positions in {columns.ra!r} and {columns.dec!r}, found "
             "none"
         )
-    labels = ["" if isinstance(row, BadRow) else row.label for row in rows]
+    labels = [row.label for row in rows]
     names = sorted({label for label in labels if label})
     codes = {"": -1} | {name: code for code, name in enumerate(names)}
     if all(re.fullmatch(r"-?\d{1,18}", name) for name in names):

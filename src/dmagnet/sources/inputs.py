@@ -20,7 +20,7 @@ from dmagnet.sources.stacks import STACK_SUFFIXES, members, open_stack
 from dmagnet.tables.blocks import BLOCK, is_table, why_not
 from dmagnet.tables.columns import Columns
 from dmagnet.tables.coordinates import valid_position
-from dmagnet.tables.rows import BadRow, Row, file_of, read_rows
+from dmagnet.tables.rows import Row, file_of, read_rows
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
@@ -360,9 +360,9 @@ def _of_cell(row: Row, number: int, path: str, columns: Columns) -> Item:
 def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
     ra, dec, line = row.ra, row.dec, row.doubt
     identity = row.id or (str(number) if not columns.paths else "")
-    if isinstance(row, BadRow):
+    if row.fault:
         name, flag = row.id or str(number), Flag.UNREADABLE
-        return Item(id=name, path="", flag=flag, reason=row.reason)
+        return Item(id=name, path="", flag=flag, reason=row.fault)
     try:
         files = tuple(file_of(folder, p) if p else "" for p in row.paths)
     except ImageError as error:

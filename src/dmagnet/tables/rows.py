@@ -6,9 +6,8 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dmagnet.errors import DataError
 from dmagnet.images.faults import ImageError
@@ -20,9 +19,8 @@ from dmagnet.tables.text import BAD, Block
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of a table.
+class Row(NamedTuple):
+    """One row of a table; there may be millions.
 
     Attributes
     ----------
@@ -34,6 +32,9 @@ class Row:
         Degrees, ICRS; NaN if not known.
     doubt : str
         Why the position is none; empty if there is no doubt.
+    fault : str
+        What is wrong with a row of another length than the header: nothing but its
+        first cell is believed. Empty otherwise.
     """
 
     id: str = ""
@@ -41,33 +42,28 @@ class Row:
     ra: float = math.nan
     dec: float = math.nan
     doubt: str = ""
+    fault: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BadRow(Row):
-    """A row of another length than the header: nothing but its first cell is believed.
-
-    Attributes
-    ----------
-    reason : str
-        In words, for a person.
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabeledRow(Row):
-    """One row of a table of labeled galaxies.
+class LabeledRow(NamedTuple):
+    """One row of a table of labeled galaxies: a `Row`, and more.
 
     Attributes
     ----------
+    id, paths, ra, dec, doubt, fault
+        As `Row` has them.
     label, split : str
         As they are written; empty if the table does not say.
     redshift, pxscale : float
         NaN if not known.
     """
 
+    id: str
+    paths: tuple[str, ...]
+    ra: float
+    dec: float
+    doubt: str
+    fault: str
     label: str
     split: str
     redshift: float
@@ -87,7 +83,7 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
     Yields
     ------
     Row
-        In the order of the table; a `BadRow` in the place of what is none.
+        In the order of the table.
 
     Raises
     ------
@@ -99,7 +95,7 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
             yield from _rows(block, columns)
 
 
-def read_labeled(path: Path, columns: Columns) -> Iterator[LabeledRow | BadRow]:
+def read_labeled(path: Path, columns: Columns) -> Iterator[LabeledRow]:
     """Read a table of labeled galaxies from its start, in pieces.
 
     Parameters
@@ -111,7 +107,7 @@ def read_labeled(path: Path, columns: Columns) -> Iterator[LabeledRow | BadRow]:
 
     Yields
     ------
-    LabeledRow or BadRow
+    LabeledRow
         In the order of the table.
 
     Raises
@@ -126,11 +122,8 @@ def read_labeled(path: Path, columns: Columns) -> Iterator[LabeledRow | BadRow]:
             empty = [None] * len(next(iter(block.values())))
             cells = zip(*(block.get(name, empty) for name in told), strict=True)
             for row, cell in zip(_rows(block, columns), cells, strict=True):
-                if isinstance(row, BadRow):
-                    yield row
-                    continue
                 yield LabeledRow(
-                    **vars(row),
+                    *row,
                     label=_text(cell[0]),
                     split=_text(cell[1]),
                     redshift=_number(cell[2], "redshift"),
@@ -148,10 +141,10 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
     for i, (ra, dec, doubt) in enumerate(where):
         name = _text(ids[i])
         if bad and bad[i]:
-            yield BadRow(id=name, reason=bad[i])
+            yield Row(name, fault=bad[i])
             continue
         files = tuple([_text(column[i]) for column in paths]) if paths else ()
-        yield Row(id=name, paths=files, ra=ra, dec=dec, doubt=doubt)
+        yield Row(name, files, ra, dec, doubt)
 
 
 def _number(cell: Any, name: str) -> float:
