@@ -157,7 +157,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         Statistics.read(tmp_path / "nothing.json")
     (tmp_path / "other.json").write_text('{"mean": [1, 2, 3]}')
     with pytest.raises(
-        DataError, match="expected what runs/dream_statistics.py writes"
+        DataError, match=r"expected what runs/dream_statistics\.py writes"
     ):
         Statistics.read(tmp_path / "other.json")
 
