@@ -18,7 +18,13 @@ MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
 
 
 def say(line: str) -> None:
-    """Tell a person something; work goes on where nobody can hear it."""
+    """Tell a person something; work goes on where nobody can hear it.
+
+    Parameters
+    ----------
+    line : str
+        For stderr.
+    """
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
@@ -141,7 +147,13 @@ def open_streams() -> None:
 
 
 def close_streams() -> str:
-    """Bring out what is still to be printed, and say why that failed, if it did."""
+    """Bring out what is still to be printed.
+
+    Returns
+    -------
+    str
+        Why it could not be printed; empty if it could.
+    """
     trouble = ""
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -70,10 +70,14 @@ def read_part(
 
     Parameters
     ----------
-    source, at_least, name
+    source : path or binary stream
+        As for `read_rgb`.
+    at_least : int, optional
         As for `read_rgb`.
     known_scale : bool
         Whether the size of a pixel on the sky is known; see `part_of`.
+    name : str
+        For messages.
 
     Returns
     -------

@@ -89,6 +89,23 @@ class _Cells:
         self._lock = threading.Lock()
 
     def cell(self, row: int) -> IO[bytes]:
+        """Read the bytes of one image.
+
+        Parameters
+        ----------
+        row : int
+            From 0.
+
+        Returns
+        -------
+        binary stream
+            At its beginning.
+
+        Raises
+        ------
+        ImageError
+            If there is no such row, or it holds nothing.
+        """
         last = self._starts[-1] - 1
         if not 0 <= row <= last:
             line = f"expected a row from 0 to {last}, got {row}"

@@ -327,9 +327,28 @@ class _Stream(io.RawIOBase):
         self._pieces, self._rest = pieces, b""
 
     def readable(self) -> bool:
+        """Say that this can be read.
+
+        Returns
+        -------
+        bool
+            True.
+        """
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """Read what comes next.
+
+        Parameters
+        ----------
+        size : int
+            Bytes at most.
+
+        Returns
+        -------
+        bytes
+            Empty at the end.
+        """
         piece = self._rest or next(self._pieces, b"")
         if size < 0:
             size = len(piece)

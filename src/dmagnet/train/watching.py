@@ -37,13 +37,29 @@ class _Counted(Callback):
         self._announce = announce
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: ARG002
-        """Say how many there will be."""
+        """Say how many there will be.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            That begins.
+        module : LightningModule
+            Not needed.
+        """
         if trainer.is_global_zero:
             steps = int(trainer.estimated_stepping_batches)
             self._count = self._announce("Training", steps)
             self._count(trainer.global_step)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Say how many are done."""
+        """Say how many are done.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            That has done one more.
+        *_ : Any
+            Not needed.
+        """
         if trainer.is_global_zero:
             self._count(trainer.global_step)
