@@ -1,7 +1,9 @@
 """Files that mean harm, or are broken in ways that harm: each is a row, and soon."""
 
 import io
+import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 import warnings
 import zlib
 
+import damage
 import h5py
 import numpy as np
 import pytest
@@ -73,6 +76,16 @@ def test_an_absurd_number_in_a_header_is_a_damaged_file(tmp_path, key, value):
     path = tmp_path / "a.fits"
     nth = 2 if key in ("NAXIS", "BITPIX") else 1  # of the extension
     path.write_bytes(numbered(content, key, value, nth))
+    assert read(path).item.flag == Flag.UNREADABLE
+
+
+@pytest.mark.parametrize("value", [10**6, 10**17, -1])
+@pytest.mark.parametrize("key", ["TFIELDS", "NAXIS2", "PCOUNT"])
+def test_an_absurd_number_in_a_table_is_one_line(tmp_path, key, value):
+    columns = [fits.Column("path", "9A", array=["a.png"]), fits.Column("x", "0A")]
+    content = in_bytes(fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns))
+    path = tmp_path / "a.fits"
+    path.write_bytes(numbered(content, key, value))
     assert read(path).item.flag == Flag.UNREADABLE
 
 
@@ -301,3 +314,31 @@ def test_one_large_image_at_a_time(tmp_path):
     for thread in threads:
         thread.join(10)
     assert most == [1, 1, 1, 1]
+
+
+# Files damaged at random; benchmarks/damaged_files.py reads thousands
+
+
+@pytest.mark.parametrize("form", damage.FORMS)
+def test_damaged_files_are_rows_or_one_line(tmp_path, wholes, form):
+    lines = []
+    for number in range(12):
+        dice = random.Random(f"suite-{form}-{number}")
+        other = wholes[dice.choice(damage.FORMS)]
+        path = tmp_path / f"{number}.{form}"
+        path.write_bytes(damage.damaged(wholes[form], other, dice))
+        try:
+            items = list(itertools.islice(list_items([str(path)]), 20))
+        except DataError as error:
+            lines.append(str(error))
+            continue
+        for item in items:
+            seen = read_picture(item, 64, 1.0, SourceConfig(), radii=3.0)
+            assert (seen.rgb is None) == bool(seen.item.flag & NO_CLASS)
+            lines.append(seen.item.reason)
+    assert not [line for line in lines if "\n" in line]
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    return damage.originals(tmp_path_factory.mktemp("whole"), 0)

@@ -30,7 +30,8 @@ PIECE = 1 << 20  # bytes unpacked at a time
 BLOCK, CARD = 2880, 80  # bytes (FITS Standard 4.0, 3.1 and 3.2)
 MAX_HEADER = 1000 * BLOCK  # bytes: 36,000 cards
 MAX_HDUS = 10_000
-MAX_AXES = 999  # FITS Standard 4.0, 4.4.1
+MAX_AXES = MAX_COLUMNS = 999  # FITS Standard 4.0, 4.4.1 and 7.3.1
+MAX_EMPTY = 1 << 20  # rows without a byte
 BITPIX = (8, 16, 32, 64, -32, -64)
 END = b"END".ljust(CARD)
 STRUCTURE = re.compile(
@@ -371,8 +372,12 @@ def _data_bytes(header: bytes) -> int:
     if numbers.get("BITPIX") not in BITPIX:
         raise ValueError(f"BITPIX = {numbers.get('BITPIX', 'nothing')}")
     _shape(numbers, "ZNAXIS")
+    if numbers.get("TFIELDS", 0) > MAX_COLUMNS:
+        raise ValueError(f"TFIELDS = {numbers['TFIELDS']}")
     if not (shape := _shape(numbers, "NAXIS")):
         return 0
+    if 0 in shape and max(shape) > MAX_EMPTY:
+        raise ValueError(f"{max(shape)} rows of nothing")
     values = numbers.get("GCOUNT", 1) * (numbers.get("PCOUNT", 0) + math.prod(shape))
     return abs(numbers["BITPIX"]) // 8 * values
 
