@@ -49,7 +49,10 @@ def of_yaml(lines: Iterable[str]) -> Told:
     ValueError, LookupError, TypeError
         If it is damaged.
     """
-    head = meta.get_header_from_yaml([*lines])
+    try:
+        head = meta.get_header_from_yaml([*lines])
+    except meta.YamlParseError as error:
+        raise ValueError("the head of the table cannot be read") from error
     told = Told([column["name"] for column in head["datatype"]])
     for column in head["datatype"]:
         if unit := str(column.get("unit") or ""):
