@@ -18,7 +18,6 @@ from dmagnet.evidence import Explanation
 
 FRAME_S = 0.15  # between two pictures of a dream: more the eye does not want
 NO_ONE = "(none)"
-HINT = "Images (JPEG, PNG, TIFF...) and FITS files are read, one galaxy in the middle."
 NO_REASON = "Drop a galaxy: its reasons stand here."
 NO_DREAM = "Choose layers, then dream."
 NO_PAIR = "Drop two galaxies or more, then compare any two of them."
@@ -63,7 +62,7 @@ class Handlers:
         tuple
             The answer as soon as it is there, then the reasons.
         """
-        yield from self._shown(request, lambda: self._read(file), hint=HINT)
+        yield from self._shown(request, lambda: self._read(file))
 
     def look_at(self, place: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Classify what the survey shows at a position.
@@ -110,14 +109,14 @@ class Handlers:
         return self._work.look(path, path.name)
 
     def _shown(
-        self, request: gr.Request, look: Callable[[], Galaxy], hint: str = ""
+        self, request: gr.Request, look: Callable[[], Galaxy]
     ) -> Iterator[tuple[Any, ...]]:
         """Show a new galaxy: first what it is, then why."""
         session = self._session(request)
         try:
             galaxy = look()
         except DmagnetError as error:
-            yield (words.alert(error, hint), *[gr.skip()] * 7, None)
+            yield (words.alert(error), *[gr.skip()] * 7, None)
             return
         session.stop.set()  # a dream of the galaxy before would paint over this one
         number = session.add(galaxy)

@@ -132,7 +132,7 @@ class Readers:
             self._begin()
         else:
             self._ready.put(reader)
-        name = item.path or item.id
+        name = item.id if "://" in item.path else item.path or item.id
         if found is None:
             line = f" in {self._limit_s:g} s" if slow.is_set() else ""
             raise DataError(

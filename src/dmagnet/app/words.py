@@ -104,22 +104,20 @@ def empty(line: str) -> str:
     return _said("empty", line)
 
 
-def alert(line: object, hint: str = "") -> str:
+def alert(line: object) -> str:
     """Say what went wrong.
 
     Parameters
     ----------
     line : object
         Expected, got, what to do; its text is shown.
-    hint : str
-        What else may help.
 
     Returns
     -------
     str
         HTML.
     """
-    return _said("alert", str(line), hint)
+    return _said("alert", str(line))
 
 
 def answer(galaxy: Galaxy, work: Work) -> str:
