@@ -17,6 +17,20 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 from gradio_client.utils import apply_diff
 
+# Every Python process of the page notes whom it asks for what, by name or by number.
+WATCH = """
+import os, sys
+def note(event, args):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        told = args[-1]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        told = args[:2]
+    else:
+        return
+    with open(os.environ["WATCHED"], "a") as file:
+        file.write(f"{event} {told}\\n")
+sys.addaudithook(note)
+"""
 # A job in the background of a shell begins with Ctrl-C ignored.
 RUN = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -37,12 +51,28 @@ class Page:
         """The files that people uploaded and that are still there."""
         return [path for path in self.scratch.glob("*/files/**/*") if path.is_file()]
 
+    @property
+    def log(self):
+        """What the page said of faults."""
+        return (self.scratch.parent / "stderr.txt").read_text()
+
+    @property
+    def asked(self):
+        """Whom the page asked for what."""
+        return (self.scratch.parent / "asked.txt").read_text().splitlines()
+
 
 @contextmanager
-def running(scratch, *flags):
-    """Run ``dmagnet app`` with the smallest network on a free port."""
+def running(scratch, *flags, end=signal.SIGINT):
+    """Run ``dmagnet app`` with the smallest network on a free port, watched."""
     scratch.mkdir(exist_ok=True)
-    settings = {"TMPDIR": str(scratch), "OMP_NUM_THREADS": "1"}
+    watch = scratch.parent / "watch"
+    watch.mkdir()
+    (watch / "sitecustomize.py").write_text(WATCH)
+    (scratch.parent / "asked.txt").touch()
+    paths = os.pathsep.join(filter(None, [str(watch), os.environ.get("PYTHONPATH")]))
+    settings = {"TMPDIR": str(scratch), "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    settings |= {"WATCHED": str(scratch.parent / "asked.txt")}
     with (scratch.parent / "stderr.txt").open("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-c", RUN, "app", "--weights", "xs", "--port", "0",
@@ -58,9 +88,11 @@ def running(scratch, *flags):
             url = re.search(r"http://\S+", told)[0]
             yield Page(url, scratch, process)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
             process.communicate(timeout=120)
     assert process.returncode == 0, (scratch.parent / "stderr.txt").read_text()
+    left = [path for path in scratch.rglob("*") if "dmagnet" in str(path)]
+    assert left == []  # an end by Ctrl-C or with the terminal leaves nothing behind
 
 
 class Person:
@@ -98,10 +130,10 @@ class Person:
 
     def ask(self, function, *data):
         """Ask, and read what comes, step by step: the data of each step."""
-        self.join(function, *data).raise_for_status()
-        yield from self.answers()
+        asked = self.join(function, *data).raise_for_status()
+        yield from self.answers(asked.json()["event_id"])
 
-    def answers(self):
+    def answers(self, event=None):
         """Read the answer that is under way; each step is whole, not what changed."""
         shown = None
         where = f"/gradio_api/queue/data?session_hash={self.session}"
@@ -110,6 +142,8 @@ class Person:
                 if not line.startswith("data:"):
                     continue
                 told = json.loads(line[5:])
+                if event and told.get("event_id") not in (event, None):
+                    continue  # of a button that was clicked meanwhile
                 if told["msg"] == "process_generating":
                     data = told["output"]["data"]
                     if shown is not None:

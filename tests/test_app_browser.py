@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from app_server import running
+from PIL import Image
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install 'dmagnet[dev]'"
@@ -35,13 +36,17 @@ def page(tmp_path_factory):
     scratch = tmp_path_factory.mktemp("browser") / "scratch"
     with running(scratch, "--burst", "500") as page:
         yield page
+        assert page.log == ""
+        assert [line for line in page.asked if "'127.0.0.1'" not in line] == []
 
 
 @pytest.fixture
 def tab(browser, page):
     """A new window on the page; what it asks of other hosts is kept, and refused."""
     with browser.new_context(viewport=WIDE) as context:
-        yield opened(context, page)
+        tab = opened(context, page)
+        yield tab
+        assert tab.foreign == []
 
 
 def opened(context, page):
@@ -150,6 +155,13 @@ def test_a_dream_is_canceled_and_another_begins(tab):
     tab.locator("#cancel-dream").click()
     tab.locator("#dreams", has_text="Canceled").wait_for()
     assert tab.locator(".dm-progress").count() == 0
+    tab.locator(".dm-dreams h3", has_text="% of its steps").wait_for()
+    assert tab.locator(".dm-dreams img").count() == 3  # what was dreamed until then
+    shoot(tab, "canceled")
+    go(tab, "Files")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="dream lam, PNG").click()
+    assert Image.open(download.value.path()).size == (256, 256)
     dream(tab, "stem", steps=1)
     tab.locator(".dm-dreams h3", has_text="stem").wait_for()
 
@@ -162,8 +174,24 @@ def test_a_broken_file_is_told_and_the_next_one_is_read(tab, tmp_path):
     alert.wait_for()
     assert "expected an image" in alert.inner_text()
     assert tab.locator("#answer img").count() == 0  # the name is text
+    assert tab.get_by_role("alert").count() == 1
+    assert tab.locator("[data-testid^=toast]").count() == 0
+    assert len(tab.locator("#answer").inner_text().splitlines()) == 1
     shoot(tab, "broken")
+    tab.set_viewport_size(PHONE)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    shoot(tab, "broken-phone")
+    tab.set_viewport_size(WIDE)
     assert simulated(tab)
+
+
+def test_a_file_of_any_name_is_read(tab, tmp_path):
+    odd = tmp_path / "a#b?c%20 d&e='f' é.png"
+    Image.effect_noise((64, 64), 90).convert("RGB").save(odd)
+    drop(tab, odd)
+    tab.locator(".dm-answer").wait_for()
+    assert "é" in tab.locator(".dm-answer figcaption").inner_text()
+    assert tab.wrong == []
 
 
 def test_a_reload_in_the_middle_of_a_dream_gives_a_page_that_works(tab):

@@ -2,8 +2,15 @@
 
 import gzip
 import io
+import lzma
+import pickle
 import re
+import signal
+import socket
+import struct
 import time
+import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -78,10 +85,14 @@ def page(tmp_path_factory, sky):
         *("--keep-s", str(KEEP_S), "--cutout.url", sky.url, "--max-dreams", "1"),
         *("--max-waiting", "1", "--per-second", "1000", "--burst", "1000"),
     ]
-    with running(scratch, *flags) as page:
+    with running(scratch, *flags, end=signal.SIGHUP) as page:
         yield page
-    left = [path for path in scratch.rglob("*") if "dmagnet" in str(path)]
-    assert left == []  # an end by Ctrl-C leaves nothing behind
+        port = sky.url.rpartition(":")[2].split("/")[0]
+        others = [line for line in page.asked if port not in line]
+        assert len(others) < len(page.asked)  # it is watched
+        assert [line for line in others if "'127.0.0.1'" not in line] == []
+        assert [line for line in others if "connect" in line or "send" in line] == []
+    assert page.log == ""  # whatever was asked
 
 
 @pytest.fixture
@@ -156,6 +167,14 @@ def test_a_position_becomes_a_galaxy(person):
     assert "150.10000 +2.20000" in text_of(first[0])
 
 
+def test_a_position_without_an_image_is_called_by_it(person, sky, monkeypatch):
+    monkeypatch.setattr(sky, "answers", ("garbage",))
+    (only,) = person.ask("look_at", "10:00:30 +02:12:00")
+    told = text_of(only[0])
+    assert told.startswith("That did not work. 150.12500 +2.20000: ")
+    assert "http" not in told
+
+
 def opened(person, shown, name):
     """Open one of the FITS files that a page offers."""
     return fits.open(io.BytesIO(fetched(person, shown, name).content))
@@ -202,9 +221,74 @@ def test_a_bad_file_is_told_in_words(person, name):
     assert "<script>" not in only[0]
 
 
-def test_after_a_bad_file_a_good_one_is_read(person):
-    [*person.ask("look", person.upload(b"bad", "bad.png"))]
-    assert "calibrated" in person.look(png_of(blob()))
+def fits_head(*cards):
+    """A FITS file that says what it likes, and has a block of data."""
+    cards = ("SIMPLE  =                    T", "BITPIX  =                  -32", *cards)
+    return b"".join(card.ljust(80).encode() for card in (*cards, "END")).ljust(5760)
+
+
+def zip_of(content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr("a.fits", content)
+    return file.getvalue()
+
+
+def png_head(wide, high, content):
+    """A PNG of any size that it likes to say."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(content))
+    return b"\x89PNG\r\n\x1a\n" + head + data + chunk(b"IEND", b"")
+
+
+def saved(kind, pictures=1, side=128):
+    file = io.BytesIO()
+    first, *others = (Image.new("P", (side, side), n) for n in range(pictures))
+    more = {"save_all": True, "append_images": others} if others else {}
+    (first if others else first.convert("RGB")).save(file, kind, **more)
+    return file.getvalue()
+
+
+ABSURD = fits_head("NAXIS   =           2000000000")
+HOSTILE = {
+    "axes.fits": ABSURD, "axes.fits.gz": gzip.compress(ABSURD),
+    "negative.fits": fits_head("NAXIS   =                   -5"),
+    "long.fits": fits_head("NAXIS   = 1", "NAXIS1  =  9999999999999"),
+    "zip.fits": zip_of(bytes(50_000_000)), "xz.fits": lzma.compress(bytes(50_000_000)),
+    "large.png": png_head(9000, 9500, bytes(20_000_000)),
+    "larger.png": png_head(2_000_000, 2_000_000, b""),
+    "frames.gif": saved("GIF", pictures=30, side=1000), "cut.avif": saved("AVIF")[:-40],
+    "cut.jp2": saved("JPEG2000")[:300], "cut.tif": saved("TIFF")[:5000],
+    "header.ppm": b"P6 99999999 99999999 255\n", "words.eps": b"%!PS\n{} loop\n",
+    "rows.csv": b"id,ra,dec\n" + b"1,10.0,20.0\n" * 1_000_000,
+    "stack.h5": b"\x89HDF\r\n\x1a\n" + bytes(5000), "a.npy": pickle.dumps([1]),
+    "page.svg": b'<svg><image href="http://127.0.0.1:9/x"/></svg>',
+    "entities.vot": b'<!DOCTYPE a [<!ENTITY b "b"><!ENTITY c "&b;&b;">]><VOTABLE/>',
+}  # fmt: skip
+
+
+def test_after_each_hostile_file_a_jpeg_is_read_at_once(person):
+    file = io.BytesIO()
+    Image.fromarray(blob()).save(file, "JPEG")
+
+    def seconds():
+        begun = time.monotonic()
+        assert "calibrated" in person.look(file.getvalue(), "good.jpg")
+        return time.monotonic() - begun
+
+    usual = max(seconds() for _ in range(3))
+    slow = {}
+    for name, content in HOSTILE.items():
+        (only,) = person.ask("look", person.upload(content, name))
+        assert text_of(only[0]).startswith(f"That did not work. {name}: ")
+        slow[name] = seconds()
+    # 2 s where the machine has nothing else to do
+    assert {name: s for name, s in slow.items() if s > max(2, 5 * usual)} == {}
 
 
 def test_markup_and_templates_in_a_name_are_text(person):
@@ -222,11 +306,75 @@ def test_a_name_cannot_leave_the_folder_of_uploads(person, page):
         assert path.name.endswith("evil.png")
 
 
-def test_a_picture_that_nobody_uploaded_is_not_read(person, tmp_path):
+def test_a_picture_that_nobody_uploaded_is_not_read(person, page, tmp_path):
     (tmp_path / "secret.png").write_bytes(png_of(blob()))
-    for path in (tmp_path / "secret.png", "http://127.0.0.1:9/a.png"):
-        named = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-        assert person.join("look", named).status_code == 403
+    mine = person.upload(png_of(blob()))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for path in (tmp_path / "secret.png", f"{host}/../../..{mine['path']}"):
+            assert person.join("look", mine | {"path": str(path)}).status_code == 403
+        assert person.join("look", mine | {"url": f"{host}/a"}).status_code == 403
+        listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listener.accept()  # nobody came for it
+
+
+ODD = [
+    ("queue/join", {"data": [], "fn_index": -1, "session_hash": "a"}),
+    ("queue/join", {"data": [], "fn_index": 99, "session_hash": "a"}),
+    ("queue/join", {"data": [], "session_hash": "a"}), ("queue/join", {}),
+    ("queue/join", {"data": [], "fn_index": 0}), ("run/nothing", {"data": []}),
+    ("run/look", {"data": []}), ("run/look", {"data": ["a", 2]}), ("run/why", {}),
+    ("run/dream", {"data": [["lam"], "x", -5, 1e300]}), ("call/nothing", {"data": []}),
+    ("run/compare", {"data": [{}, "x"]}), ("call/v2/nothing", {}),
+    ("call/v2/look", {}), ("call/v2/look_at", {"nothing": 1}), ("upload", {}),
+    ("cancel", {"session_hash": 7}), ("reset", {}), ("heartbeat/a", {}), ("info", {}),
+]  # fmt: skip
+
+
+def test_an_odd_question_is_answered_and_leaves_no_trace_in_the_log(person, page):
+    for where, asked in ODD:
+        answer = person.http.post(f"/gradio_api/{where}", json=asked)
+        assert 400 <= answer.status_code < 500, (where, asked)
+        assert answer.text.count("\n") <= 1
+    for where in (
+        "gradio_api/queue/data?session_hash=nobody", "gradio_api/call/look/nobody",
+        f"assets/{'a' * 300}", f"svelte/{'a' * 5000}", "assets/%00",
+        "gradio_api/upload_progress?upload_id=nobody",
+    ):  # fmt: skip
+        assert person.http.get(f"/{where}").status_code < 500
+    odd_host = {"x-forwarded-host": "[::", "x-forwarded-proto": "http"}
+    assert person.http.get("/config", headers=odd_host).status_code < 500
+    files = {"files": ("", b"no name")}
+    assert person.http.post("/gradio_api/upload", files=files).status_code < 500
+    assert page.log == ""
+
+
+@pytest.mark.parametrize(
+    ("function", "data"),
+    [("look", ["a path"]), ("look", [[]]), ("look", []), ("look_at", []),
+     ("why", ["nothing", 7, "x"]), ("dream", [["nothing"], "(none)", "x", 128]),
+     ("dream", [["lam"], "(none)", 1e300, 999]), ("compare", [{}, 7])],
+)  # fmt: skip
+def test_data_that_a_function_cannot_take_are_told_to_the_asker(
+    person, page, function, data
+):
+    person.join(function, *data).raise_for_status()
+    with pytest.raises(AssertionError, match="expected what /gradio_api/info says"):
+        [*person.answers()]
+    assert page.log == ""
+
+
+def test_an_upload_that_breaks_off_leaves_no_trace_in_the_log(person, page):
+    host, port = page.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as line:
+        head = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 500"
+        path = "/gradio_api/upload"
+        line.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{head}".encode())
+        line.sendall(b"\r\n\r\n--x\r\nabc")
+        time.sleep(0.2)
+    assert "calibrated" in person.look(png_of(blob()))
+    assert page.log == ""
 
 
 def test_a_file_of_a_page_is_given_to_those_who_know_its_token_alone(person, page):
@@ -299,6 +447,21 @@ def check_dreams(people):
     for each, (steps, _) in zip(people, told, strict=True):
         each.join("cancel")
         assert len([*steps]) < 500  # they end
+
+
+def test_a_canceled_dream_is_kept_as_far_as_it_came(person):
+    person.look(png_of(blob()))
+    steps = person.ask("dream", ["stem", "lam"], "(none)", 40, 256)
+    next(steps)
+    person.join("cancel").raise_for_status()
+    *_, end = steps
+    told = text_of(end[0])
+    assert "Canceled; what was dreamed until then is kept." in told
+    assert re.search(r"stem, \d+ % of its steps", told)
+    dream = opened(person, end[3], "galaxy1-dream-stem.fits")
+    assert dream[0].data.shape == (3, 256, 256)
+    assert 0 < dream[0].header["DONE"] < 1
+    assert "galaxy1-dream-lam.fits" not in end[3]  # it was not begun
 
 
 def test_what_cannot_be_dreamed_is_told(person):
