@@ -161,7 +161,8 @@ def test_a_dream_is_canceled_and_another_begins(tab):
     go(tab, "Files")
     with tab.expect_download() as download:
         tab.get_by_role("link", name="dream lam, PNG").click()
-    assert Image.open(download.value.path()).size == (256, 256)
+    with Image.open(download.value.path()) as picture:
+        assert picture.size == (256, 256)
     dream(tab, "stem", steps=1)
     tab.locator(".dm-dreams h3", has_text="stem").wait_for()
 
