@@ -1,12 +1,15 @@
 """What the page refuses before anything reads it, over real connections."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -14,7 +17,7 @@ import uvicorn
 
 from dmagnet.app import limits
 from dmagnet.app.limits import Bucket, Gate
-from dmagnet.app.uploads import sweep
+from dmagnet.app.uploads import PREFIX, sweep, uploads_folder
 from dmagnet.config.serving import AppConfig
 from dmagnet.errors import ConfigError
 
@@ -384,6 +387,35 @@ def test_old_uploads_go_and_new_ones_stay(tmp_path):
         time.sleep(0.02)
         sweep(tmp_path, 0.01)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_uploads_of_a_page_that_was_killed_go_when_the_next_one_begins(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import time; from dmagnet.app.uploads import uploads_folder\n"
+        "with uploads_folder() as folder:\n"
+        "    (folder / 'a.png').touch(); print(folder, flush=True); time.sleep(600)"
+    )
+    foreign = tmp_path / f"{PREFIX}notes"  # by its name alone nothing is ours
+    foreign.mkdir()
+    (foreign / "lock").touch()
+    (tmp_path / f"{PREFIX}link").symlink_to(foreign)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as page:  # fmt: skip
+        folder = Path(page.stdout.readline().strip())
+        with uploads_folder():
+            assert (folder / "a.png").exists()  # its page is there
+        page.kill()
+    with uploads_folder() as mine:
+        assert not folder.parent.exists()
+        assert mine.is_dir()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {f"{PREFIX}notes", f"{PREFIX}link"}
+    assert (foreign / "lock").exists()
 
 
 @pytest.mark.parametrize(
