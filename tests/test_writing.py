@@ -161,7 +161,7 @@ def test_a_folder_of_others_is_no_place_for_a_whole_folder(run, tmp_path, verb):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("verb", set(FOLDERS) - {"prepare"})
+@pytest.mark.parametrize("verb", sorted(set(FOLDERS) - {"prepare"}))
 def test_a_second_process_is_told_so(run, tmp_path, verb):
     with claimed(tmp_path / "out"):
         answer = run(verb, tmp_path / "out")
