@@ -3,6 +3,7 @@
 import contextlib
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,18 +47,20 @@ FILTERS = (
     "FPA.FILTERID", "FPA.FILTER",
 )  # fmt: skip
 TELESCOPES = ("TELESCOP", "INSTRUME", "FPA.TELESCOPE", "ORIGIN", "SURVEY")
+NAMES = ("BANDS", *(f"BAND{i}" for i in range(MAX_PLANES)))
 # What may stand in the primary header for all extensions.
 WHOLE_FILE = (
-    *("BANDS", *(f"BAND{i}" for i in range(MAX_PLANES)), *FILTERS, *TELESCOPES),
-    *("BUNIT", *ZERO_POINTS, *SYSTEMS, *EXPOSURES),
-    *("FLUXMAG0", "PHOTFLAM", "PHOTPLAM"),
-)
+    *NAMES, *FILTERS, *TELESCOPES, "BUNIT", *ZERO_POINTS, *SYSTEMS, *EXPOSURES,
+    "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "BSOFTEN", "BOFFSET",
+)  # fmt: skip
+
+Cards = Mapping[str, Any]
 
 
-def with_primary(
+def cards_of(
     header: fits.Header, primary: fits.Header, shape: tuple[int, ...]
-) -> fits.Header:
-    """Complete the header of an extension by what the primary says of the whole file.
+) -> Cards:
+    """Read the cards that tell of fluxes, also those that stand for the whole file.
 
     Parameters
     ----------
@@ -70,21 +73,23 @@ def with_primary(
 
     Returns
     -------
-    astropy.io.fits.Header
-        A copy. With INHERIT = F, or an image in the primary HDU, nothing is added.
+    mapping of str to object
+        Of the extension, then of the primary header. With INHERIT = F, or an image in
+        the primary HDU, the latter counts for itself only.
     """
-    whole = header.copy()
+    own = _cards(header)
     inherit = header.get("INHERIT", not primary.get("NAXIS"))
     if header is primary or inherit is not True:
-        return whole
-    for key in WHOLE_FILE:
-        if key in primary and key not in header:
-            whole[key] = primary[key]
-    if len(bands_of(whole)) not in shape[-3:]:  # they name the extensions
-        for key in [key for key in whole if re.fullmatch(r"BANDS|BAND\d+", key)]:
-            if key not in header:
-                del whole[key]
-    return whole
+        return own
+    cards = _cards(primary) | own
+    if len(bands_of(cards)) not in shape[-3:]:  # they name the extensions
+        return {k: v for k, v in cards.items() if k in own or k not in NAMES}
+    return cards
+
+
+def _cards(header: fits.Header) -> dict[str, Any]:
+    cards = {key: header[key] for key in WHOLE_FILE if key in header}
+    return {k: v for k, v in cards.items() if not isinstance(v, fits.card.Undefined)}
 
 
 def split_bands(bands: str) -> tuple[str, ...]:
@@ -104,63 +109,63 @@ def split_bands(bands: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def bands_of(header: fits.Header) -> tuple[str, ...]:
+def bands_of(cards: Cards) -> tuple[str, ...]:
     """Read the names of the bands out of the cards that surveys use.
 
     Parameters
     ----------
-    header : astropy.io.fits.Header
-        Of the image.
+    cards : mapping of str to object
+        Of `cards_of`.
 
     Returns
     -------
     tuple of str
         A name for each plane, or none.
     """
-    if bands := split_bands(str(header.get("BANDS", ""))):
+    if bands := split_bands(str(cards.get("BANDS", ""))):
         return bands
-    numbered = [str(header.get(f"BAND{i}", "")).strip() for i in range(MAX_PLANES)]
+    numbered = [str(cards.get(f"BAND{i}", "")).strip() for i in range(MAX_PLANES)]
     count = len([name for name in numbered if name])
     if count > 1 and all(numbered[:count]):
         return tuple(numbered[:count])
     return ()
 
 
-def filter_of(header: fits.Header) -> tuple[str, ...]:
+def filter_of(cards: Cards) -> tuple[str, ...]:
     """Read the name of the filter of an image of one band.
 
     Parameters
     ----------
-    header : astropy.io.fits.Header
-        Of the image.
+    cards : mapping of str to object
+        Of `cards_of`.
 
     Returns
     -------
     tuple of str
         Its name, or none.
     """
-    found = [str(header.get(key, "")).strip() for key in FILTERS]
-    if found[1].isdigit() and "WISE" in telescope_of(header):
+    found = [str(cards.get(key, "")).strip() for key in FILTERS]
+    if found[1].isdigit() and "WISE" in telescope_of(cards):
         found[1] = f"W{found[1]}"
     names = [name for name in found if name and not name.upper().startswith("CLEAR")]
     known = [name for name in names if math.isfinite(wavelength(name))]
     return tuple((known or names)[:1])
 
 
-def telescope_of(header: fits.Header) -> str:
+def telescope_of(cards: Cards) -> str:
     """Say who took an image.
 
     Parameters
     ----------
-    header : astropy.io.fits.Header
-        Of the image.
+    cards : mapping of str to object
+        Of `cards_of`.
 
     Returns
     -------
     str
         Telescope, instrument, survey: whatever it says, in capitals.
     """
-    names = (str(header.get(key, "")).strip() for key in TELESCOPES)
+    names = (str(cards.get(key, "")).strip() for key in TELESCOPES)
     return " ".join(name.upper() for name in names if name)
 
 
@@ -180,6 +185,8 @@ def blank_of(header: fits.Header, dtype: npt.DTypeLike) -> float:
         NaN if there is none. In the standard only integers have one; as floats have
         zeros for many reasons, 0 counts for integers only.
     """
+    if "BLANK" not in header:
+        return math.nan
     blank, zero = _number(header, "BLANK"), _number(header, "BZERO")
     kind = np.dtype(dtype).kind
     if kind == "u" and zero > 0:
@@ -189,15 +196,15 @@ def blank_of(header: fits.Header, dtype: npt.DTypeLike) -> float:
     return blank
 
 
-def linear(flux: Floats, header: fits.Header) -> Floats:
+def linear(flux: Floats, cards: Cards) -> Floats:
     """Make fluxes of Pan-STARRS's asinh magnitudes.
 
     Parameters
     ----------
     flux : (B, H, W) float32
         As they stand in the file.
-    header : astropy.io.fits.Header
-        Of the image.
+    cards : mapping of str to object
+        Of `cards_of`.
 
     Returns
     -------
@@ -209,7 +216,7 @@ def linear(flux: Floats, header: fits.Header) -> Floats:
     Waters et al. (2020, ApJS 251, 4): ``BOFFSET`` + 2 ``BSOFTEN`` sinh(x / a), with
     a = 2.5 log10(e).
     """
-    softening, offset = _number(header, "BSOFTEN"), _number(header, "BOFFSET")
+    softening, offset = _number(cards, "BSOFTEN"), _number(cards, "BOFFSET")
     if not softening > 0:
         return flux
     with np.errstate(over="ignore", invalid="ignore"):
@@ -219,7 +226,7 @@ def linear(flux: Floats, header: fits.Header) -> Floats:
 
 
 def nanomaggies(
-    header: fits.Header,
+    cards: Cards,
     scale: tuple[float, float] | None,
     bands: tuple[str, ...] = (),
 ) -> float | None:
@@ -227,8 +234,8 @@ def nanomaggies(
 
     Parameters
     ----------
-    header : astropy.io.fits.Header
-        Of the image.
+    cards : mapping of str to object
+        Of `cards_of`.
     scale : (float, float) or None
         Arcsec a pixel along columns and rows; taken as 0.262 if not known.
     bands : tuple of str
@@ -239,15 +246,15 @@ def nanomaggies(
     float or None
         Nanomaggies a pixel of 0.262 arcsec; None if the header does not say.
     """
-    unit = str(header.get("BUNIT", "")).strip()
+    unit = str(cards.get("BUNIT", "")).strip()
     if factor := _surface_brightness(unit):
         return factor
     area = 1.0 if scale is None else FRAME_SCALE**2 / (scale[0] * scale[1])
-    if factor := _flux(unit) or _zero_point(header, bands):
+    if factor := _flux(unit) or _zero_point(cards, bands):
         return factor * area
     # The cut-out service names the bands and no unit; its values are nanomaggies a
     # pixel of 0.262 arcsec whatever scale was asked for.
-    return 1.0 if "BANDS" in header and not unit else None
+    return 1.0 if "BANDS" in cards and not unit else None
 
 
 def _surface_brightness(unit: str) -> float | None:
@@ -270,55 +277,55 @@ def _flux(unit: str) -> float | None:
     return None
 
 
-def _zero_point(header: fits.Header, bands: tuple[str, ...]) -> float | None:
+def _zero_point(cards: Cards, bands: tuple[str, ...]) -> float | None:
     """Return the nanomaggies of one count, by the cards that surveys use."""
-    magnitude = _ab_magnitude(header, bands)
+    magnitude = _ab_magnitude(cards, bands)
     return float(10 ** (0.4 * (AB_NANOMAGGY - magnitude))) if magnitude < 99 else None
 
 
-def _ab_magnitude(header: fits.Header, bands: tuple[str, ...]) -> float:
+def _ab_magnitude(cards: Cards, bands: tuple[str, ...]) -> float:
     """Return the AB magnitude of one count, NaN if not known."""
-    telescope = telescope_of(header)
+    telescope = telescope_of(cards)
     for key in ZERO_POINTS:
-        value = _number(header, key)
+        value = _number(cards, key)
         if not 10 < value < 40:
             continue
-        if _is_vega(header, telescope):
+        if _is_vega(cards, telescope):
             value += _ab_of_vega(bands, telescope)
         if key != ZERO_POINTS[-1]:
             return value
-        return value + _exposure(header, any(word in telescope for word in SECONDS))
-    zero = _number(header, "FLUXMAG0")  # LSST and HSC: counts of magnitude 0
+        return value + _exposure(cards, any(word in telescope for word in SECONDS))
+    zero = _number(cards, "FLUXMAG0")  # LSST and HSC: counts of magnitude 0
     if zero > 0:
         return 2.5 * math.log10(zero)
-    lam, pivot = _number(header, "PHOTFLAM"), _number(header, "PHOTPLAM")
+    lam, pivot = _number(cards, "PHOTFLAM"), _number(cards, "PHOTPLAM")
     if "HST" in telescope and lam > 0 and pivot > 0:  # Hubble's, of counts a second
         magnitude = -2.5 * math.log10(lam) - 5 * math.log10(pivot) - 2.408
-        return magnitude + _exposure(header, "BUNIT" in header)
+        return magnitude + _exposure(cards, "BUNIT" in cards)
     if "PS1" in telescope or "GPC1" in telescope:
-        return PAN_STARRS + _exposure(header, True)
+        return PAN_STARRS + _exposure(cards, True)
     return math.nan
 
 
-def _exposure(header: fits.Header, known: bool) -> float:
+def _exposure(cards: Cards, known: bool) -> float:
     """Return by how many magnitudes counts exceed those of a second; NaN if in doubt.
 
     ``known`` says that counts are those of the exposure, unless their unit has a "/s".
     """
     if re.search(
-        r"/ ?s(ec)?|\bs(ec)? ?(\*\*|\^)? ?-1|cps", str(header.get("BUNIT", "")), re.I
+        r"/ ?s(ec)?|\bs(ec)? ?(\*\*|\^)? ?-1|cps", str(cards.get("BUNIT", "")), re.I
     ):
         return 0.0
-    times = (_number(header, key) for key in EXPOSURES)
+    times = (_number(cards, key) for key in EXPOSURES)
     seconds = next((time for time in times if time > 0), math.nan)
     if known or seconds == 1:
         return 2.5 * math.log10(seconds)
     return 0.0 if math.isnan(seconds) else math.nan
 
 
-def _is_vega(header: fits.Header, telescope: str) -> bool:
+def _is_vega(cards: Cards, telescope: str) -> bool:
     """Tell whether zero points are Vega's; AB is assumed where nothing says so."""
-    system = " ".join(str(header.get(key, "")).upper() for key in SYSTEMS)
+    system = " ".join(str(cards.get(key, "")).upper() for key in SYSTEMS)
     if "VEGA" in system or "AB" in system:
         return "VEGA" in system
     return any(word in telescope for word in VEGA)
@@ -330,9 +337,9 @@ def _ab_of_vega(bands: tuple[str, ...], telescope: str) -> float:
     return float(np.interp(center, [*AB_OF_VEGA], [*AB_OF_VEGA.values()]))
 
 
-def _number(header: fits.Header, key: str) -> float:
+def _number(cards: Cards, key: str) -> float:
     """Return the number of a card, also of one in quotes; NaN if it has none."""
-    value: Any = header.get(key)
+    value: Any = cards.get(key)
     with contextlib.suppress(TypeError, ValueError):
         return math.nan if isinstance(value, bool) else float(value)
     return math.nan

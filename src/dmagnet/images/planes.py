@@ -18,12 +18,12 @@ from dmagnet.images.header import (
     MAX_PLANES,
     bands_of,
     blank_of,
+    cards_of,
     filter_of,
     linear,
     nanomaggies,
     split_bands,
     telescope_of,
-    with_primary,
 )
 from dmagnet.images.opening import Hdus, KeptFits, name_of, open_fits
 from dmagnet.images.sections import (
@@ -319,8 +319,8 @@ def _planes(
     hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus, around: Around | None
 ) -> Planes:
     """Bring an image to (planes, H, W), and read its header."""
-    header = with_primary(hdu.header, hdus[0].header, hdu.shape)
-    named = bands or bands_of(header)
+    cards = cards_of(hdu.header, hdus[0].header, hdu.shape)
+    named = bands or bands_of(cards)
     shape = tuple(n for n in hdu.shape[:-2] if n != 1) + hdu.shape[-2:]
     last = len(shape) == 3 and band_axis(shape, len(named)) == 2
     if id(hdu) not in hdus.skies:
@@ -356,10 +356,10 @@ def _planes(
             "shape",
         )
     if len(values) == 1 and not named:
-        named = filter_of(header)
-    factor, telescope = nanomaggies(header, scale, named), telescope_of(header)
+        named = filter_of(cards)
+    factor, telescope = nanomaggies(cards, scale, named), telescope_of(cards)
     flux, lost = fluxes(values, blank)
-    flux = linear(flux, header)
+    flux = linear(flux, cards)
     picture = values.dtype == np.uint8 or (factor is None and is_bytes(values))
     if len(flux) == 3 and not named and picture:
         flux, named = flux / np.float32(255), tuple(RGB_BANDS)  # a picture, as FITS
