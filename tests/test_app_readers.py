@@ -16,7 +16,6 @@ from PIL import Image
 from dmagnet.app.readers import READ_BYTES, Readers
 from dmagnet.config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.sources.placing import view_wcs
 from dmagnet.sources.reading import read_picture
 from dmagnet.sources.record import Item
 
@@ -78,7 +77,7 @@ def test_what_a_reader_gives_is_what_reading_it_here_gives(readers, tmp_path):
             here = read_picture(item, side, VIEW[0], SourceConfig())
             np.testing.assert_array_equal(rgb, here.rgb)
             assert repr(found) == repr(here.item)  # NaN equals NaN
-        expected, told = view_wcs(item, SIDES[-1], VIEW[0], SourceConfig())
+        expected, told = here.view_wcs()
         assert notes == told
         assert (wcs is None) == (expected is None)
         if wcs is not None:
