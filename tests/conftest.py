@@ -13,9 +13,10 @@ from filelock import FileLock
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # Few tests, but long ones: they begin first, so that no worker ends alone with them.
 LONGEST = (
-    *("test_survey_ray", "test_measures_study", "test_story", "test_export"),
-    *("test_catalog_run", "test_dream_verbs", "test_train", "test_runs_trust"),
-    *("test_measures_morphology", "test_gallery", "test_docs", "test_train_resume"),
+    *("test_terminal", "test_survey_ray", "test_measures_study", "test_story"),
+    *("test_export", "test_catalog_run", "test_dream_verbs", "test_train"),
+    *("test_runs_trust", "test_measures_morphology", "test_gallery", "test_docs"),
+    "test_train_resume",
 )
 
 
