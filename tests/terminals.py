@@ -149,8 +149,8 @@ def _child(*, argv, columns, smaller, stdout, environ):
             os.environ.pop(name, None)
         os.environ.update(environ)
         sys.stdin = os.fdopen(0, encoding="utf-8")
-        sys.stdout = os.fdopen(1, "w", encoding="utf-8")
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8")
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
         for name, defaults in smaller.items():
             module, _, function = name.rpartition(".")
             place = importlib.import_module(module)

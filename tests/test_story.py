@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -15,6 +17,7 @@ from astropy.table import Table
 from interrupts import signaled
 
 from dmagnet.cli import VERBS, main
+from dmagnet.cli.screen import termination_as_interrupt
 from dmagnet.evaluate import read_metrics
 
 DMAGNET = Path(sys.executable).with_name("dmagnet")
@@ -138,6 +141,23 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(drawn, tmp_path, capsys):
     assert (tmp_path / "last.ckpt").exists()
 
 
+class Dropping:
+    """Python ignores what is raised in here, as in callbacks of weak references."""
+
+    def __del__(self):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_that_python_drops_comes_again():
+    def work():
+        Dropping()
+        time.sleep(5)
+
+    listening = signaled(signal.SIGINT, lambda: False)  # also in the background
+    with listening, termination_as_interrupt(), pytest.raises(KeyboardInterrupt):
+        work()
+
+
 def test_an_error_is_one_line_and_exits_1(tmp_path, capsys):
     assert dmagnet("train", tmp_path / "nothing.h5", "-o", tmp_path / "run") == 1
     error = capsys.readouterr().err
@@ -189,3 +209,41 @@ def test_a_closed_pipe_is_no_error():
         check=True,
     )
     assert reader.stderr == ""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        ("cite >&-", 0, ""),
+        ("cite 2>&-", 0, ""),
+        ("cite 2>&1 >/dev/full", 1, "could not be printed"),
+        ("nonsense 2>/dev/full", 2, ""),
+        ("nonsense >&- 2>&-", 2, ""),
+    ],
+)
+def test_a_closed_or_full_stream_is_no_traceback(words, status, told, unbuffered):
+    done = subprocess.run(
+        f"{DMAGNET} {words}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    assert done.returncode == status
+    assert told in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_work_is_done_and_named_though_the_terminal_cannot_write_its_name(tmp_path):
+    name = "Méchain.h5"
+    done = subprocess.run(
+        [DMAGNET, "simulate", "--num", "10", "--image-size", "32", "-o", name],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.stdout.decode("ascii").strip() == r"M\xe9chain.h5"
+    assert [path.name for path in tmp_path.glob("*.h5")] == [name]

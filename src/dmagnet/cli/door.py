@@ -26,7 +26,6 @@ from dmagnet.cli.learning import (
 )
 from dmagnet.cli.reporting import page, report
 from dmagnet.cli.screen import (
-    close_streams,
     open_streams,
     say,
     termination_as_interrupt,
@@ -65,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         Exit status.
     """
     argv = sys.argv[1:] if argv is None else argv
-    open_streams()
+    close_streams = open_streams()
     status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)
     if trouble := close_streams():
         say(f"dmagnet: the work is done, but could not be printed ({trouble})")
@@ -100,8 +99,6 @@ def _run(verb: str, argv: list[str]) -> int:
     except DmagnetError as error:
         say(f"dmagnet: {error}")
         return 1
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
-        return 0
     except KeyboardInterrupt:
         say("\ndmagnet: stopped; the same command goes on from here")
         return INTERRUPTED

@@ -6,10 +6,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Timer
 from types import FrameType
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
@@ -18,15 +20,14 @@ MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
 
 
 def say(line: str) -> None:
-    """Tell a person something; work goes on where nobody can hear it.
+    """Tell a person something.
 
     Parameters
     ----------
     line : str
         For stderr.
     """
-    with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -125,48 +126,92 @@ def termination_as_interrupt() -> Iterator[None]:
                 number = getattr(signal, name, None)  # Windows has no SIGHUP
                 if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                     stack.callback(signal.signal, number, signal.signal(number, _stop))
+            stack.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
+            sys.unraisablehook = partial(_unheard, sys.unraisablehook)
         yield
 
 
-def open_streams() -> None:
+def _unheard(usual: Callable[[Any], Any], dropped: Any) -> None:
+    """Interrupt again if Python dropped it, as it does in callbacks of weak references.
+
+    A moment later, or it would be dropped in here.
+    """
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        Timer(0.02, signal.raise_signal, (signal.SIGINT,)).start()
+    else:
+        usual(dropped)
+
+
+class _Stream(io.FileIO):
+    """A stream that notes why it cannot write, so that the work goes on."""
+
+    trouble = ""
+
+    def write(self, data: Any) -> int:
+        """Write, or pretend to.
+
+        Parameters
+        ----------
+        data : bytes-like
+            What to write.
+
+        Returns
+        -------
+        int
+            The number of bytes written, or as good as written.
+        """
+        try:
+            return super().write(data)
+        except BrokenPipeError:  # the reader, say `head`, has seen enough
+            return len(data)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            return len(data)
+
+
+def open_streams() -> Callable[[], str]:
     """Make sure that stdout and stderr are there and can write any name.
 
     A stream that was closed would give its number to the next file that is opened, and
     what is printed would end up in it.
+
+    Returns
+    -------
+    callable
+        To be called at the end: says why results could not be printed, if so.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, "r" if not number else "w"))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    out = _open(1, "stdout")
+    _open(2, "stderr")
+
+    def _close() -> str:
+        sys.stdout.flush()
+        return out.trouble if out else ""
+
+    return _close
 
 
-def close_streams() -> str:
-    """Bring out what is still to be printed.
-
-    Returns
-    -------
-    str
-        Why it could not be printed; empty if it could.
-    """
-    trouble = ""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:  # the reader, say `head`, has seen enough
-            _to_nowhere(stream)
-        except OSError as error:
-            trouble = trouble or error.strerror or str(error)
-            _to_nowhere(stream)
-    return trouble
-
-
-def _to_nowhere(stream: IO[str]) -> None:
-    """Drop what cannot be printed, or Python would try once more at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _open(number: int, name: str) -> _Stream | None:
+    """Take the place of a stream of Python's, but not of what a caller put there."""
+    before = getattr(sys, name)
+    try:
+        ours = before is None or before.fileno() == number
+    except (OSError, ValueError):  # it is no file
+        ours = False
+    if not ours or os.name == "nt":  # whose consoles are no files either
+        if isinstance(before, io.TextIOWrapper):
+            before.reconfigure(errors="backslashreplace")
+        return None
+    raw = _Stream(number, "w", closefd=False)
+    stream = io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=before.encoding if before else None,
+        errors="backslashreplace",
+        line_buffering=number != 1 or raw.isatty(),
+    )
+    setattr(sys, name, stream)
+    return raw
