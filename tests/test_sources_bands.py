@@ -250,11 +250,19 @@ def test_names_of_all_extensions_are_not_those_of_one(tmp_path):
 # zero points
 
 
-def test_counts_of_wfcam_are_those_of_its_exposure_and_vega(case):
+def test_counts_of_wfcam_have_no_known_unit_where_no_system_is_said(case):
     planes = read_planes(case("wfcam_counts") / "wfcam.fits")
     assert planes.bands == ("K",)
-    one_second = 10 ** (0.4 * (22.5 - 24.053 - 1.87))  # K Vega is AB + 1.87
-    assert planes.factor == pytest.approx(one_second / 10, rel=1e-6)
+    assert planes.factor is None
+
+
+@pytest.mark.parametrize(("system", "offset"), [("AB", 0.0), ("VEGA", 1.87)])
+def test_counts_of_wfcam_are_those_of_its_exposure_and_system(case, system, offset):
+    path = case("wfcam_counts") / "wfcam.fits"
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["PHOTSYS"] = system
+    one_second = 10 ** (0.4 * (22.5 - 24.053 - offset))
+    assert read_planes(path).factor == pytest.approx(one_second / 10, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ ZERO_POINTS = (
 )  # fmt: skip
 SYSTEMS = ("PHOTSYS", "MAGSYS", "ZPSYS")  # VEGA or AB
 VEGA = ("2MASS", "UKIRT", "WFCAM", "VISTA", "VIRCAM", "WISE")
+# Of these MAGZPT is Vega's, at unit airmass and before aperture corrections (Hodgkin et
+# al. 2009, MNRAS 394, 675): it counts only where the header says which system it is.
+DOUBTFUL = ("UKIRT", "WFCAM")
 # CASU's pipeline for these writes MAGZPT for one second of counts of the exposure.
 SECONDS = ("UKIRT", "WFCAM", "VISTA", "VIRCAM", "VST", "OMEGACAM")
 EXPOSURES = ("EXP_TIME", "EXPTIME", "EXPOSURE", "TEXPTIME")
@@ -294,6 +297,9 @@ def _ab_magnitude(cards: Cards, bands: tuple[str, ...]) -> float:
             value += _ab_of_vega(bands, telescope)
         if key != ZERO_POINTS[-1]:
             return value
+        said = any(str(cards.get(system, "")).strip() for system in SYSTEMS)
+        if not said and any(word in telescope for word in DOUBTFUL):
+            return math.nan
         return value + _exposure(cards, any(word in telescope for word in SECONDS))
     zero = _number(cards, "FLUXMAG0")  # LSST and HSC: counts of magnitude 0
     if zero > 0:
