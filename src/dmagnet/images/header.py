@@ -298,9 +298,9 @@ def _ab_magnitude(cards: Cards, bands: tuple[str, ...]) -> float:
         if key != ZERO_POINTS[-1]:
             return value
         said = any(str(cards.get(system, "")).strip() for system in SYSTEMS)
-        if not said and any(word in telescope for word in DOUBTFUL):
-            return math.nan
-        return value + _exposure(cards, any(word in telescope for word in SECONDS))
+        doubtful = not said and any(word in telescope for word in DOUBTFUL)
+        value += _exposure(cards, any(word in telescope for word in SECONDS))
+        return math.nan if doubtful else value
     zero = _number(cards, "FLUXMAG0")  # LSST and HSC: counts of magnitude 0
     if zero > 0:
         return 2.5 * math.log10(zero)
