@@ -260,7 +260,7 @@ def test_without_a_connection_the_error_is_one_line_that_says_what_to_do(tmp_pat
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, serve):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match="could not write"):
         get(tmp_path / "taken", serve())
 
 

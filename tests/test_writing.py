@@ -130,7 +130,7 @@ def test_a_file_that_dmagnet_did_not_make_stays(run, tmp_path, verb):
     assert names(tmp_path) == [out.name]
 
 
-@pytest.mark.parametrize("verb", ["audit", "report"])
+@pytest.mark.parametrize("verb", ["simulate", "audit", "report"])
 def test_a_full_disk_keeps_the_older_file(run, tmp_path, verb):
     out = tmp_path / FILES[verb][0]
     assert run(verb, out)[0] == 0

@@ -3,8 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -99,13 +97,15 @@ def fetch(
         for source in (url, *mirrors):
             downloader = _Downloader(part, progress, retries, wait_s)
             try:
-                found = _retrieve(source, sha256.lower(), folder / name, downloader)
-                shutil.rmtree(work, ignore_errors=True)
-                return found
+                if _is_retrieved(source, sha256.lower(), downloader):
+                    part.replace(folder / name)
+                    shutil.rmtree(work, ignore_errors=True)
+                    return folder / name
+                failures.append(f"{urlsplit(source).netloc}: another file (sha256)")
             except requests.RequestException as error:
                 failures.append(f"{urlsplit(source).netloc}: {_in_short(error)}")
-            except ValueError:  # how pooch says that the hash differs
-                failures.append(f"{urlsplit(source).netloc}: another file (sha256)")
+        if not part.exists():
+            shutil.rmtree(work, ignore_errors=True)
     kept = f"; {part.stat().st_size / 1e6:.0f} MB are kept" if part.exists() else ""
     raise DataError(
         f"{name}: expected a download, got {'; '.join(failures)}{kept}; check the "
@@ -113,30 +113,16 @@ def fetch(
     )
 
 
-def _retrieve(url: str, sha256: str, path: Path, downloader: "_Downloader") -> Path:
-    """Let pooch download and check; a spoiled partial file costs a fresh start."""
-    resumed = downloader.part.exists()
-    with _quiet_pooch():
-        try:
-            return Path(
-                pooch.retrieve(url, sha256, path.name, path.parent, None, downloader)
-            )
-        except ValueError:
-            if not resumed:
-                raise
-        return _retrieve(url, sha256, path, downloader)
-
-
-@contextmanager
-def _quiet_pooch() -> Iterator[None]:
-    """Keep pooch from announcing on standard error what the caller reports."""
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _is_retrieved(url: str, sha256: str, downloader: "_Downloader") -> bool:
+    """Download and check; a spoiled partial file costs a fresh start."""
+    part = downloader.part
+    resumed = part.exists()
+    downloader.download(url)
+    if pooch.file_hash(str(part)) == sha256:
+        return True
+    part.unlink()
+    downloader.tag.unlink(missing_ok=True)
+    return resumed and _is_retrieved(url, sha256, downloader)
 
 
 def _in_short(error: requests.RequestException) -> str:
@@ -149,14 +135,15 @@ def _in_short(error: requests.RequestException) -> str:
 
 @dataclass(frozen=True)
 class _Downloader:
-    """What pooch calls to download; keeps a partial file between calls."""
+    """Keeps a partial file between calls."""
 
     part: Path
     progress: bool
     retries: int
     wait_s: float
 
-    def __call__(self, url: str, output_file: str, _: object = None) -> None:
+    def download(self, url: str) -> None:
+        """Bring the partial file to its end."""
         console = Console(stderr=True, quiet=not self.progress)
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
@@ -169,11 +156,9 @@ class _Downloader:
                     if attempt == self.retries or not _may_pass(error):
                         raise
                     time.sleep(min(self.wait_s * 2**attempt, LONGEST_WAIT_S))
-        self._tag.unlink(missing_ok=True)
-        self.part.replace(output_file)
 
     @property
-    def _tag(self) -> Path:
+    def tag(self) -> Path:
         """Where the version of the partial file is noted, for If-Range."""
         return self.part.with_name(self.part.name + ".etag")
 
@@ -184,8 +169,8 @@ class _Downloader:
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if self._tag.exists():
-                known_url, _, tag = self._tag.read_text("utf-8").partition("\n")
+            if self.tag.exists():
+                known_url, _, tag = self.tag.read_text("utf-8").partition("\n")
                 if known_url == url and tag:
                     headers["If-Range"] = tag
         with requests.get(
@@ -198,7 +183,7 @@ class _Downloader:
                 have = 0
             tag = answer.headers.get("ETag", "")
             tag = answer.headers.get("Last-Modified", "") if tag[:2] == "W/" else tag
-            self._tag.write_text(f"{url}\n{tag}", "utf-8")
+            self.tag.write_text(f"{url}\n{tag}", "utf-8")
             self._append(answer, have, bar)
 
     def _append(self, answer: requests.Response, have: int, bar: Progress) -> None:

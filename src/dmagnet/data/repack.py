@@ -99,6 +99,7 @@ def prepare(
         )
         if old.is_dir() and not out_folder.exists():
             old.rename(out_folder)  # killed between the two names below
+        shutil.rmtree(old, ignore_errors=True)  # killed after them
         if _replaceable(out_folder) and _made_from(out_folder, source_hash, seed):
             return out_folder
         split = split_of(catalog.labels, catalog.ra, catalog.dec, seed)
@@ -116,7 +117,6 @@ def prepare(
                 seed=seed,
             )
             if _replaceable(out_folder):  # it may have come meanwhile
-                shutil.rmtree(old, ignore_errors=True)
                 out_folder.rename(old)
             part.rename(out_folder)
             shutil.rmtree(old, ignore_errors=True)

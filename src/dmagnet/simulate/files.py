@@ -1,9 +1,10 @@
 """Sets of simulated galaxies: in memory, as a stream, and as a Galaxy10-like file."""
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -122,9 +123,46 @@ def write_hdf5(
     to do with the image. The file's attributes say that it is simulated.
     """
     path = Path(path)
-    with beside(path, _is_simulated) as part, h5py.File(part, "w") as file:
-        _fill(file, config, chunks, progress)
+    with beside(path, _is_simulated) as part, _Disk(part, "w+") as disk:
+
+        def _watch(done: int) -> None:
+            if disk.refusal is not None:
+                raise disk.refusal
+            if progress:
+                progress(done)
+
+        try:
+            with h5py.File(disk, "w") as file:
+                _fill(file, config, chunks, _watch)
+        finally:
+            if disk.refusal is not None:
+                raise disk.refusal
     return path
+
+
+class _Disk(io.FileIO):
+    """A file that keeps its first refusal: HDF5 would print each as a traceback."""
+
+    refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or pretend to."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while self.refusal is None and rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.refusal = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set its size, or pretend to."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.refusal = self.refusal or error
+            return size or 0
 
 
 def _is_simulated(path: Path) -> bool:
@@ -140,7 +178,7 @@ def _fill(
     file: h5py.File,
     config: SimulateConfig,
     chunks: Literal["image", "galaxy10"],
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], None],
 ) -> None:
     from dmagnet import __version__
 
@@ -163,8 +201,7 @@ def _fill(
     for block in _blocks(config, limits[0]):
         images[done : done + len(block)] = block
         done += len(block)
-        if progress:
-            progress(done)
+        progress(done)
 
 
 def _blocks(config: SimulateConfig, rows: int) -> Iterator[np.ndarray]:
