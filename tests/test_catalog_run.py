@@ -22,6 +22,7 @@ from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
+from dmagnet.disk import says_so
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.images import find_extent, resize, standardize
 from dmagnet.model import DMAGNet
@@ -471,3 +472,28 @@ def test_killed_three_times_the_table_is_that_of_an_undisturbed_run(weights, tmp
     whole = write_catalog(images, tmp_path / "t.ecsv", weights=weights, config=SMALL)
     assert out.read_bytes() == whole.path.read_bytes()
     assert names(QTable.read(out)) == [f"{i:03d}.png" for i in range(160)]
+
+
+@pytest.mark.parametrize("how", ["glob", "cell"])
+def test_an_output_among_what_is_listed_is_not_written_over(weights, tmp_path, how):
+    fill(tmp_path, [0])
+    out = tmp_path / "t.csv"
+    write_catalog(tmp_path / "000.png", out, weights=weights)
+    first = out.read_bytes()
+    given = tmp_path / "*.csv"
+    if how == "cell":
+        given = tmp_path / "list.csv"
+        given.write_text("path\n000.png\nt.csv\n")
+    with pytest.raises(DataError, match="would be written over"):
+        write_catalog(given, out, weights=weights, overwrite=True)
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["id,note\n1,made with dmagnet\n", "# dmagnet\nid\n1\n", "dmagnet: 1\n"],
+)
+def test_the_word_alone_does_not_make_a_file_ours(tmp_path, content):
+    path = tmp_path / "notes.csv"
+    path.write_text(content)
+    assert not says_so(path)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import stat
@@ -25,7 +26,18 @@ HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 NAME = 180  # characters of a name that are kept: file systems allow 255 bytes
 DEPTH = 3  # folders above a file in which a mark counts
 LOOK = 1 << 16  # bytes at either end of a file that say who made it
-TABLE = b"id,path,ra,dec,class_index,class_name,family,"  # so begins a CSV of ours
+# How files begin that we write, and where they say so.
+SAYS_SO = {
+    b"id,path,ra,dec,class_index,class_name,family,": re.compile(b""),
+    b"# %ECSV": re.compile(rb"^# .*\bdmagnet: ", re.MULTILINE),
+    b"SIMPLE  =": re.compile(rb"DMAGNET = '"),
+    b"<?xml": re.compile(rb'<PARAM [^>]*"about_dmagnet"'),
+    b"PAR1": re.compile(rb"\bdmagnet: "),
+    b"\x89PNG": re.compile(rb"Software\0dmagnet"),
+    b"<!doctype html>": re.compile(rb'<meta name="generator" content="dmagnet'),
+    b"---\n": re.compile(rb"^library_name: dmagnet$", re.MULTILINE),  # a model card
+    b"\x08": re.compile(rb"\x0a\x07dmagnet"),  # ONNX: a key of its metadata
+}
 
 
 def open_file(path: Path | str) -> BinaryIO:
@@ -201,7 +213,9 @@ def make_way(path: Path, is_ours: Callable[[Path], bool] | None = None) -> Path:
         If a file is there that dmagnet did not make, or the disk refuses.
     """
     with refusals_of_the_disk(path):
-        place = path.resolve() if path.is_symlink() else path
+        place = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if place.is_symlink():
+            raise OSError(errno.ELOOP, "a link that leads to itself")
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file")
@@ -321,16 +335,20 @@ def says_so(path: Path) -> bool:
     Returns
     -------
     bool
-        By its first and last bytes: heads of tables, metadata of weights and pictures.
+        By what the format has for it, at its beginning or end: the word alone, as in
+        the cells of a table, is no mark.
     """
     try:
         with open_file(path) as file:
             head = file.read(LOOK)
             file.seek(-min(LOOK, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            text = (head + file.read()).lower()
+            tail = file.read()
     except OSError:
         return False
-    return b"dmagnet" in text or text.startswith(TABLE)
+    return any(
+        head.startswith(start) and mark.search(head + tail)
+        for start, mark in SAYS_SO.items()
+    )
 
 
 def _lives(pid: str) -> bool:

@@ -19,6 +19,7 @@ from dmagnet.data.galaxies import PART_CODES, PARTS
 from dmagnet.errors import DataError
 from dmagnet.images import crop_side, read_rgb
 from dmagnet.images.faults import BROKEN, refused
+from dmagnet.images.large import one_large_at_a_time
 from dmagnet.images.opening import quiet
 
 IMAGE_SUFFIXES = (
@@ -322,7 +323,11 @@ def _read_or_reason(
 ) -> npt.NDArray[np.uint8] | str:
     """Return the image, or one line on why there is none."""
     try:
-        with refused(path, "an image file"), open_file(path) as stream:
+        with (
+            refused(path, "an image file"),
+            one_large_at_a_time(),
+            open_file(path) as stream,
+        ):
             return bring(read_rgb(stream, name=path))
     except DataError as error:
         return str(error)

@@ -124,6 +124,8 @@ class Audit:
         formats = identify_format("write", QTable, str(path), None, [table], {})
         if path.suffix.lower() == ".csv":
             formats = ["ascii.csv"]
+        elif "votable" in formats:  # and not its form around Parquet
+            formats = ["votable"]
         if len(formats) != 1:
             raise DataError(
                 f"{path}: expected a table's name, such as pairs.ecsv, got "

@@ -135,16 +135,24 @@ def draw(
 def _colored(flux: Floats, factors: Floats) -> Floats:
     """Draw the three bands, or what there is of them: (H, W, 3), strip by strip."""
     height, width = flux.shape[1:]
+    parts = list(strips(height, width))
+    if len(parts) == 1:
+        return _colored_strip(flux, factors)
     rgb = np.empty((height, width, 3), np.float32)
-    viewer = np.array([GRZ_SCALES[band] for band in "grz"], np.float32)
-    for rows in strips(height, width):
-        part = flux[:, rows] * factors[:, None, None]
-        if len(part) < 3:
-            part = np.stack([part[0], part.mean(0), part[-1]])
-        grz = (part / viewer[:, None, None]).astype(np.float32)
-        drawn = legacy_rgb(grz).transpose(1, 2, 0)
-        rgb[rows] = drawn[..., 1:2] if len(flux) == 1 else drawn
+    for rows in parts:
+        rgb[rows] = _colored_strip(flux[:, rows], factors)
     return rgb
+
+
+def _colored_strip(flux: Floats, factors: Floats) -> Floats:
+    grey = len(flux) == 1
+    flux = flux * factors[:, None, None]
+    if len(flux) < 3:
+        flux = np.stack([flux[0], flux.mean(0), flux[-1]])
+    viewer = np.array([GRZ_SCALES[band] for band in "grz"], np.float32)
+    grz = (flux / viewer[:, None, None]).astype(np.float32)
+    rgb = legacy_rgb(grz).transpose(1, 2, 0)
+    return np.repeat(rgb[..., 1:2], 3, axis=2) if grey else rgb
 
 
 def filled(planes: Floats) -> tuple[Floats, tuple[Note, ...]]:

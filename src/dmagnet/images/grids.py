@@ -66,7 +66,12 @@ def is_same_grid(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> bool:
         True if their corners are within `SAME` px.
     """
     plain = not (wcs.has_distortion or other.has_distortion)
-    if plain and wcs.wcs.compare(other.wcs, WCSCOMPARE_ANCILLARY):
+    frames = [(each.wcs.radesys, str(each.wcs.equinox)) for each in (wcs, other)]
+    if (
+        plain
+        and frames[0] == frames[1]
+        and wcs.wcs.compare(other.wcs, WCSCOMPARE_ANCILLARY)
+    ):
         return True
     height, width = shape[-2:]
     x = np.array([0, width - 1, 0, width - 1], float)

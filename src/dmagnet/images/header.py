@@ -261,6 +261,8 @@ def nanomaggies(
 
 
 def _surface_brightness(unit: str) -> float | None:
+    if re.match(r"(nanomagg|nmgy).*/ *arcsec", unit, re.IGNORECASE):
+        return FRAME_SCALE**2
     with contextlib.suppress(ValueError, TypeError):
         parsed = u.Unit(unit)
         if unit and parsed.is_equivalent(u.Jy / u.sr):

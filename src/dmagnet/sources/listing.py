@@ -74,6 +74,17 @@ class Listing:
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Name the files and folders that were given, globs as what they name.
+
+        Returns
+        -------
+        tuple of str
+            In their order.
+        """
+        return tuple(path for _, path in self._inputs)
+
     def __iter__(self) -> Iterator[Item]:
         for listed in self._once():
             shared = bool(self._shared) and _image_of(listed) in self._shared
@@ -119,7 +130,8 @@ class Listing:
         hashes, images, places = array("q"), array("q"), array("q")
         for item in self._once():
             hashes.append(hash(item.id))
-            if item.files and math.isfinite(item.ra + item.dec):
+            placed = math.isfinite(item.ra + item.dec)
+            if item.files and (placed or item.flag & Flag.BAD_COORDINATE):
                 images.append(_image_of(item))
                 places.append(hash((round(item.ra, SAME), round(item.dec, SAME))))
         self._shared = _several(images, places)

@@ -184,6 +184,9 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
         item.ra, item.dec, FRAME_ARCSEC, frames, not item.shared,
         LARGE // max(1, len(item.files)), _given(config),
     )  # fmt: skip
+    if item.shared and math.isnan(item.ra):
+        line = "expected a position, since other rows show other places of this image"
+        raise ImageError(line, "outside")
     seen = _read_any(item, least, config, around)
     if item.shared and math.isnan(seen.center[0]):
         raise ImageError(
@@ -247,7 +250,7 @@ def _looks_like_fits(head: bytes, name: str) -> bool:
     if head.startswith(b"SIMPLE"):
         return True
     pictures = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
-    return is_fits(Path(name)) and not head.startswith(pictures)
+    return not head.startswith(pictures) and is_fits(Path(name))
 
 
 def _row(item: Item, config: SourceConfig) -> _Seen:
@@ -359,10 +362,11 @@ def _given(config: SourceConfig) -> tuple[float, float] | None:
 
 def _bytes(rgb: Any) -> Pixels:
     """Bring colors in [0, 1] to bytes, a large picture in strips."""
-    out = np.empty(rgb.shape, np.uint8)
-    for rows in strips(rgb.shape[0], rgb.shape[1]):
-        out[rows] = rgb[rows] * 255 + 0.5
-    return out
+    parts = [
+        np.ascontiguousarray(rgb[rows] * 255 + 0.5).astype(np.uint8)
+        for rows in strips(*rgb.shape[:2])
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _too_small(shape: tuple[int, ...]) -> str:

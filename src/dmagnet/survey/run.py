@@ -131,8 +131,8 @@ def write_catalog(
     folder = out.with_name(f"{out.name}.parts")
     _check_free(out, folder, inputs, overwrite=overwrite)
     with _filled(
-        inputs, folder, weights=weights, config=config, engine=engine, device=device,
-        cache=cache, announce=announce, tell=tell,
+        inputs, out, folder, weights=weights, config=config, engine=engine,
+        device=device, cache=cache, announce=announce, tell=tell,
     ) as (store, about, notes):  # fmt: skip
         if store.finished is None:
             missing = sum(map(without_class, store.rows()))
@@ -202,7 +202,7 @@ def classify(
             folder = check_name(out).with_name(f"{Path(out).name}.parts")
             _check_free(Path(out), folder, inputs, overwrite=overwrite)
         with _filled(
-            inputs, folder, weights=weights, config=config, engine=engine,
+            inputs, out, folder, weights=weights, config=config, engine=engine,
             device=device, cache=cache, announce=announce, tell=tell,
         ) as (store, about, notes):  # fmt: skip
             again = store.finished is not None  # killed before it was cleared away
@@ -227,6 +227,7 @@ def classify(
 @contextmanager
 def _filled(
     inputs: Inputs,
+    out: Path | None,
     folder: Path,
     *,
     weights: Path | str | None,
@@ -240,6 +241,10 @@ def _filled(
     """Bring a store to its end: every input has its row."""
     several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     listing = list_items(several, config.source)
+    if out is not None:
+        refuse_replacing(out, *listing.paths)
+        for item in listing if out.exists() else ():
+            refuse_replacing(out, *item.files)
     weights = DEFAULT if weights is None else weights
     classifier = open_classifier(
         weights,

@@ -106,7 +106,10 @@ def places(first: Sequence[Any], second: Sequence[Any], system: System) -> list[
     if not system.frame and set(units) <= {None, 1.0}:
         with contextlib.suppress(TypeError, ValueError):  # most are plain degrees
             ra, dec = (np.array(cells, np.float64) for cells in (first, second))
-            if ((ra >= 0) & (ra < TURN) & (np.abs(dec) <= 90)).all():
+            if (
+                ra.ndim == dec.ndim == 1
+                and ((ra >= 0) & (ra < TURN) & (np.abs(dec) <= 90)).all()
+            ):
                 return list(map(Place, ra.tolist(), dec.tolist()))
     with quiet():
         found = [
@@ -241,6 +244,8 @@ def degrees(cell: Any, unit: float | None = None, *, hours: bool = False) -> flo
             return math.nan
     if cell is None:
         return math.nan
+    if isinstance(cell, list | tuple | dict):
+        raise ValueError(cell)
     try:
         number = float(cell)
     except (TypeError, ValueError):

@@ -165,7 +165,9 @@ def _text(value: Any) -> str:
         if math.isnan(value):
             return ""
         value = int(value) if value.is_integer() else value
-    return "" if value is None else str(value).strip()
+    if value is None or isinstance(value, list | tuple | dict):
+        return ""
+    return str(value).strip()
 
 
 def _places(block: Block, columns: Columns, length: int) -> list[Place]:
