@@ -106,20 +106,30 @@ def claimed(folder: Path, *names: str) -> Iterator[None]:
                 f"{folder}: another process is writing there; wait for it, or give "
                 "another -o"
             ) from error
+    theirs: list[str] | None = None  # if this is the first time
     try:
         with refusals_of_the_disk(folder):
             if not folder.is_dir():  # what held it has just put it away
                 raise FileNotFoundError(errno.ENOENT, "another process has removed it")
             mark = folder / MARK
             if not mark.is_file():
-                theirs = sorted(n for n in os.listdir(folder) if not is_own(n))  # noqa: PTH208
+                theirs = _others(folder)
                 text = json.dumps({"made by": "dmagnet", "not its own": theirs})
                 write_whole(mark, text.encode("utf-8", "backslashreplace"))
             for name in names:
                 make_way(folder / name)
         yield
+    except DataError:
+        if theirs and theirs == _others(folder):  # refused: not a trace of us
+            (folder / MARK).unlink(missing_ok=True)
+            (folder / LOCK).unlink(missing_ok=True)
+        raise
     finally:
         lock.release()
+
+
+def _others(folder: Path) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if not is_own(name))  # noqa: PTH208
 
 
 def is_own(name: str) -> bool:
