@@ -245,8 +245,8 @@ def test_an_ending_that_is_no_format_is_refused_with_those_that_are(tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_full_disk_leaves_the_older_table_and_no_half_one(tmp_path, name):
-    path = tmp_path / name
-    path.write_text("older")
+    path = write_table(tmp_path / name, batches, ABOUT)
+    older = path.read_bytes()
 
     def refuse():
         yield rows()
@@ -255,7 +255,7 @@ def test_a_full_disk_leaves_the_older_table_and_no_half_one(tmp_path, name):
     with pytest.raises(DataError, match=r"could not write \(No space left"):
         write_table(path, refuse, ABOUT)
     assert [p.name for p in tmp_path.iterdir()] == [name]
-    assert path.read_text() == "older"
+    assert path.read_bytes() == older
 
 
 def test_the_same_rows_in_other_batches_make_the_same_text(tmp_path):
