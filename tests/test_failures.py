@@ -85,11 +85,12 @@ def test_without_calibration_the_set_is_masked(checkpoint, labeled, tmp_path):
 
 
 def test_sheets_of_an_earlier_call_do_not_stay(checkpoint, labeled, tmp_path):
-    (tmp_path / "999-a-as-b.png").write_bytes(b"old")
-    (tmp_path / "mine.png").write_bytes(b"other")
+    (tmp_path / "998-a-as-b.png").write_bytes(b"of others, with a name like ours")
+    show_failures(checkpoint, labeled, tmp_path)
+    (tmp_path / "999-a-as-b.png").write_bytes(b"of an earlier call")
     show_failures(checkpoint, labeled, tmp_path)
     assert not (tmp_path / "999-a-as-b.png").exists()
-    assert (tmp_path / "mine.png").exists()
+    assert (tmp_path / "998-a-as-b.png").exists()
 
 
 def test_a_network_that_is_always_right_has_no_sheets(checkpoint, labeled, tmp_path):

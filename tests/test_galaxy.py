@@ -350,7 +350,7 @@ def test_a_layer_that_does_not_exist_is_refused_before_anything(
 
 def test_a_file_in_the_place_of_the_folder_is_refused(checkpoint, tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(DataError, match="expected a folder, got a file"):
+    with pytest.raises(DataError, match="a file lies where a folder is needed"):
         write_pages(tmp_path, tmp_path / "out", weights=checkpoint, **BARE)
 
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from dmagnet.errors import DataError
+from dmagnet.errors import DataError, DmagnetError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCK, MARK = ".dmagnet.lock", ".dmagnet"  # in folders that this package writes
@@ -95,7 +95,8 @@ def claimed(folder: Path, *names: str) -> Iterator[None]:
         there that dmagnet did not make.
     """
     with refusals_of_the_disk(folder):
-        if folder.exists() and not folder.is_dir():
+        new = not folder.exists()
+        if not new and not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -119,10 +120,12 @@ def claimed(folder: Path, *names: str) -> Iterator[None]:
             for name in names:
                 make_way(folder / name)
         yield
-    except DataError:
-        if theirs and theirs == _others(folder):  # refused: not a trace of us
+    except DmagnetError:
+        if theirs is not None and theirs == _others(folder):  # refused: not a trace
             (folder / MARK).unlink(missing_ok=True)
             (folder / LOCK).unlink(missing_ok=True)
+            if new:
+                folder.rmdir()
         raise
     finally:
         lock.release()
