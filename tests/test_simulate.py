@@ -225,15 +225,24 @@ def test_an_interruption_keeps_the_file_that_was_there(tmp_path):
         raise KeyboardInterrupt
 
     path = tmp_path / "set.h5"
-    path.write_text("mine")
+    write_hdf5(path, SimulateConfig(num=1, image_size=32))
+    before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
         write_hdf5(path, SimulateConfig(num=30, image_size=32), progress=stop)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_others_is_not_replaced(tmp_path):
+    path = tmp_path / "set.h5"
+    path.write_text("mine")
+    with pytest.raises(DataError, match="not made by dmagnet"):
+        write_hdf5(path, SimulateConfig(num=1, image_size=32))
     assert path.read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_is_an_error_of_the_user(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match="choose another folder"):
+    with pytest.raises(DataError, match="give another -o"):
         write_hdf5(tmp_path / "file" / "set.h5", SimulateConfig(num=1, image_size=32))
 
 
