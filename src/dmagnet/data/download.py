@@ -117,11 +117,11 @@ def _is_retrieved(url: str, sha256: str, downloader: "_Downloader") -> bool:
     """Download and check; a spoiled partial file costs a fresh start."""
     part = downloader.part
     resumed = part.exists()
-    downloader.download(url)
+    downloader._download(url)
     if pooch.file_hash(str(part)) == sha256:
         return True
     part.unlink()
-    downloader.tag.unlink(missing_ok=True)
+    downloader._tag.unlink(missing_ok=True)
     return resumed and _is_retrieved(url, sha256, downloader)
 
 
@@ -142,7 +142,7 @@ class _Downloader:
     retries: int
     wait_s: float
 
-    def download(self, url: str) -> None:
+    def _download(self, url: str) -> None:
         """Bring the partial file to its end."""
         console = Console(stderr=True, quiet=not self.progress)
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -158,7 +158,7 @@ class _Downloader:
                     time.sleep(min(self.wait_s * 2**attempt, LONGEST_WAIT_S))
 
     @property
-    def tag(self) -> Path:
+    def _tag(self) -> Path:
         """Where the version of the partial file is noted, for If-Range."""
         return self.part.with_name(self.part.name + ".etag")
 
@@ -169,8 +169,8 @@ class _Downloader:
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if self.tag.exists():
-                known_url, _, tag = self.tag.read_text("utf-8").partition("\n")
+            if self._tag.exists():
+                known_url, _, tag = self._tag.read_text("utf-8").partition("\n")
                 if known_url == url and tag:
                     headers["If-Range"] = tag
         with requests.get(
@@ -183,7 +183,7 @@ class _Downloader:
                 have = 0
             tag = answer.headers.get("ETag", "")
             tag = answer.headers.get("Last-Modified", "") if tag[:2] == "W/" else tag
-            self.tag.write_text(f"{url}\n{tag}", "utf-8")
+            self._tag.write_text(f"{url}\n{tag}", "utf-8")
             self._append(answer, have, bar)
 
     def _append(self, answer: requests.Response, have: int, bar: Progress) -> None:

@@ -146,7 +146,18 @@ class _Disk(io.FileIO):
     refusal: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of it, or pretend to."""
+        """Write all of it, or pretend to.
+
+        Parameters
+        ----------
+        data : bytes-like
+            What HDF5 gives.
+
+        Returns
+        -------
+        int
+            Its bytes.
+        """
         rest = memoryview(data).cast("B")
         size = len(rest)
         try:
@@ -157,7 +168,18 @@ class _Disk(io.FileIO):
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        """Set its size, or pretend to."""
+        """Set its size, or pretend to.
+
+        Parameters
+        ----------
+        size : int, optional
+            Bytes.
+
+        Returns
+        -------
+        int
+            The same.
+        """
         try:
             return super().truncate(size)
         except OSError as error:
