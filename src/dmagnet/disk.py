@@ -37,6 +37,7 @@ SAYS_SO = {
     b"<!doctype html>": re.compile(rb'<meta name="generator" content="dmagnet'),
     b"---\n": re.compile(rb"^library_name: dmagnet$", re.MULTILINE),  # a model card
     b"\x08": re.compile(rb"\x0a\x07dmagnet"),  # ONNX: a key of its metadata
+    b"": re.compile(rb"\A[^{]{8}\{\"__metadata__\":\{\"dmagnet\""),  # safetensors
 }
 
 
@@ -52,13 +53,6 @@ def open_file(path: Path | str) -> BinaryIO:
     -------
     BinaryIO
         At its beginning.
-
-    Raises
-    ------
-    OSError
-        If it is missing, not ours to read, a folder, or a pipe, socket or device.
-    ValueError
-        If the name cannot be that of a file (NUL in it).
     """
     mode = Path(path).stat().st_mode
     if stat.S_ISDIR(mode):
@@ -160,11 +154,6 @@ def write_whole(path: Path, content: Any) -> None:
         Its place.
     content : bytes-like
         All of it.
-
-    Raises
-    ------
-    DataError
-        As `beside`.
     """
     with beside(path) as part:
         part.write_bytes(content)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from dmagnet import __version__
 from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
 from dmagnet.config import to_dict
-from dmagnet.disk import beside, write_whole
+from dmagnet.disk import beside
 from dmagnet.errors import CheckpointError
 from dmagnet.model import DMAGNet
 from dmagnet.weights.bundled import BUNDLED, CARD, FORMAT, INDEX, check_network
@@ -159,7 +159,8 @@ def add_to_package(
     lines = {**content_before.get("weights", {}), name: entry}
     ordered = {key: lines[key] for key in BUNDLED if key in lines}
     text = json.dumps({"format": FORMAT, "weights": ordered}, indent=1)
-    write_whole(index, f"{text}\n".encode())
+    with beside(index, lambda _: True) as part:
+        part.write_text(f"{text}\n", encoding="utf-8")
     return entry
 
 
