@@ -188,11 +188,11 @@ def test_calibrate_does_not_replace_the_galaxies(inputs, capsys):
 def test_the_target_of_a_link_is_replaced_and_the_link_stays(tmp_path):
     (tmp_path / "far").mkdir()
     place, link = tmp_path / "far" / "t.json", tmp_path / "t.json"
-    write_whole(place, b"by dmagnet: old")
+    write_whole(place, b"# %ECSV 1.0\n# - {dmagnet: old}\n")
     link.symlink_to(place)
-    write_whole(link, b"by dmagnet: new")
+    write_whole(link, b"# %ECSV 1.0\n# - {dmagnet: new}\n")
     assert link.is_symlink()
-    assert place.read_bytes() == b"by dmagnet: new"
+    assert place.read_bytes() == b"# %ECSV 1.0\n# - {dmagnet: new}\n"
 
 
 def test_an_input_is_known_through_a_link(tmp_path):
