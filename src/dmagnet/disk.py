@@ -115,11 +115,12 @@ def claimed(folder: Path, *names: str) -> Iterator[None]:
                 make_way(folder / name)
         yield
     except DmagnetError:
-        if theirs is not None and theirs == _others(folder):  # refused: not a trace
-            (folder / MARK).unlink(missing_ok=True)
-            (folder / LOCK).unlink(missing_ok=True)
-            if new:
-                folder.rmdir()
+        if theirs is not None and folder.is_dir() and theirs == _others(folder):
+            with suppress(OSError):  # refused, nothing written: leave no trace
+                (folder / MARK).unlink()
+                (folder / LOCK).unlink()
+                if new:
+                    folder.rmdir()
         raise
     finally:
         lock.release()

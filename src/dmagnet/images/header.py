@@ -320,9 +320,7 @@ def _exposure(cards: Cards, known: bool) -> float:
 
     ``known`` says that counts are those of the exposure, unless their unit has a "/s".
     """
-    if re.search(
-        r"/ ?s(ec)?|\bs(ec)? ?(\*\*|\^)? ?-1|cps", str(cards.get("BUNIT", "")), re.I
-    ):
+    if PER_SECOND.search(str(cards.get("BUNIT", ""))):
         return 0.0
     times = (_number(cards, key) for key in EXPOSURES)
     seconds = next((time for time in times if time > 0), math.nan)
