@@ -327,3 +327,21 @@ def test_sky_cells_of_pan_starrs_become_fluxes(tmp_path):
     assert planes.bands == ("r.00000",)
     one_count = 10 ** (0.4 * (22.5 - 25)) / 900
     assert planes.factor == pytest.approx(one_count, rel=1e-5)
+
+
+def test_bands_whose_frames_alone_differ_are_not_on_one_grid(tmp_path):
+    made = wcs()
+    for band in "grz":
+        cards = {"BUNIT": "nanomaggy", "FILTER": band}
+        if band == "r":  # the same numbers, a place 0.7 degrees away
+            cards |= {"RADESYS": "FK4", "EQUINOX": 1950.0}
+        write(tmp_path / f"{band}.fits", seen(made), made, **cards)
+    found = picture(tmp_path / "{g,r,z}.fits")
+    assert found.item.flag & Flag.MISSING_BAND
+
+
+@pytest.mark.parametrize("unit", ["nanomaggy/arcsec^2", "nanomaggies / arcsec**2"])
+def test_nanomaggies_of_a_square_arcsec_are_a_surface_brightness(tmp_path, unit):
+    made = wcs(scale=0.4)
+    write(tmp_path / "a.fits", seen(made), made, BUNIT=unit, FILTER="r")
+    assert read_planes(tmp_path / "a.fits").factor == pytest.approx(0.262**2)

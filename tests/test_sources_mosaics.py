@@ -336,3 +336,14 @@ def test_a_part_has_the_values_of_the_whole(tmp_path, kind, cards, packed):
     part = read_planes(path, around=Around(place.ra.deg, place.dec.deg, 20 * SCALE))
     assert part.values.shape == (1, 20, 20)
     np.testing.assert_array_equal(part.values[0], whole[0, 60:80, 40:60])
+
+
+def test_a_row_that_is_nowhere_has_no_class_where_others_share_its_mosaic(
+    tmp_path, flux
+):
+    write(tmp_path / "m.fits", flux, sky())
+    rows = [*rows_of(sky()), "lost,m.fits,here,there"]
+    *found, lost = pictures(catalog(tmp_path, rows))
+    assert not any(picture.item.flag & NO_CLASS for picture in found)
+    assert lost.rgb is None
+    assert lost.item.flag & NO_CLASS == Flag.OUTSIDE_IMAGE

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from dmagnet.config import SourceConfig
 from dmagnet.data import load_galaxies, read_positions
 from dmagnet.errors import DataError
-from dmagnet.sources import list_items, read_picture
+from dmagnet.sources import NO_CLASS, list_items, read_picture
 from dmagnet.tables.names import first, plain, positions
 
 
@@ -145,3 +145,11 @@ def test_names_are_compared_by_their_letters():
     )  # fmt: skip
     ucds = {"l": "pos.eq.ra;meta.main", "b": "pos.eq.dec;meta.main"}
     assert positions(["ra", "dec", "l", "b"], ucds) == ("l", "b")
+
+
+def test_lists_of_bytes_are_neither_ids_nor_paths(tmp_path):
+    table = pa.table({"image": [[b"\xff\xd8", b"\xff\xd8"], [b"\xff\xd8"]]})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    for item in list_items(tmp_path / "t.parquet"):
+        assert item.flag & NO_CLASS
+        assert "\\x" not in item.id + item.path

@@ -274,3 +274,14 @@ def test_units_in_the_head_of_topcat_count(tmp_path):
     arrow = arrow.replace_schema_metadata({key: head.getvalue()})
     parquet.write_table(arrow, tmp_path / "t.parquet")
     listed(tmp_path / "t.parquet")
+
+
+def test_cells_with_several_numbers_are_no_coordinates(tmp_path):
+    columns = [
+        fits.Column(name, "2D", array=[[10.0, 11.0]], unit="deg")
+        for name in ("RA", "DEC")
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    (item,) = list_items(tmp_path / "t.fits")
+    assert item.flag == Flag.BAD_POSITION
+    assert "no coordinate" in item.reason

@@ -1,6 +1,7 @@
 """Every verb that writes, and what may be wrong with the place it writes to."""
 
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -230,3 +231,20 @@ def test_few_of_many_kills_lose_nothing(tmp_path):
     command = [sys.executable, script, "--kills", "10", "--verbs", *verbs]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_a_link_to_itself_is_one_line(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "a")
+    with pytest.raises(DataError, match="leads to itself"):
+        write_whole(tmp_path / "a", b"")
+
+
+def _refused_when_gone(folder):
+    with claimed(folder):
+        shutil.rmtree(folder)
+        raise DataError("the reason")
+
+
+def test_a_refusal_is_told_also_when_its_folder_is_gone(tmp_path):
+    with pytest.raises(DataError, match="the reason"):
+        _refused_when_gone(tmp_path / "a")
