@@ -173,8 +173,8 @@ def filled(planes: Floats) -> tuple[Floats, tuple[Note, ...]]:
     notes = _missing(planes)
     if not notes:
         return planes, ()
-    skies = np.array([_sky(plane) for plane in planes], np.float32)[:, None, None]
-    return np.where(np.isfinite(planes), planes, skies), notes
+    skies = np.array([_sky(plane, noise_of(plane)) for plane in planes], np.float32)
+    return np.where(np.isfinite(planes), planes, skies[:, None, None]), notes
 
 
 def _missing(planes: Floats) -> tuple[Note, ...]:
@@ -237,23 +237,25 @@ def _check_each(flux: Floats, names: Sequence[str]) -> None:
 
 def _without_pedestal(plane: Floats) -> Floats:
     """Take the sky off fluxes that contain it: all of them lie far above zero."""
-    sky = _sky(plane)
-    if sky <= PEDESTAL_SIGMAS * noise_of(plane):
+    noise = noise_of(plane)
+    sky = _sky(plane, noise)
+    if sky <= PEDESTAL_SIGMAS * noise:
         return plane
     without: Floats = plane - np.float32(sky)
     return without
 
 
-def _sky(plane: Floats) -> float:
+def _sky(plane: Floats, noise: float) -> float:
     """Find the level of the sky, also around a galaxy that nearly fills the image."""
     low = float(np.nanquantile(plane, LOW_SHARE))
-    return min(low + LOW_SIGMAS * noise_of(plane), float(np.nanmedian(plane)))
+    return min(low + LOW_SIGMAS * noise, float(np.nanmedian(plane)))
 
 
 def _guessed(flux: Floats) -> tuple[Floats, str]:
     """Bring fluxes of an unknown unit to a usual brightness, if they are not of it."""
     noise = np.array([noise_of(plane) for plane in flux])
-    sky = np.array([_sky(plane) for plane in flux], np.float32)[:, None, None]
+    skies = [_sky(plane, sigma) for plane, sigma in zip(flux, noise, strict=True)]
+    sky = np.array(skies, np.float32)[:, None, None]
     bright = float(np.nanquantile(flux - sky, WHITE_SHARE, axis=(1, 2)).mean())
     bright = max(bright, 1e-30)
     chosen = {1: "r", 2: "gz", 3: "grz"}[len(flux)]
