@@ -112,6 +112,8 @@ def test_a_place_on_the_other_side_of_the_sky_is_no_pixel():
         ({"EQUINOX": 1950.0}, B1950),
         ({"EQUINOX": "1950.0"}, B1950),
         ({"EQUINOX": "J2000"}, 150.0),
+        ({"EQUINOX": 0.0}, 150.0),
+        ({"EQUINOX": 0.0, "RADESYS": "FK4"}, B1950),
         ({"CUNIT1": "degree", "CUNIT2": "degree"}, 150.0),
         ({"CUNIT1": "degrees", "CUNIT2": "DEG"}, 150.0),
         ({"CUNIT1": 1, "CUNIT2": 1}, 150.0),

@@ -309,6 +309,15 @@ def test_zero_points_of_hubble_are_those_of_a_second(tmp_path, unit, seconds):
     assert factor(tmp_path, cards, **light) is None  # counts of what time?
 
 
+@pytest.mark.parametrize(("unit", "area"), [("mag", 1), ("mag/arcsec**2", 0.262**2)])
+def test_magnitudes_become_fluxes(tmp_path, unit, area):
+    linear = np.abs(seen(wcs())) + 1e-4
+    data = 22.5 - 2.5 * np.log10(linear)
+    planes = read_planes(extension(tmp_path / "a.fits", data, BUNIT=unit))
+    np.testing.assert_allclose(planes.values[0], linear, rtol=1e-4)
+    assert planes.factor == pytest.approx(area, rel=1e-6)
+
+
 def test_sky_cells_of_pan_starrs_become_fluxes(tmp_path):
     linear, softening, offset = seen(wcs()) * 1000, 30.0, 1.7
     data = 2.5 * np.log10(np.e) * np.arcsinh((linear - offset) / (2 * softening))

@@ -186,7 +186,8 @@ def test_a_scale_in_the_header_counts_without_a_wcs(tmp_path):
         ("r", "", 622), ("R", "", 658), ("HSC-I", "", 763), ("SDSS z", "", 905),
         ("g DECam SDSS c0001 4720.0 1520.0", "", 475), ("F606W", "HST ACS", 606),
         ("F160W", "HST WFC3", 1600), ("F200W", "JWST NIRCAM", 2000), ("VIS", "", 715),
-        ("Ks", "", 2160), ("nonsense", "", np.nan),
+        ("Ks", "", 2160), ("nonsense", "", np.nan), ("g'", "", 475), ("ip", "", 763),
+        ("HSC-R2", "", 622), ("F660", "T80S", 660), ("J0660", "JAST80", 660),
     ],
 )  # fmt: skip
 def test_bands_are_known_by_the_names_surveys_give_them(name, telescope, nm):

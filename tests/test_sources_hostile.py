@@ -131,6 +131,26 @@ def test_an_archive_is_not_unpacked_in_place_of_fits(tmp_path, start):
     assert "an archive" in found.reason
 
 
+def test_a_tile_that_unpacks_to_more_than_an_image_is_refused(tmp_path):
+    image = fits.CompImageHDU(
+        np.ones((64, 64), np.float32), compression_type="GZIP_1", tile_shape=(64, 64)
+    )
+    image.writeto(tmp_path / "whole.fits")
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(300))])
+    bomb = np.frombuffer(bomb + packer.flush(), np.uint8)
+    column = fits.Column("COMPRESSED_DATA", f"1PB({len(bomb)})")
+    table = fits.BinTableHDU.from_columns([column], nrows=1)
+    table.data["COMPRESSED_DATA"][0] = bomb
+    whole = fits.open(tmp_path / "whole.fits", disable_image_compression=True)
+    with whole:
+        table.header.update({k: v for k, v in whole[1].header.items() if k[0] == "Z"})
+        fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits.fz")
+    found = read(tmp_path / "a.fits.fz").item
+    assert found.flag == Flag.TOO_LARGE
+    assert "a tile" in found.reason or "tiles of an image" in found.reason
+
+
 def test_threads_may_be_quiet_at_the_same_time_and_filters_come_back():
     before = list(warnings.filters)
     inside = threading.Barrier(4)

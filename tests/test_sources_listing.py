@@ -333,7 +333,7 @@ def test_the_column_of_ids_can_be_named(tmp_path):
         ("t.csv", b"a,b\n1,2\n", "expected a column path, or ra and dec; found a, b"),
         ("t.csv", b"ra,mag\n1,2\n", "expected a column path, or ra and dec"),
         ("t.csv", b"", "whole table"),
-        ("t.csv", b"id,ra,dec\n", "expected images"),
+        ("t.csv", b"id,ra,dec\n", "expected a table with rows"),
         ("t.parquet", b"garbage" * 9, "whole table"),
         ("t.vot", b"<garbage", "whole table"),
         ("t.ecsv", b"# garbage\nra dec\n1 2\n", "whole table"),

@@ -97,11 +97,17 @@ def test_packed_fits_in_a_zip_is_read_as_outside(case):
         ("bars.dat", "id|ra|dec\n001|1.5|2.5\n"),
         ("quoted.csv", 'name, id, ra, dec\n"a, b\n#c", "001", 1.5, 2.5\n'),
         ("twice.csv", "id,ra,ra,dec\n001,1.5,9,2.5\n"),
+        ("units.csv", "id,ra,dec\n,hours,deg\n001,0.1,2.5\n"),
+        ("units.txt", "id ra dec\n- [h:m:s] (deg)\n-- -- --\n001 0:06:00 2.5\n"),
+        ("simbad.csv", "main_id,ra,dec\n001,1.5,2.5\n"),
     ],
 )  # fmt: skip
 def test_text_of_many_kinds_is_read(tmp_path, name, text):
     (tmp_path / name).write_text(text, newline="")
     assert only(tmp_path / name) == [("001", 1.5, 2.5)]
+    wide = tmp_path / f"wide {name}"
+    wide.write_text(text, encoding="utf-32", newline="")
+    assert only(wide) == [("001", 1.5, 2.5)]
     packed = tmp_path / f"{name}.gz"
     packed.write_bytes(gzip.compress(text.encode()))
     assert read_positions(packed)[1].tolist() == [1.5]

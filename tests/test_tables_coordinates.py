@@ -255,6 +255,25 @@ def test_the_frame_of_a_fits_table_counts(tmp_path):
     listed(tmp_path / "t.fits")
 
 
+@pytest.mark.parametrize(("equinox", "frame"), [(1950.0, "fk4"), (2000.0, "icrs")])
+def test_an_equinox_alone_tells_the_frame_of_a_fits_table(tmp_path, equinox, frame):
+    there = SKY.transform_to(frame)
+    hdu = fits.table_to_hdu(Table({"RA": there.ra.deg, "DEC": there.dec.deg}))
+    hdu.header["EQUINOX"] = equinox
+    hdu.writeto(tmp_path / "t.fits")
+    listed(tmp_path / "t.fits")
+
+
+def test_each_row_may_say_its_own_frame(tmp_path):
+    first, second = SKY[0].transform_to("fk4"), SKY[1].transform_to(FK5(equinox="J1975"))
+    (tmp_path / "t.csv").write_text(
+        "ra,dec,radesys,equinox\n"
+        f"{first.ra.deg},{first.dec.deg},,B1950\n"
+        f"{second.ra.deg},{second.dec.deg},FK5,1975\n"
+    )
+    listed(tmp_path / "t.csv")
+
+
 def test_a_frame_without_a_name_is_said(tmp_path):
     hdu = fits.table_to_hdu(Table({"RA": SKY.ra.deg, "DEC": SKY.dec.deg}))
     hdu.header["RADESYS"] = "GAPPT"

@@ -196,6 +196,13 @@ def test_the_target_of_a_link_is_replaced_and_the_link_stays(tmp_path):
     assert place.read_bytes() == b"# %ECSV 1.0\n# - {dmagnet: new}\n"
 
 
+def test_a_file_that_only_its_owner_may_read_stays_so(tmp_path):
+    write_whole(tmp_path / "t", b"# %ECSV 1.0\n# - {dmagnet: old}\n")
+    (tmp_path / "t").chmod(0o600)
+    write_whole(tmp_path / "t", b"new")
+    assert (tmp_path / "t").stat().st_mode & 0o777 == 0o600
+
+
 def test_an_input_is_known_through_a_link(tmp_path):
     (tmp_path / "a").write_text("")
     (tmp_path / "b").symlink_to(tmp_path / "a")

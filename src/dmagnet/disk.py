@@ -1,7 +1,7 @@
 """Files that are there whole or not at all, and a disk that refuses in one line."""
 
 import errno
-import glob
+import functools
 import hashlib
 import json
 import os
@@ -90,8 +90,6 @@ def claimed(folder: Path, *names: str) -> Iterator[None]:
     """
     with refusals_of_the_disk(folder):
         new = not folder.exists()
-        if not new and not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         try:
@@ -189,6 +187,8 @@ def beside(path: Path, is_ours: Callable[[Path], bool] | None = None) -> Iterato
             yield part
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
+            with suppress(OSError):  # what was private stays so
+                shutil.copymode(place, part)
             part.replace(place)
         finally:
             with suppress(OSError):  # it has its name now, or what failed is told
@@ -243,22 +243,22 @@ def part_of(place: Path) -> Path:
     Path
         In the same folder, hidden, with a mark of this process.
     """
-    start = f".{place.name[:NAME]}."
-    for left in place.parent.glob(f"{glob.escape(start)}*{PART}"):
-        host, _, rest = left.name.removeprefix(start).partition("-")
-        if host == HOST and not _lives(rest.partition("-")[0]):
-            _remove(left)
+    _sweep(place.parent, os.getpid())
     mark = f"{HOST}-{os.getpid()}-{secrets.token_hex(4)}"
-    return place.with_name(f"{start}{mark}{PART}")
+    return place.with_name(f".{place.name[:NAME]}.{mark}{PART}")
 
 
-def _remove(ours: Path) -> None:
-    """Remove a file or folder that has a name of our own."""
-    if ours.is_dir() and not ours.is_symlink():
-        shutil.rmtree(ours, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            ours.unlink()
+@functools.lru_cache  # once: there may be many files in a folder
+def _sweep(folder: Path, _process: int) -> None:
+    """Remove what processes of this machine that died left unfinished in a folder."""
+    for left in folder.glob(f".*.{HOST}-*{PART}"):
+        if _lives(left.name.rpartition(f".{HOST}-")[2].partition("-")[0]):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                left.unlink()
 
 
 def made_here(path: Path) -> bool:
@@ -360,10 +360,8 @@ def _lives(pid: str) -> bool:
         return True
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
+    except (OSError, OverflowError) as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

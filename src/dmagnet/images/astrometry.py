@@ -218,14 +218,7 @@ def _plain(header: fits.Header) -> fits.Header:
         for key in ("CD", "PC"):
             changes |= _number(header, f"{key}{axis}_1")
             changes |= _number(header, f"{key}{axis}_2")
-    for key in ("EQUINOX", "EPOCH"):
-        changes |= _number(header, key, "JB")
-    for key in ("RADESYS", "RADECSYS"):
-        if isinstance(name := header.get(key), str) and name not in EQUATORIAL:
-            name, year = _equatorial(name)
-            changes[key] = name
-            if year and "EQUINOX" not in header:
-                changes["EQUINOX"] = year
+    changes |= _frame(header)
     if "A_ORDER" in header and not ctypes[0].endswith("-SIP"):
         if ctypes[0].endswith("TPV"):  # the same distortion, said twice
             changes |= {"A_ORDER": 0, "B_ORDER": 0}
@@ -236,6 +229,24 @@ def _plain(header: fits.Header) -> fits.Header:
     plain = header.copy()
     plain.update(changes)
     return plain
+
+
+def _frame(header: fits.Header) -> dict[str, Any]:
+    """Write frame and equinox as the standard wants them."""
+    changes: dict[str, Any] = {}
+    for key in ("EQUINOX", "EPOCH"):
+        changes |= _number(header, key, "JB")
+    for key in ("RADESYS", "RADECSYS"):
+        if isinstance(name := header.get(key), str) and name not in EQUATORIAL:
+            name, year = _equatorial(name)
+            changes[key] = name
+            if year and "EQUINOX" not in header:
+                changes["EQUINOX"] = year
+    for key in ("EQUINOX", "EPOCH"):
+        if changes.get(key, header.get(key)) == 0:  # not known
+            name = str(changes.get("RADESYS", header.get("RADESYS")))
+            changes[key] = B1950 if name.startswith("FK4") else J2000
+    return changes
 
 
 def _number(header: fits.Header, key: str, before: str = "") -> dict[str, float]:

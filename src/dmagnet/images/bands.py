@@ -21,7 +21,9 @@ WAVELENGTHS = {
     "J": 1250, "H": 1650, "K": 2160, "KS": 2160,
     "W1": 3353, "W2": 4603, "W3": 11561, "W4": 22088,
 }  # fmt: skip
-SPACE_FILTER = re.compile(r"F(\d{3,4})(?:W2?|M|N|LP|X)")
+# Of Hubble and Webb; J0660 of J-PLUS.
+SPACE_FILTER = re.compile(r"(?:F|J0)(\d{3,4})(?:W2?|M|N|LP|X)?")
+VARIANT = re.compile(r"([A-Za-z])['\u2032p2]")  # g', ip, HSC-R2
 
 # What the viewer multiplies a band by grows from blue to red as 1 / flux of a usual
 # galaxy; i is from the same map (Legacy Surveys, `sdss_rgb`), others lie between.
@@ -61,7 +63,8 @@ def wavelength(band: str, telescope: str = "") -> float:
             return number * 10 if infrared and number < 1000 else number
     survey = len(words) > 1 or not band.strip().isupper()
     for word in words:
-        for name in (word.lower(), word.upper()) if survey else (word,):
+        plain = VARIANT.sub(r"\1", word) if survey and word not in WAVELENGTHS else word
+        for name in (plain.lower(), plain.upper()) if survey else (word,):
             if name in WAVELENGTHS:
                 return WAVELENGTHS[name]
     return float("nan")

@@ -33,6 +33,9 @@ DOUBTFUL = ("UKIRT", "WFCAM")
 # CASU's pipeline for these writes MAGZPT for one second of counts of the exposure.
 SECONDS = ("UKIRT", "WFCAM", "VISTA", "VIRCAM", "VST", "OMEGACAM")
 EXPOSURES = ("EXP_TIME", "EXPTIME", "EXPOSURE", "TEXPTIME")
+MAGNITUDES = re.compile(  # and those of a square arcsec; of AB, as far as they say
+    r"(?:ab[ _]?)?mag(?:s|nitudes?)?(?:\(ab\))?( *(?:/|per|arcsec).*)?", re.IGNORECASE
+)
 PER_SECOND = re.compile(r"/ ?s(ec|$| )|\bs(ec)? ?(\*\*|\^)? ?\(?-1|cps", re.IGNORECASE)
 # AB minus Vega by the center of a band in nm: Blanton & Roweis (2007, AJ 133, 734,
 # table 1) for U to I and Ks, Hewett et al. (2006, MNRAS 367, 454) for ugriz and ZYJHK,
@@ -200,7 +203,7 @@ def blank_of(header: fits.Header, dtype: npt.DTypeLike) -> float:
 
 
 def linear(flux: Floats, cards: Cards) -> Floats:
-    """Make fluxes of Pan-STARRS's asinh magnitudes.
+    """Make fluxes of magnitudes, and of Pan-STARRS's asinh magnitudes.
 
     Parameters
     ----------
@@ -212,7 +215,8 @@ def linear(flux: Floats, cards: Cards) -> Floats:
     Returns
     -------
     (B, H, W) float32
-        The same if the header has no ``BSOFTEN``.
+        The same if the header has no ``BSOFTEN`` and its unit is no magnitude;
+        nanomaggies of magnitudes.
 
     Notes
     -----
@@ -220,11 +224,15 @@ def linear(flux: Floats, cards: Cards) -> Floats:
     a = 2.5 log10(e).
     """
     softening, offset = _number(cards, "BSOFTEN"), _number(cards, "BOFFSET")
-    if not softening > 0:
+    magnitudes = MAGNITUDES.fullmatch(str(cards.get("BUNIT", "")).strip())
+    if not softening > 0 and not magnitudes:
         return flux
     with np.errstate(over="ignore", invalid="ignore"):
-        counts = 2 * softening * np.sinh(flux / np.float32(ASINH))
-        counts += 0 if math.isnan(offset) else offset
+        if magnitudes:
+            counts = 10 ** (np.float32(0.4) * (np.float32(AB_NANOMAGGY) - flux))
+        else:
+            counts = 2 * softening * np.sinh(flux / np.float32(ASINH))
+            counts += 0 if math.isnan(offset) else offset
     return np.where(np.isfinite(counts), counts, np.nan).astype(np.float32)
 
 
@@ -261,7 +269,9 @@ def nanomaggies(
 
 
 def _surface_brightness(unit: str) -> float | None:
-    if re.match(r"(nanomagg|nmgy).*/ *arcsec", unit, re.IGNORECASE):
+    magnitudes = MAGNITUDES.fullmatch(unit)
+    per_area = magnitudes and "sec" in (magnitudes[1] or "").lower()
+    if per_area or re.match(r"(nanomagg|nmgy).*/ *arcsec", unit, re.IGNORECASE):
         return FRAME_SCALE**2
     with contextlib.suppress(ValueError, TypeError):
         parsed = u.Unit(unit)
@@ -273,7 +283,8 @@ def _surface_brightness(unit: str) -> float | None:
 
 def _flux(unit: str) -> float | None:
     plain = unit.lower().replace(" ", "").split("/")[0]
-    if plain in ("nanomaggy", "nanomaggies", "nanomaggie", "nmgy", "nmgys"):
+    known = ("nanomaggy", "nanomaggies", "nanomaggie", "nmgy", "nmgys")
+    if plain in known or MAGNITUDES.fullmatch(unit):
         return 1.0
     with contextlib.suppress(ValueError, TypeError):
         parsed = u.Unit(unit.replace("/pixel", "").replace("/pix", ""))

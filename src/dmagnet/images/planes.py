@@ -33,6 +33,7 @@ from dmagnet.images.sections import (
     check_size,
     cut,
     moved,
+    refuse_bombs,
     step_of,
 )
 
@@ -324,6 +325,7 @@ def _planes(
     shape = tuple(n for n in hdu.shape[:-2] if n != 1) + hdu.shape[-2:]
     last = len(shape) == 3 and band_axis(shape, len(named)) == 2
     if id(hdu) not in hdus.skies:
+        refuse_bombs(hdu, hdus)
         hdus.skies[id(hdu)] = sky_of(hdu.header, hdus.whole)
     wcs, scale, notes = hdus.skies[id(hdu)]
     size = shape[:2] if last else shape[-2:]

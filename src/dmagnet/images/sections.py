@@ -1,6 +1,7 @@
 """A part of a FITS image around a place on the sky; the rest of it is not read."""
 
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -22,6 +23,8 @@ LARGE = 1 << 22  # px of a plane: of a larger image never all is drawn
 MOST = 1 << 23  # px of a plane that a part may have
 STRIP = 512  # rows unpacked at a time
 SCALING = ("BSCALE", "BZERO", "BLANK")
+DEFLATED = 1032  # times its packed size is the most that zlib unpacks
+TILE = 1 << 28  # bytes of one, unpacked
 
 
 @dataclass(frozen=True)
@@ -277,6 +280,41 @@ def cut(
             out[number] = np.frombuffer(read, kind).reshape(-1, *last)[::step]
     scaling = {key: hdu.header[key] for key in SCALING if key in hdu.header}
     return SimpleNamespace(data=_scaled(data, scaling), header=hdu.header)
+
+
+def refuse_bombs(hdu: Any, hdus: Hdus) -> None:
+    """Refuse a packed image with a tile that unpacks to far more than an image.
+
+    Parameters
+    ----------
+    hdu : astropy HDU
+        An image.
+    hdus : Hdus
+        Its file.
+
+    Raises
+    ------
+    ImageError
+        If there is one; astropy would unpack all of it.
+    """
+    most = TILE // DEFLATED
+    packed = isinstance(hdu, fits.CompImageHDU)
+    if not packed or hdu.fileinfo()["datSpan"] <= most:
+        return
+    hdus.file.seek(0)  # to be open further on, it is not closed here
+    tables = fits.open(hdus.file, disable_image_compression=True)
+    bare = tables[next(i for i, each in enumerate(hdus) if each is hdu)]
+    for column in bare.columns:
+        if column.format.lstrip("01")[0] not in "PQ":
+            continue
+        for cell in bare.data[column.name]:
+            content = bytes(np.asarray(cell)) if len(cell) > most else b""
+            if content.startswith(b"\x1f\x8b"):
+                unpacker = zlib.decompressobj(wbits=31)
+                unpacker.decompress(content, TILE)
+                if unpacker.unconsumed_tail:
+                    line = "expected tiles of an image, got one that unpacks to more"
+                    raise ImageError(line, "too large")
 
 
 def _length(part: slice) -> int:

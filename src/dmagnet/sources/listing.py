@@ -22,6 +22,7 @@ from dmagnet.sources.inputs import (
     refused,
 )
 from dmagnet.sources.record import Flag, Item
+from dmagnet.tables.blocks import is_table
 from dmagnet.tables.columns import Columns, find_columns
 
 SAME = 3  # decimals of degrees: positions within some arcsec are the same
@@ -217,6 +218,9 @@ def list_items(
         refuse_absent(texts)
     listing = Listing(texts, config or SourceConfig())
     if not len(listing):
+        if all(is_there(text) and is_table(Path(text)) for text in texts):
+            line = "expected a table with rows, it has none below its header"
+            raise DataError(f"{texts[0]}: {line}")
         raise DataError(
             f"{', '.join(texts[:3])}: expected images ({', '.join(PICTURES[:5])}, "
             ".fits...), found none"

@@ -149,7 +149,7 @@ def classify(
     inputs: Inputs,
     *,
     weights: Path | str | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     config: ClassifyConfig = CLASSIFY,
     engine: Engine = "local",
     device: Device = "auto",
@@ -167,7 +167,7 @@ def classify(
     weights : path or str, optional
         ``s`` or ``xs`` of the package, an .onnx file, a .safetensors file or a run
         folder; ``s`` if not given.
-    out : Path, optional
+    out : path or str, optional
         Write the table there too, and go on with a run that was stopped there.
     config : ClassifyConfig
         How to read and classify.
@@ -196,11 +196,12 @@ def classify(
     ConfigError, DataError, CheckpointError
         As `write_catalog`.
     """
+    out = None if out is None else Path(out)
     with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
         folder = Path(scratch) / "run"
         if out is not None:
-            folder = check_name(out).with_name(f"{Path(out).name}.parts")
-            _check_free(Path(out), folder, inputs, overwrite=overwrite)
+            folder = check_name(out).with_name(f"{out.name}.parts")
+            _check_free(out, folder, inputs, overwrite=overwrite)
         with _filled(
             inputs, out, folder, weights=weights, config=config, engine=engine,
             device=device, cache=cache, announce=announce, tell=tell,
@@ -214,7 +215,7 @@ def classify(
                 if out is not None:
                     missing = sum(map(without_class, store.rows()))
                     _refuse_nothing(store, missing)
-                    write_table(Path(out), store.rows, about)
+                    write_table(out, store.rows, about)
                     store.finish(missing)
     if again:
         return classify(

@@ -317,7 +317,7 @@ def _fits_blocks(hdu: Any) -> Blocks:
     ucds = {name: str(hdu.header.get(f"TUCD{k + 1}", "")) for name, k in places.items()}
     system = str(hdu.header.get("RADESYS", hdu.header.get("RADECSYS", "")))
     frame = system, str(hdu.header.get("EQUINOX", ""))
-    frames = dict.fromkeys(names, frame) if system else {}
+    frames = dict.fromkeys(names, frame) if any(frame) else {}
     return Blocks(names, _pieces, units, frames, ucds)
 
 

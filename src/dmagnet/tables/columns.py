@@ -21,6 +21,8 @@ class Columns:
         Or longitude and latitude of another frame.
     frame : (str, str)
         System and equinox of positions, as they are written.
+    systems : (str, str)
+        Columns in which each row says its own.
     packed : str
         Where a Parquet file keeps images as bytes.
     table : int
@@ -34,6 +36,7 @@ class Columns:
     dec: str = ""
     units: dict[str, str] = field(default_factory=dict)
     frame: tuple[str, str] = ("", "")
+    systems: tuple[str, str] = ("", "")
     packed: str = ""
     label: str = ""
     split: str = ""
@@ -50,7 +53,7 @@ class Columns:
         list of str
             Without repeats.
         """
-        names = [self.id, *self.paths, self.ra, self.dec]
+        names = [self.id, *self.paths, self.ra, self.dec, *self.systems]
         return list(dict.fromkeys(name for name in names if name))
 
 
@@ -137,9 +140,14 @@ def _columns(table: Blocks, place: int, table_id: str) -> Columns:
         if found and found[1] != "loc":
             bands.setdefault(found[1], name)
     ra, dec = called.positions(names, table.ucds)
-    frame = table.frames.get(ra, ("", ""))
+    frame, systems = table.frames.get(ra, ("", "")), ("", "")
     if "2000" in ra or "icrs" in ra.lower():  # its name says it
         frame = ("", "")
+    elif ra:
+        systems = (
+            called.first(names, called.SYSTEM),
+            called.first(names, called.EQUINOX),
+        )
     single = called.first(names, called.PATH)
     packed = ""
     if not single or single in table.packed:
@@ -161,6 +169,7 @@ def _columns(table: Blocks, place: int, table_id: str) -> Columns:
         dec,
         table.units,
         frame,
+        systems,
         packed,
         label=called.first(names, called.LABEL),
         split=called.first(names, called.SPLIT),

@@ -22,7 +22,7 @@ SEXAGESIMAL = re.compile(
 )
 COMMA = re.compile(r"([^,.]*\d),(\d+\D*)")  # a decimal one
 MISSING = ("", "nan", "null", "none", "--", "-", "n/a", "na")
-J2000 = 2000.0
+J2000, FIRST_FK5 = 2000.0, 1984.0
 FRAMES = {  # of astropy, and the letter of equinoxes
     "fk5": ("fk5", "J"),
     "fk4": ("fk4", "B"),
@@ -103,7 +103,7 @@ def places(first: Sequence[Any], second: Sequence[Any], system: System) -> list[
         )
     except ValueError as error:
         return [Place(doubt=str(error))] * len(first)
-    if not system.frame and set(units) <= {None, 1.0}:
+    if not frame and set(units) <= {None, 1.0}:
         with contextlib.suppress(TypeError, ValueError):  # most are plain degrees
             ra, dec = (np.array(cells, np.float64) for cells in (first, second))
             if (
@@ -202,8 +202,11 @@ def frame_of(system: str, equinox: str = "") -> tuple[str, str]:
     """
     word = re.sub(r"[\s_-]|^eq_", "", system.strip().lower())
     year = equinox.strip().upper().lstrip("JB")
+    year = "" if year in ("0", "0.0", "NAN") else year  # not known
     if year and not re.fullmatch(r"\d{4}(\.\d*)?", year):
         raise ValueError(f"the equinox {equinox!r} of the positions is not known")
+    if year and not word:  # the rule of the FITS standard
+        word = "fk4" if float(year) < FIRST_FK5 else "fk5"
     if word in ("", "icrs", "barycentric", "j2000") or word.startswith("icrf"):
         return "", ""
     if word == "fk5" and (not year or float(year) == J2000):

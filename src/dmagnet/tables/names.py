@@ -6,7 +6,7 @@ from collections.abc import Iterable
 ID = (
     "id", "name", "objid", "objectid", "objname", "objectname", "sourceid", "iauname",
     "galaxyid", "lsid", "targetid", "dr7objid", "dr8objid", "specobjid", "object",
-    "idstr",
+    "idstr", "mainid",
 )  # fmt: skip
 PATH = (
     "path", "file", "filename", "filepath", "image", "imagepath", "imagefile",
@@ -15,6 +15,8 @@ PATH = (
 PACKED = (*PATH, "imagebytes", "jpeg", "bytes", "picture")  # if they hold bytes
 LABEL = ("label", "class", "classname", "classlabel", "labels")
 SPLIT = ("split", "subset")
+SYSTEM = ("radesys", "radecsys", "coordsys", "coosys")
+EQUINOX = ("equinox",)
 
 # A right ascension and a declination belong together if the same stands around both.
 _BEFORE = (

@@ -176,8 +176,21 @@ def _places(block: Block, columns: Columns, length: int) -> list[Place]:
         return [Place()] * length
     names = columns.ra, columns.dec
     units = columns.units.get(names[0]) or "", columns.units.get(names[1]) or ""
-    system = System(names, units, *columns.frame)
-    return places(block[names[0]], block[names[1]], system)
+    if not any(columns.systems):
+        system = System(names, units, *columns.frame)
+        return places(block[names[0]], block[names[1]], system)
+    told = [
+        [_text(cell) or whole for cell in block[name]] if name else [whole] * length
+        for name, whole in zip(columns.systems, columns.frame, strict=True)
+    ]
+    pairs, found = list(zip(*told, strict=True)), [Place()] * length
+    for pair in set(pairs):
+        rows = [i for i in range(length) if pairs[i] == pair]
+        ra, dec = ([block[name][i] for i in rows] for name in names)
+        read = places(ra, dec, System(names, units, *pair))
+        for i, place in zip(rows, read, strict=True):
+            found[i] = place
+    return found
 
 
 def file_of(folder: str, cell: str) -> str:

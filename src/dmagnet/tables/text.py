@@ -21,11 +21,13 @@ from pyarrow import csv as arrow
 from dmagnet.disk import open_file
 from dmagnet.errors import DataError
 from dmagnet.images.opening import quiet
+from dmagnet.tables.coordinates import unit_of
 from dmagnet.tables.heads import of_yaml
-from dmagnet.tables.names import known
+from dmagnet.tables.names import known, positions
 
 PIECE = 1 << 20  # bytes read at a time
 LONGEST = 1 << 24  # bytes of a line
+SHORT = 1 << 16  # bytes of one that may tell units
 SHOWN = 60  # characters of a row in a message
 NO_VALUE = ["", "nan", "NaN", "null", "NULL"]
 PACKERS: dict[bytes, Any] = {
@@ -33,7 +35,8 @@ PACKERS: dict[bytes, Any] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-WIDE = {  # how a file of two bytes a letter begins, with and without its mark
+WIDE = {  # how a file of several bytes a letter begins, with and without its mark
+    rb"\xff\xfe\0\0|\0\0\xfe\xff": "utf-32",
     rb"\xff\xfe|\xfe\xff": "utf-16",
     rb"[^\0]\0[^\0]\0": "utf-16-le",
     rb"\0[^\0]\0[^\0]": "utf-16-be",
@@ -176,13 +179,24 @@ def _head(path: Path, pieces: Iterator[bytes]) -> tuple[Head, Iterator[bytes]]:
         names = hashed  # as np.savetxt and TOPCAT write it
         below = itertools.chain([line + b"\n" if header else b"", rest], pieces)
         return Head(names, delimiter, {}), below
-    lines = rest.split(b"\n", 2)
+    lines, units = rest.split(b"\n", 3), {}
+    first = split_line(lines[0][:SHORT].decode(errors="replace"), delimiter)
+    told = dict(zip(names, first, strict=False))
+    ruled = len(lines) > 2 and RULE.fullmatch(lines[1])  # VizieR: units, then a rule
+    if len(lines) > 1 and (ruled or _are_units(told)):
+        units, lines = told, lines[1:]
     if len(lines) > 1 and RULE.fullmatch(lines[0]):
-        below = itertools.chain([b"\n".join(lines[1:])], pieces)
-    elif len(lines) > 2 and RULE.fullmatch(lines[1]):  # VizieR: units, then a rule
-        units = dict(zip(names, split_line(lines[0].decode(), delimiter), strict=False))
-        return Head(names, delimiter, units), itertools.chain([lines[2]], pieces)
-    return Head(names, delimiter, {}), below
+        lines = lines[1:]
+    return Head(names, delimiter, units), itertools.chain([b"\n".join(lines)], pieces)
+
+
+def _are_units(cells: dict[str, str]) -> bool:
+    """Tell a row of units, by what stands below right ascension and declination."""
+    try:
+        units = [unit_of(cells.get(n, ""), hours=True) for n in positions(cells, {})]
+    except ValueError:
+        return False
+    return None not in units
 
 
 def _ecsv_head(comments: list[str], header: str) -> Head:
