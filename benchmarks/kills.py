@@ -123,7 +123,7 @@ def cases(made: Path, address: str, digest: str) -> Iterator[Case]:
     yield Case("page", ("page", first, second, *by, *plain), "pages", 6)
     yield Case("dream", ("dream", *dream, "--layers", "stem", "lam"), "dreams", 8)
     yield Case("redream", ("redream", *dream, "--animate"), "redreams", 6)
-    small = ("--per-class", "2", "--seeds", "2", "--steps", "1", "--layers", "stem")
+    small = ("--per-class", "2", "--seeds", "2", "--steps", "1", "--layers", "stem", "stage2")
     study = ("measure", run, data, *everyone, *small, "lam", "--chain-galaxies", "2")
     yield Case("measure", study, "study", 1)
     knobs = ("--size", "xs", "--epochs", "2", "--batch-size", "20", "--no-progressive")

@@ -119,6 +119,7 @@ def write_mp4(frames: Sequence[Bytes], path: Path) -> None:
         stream: Any = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": QUALITY, "preset": "medium"}
+        stream.codec_context.thread_count = 1  # of more, bytes may differ
         rest = [frames[-1]] * round(LAST_MS / 1000 * FPS)
         for frame in (*frames, *rest):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
