@@ -23,8 +23,8 @@ from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.app import Server, serving
-from dmagnet.config.serving import AppConfig
-from dmagnet.simulate import draw
+from dmagnet.config.app_config import AppConfig
+from dmagnet.simulator import draw
 
 LIMITS = {"first_answer_s": 1.5, "dream_s": 15.0, "cancel_s": 1.0}
 LAYERS = ["stage1", "stage3", "lam"]

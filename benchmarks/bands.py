@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 import dmagnet
-from dmagnet.images import draw, legacy_rgb, resize
-from dmagnet.predict import predict
-from dmagnet.simulate.scene import draw_flux
+from dmagnet.judging.predict import predict
+from dmagnet.pictures import draw, legacy_rgb, resize
+from dmagnet.simulator.scene import draw_flux
 
 COUNTS, SKY = 777.0, 50.0  # of an image whose unit is not known
 NOISE = 0.0154  # nmgy/px on top: four times that of r

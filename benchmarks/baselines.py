@@ -5,7 +5,7 @@ import torchvision_stub  # noqa: F401 (first, so that timm can be imported)
 from torch import Tensor, nn
 
 from dmagnet.config import ModelConfig
-from dmagnet.model import GALAXY10_MEAN, GALAXY10_STD, DMAGNet
+from dmagnet.network import GALAXY10_MEAN, GALAXY10_STD, DMAGNet
 
 # One switch of the network each; all else as in size s or xs.
 ABLATIONS = {

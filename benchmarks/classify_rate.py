@@ -6,7 +6,7 @@ In each round, in turns, so that a change of the machine's pace meets all:
 
 - network: pictures that are in memory already, the faster of two ways: one call at a
   time on all cores, or as classify calls it, one core each
-- classify: `dmagnet.survey.write_catalog` from a folder of 256 px JPEG files, listing,
+- classify: `classifying.write_catalog` from a folder of 256 px JPEG files, listing,
   reading, opening the weights and the table included; start-up of Python is not
 - standardized: the same for a network of the same shape that sees all galaxies at one
   size (radii 3), so that each picture is measured and standardized on the way
@@ -33,15 +33,13 @@ from jpegs import draw_folder
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from dmagnet.catalog import open_classifier
-from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.classes import CLASS_NAMES
+from dmagnet.classifying import open_classifier, write_catalog
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
-from dmagnet.images.standard import RADII
-from dmagnet.model import DMAGNet
-from dmagnet.sources import list_items, read_picture
-from dmagnet.survey import write_catalog
-from dmagnet.weights import load
+from dmagnet.network import DMAGNet, load
+from dmagnet.network.checkpoint import Checkpoint, save
+from dmagnet.pictures.inputs import list_items, read_picture
+from dmagnet.pictures.standard import RADII
 
 BATCH = 32
 

@@ -43,11 +43,11 @@ def peak_mb() -> float:
 
 def make(folder: Path, seed: int) -> None:
     """Make one whole file of each form, in a process of its own: ONNX is heavy."""
-    from dmagnet.checkpoint import Checkpoint, save
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.config import ModelConfig, TrainConfig
-    from dmagnet.export import export_onnx
-    from dmagnet.model import DMAGNet
+    from dmagnet.exporting import export_onnx
+    from dmagnet.network import DMAGNet
+    from dmagnet.network.checkpoint import Checkpoint, save
 
     folder.mkdir()
     for form, content in damage.originals(folder, seed).items():
@@ -67,9 +67,6 @@ class Doors:
 
     def __init__(self, folder: Path, whole: Path) -> None:
         import torch  # the price of starting is not that of a file
-
-        import dmagnet.assess
-        import dmagnet.survey  # noqa: F401
 
         torch.set_num_threads(1)
         os.environ["DMAGNET_CUTOUT_URL"] = "http://127.0.0.1:9/cutout.fits"
@@ -102,9 +99,9 @@ class Doors:
         """Read it; every so many files make a table."""
         from itertools import islice
 
+        from dmagnet.classifying import write_catalog
         from dmagnet.config import ClassifyConfig, SourceConfig
-        from dmagnet.sources import list_items, read_picture
-        from dmagnet.survey import write_catalog
+        from dmagnet.pictures.inputs import list_items, read_picture
 
         self.given.append(path)
         items = list_items([str(path)])
@@ -122,7 +119,7 @@ class Doors:
 
     def _listed(self, path: Path) -> bool:
         from dmagnet.errors import DmagnetError
-        from dmagnet.sources import list_items
+        from dmagnet.pictures.inputs import list_items
 
         try:
             items = list_items([str(path)])
@@ -132,7 +129,7 @@ class Doors:
 
     def load_galaxies(self, path: Path) -> str:
         """Train on it: as it is, or as one picture of a class."""
-        from dmagnet.data import load_galaxies
+        from dmagnet.galaxies import load_galaxies
 
         if path.suffix[1:] not in damage.PICTURES:
             if path.suffix in (".csv", ".ecsv", ".vot", ".parquet", ".fits"):
@@ -150,7 +147,7 @@ class Doors:
     def load(self, path: Path) -> str:
         """Open it as weights."""
         import dmagnet
-        from dmagnet.catalog import open_classifier
+        from dmagnet.classifying import open_classifier
 
         if path.suffix == ".onnx":
             open_classifier(path)
@@ -167,8 +164,8 @@ class Doors:
 
     def evaluate(self, path: Path) -> str:
         """Judge a network on it, or it on galaxies."""
-        from dmagnet.assess import assess, galaxies_to_judge
-        from dmagnet.checkpoint import load
+        from dmagnet.network.checkpoint import load
+        from dmagnet.reporting.assess import assess, galaxies_to_judge
 
         weights, data = self.weights, path
         if path.suffix == ".safetensors":

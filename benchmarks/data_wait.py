@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
+from dmagnet.cli.demo import simulated_galaxies
 from dmagnet.config import ModelConfig
-from dmagnet.demo import simulated_galaxies
-from dmagnet.model import DMAGNet
-from dmagnet.recipes import RECIPES, recipe
-from dmagnet.train import optimize
+from dmagnet.config.recipes import RECIPES, recipe
+from dmagnet.network import DMAGNet
+from dmagnet.training import optimize
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import time
 import torch
 
 from dmagnet.config import DreamConfig, ModelConfig
-from dmagnet.dreams import Energy, dream_frames
-from dmagnet.model import DMAGNet
+from dmagnet.dreaming import Energy, dream_frames
+from dmagnet.network import DMAGNet
 
 LAYERS = ("stem", "stage1.block1.d4")
 BYTES_PER_RU = 1 if sys.platform == "darwin" else 1024

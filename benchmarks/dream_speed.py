@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch_dreams import Dreamer
 
 from dmagnet.config import DreamConfig, ModelConfig
-from dmagnet.dreams import Energy, dream_frames
-from dmagnet.model import DMAGNet
+from dmagnet.dreaming import Energy, dream_frames
+from dmagnet.network import DMAGNet
 
 SIDE = 256
 LAYERS = {"stage1": 3.0, "lam": 2.0}  # and how many times faster we want to be

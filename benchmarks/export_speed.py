@@ -25,13 +25,13 @@ import h5py
 import numpy as np
 import torch
 
-from dmagnet.checkpoint import load
 from dmagnet.config import SimulateConfig
-from dmagnet.export import OnnxClassifier, OpenVINOClassifier, export_onnx
-from dmagnet.images import resize
-from dmagnet.model.folding import folded
-from dmagnet.predict import batches_of, probabilities_of
-from dmagnet.simulate import simulate
+from dmagnet.exporting import OnnxClassifier, OpenVINOClassifier, export_onnx
+from dmagnet.judging.predict import batches_of, probabilities_of
+from dmagnet.network.checkpoint import load
+from dmagnet.network.folding import folded
+from dmagnet.pictures import resize
+from dmagnet.simulator import simulate
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from dmagnet.config import SimulateConfig
-from dmagnet.simulate import simulate
+from dmagnet.simulator import simulate
 
 SIDE = 256
 QUALITY = 90

@@ -36,13 +36,13 @@ import torch
 from PIL import Image
 
 import dmagnet
-from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main as dmagnet_main
 from dmagnet.config import ModelConfig, SimulateConfig, TrainConfig
-from dmagnet.data import fetch
-from dmagnet.model import DMAGNet
-from dmagnet.simulate import simulate, write_hdf5
+from dmagnet.galaxies import fetch
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, save
+from dmagnet.simulator import simulate, write_hdf5
 
 SIDE = 64  # px, the smallest that trains
 CHANGES = {
@@ -123,7 +123,17 @@ def cases(made: Path, address: str, digest: str) -> Iterator[Case]:
     yield Case("page", ("page", first, second, *by, *plain), "pages", 6)
     yield Case("dream", ("dream", *dream, "--layers", "stem", "lam"), "dreams", 8)
     yield Case("redream", ("redream", *dream, "--animate"), "redreams", 6)
-    small = ("--per-class", "2", "--seeds", "2", "--steps", "1", "--layers", "stem", "stage2")
+    small = (
+        "--per-class",
+        "2",
+        "--seeds",
+        "2",
+        "--steps",
+        "1",
+        "--layers",
+        "stem",
+        "stage2",
+    )
     study = ("measure", run, data, *everyone, *small, "lam", "--chain-galaxies", "2")
     yield Case("measure", study, "study", 1)
     knobs = ("--size", "xs", "--epochs", "2", "--batch-size", "20", "--no-progressive")

@@ -5,7 +5,7 @@
 Two pipelines that share nothing but the picture. The reference: sky by astropy's
 clipped statistics outside of dilated sources, sources by photutils (1.5 sigma after a
 Gaussian of 3 px, five pixels), the source at the center into statmorph. Ours:
-`dmagnet.measures`, with the noise from statmorph's box of sky and from all of the sky.
+`dmagnet.measuring`, with the noise from statmorph's box of sky and from all of the sky.
 A third row is statmorph on the same pictures turned by 180 degrees, which moves its
 box: no measure that does not care how a picture lies can agree better than that.
 
@@ -34,9 +34,9 @@ from photutils.utils import circular_footprint
 from scipy.stats import spearmanr
 
 from dmagnet.config import SimulateConfig
-from dmagnet.measures.apertures import find_aperture
-from dmagnet.measures.morphology import measure_morphology
-from dmagnet.simulate import simulate
+from dmagnet.measuring.apertures import find_aperture
+from dmagnet.measuring.morphology import measure_morphology
+from dmagnet.simulator import simulate
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "galaxy10_real60.h5"
 # Ours on the left, statmorph's on the right.

@@ -1,4 +1,4 @@
-"""Measure `dmagnet.data.prepare`: memory, speed against a plain read, reads a chunk.
+"""Measure `dmagnet.galaxies.prepare`: memory, speed against a plain read, reads.
 
     python benchmarks/prepare.py --num 1110 -o out/prepare.json
     python benchmarks/prepare.py --file Galaxy10_DECals.h5 -o out/prepare.json
@@ -22,7 +22,7 @@ GALAXY10_NUM = 17_736
 
 def simulate(path: Path, num: int) -> dict[str, float]:
     from dmagnet.config import SimulateConfig
-    from dmagnet.simulate import write_hdf5
+    from dmagnet.simulator import write_hdf5
 
     config = SimulateConfig(num=num, image_size=256, seed=0)
     start = time.perf_counter()
@@ -44,7 +44,7 @@ def plain_read(path: Path) -> dict[str, float]:
 
 
 def prepare(path: Path, out: Path) -> dict[str, float]:
-    from dmagnet.data import prepare as repack
+    from dmagnet.galaxies import prepare as repack
 
     start = time.perf_counter()
     repack(path, out)
@@ -57,7 +57,7 @@ def count_reads(path: Path) -> dict[str, float]:
 
     import h5py
 
-    from dmagnet.data.hdf5 import read_slabs
+    from dmagnet.galaxies.galaxy10 import read_slabs
 
     class Counting(io.FileIO):
         total = 0

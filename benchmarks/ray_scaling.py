@@ -18,8 +18,8 @@ from pathlib import Path
 
 from jpegs import draw_folder
 
+from dmagnet.classifying import write_catalog
 from dmagnet.config import ClassifyConfig, ClusterConfig
-from dmagnet.survey import write_catalog
 
 LOCAL = 0  # stands for one thread without Ray
 

@@ -17,12 +17,12 @@ import torch
 import torchvision_stub  # noqa: F401 (first, so that Lightning can be imported)
 from baselines import build
 
-from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
-from dmagnet.data import load_galaxies
-from dmagnet.model import DMAGNet
-from dmagnet.predict import predict
-from dmagnet.train import optimize
+from dmagnet.galaxies import load_galaxies
+from dmagnet.judging.predict import predict
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, save
+from dmagnet.training import optimize
 
 DATA = Path(__file__).parents[2] / "shared/data/galaxyzoo2_5class_train_val.zip"
 

@@ -4,7 +4,7 @@
 
 A run folder is made as `dmagnet evaluate` leaves it for so many simulated galaxies: the
 answers are drawn by lot, since what the network says costs the page nothing. Timed is
-`dmagnet.report.report_run`, in a fresh process as the command line would, imports
+`dmagnet.reporting.report_run`, in a fresh process as the command line would, imports
 included, and again in the same process; then the HTML of galaxies' pages from portraits
 that are there already, and the index of as many.
 """
@@ -21,16 +21,23 @@ from pathlib import Path
 import numpy as np
 
 from dmagnet import __version__, load
-from dmagnet.assess import examples_by_class
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import DreamConfig, SimulateConfig
-from dmagnet.evaluate import reliability, score, write_metrics
-from dmagnet.evidence import explain_images
-from dmagnet.galaxy import portraits, render_index, render_portrait
-from dmagnet.galaxy.page import entry_of
-from dmagnet.images import standardize
-from dmagnet.report import Examples, Report, keep, report_run
-from dmagnet.simulate import simulate
+from dmagnet.explaining import explain_images
+from dmagnet.judging import reliability, score, write_metrics
+from dmagnet.pictures import standardize
+from dmagnet.reporting import (
+    Examples,
+    Report,
+    keep,
+    portraits,
+    render_index,
+    render_portrait,
+    report_run,
+)
+from dmagnet.reporting.assess import examples_by_class
+from dmagnet.reporting.galaxy_page import entry_of
+from dmagnet.simulator import simulate
 
 NUM_PORTRAITS = 4
 FRESH = "import sys; from dmagnet.cli import main; sys.exit(main(sys.argv[1:]))"

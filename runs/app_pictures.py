@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from dmagnet.app import serving
-from dmagnet.config.serving import AppConfig
+from dmagnet.config.app_config import AppConfig
 
 WIDE, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 844}
 PHONE_SHOWN = 1500  # px of the page's height

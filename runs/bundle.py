@@ -3,7 +3,7 @@
 python runs/bundle.py runs/out/weights/s --name s
 python runs/bundle.py runs/out/weights/xs --name xs
 
-Writes src/dmagnet/weights/dmagnet-NAME.safetensors and its line in index.json. The
+Writes src/dmagnet/network/dmagnet-NAME.safetensors and its line in index.json. The
 rounding is measured on simulated galaxies, and on the val part of the real 5-class set
 where that is beside the checkout, with float16 and with bfloat16.
 """
@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dmagnet.checkpoint import Checkpoint, load
 from dmagnet.config import SimulateConfig
-from dmagnet.data import load_galaxies
-from dmagnet.images import standardize
-from dmagnet.predict import predict
-from dmagnet.simulate import simulate
-from dmagnet.weights.pack import add_to_package, rounded
+from dmagnet.galaxies import load_galaxies
+from dmagnet.judging.predict import predict
+from dmagnet.network.checkpoint import Checkpoint, load
+from dmagnet.network.pack import add_to_package, rounded
+from dmagnet.pictures import standardize
+from dmagnet.simulator import simulate
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src/dmagnet/weights"
+PACKAGE = ROOT / "src/dmagnet/network"
 REAL = ROOT / "../shared/data/galaxyzoo2_5class_train_val.zip"
 LIMIT = 0.02  # no probability may move by more
 

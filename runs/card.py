@@ -1,6 +1,6 @@
 """Write the model card that ships beside the weights, every number from a result.
 
-    python runs/trust.py --weights src/dmagnet/weights/dmagnet-s.safetensors
+    python runs/trust.py --weights src/dmagnet/network/dmagnet-s.safetensors
     python runs/card.py --runs runs/out/weights/s96 [--finetune CURVE.json]
 
 Judges the files in the package on the validation sets (kept in runs/out/card), takes
@@ -20,11 +20,11 @@ from real_sets import real_sets, view_of
 
 from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.config import to_dict
-from dmagnet.evaluate import score
-from dmagnet.predict import judge
-from dmagnet.trust import as_labeled
-from dmagnet.weights import BUNDLED, load
-from dmagnet.weights.bundled import CARD, entry_of, package
+from dmagnet.judging import score
+from dmagnet.judging.predict import judge
+from dmagnet.judging.trust import as_labeled
+from dmagnet.network import BUNDLED, load
+from dmagnet.network.bundled import CARD, entry_of, package
 
 ROOT = Path(__file__).parents[1]
 SETS = {
@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
     add("--finetune", type=Path, help="curve.json of runs/finetune.py")
     add("--kept", type=Path, default=ROOT / "runs/out/card")
     add("--template", type=Path, default=ROOT / "runs/card.md.j2")
-    add("--out", type=Path, default=ROOT / "src/dmagnet/weights" / CARD)
+    add("--out", type=Path, default=ROOT / "src/dmagnet/network" / CARD)
     add("--most", type=int, default=10**6, help="galaxies a set, for trials")
     add("--quick", action="store_true", help="without the slowest set, for trials")
     return parser.parse_args()

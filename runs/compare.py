@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmagnet.evaluate import compare_seeds, score
+from dmagnet.judging import compare_seeds, score
 
 
 def runs_of(folder: Path, name: str) -> dict[int, dict[str, np.ndarray]]:

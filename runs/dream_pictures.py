@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from dmagnet.checkpoint import load
 from dmagnet.classes import CLASSES, NUM_CLASSES
 from dmagnet.config import DreamConfig, RedreamConfig, SimulateConfig
-from dmagnet.gallery import make_request, write_dreams
-from dmagnet.simulate import simulate
+from dmagnet.dreaming import make_request, write_dreams
+from dmagnet.network.checkpoint import load
+from dmagnet.simulator import simulate
 
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", "lam")
 STEP = 8  # sky noise does not compress: steps of 8 in each color shrink the file

@@ -3,17 +3,17 @@
     python runs/dream_statistics.py              # the file in the package, simulated
     python runs/dream_statistics.py --data MY_IMAGES --out mine.json
 
-Your own file: `dmagnet.dreams.statistics.Statistics.read("mine.json")` goes into every
+Your own file: `dreaming.statistics.Statistics.read("mine.json")` goes into every
 function that takes ``statistics``.
 """
 
 import argparse
 from pathlib import Path
 
-import dmagnet.dreams.statistics as chapter
+import dmagnet.dreaming.statistics as chapter
 from dmagnet.config import SimulateConfig
-from dmagnet.data import load_galaxies
-from dmagnet.simulate import simulate
+from dmagnet.galaxies import load_galaxies
+from dmagnet.simulator import simulate
 
 PACKAGED = Path(chapter.__file__).with_name(chapter.PACKAGED)
 

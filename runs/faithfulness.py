@@ -23,9 +23,9 @@ import torch
 from real_sets import GZ2, in_classes_of, native, some, view_of
 
 from dmagnet import __version__
-from dmagnet.calibrate import views_to_take
-from dmagnet.dreams.layers import private_copy
-from dmagnet.evidence import (
+from dmagnet.calibration import views_to_take
+from dmagnet.dreaming.layers import private_copy
+from dmagnet.explaining import (
     BORROWED,
     METHODS,
     OWN,
@@ -37,8 +37,8 @@ from dmagnet.evidence import (
     maps_of,
     sky_fill,
 )
-from dmagnet.evidence.judging import max_sensitivity, square_changes
-from dmagnet.weights import load
+from dmagnet.explaining.faithfulness import max_sensitivity, square_changes
+from dmagnet.network import load
 
 CHUNK = 20  # galaxies between two files
 DRAWS = 2000

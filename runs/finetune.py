@@ -20,15 +20,15 @@ import torch
 from matplotlib.figure import Figure
 
 from dmagnet import __version__
-from dmagnet.checkpoint import Checkpoint, load
 from dmagnet.config import TrainConfig
-from dmagnet.data import Galaxies, load_galaxies
+from dmagnet.config.recipes import as_trained, finetune, laptop
 from dmagnet.figures import save as save_figure
-from dmagnet.predict import predict
-from dmagnet.recipes import as_trained, finetune, laptop
-from dmagnet.train import fit, history
-from dmagnet.train.finetune import start_of
-from dmagnet.weights import load as load_weights
+from dmagnet.galaxies import Galaxies, load_galaxies
+from dmagnet.judging.predict import predict
+from dmagnet.network import load as load_weights
+from dmagnet.network.checkpoint import Checkpoint, load
+from dmagnet.training import fit, history
+from dmagnet.training.finetune import start_of
 
 DATA = Path(__file__).parents[2] / "shared/data/galaxyzoo2_5class_train_val.zip"
 SIZES = (100, 300, 1000, 0)  # 0: all of them

@@ -1,6 +1,6 @@
 """Make the split of Galaxy10 DECaLS that comes with the package.
 
-    python runs/make_split.py POSITIONS [-o src/dmagnet/data/galaxy10_decals_split.csv]
+    python runs/make_split.py POSITIONS [-o PATH]
 
 POSITIONS is Galaxy10_DECals.h5 or a table with columns ra, dec and label in the order
 of that file.
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dmagnet.data.galaxies import PARTS
-from dmagnet.data.sky import FRAME_ARCSEC, read_positions
-from dmagnet.data.split import INDEX_FILE, leak_safe_split, positions_hash
+from dmagnet.galaxies.galaxies import PARTS
+from dmagnet.galaxies.same_galaxy import FRAME_ARCSEC, read_positions
+from dmagnet.galaxies.split import INDEX_FILE, leak_safe_split, positions_hash
 
 SEED = 0
 
@@ -33,7 +33,7 @@ def main() -> None:
         "# Leak-safe split of Galaxy10 DECaLS: row of the published file, part, fold.",
         f"# {', '.join(f'{n} {part}' for n, part in zip(sizes, PARTS, strict=True))}; "
         "the folds are a cross-validation over all rows, independent of the parts.",
-        "# Made by runs/make_split.py with dmagnet.data.leak_safe_split: stratified by",
+        "# Made by runs/make_split.py with leak_safe_split: stratified by",
         "# class; galaxies connected by separations below the radius stay together.",
         f"# radius_arcsec: {FRAME_ARCSEC}",
         f"# seed: {SEED}",

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python runs/pages.py [--weights s] [--out runs/out/pages]
 
-Draws simulated galaxies as files, writes their pages (`dmagnet.galaxy.write_pages`),
+Draws simulated galaxies as files, writes their pages (`dmagnet.reporting.write_pages`),
 evaluates the weights on other simulated galaxies, dreams and explains three of the
 first into the same run folder, writes its report, and takes screenshots with Debian's
 Chromium into ``docs/images``: page_galaxy.jpg, page_phone.jpg, page_index.jpg and
@@ -17,15 +17,14 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from dmagnet import load
-from dmagnet.assess import assess
 from dmagnet.classes import CLASSES
+from dmagnet.cli.demo import simulated_galaxies
 from dmagnet.config import DreamConfig, SimulateConfig
-from dmagnet.demo import simulated_galaxies
-from dmagnet.evidence import explain
-from dmagnet.galaxy import write_pages
-from dmagnet.gallery import make_request, write_dreams
-from dmagnet.report import report_run
-from dmagnet.simulate import simulate
+from dmagnet.dreaming import make_request, write_dreams
+from dmagnet.explaining import explain
+from dmagnet.reporting import report_run, write_pages
+from dmagnet.reporting.assess import assess
+from dmagnet.simulator import simulate
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SEED = 5

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASS_NAMES, plain_names
 from dmagnet.config import SimulateConfig, TrainConfig
-from dmagnet.data import Galaxies, coarse, load_galaxies
-from dmagnet.images import resize, standardize
-from dmagnet.simulate import simulate
+from dmagnet.galaxies import Galaxies, coarse, load_galaxies
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.pictures import resize, standardize
+from dmagnet.simulator import simulate
 
 NATIVE = 256  # px of all files
 GZ2, GZ1 = "galaxyzoo2_5class_train_val.zip", "galaxyzoo1_6class_train_val.zip"

@@ -32,11 +32,11 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dmagnet.checkpoint import load
 from dmagnet.config import SimulateConfig
-from dmagnet.data import load_galaxies
-from dmagnet.images import find_extent, standardize
-from dmagnet.simulate import simulate
+from dmagnet.galaxies import load_galaxies
+from dmagnet.network.checkpoint import load
+from dmagnet.pictures import find_extent, standardize
+from dmagnet.simulator import simulate
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

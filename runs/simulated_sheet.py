@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dmagnet.classes import CLASS_NAMES, NUM_CLASSES
 from dmagnet.config import SimulateConfig
-from dmagnet.simulate import simulate
+from dmagnet.simulator import simulate
 
 GAP = 2
 STEP = 8

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dmagnet import __version__
 from dmagnet.config import SimulateConfig
-from dmagnet.simulate import simulate
+from dmagnet.simulator import simulate
 
 
 def main() -> None:

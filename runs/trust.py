@@ -36,7 +36,7 @@ from sklearn.preprocessing import normalize
 from trust_figures import draw
 
 from dmagnet import __version__
-from dmagnet.calibrate import (
+from dmagnet.calibration import (
     LEVELS,
     Labeled,
     conformal_threshold,
@@ -49,11 +49,11 @@ from dmagnet.calibrate import (
     tempered,
     vector_scaled,
 )
-from dmagnet.checkpoint import load, save
-from dmagnet.data import Galaxies
-from dmagnet.evaluate import score, separation
-from dmagnet.predict import judge, look
-from dmagnet.trust import as_labeled, fit_calibration
+from dmagnet.galaxies import Galaxies
+from dmagnet.judging import score, separation
+from dmagnet.judging.predict import judge, look
+from dmagnet.judging.trust import as_labeled, fit_calibration
+from dmagnet.network.checkpoint import load, save
 
 WANTED = (0.87, 0.93)  # coverage of 90 % sets
 

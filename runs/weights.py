@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from real_sets import GZ1, GZ2, MEANINGS, REAL60
 
-from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
 from dmagnet.config import AugmentConfig, ModelConfig, SimulateConfig, TrainConfig
-from dmagnet.data import Galaxies, coarse, joined, load_galaxies
-from dmagnet.images import standardize
-from dmagnet.predict import predict
-from dmagnet.simulate import write_hdf5
-from dmagnet.simulate.composites import disturb, merge_pair
-from dmagnet.train import fit
+from dmagnet.galaxies import Galaxies, coarse, joined, load_galaxies
+from dmagnet.judging.predict import predict
+from dmagnet.network.checkpoint import Checkpoint, load, save
+from dmagnet.pictures import standardize
+from dmagnet.simulator import write_hdf5
+from dmagnet.simulator.composites import disturb, merge_pair
+from dmagnet.training import fit
 
 MEANINGS_GZ2 = MEANINGS[GZ2]
 # To train on, an elliptical may also be a cigar.

@@ -31,9 +31,11 @@ def note(event, args):
         file.write(f"{event} {told}\\n")
 sys.addaudithook(note)
 """
-# A job in the background of a shell begins with Ctrl-C ignored.
+# A job in the background of a shell begins with Ctrl-C ignored, one of nohup with the
+# end of its terminal.
 RUN = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     "from dmagnet.cli import main; sys.exit(main(sys.argv[1:]))"
 )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dmagnet.data import Galaxies
+from dmagnet.galaxies import Galaxies
 
 
 def blobs(num=60, num_classes=3, side=64, seed=0):

@@ -1,9 +1,10 @@
 """What many tests need: a seed, small galaxies, and the real ones where they are."""
 
 import os
-import subprocess
-import sys
+import runpy
+import warnings
 import zipfile
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,9 @@ def case(shared, tmp_path):
         script = shared.parent / "cases" / name / "make.py"
         folder = tmp_path / name
         folder.mkdir()
-        subprocess.run(
-            [sys.executable, script], cwd=folder, check=True, capture_output=True
-        )
+        with chdir(folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runpy.run_path(str(script), run_name="__main__")
         return folder
 
     return _make
@@ -74,11 +75,11 @@ def untrained(tmp_path_factory):
     """Weights that were never trained, for ten classes, and the same as ONNX."""
     import torch
 
-    from dmagnet.checkpoint import Checkpoint, save
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.config import ModelConfig, TrainConfig
-    from dmagnet.export import export_onnx
-    from dmagnet.model import DMAGNet
+    from dmagnet.exporting import export_onnx
+    from dmagnet.network import DMAGNet
+    from dmagnet.network.checkpoint import Checkpoint, save
 
     base = tmp_path_factory.getbasetemp()
     # To write ONNX takes seconds: all workers of a run share one file.

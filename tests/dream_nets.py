@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from dmagnet.config import ModelConfig
-from dmagnet.model import DMAGNet
+from dmagnet.network import DMAGNet
 
 
 def shake_norms(model):

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.config import ModelConfig, TrainConfig
-from dmagnet.model import DMAGNet
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, save
 
 CLASSES = ("0_round", "1_Spiral_arms", "Merging")
 

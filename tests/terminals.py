@@ -100,8 +100,9 @@ def screen(text, columns=80):
 def _serve():
     """Answer requests until there are no more."""
     for module in (
-        *("assess", "cli", "data", "demo", "evidence", "failures", "galaxy"),
-        *("gallery", "measures.study", "simulate", "survey", "train", "trust"),
+        *("reporting.assess", "cli.demo", "galaxies", "explaining", "simulator"),
+        *("reporting.failures", "reporting.galaxy_pages", "dreaming.gallery"),
+        *("measuring.study", "classifying", "training", "judging.trust"),
     ):
         importlib.import_module(f"dmagnet.{module}")
     for line in sys.stdin:

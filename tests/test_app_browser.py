@@ -207,6 +207,7 @@ def test_a_reload_in_the_middle_of_a_dream_gives_a_page_that_works(tab):
     tab.locator(".dm-dreams h3", has_text="stem").wait_for()
 
 
+@pytest.mark.slow
 def test_two_people_at_once_see_their_own_galaxies(tab, browser, page):
     with browser.new_context(viewport=PHONE) as context:
         other = opened(context, page)

@@ -26,6 +26,7 @@ from legacy_server import LegacyServer
 from PIL import Image
 
 from dmagnet import classify
+from dmagnet.app.server import GOODBYE_S
 
 pytest.importorskip(
     "gradio", reason="the page needs gradio: pip install 'dmagnet[app]'"
@@ -272,6 +273,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_after_each_hostile_file_a_jpeg_is_read_at_once(person):
     file = io.BytesIO()
     Image.fromarray(blob()).save(file, "JPEG")
@@ -487,3 +489,15 @@ def test_any_class_is_explained_also_against_another(person):
     (shown,) = person.ask("why", "Barred Spiral", "Edge-on with Bulge", ["evidence"])
     assert "speak for Barred Spiral rather than Edge-on with Bulge" in text_of(shown[0])
     assert "the difference of the scores" in text_of(shown[0])
+
+
+def test_ctrl_c_in_the_middle_of_dreams_ends_the_page_at_once(tmp_path):
+    scratch = tmp_path / "app" / "scratch"
+    scratch.parent.mkdir()
+    with running(scratch, "--max-dreams", "2") as page, ExitStack() as stack:
+        people = [stack.enter_context(Person(page.url)) for _ in range(2)]
+        for each in people:
+            each.look(png_of(blob()))
+            next(each.ask("dream", ["lam"], "(none)", 40, 256))
+        began = time.monotonic()
+    assert time.monotonic() - began < 3 * GOODBYE_S  # what may be waited for

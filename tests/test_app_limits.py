@@ -18,7 +18,7 @@ import uvicorn
 from dmagnet.app import limits
 from dmagnet.app.limits import Bucket, Gate
 from dmagnet.app.uploads import PREFIX, sweep, uploads_folder
-from dmagnet.config.serving import AppConfig
+from dmagnet.config.app_config import AppConfig
 from dmagnet.errors import ConfigError
 
 MB = 1_000_000

@@ -16,8 +16,8 @@ from PIL import Image
 from dmagnet.app.readers import READ_BYTES, Readers
 from dmagnet.config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.sources.reading import read_picture
-from dmagnet.sources.record import Item
+from dmagnet.pictures.inputs.item import Item
+from dmagnet.pictures.inputs.reading import read_picture
 
 LIMIT_S = 4.0  # that a busy machine needs for a small picture, and more
 SIDES, VIEW = (32, 64), (0.7, None)

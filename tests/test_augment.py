@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from dmagnet.augment import (
+from dmagnet.config import AugmentConfig
+from dmagnet.galaxies.augment import (
     augment,
     dihedral_views,
     mixup,
@@ -15,7 +16,6 @@ from dmagnet.augment import (
     sky_level,
     turned_back,
 )
-from dmagnet.config import AugmentConfig
 
 STILL = AugmentConfig(rotate=False, zoom=1, shift=0, brightness=0, gain=0, noise=0)
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from dmagnet.calibrate import (
+from dmagnet.calibration import (
     Calibration,
     FeatureSpace,
     Labeled,

@@ -16,19 +16,18 @@ from interrupts import signaled
 from PIL import Image
 
 import dmagnet
-from dmagnet.calibrate import Calibration, fit_space
-from dmagnet.catalog import ChunkStore, open_classifier
-from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.calibration import Calibration, fit_space
 from dmagnet.classes import CLASS_NAMES
+from dmagnet.classifying import ChunkStore, classify, open_classifier, write_catalog
 from dmagnet.cli import main
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
-from dmagnet.disk import says_so
 from dmagnet.errors import CheckpointError, ConfigError, DataError
-from dmagnet.images import find_extent, resize, standardize
-from dmagnet.model import DMAGNet
-from dmagnet.predict import predict
-from dmagnet.sources import NO_CLASS, Flag
-from dmagnet.survey import classify, write_catalog
+from dmagnet.judging.predict import predict
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load, save
+from dmagnet.pictures import find_extent, resize, standardize
+from dmagnet.pictures.inputs import NO_CLASS, Flag
+from dmagnet.storage.disk import says_so
 
 SMALL = ClassifyConfig(chunk_size=8, batch_size=4, threads=2)
 SIDE = 64
@@ -351,7 +350,7 @@ class Refuse:
 
 
 sys.meta_path.insert(0, Refuse())
-import dmagnet, dmagnet.catalog.table, dmagnet.survey
+import dmagnet, dmagnet.classifying.table, dmagnet.classifying
 dmagnet.classify
 print("imported")
 from dmagnet.cli import main
@@ -436,8 +435,8 @@ RUN_AND_KILL = """
 import os, random, signal, sys, time
 from pathlib import Path
 from dmagnet.config import ClassifyConfig
-from dmagnet.survey import write_catalog
-import dmagnet.catalog.network
+from dmagnet.classifying import write_catalog
+import dmagnet.classifying.torch_classifier
 
 images, out, weights = map(Path, sys.argv[1:])
 dice, pieces = random.Random(1), lambda: len([*out.parent.glob("*.parts/*/*.arrow")])
@@ -457,6 +456,7 @@ for kill in range(4):
 """
 
 
+@pytest.mark.slow
 def test_killed_three_times_the_table_is_that_of_an_undisturbed_run(weights, tmp_path):
     images, out = tmp_path / "images", tmp_path / "a" / "t.ecsv"
     images.mkdir()

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from altered import altered
 
-from dmagnet.calibrate import Judgement
-from dmagnet.catalog import About, open_store, rows_of
-from dmagnet.catalog.items import key_of
+from dmagnet.calibration import Judgement
+from dmagnet.classifying import About, open_store, rows_of
+from dmagnet.classifying.frozen_items import key_of
 from dmagnet.errors import ConfigError, DataError, DmagnetError
-from dmagnet.sources.record import Flag, Item
+from dmagnet.pictures.inputs.item import Flag, Item
 
 NAMES = ("Cat", "Dog")
 ABOUT = About(NAMES, "f" * 64, {"views": 1, "source": {"hdu": ""}})

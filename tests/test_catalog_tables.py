@@ -14,8 +14,9 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.table import QTable
 from pyarrow import parquet
 
-from dmagnet.calibrate import Judgement
-from dmagnet.catalog import (
+from dmagnet.calibration import Judgement
+from dmagnet.classes import CLASS_NAMES, CLASSES
+from dmagnet.classifying import (
     About,
     check_name,
     columns,
@@ -24,10 +25,9 @@ from dmagnet.catalog import (
     to_qtable,
     write_table,
 )
-from dmagnet.catalog.confidence import SUMS
-from dmagnet.classes import CLASS_NAMES, CLASSES
+from dmagnet.classifying.confidence import SUMS
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.sources.record import Flag, Item
+from dmagnet.pictures.inputs.item import Flag, Item
 
 ABOUT = About(CLASS_NAMES, "0123456789abcdef" * 4, {"views": 1, "source": {"hdu": ""}})
 FORMATS = ["t.ecsv", "t.csv", "t.fits", "t.vot", "t.parquet"]

@@ -11,11 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dmagnet.calibrate import Calibration, fit_space
-from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
+from dmagnet.calibration import Calibration, fit_space
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError
-from dmagnet.model import DMAGNet
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load, save, weights_hash
 
 
 @pytest.fixture

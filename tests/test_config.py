@@ -14,8 +14,8 @@ from dmagnet.config import (
     from_dict,
     to_dict,
 )
+from dmagnet.config.recipes import RECIPES, recipe
 from dmagnet.errors import ConfigError, DmagnetError
-from dmagnet.recipes import RECIPES, recipe
 
 
 def test_the_class_counts_add_up_to_the_published_number():

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from dmagnet.data import fetch
-from dmagnet.data.download import BLOCK_BYTES, data_folder
 from dmagnet.errors import DataError
+from dmagnet.galaxies import fetch
+from dmagnet.galaxies.download import BLOCK_BYTES, data_folder
 
 CONTENT = np.random.default_rng(7).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -10,9 +10,9 @@ from astropy.table import Table
 from PIL import Image
 
 from dmagnet.classes import CLASS_NAMES
-from dmagnet.data import load_galaxies
-from dmagnet.data.files import natural_key
 from dmagnet.errors import DataError
+from dmagnet.galaxies import load_galaxies
+from dmagnet.galaxies.labeled_files import natural_key
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(
@@ -437,8 +437,8 @@ def test_the_hash_follows_pixels_labels_and_split(tmp_path):
 
 def test_a_large_stack_is_hashed_by_a_sample(tmp_path, monkeypatch):
     galaxies = load_galaxies(write(tmp_path, in_classes("a", "b"), side=8))
-    monkeypatch.setattr("dmagnet.data.galaxies.HASH_WHOLE_BYTES", 10)
-    from dmagnet.data.galaxies import content_hash
+    monkeypatch.setattr("dmagnet.galaxies.galaxies.HASH_WHOLE_BYTES", 10)
+    from dmagnet.galaxies.galaxies import content_hash
 
     before = content_hash(galaxies)
     galaxies.images[-1] += 1

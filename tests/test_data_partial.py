@@ -9,15 +9,15 @@ from astropy.table import Table
 from blobs import blobs
 from PIL import Image
 
-from dmagnet.assess import assess, galaxies_to_judge
-from dmagnet.checkpoint import Checkpoint, load
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
-from dmagnet.data import coarse, joined, load_galaxies, read_meanings
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.model import DMAGNet
-from dmagnet.predict import predict
-from dmagnet.train import Classifier, fit, history
-from dmagnet.train.module import partial_loss
+from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings
+from dmagnet.judging.predict import predict
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load
+from dmagnet.reporting.assess import assess, galaxies_to_judge
+from dmagnet.training import TrainingModule, fit, history
+from dmagnet.training.module import partial_loss
 
 NAMES = ("smooth", "barred", "tight", "edge-on")
 MEANINGS = {
@@ -151,7 +151,7 @@ def test_the_loss_of_a_set_is_minus_the_log_of_its_probability():
 def test_mixup_of_open_labels_is_refused():
     membership = torch.from_numpy(coarse(blobs(), MEANINGS, NAMES).membership)
     with pytest.raises(ConfigError, match="mixup: expected 0"):
-        Classifier(
+        TrainingModule(
             torch.nn.Identity(), TrainConfig(mixup=0.2), torch.ones(4) / 4, membership
         )
 

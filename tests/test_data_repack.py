@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dmagnet.classes import CLASS_NAMES
-from dmagnet.data import leak_safe_split, load_galaxies, prepare, read_prepared
-from dmagnet.data.hdf5 import read_slabs, slab_rows
 from dmagnet.errors import DataError
+from dmagnet.galaxies import leak_safe_split, load_galaxies, prepare, read_prepared
+from dmagnet.galaxies.galaxy10 import read_slabs, slab_rows
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "galaxy10_real60.h5"
 SIDE = 32
@@ -116,7 +116,7 @@ def test_the_manifest_says_what_the_folder_was_made_from(tmp_path, h5):
 
 
 def test_progress_ends_at_the_number_of_images(tmp_path, h5, monkeypatch):
-    monkeypatch.setattr("dmagnet.data.hdf5.SLAB_BYTES", 1)
+    monkeypatch.setattr("dmagnet.galaxies.galaxy10.SLAB_BYTES", 1)
     calls = []
     prepare(h5, tmp_path / "out", progress=lambda *call: calls.append(call))
     assert calls == [(30, NUM), (60, NUM), (NUM, NUM)]
@@ -124,14 +124,14 @@ def test_progress_ends_at_the_number_of_images(tmp_path, h5, monkeypatch):
 
 @pytest.mark.parametrize("chunks", [(30, 16, 16, 1), (7, 20, 9, 2), None])
 def test_images_read_in_several_slabs_are_all_in_place(tmp_path, chunks, monkeypatch):
-    monkeypatch.setattr("dmagnet.data.hdf5.SLAB_BYTES", 1)
+    monkeypatch.setattr("dmagnet.galaxies.galaxy10.SLAB_BYTES", 1)
     h5 = write(tmp_path / "a.h5", chunks, **columns())
     assert np.array_equal(load_galaxies(h5).images, columns()["images"])
 
 
 @pytest.mark.parametrize("chunks", [(30, 16, 16, 1), (1, SIDE, SIDE, 3), None])
 def test_every_byte_of_the_file_is_read_about_once(tmp_path, chunks, monkeypatch):
-    monkeypatch.setattr("dmagnet.data.hdf5.SLAB_BYTES", 10 * SIDE * SIDE * 3)
+    monkeypatch.setattr("dmagnet.galaxies.galaxy10.SLAB_BYTES", 10 * SIDE * SIDE * 3)
     h5 = write(tmp_path / "a.h5", chunks, images=columns()["images"])
     with h5.open("rb") as raw:
         counter = Counting(raw)

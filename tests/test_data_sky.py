@@ -8,9 +8,9 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmagnet.data import audit, leak_safe_split, published_split, read_positions
-from dmagnet.data.sky import close_pairs, sky_groups
 from dmagnet.errors import DataError
+from dmagnet.galaxies import audit, leak_safe_split, published_split, read_positions
+from dmagnet.galaxies.same_galaxy import close_pairs, sky_groups
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 POSITIONS = REAL / "galaxy10_positions_17736.csv"
@@ -258,7 +258,7 @@ def test_galaxies_without_position_stand_alone_and_a_note_counts_them():
 def index_file():
     from importlib import resources
 
-    file = resources.files("dmagnet.data") / "galaxy10_decals_split.csv"
+    file = resources.files("dmagnet.galaxies") / "galaxy10_decals_split.csv"
     return file.read_text("utf-8")
 
 

@@ -16,17 +16,17 @@ import yaml
 from astropy.table import Table
 
 from dmagnet import __version__
-from dmagnet.assess import assess
-from dmagnet.catalog import columns
-from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASSES
+from dmagnet.classifying import columns
 from dmagnet.cli import VERBS
 from dmagnet.cli.door import prefixes
 from dmagnet.config import ModelConfig
-from dmagnet.data import audit, read_positions
-from dmagnet.disk import is_own
-from dmagnet.model import SHAPES, DMAGNet
-from dmagnet.recipes import RECIPES, smoke
+from dmagnet.config.recipes import RECIPES, smoke
+from dmagnet.galaxies import audit, read_positions
+from dmagnet.network import SHAPES, DMAGNet
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.reporting.assess import assess
+from dmagnet.storage.disk import is_own
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -226,7 +226,9 @@ def test_the_science_page_has_the_table_of_the_classes():
 
 
 def test_the_galaxy10_guide_has_the_numbers_of_the_split():
-    text = (resources.files("dmagnet.data") / "galaxy10_decals_split.csv").read_text()
+    text = (
+        resources.files("dmagnet.galaxies") / "galaxy10_decals_split.csv"
+    ).read_text()
     parts = [row.split(",")[1] for row in text.splitlines() if row[:1].isdigit()]
     end, table = 0, []
     for entry in CLASSES:  # the published file is in the order of its classes

@@ -1,6 +1,7 @@
 """`dmagnet dream` and `dmagnet redream`, as a person types them."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,8 +17,8 @@ from dreamers import galaxy, picture, weights
 from PIL import Image
 
 from dmagnet.cli import main
-from dmagnet.disk import is_own
-from dmagnet.weights import load
+from dmagnet.network import load
+from dmagnet.storage.disk import is_own
 
 QUICK = ["--steps", "1", "--octaves", "1", "--device", "cpu"]
 
@@ -134,6 +135,26 @@ def test_several_images_of_several_sizes_and_kinds_in_one_run(run, tmp_path):
     )
 
 
+@pytest.mark.parametrize("given", ["", "*.png"])
+def test_a_folder_or_glob_is_dreamed_as_its_images(run, tmp_path, given):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("b.png", "a.png"):
+        picture(folder / name)
+    (folder / "notes.txt").write_text("mine")
+    out, words = tmp_path / "out", ["--layers", "stem", *QUICK]
+    assert dmagnet("dream", folder / given, "-o", out, "--weights", run, *words) == 0
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"a", "b"}
+
+
+def test_redream_takes_several_layers(run, image, tmp_path):
+    words = ["--layers", "stem", "lam", "--schedule", 48, 64, *QUICK]
+    out = tmp_path / "out"
+    assert dmagnet("redream", image, "-o", out, "--weights", run, *words) == 0
+    assert (out / "galaxy/stem.fits").is_file()
+    assert (out / "galaxy/lam.fits").is_file()
+
+
 def test_images_of_one_name_get_folders_of_their_own(run, tmp_path):
     paths = [tmp_path / folder / "a.png" for folder in ("x", "y")]
     for seed, path in enumerate(paths):
@@ -206,7 +227,7 @@ def test_animate_writes_a_gif_and_an_mp4_of_all_steps(run, image, tmp_path):
 @pytest.fixture(scope="module")
 def redreamed(run, image, tmp_path_factory):
     out = tmp_path_factory.mktemp("redreamed") / "out"
-    words = ["--layer", "stage1", "--schedule", 48, 96, 64, "--zoom", 2, *QUICK]
+    words = ["--layers", "stage1", "--schedule", 48, 96, 64, "--zoom", 2, *QUICK]
     assert dmagnet("redream", image, "-o", out, "--weights", run, *words) == 0
     return out
 
@@ -429,3 +450,24 @@ def test_the_guide_names_the_keys_of_the_record(dreamed):
     guide = Path(__file__).parents[1] / "docs" / "guides" / "dreaming.md"
     table = guide.read_text().split("| key in `dream.json`")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(record(dreamed))
+
+
+@pytest.mark.slow
+def test_a_film_is_the_same_bytes_whatever_lay_in_memory(tmp_path):
+    pytest.importorskip("av", reason="PyAV is not installed: dmagnet[video]")
+    code = (
+        "import sys; from pathlib import Path; import numpy as np;"
+        "from dmagnet.dreaming.films import write_mp4;"
+        "y, x = np.mgrid[:192, :192] / 192 - 0.5; r = x**2 + y**2;"
+        "lights = [255 * np.exp(-r * k) for k in range(3, 40, 2)];"
+        "frames = [np.stack([light] * 3, -1).astype(np.uint8) for light in lights];"
+        "write_mp4(frames, Path(sys.argv[1]))"
+    )
+    films = set()
+    for number in (1, 85, 170):  # what glibc lays into memory that it gives
+        path = tmp_path / f"{number}.mp4"
+        command = [sys.executable, "-c", code, str(path)]
+        environ = os.environ | {"MALLOC_PERTURB_": str(number)}
+        subprocess.run(command, check=True, env=environ)
+        films.add(path.read_bytes())
+    assert len(films) == 1

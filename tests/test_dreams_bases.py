@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import nn
 
-from dmagnet.dreams import Channel, Energy
-from dmagnet.dreams.gradients import fourier_precondition, laplacian_normalize
-from dmagnet.dreams.maco import compose, fourier_start, maco_frames
-from dmagnet.dreams.statistics import (
+from dmagnet.dreaming import Channel, Energy
+from dmagnet.dreaming.gradients import fourier_precondition, laplacian_normalize
+from dmagnet.dreaming.maco import compose, fourier_start, maco_frames
+from dmagnet.dreaming.statistics import (
     Statistics,
     color_matrix,
     cycles_per_frame,
@@ -22,7 +22,7 @@ from dmagnet.dreams.statistics import (
     recolor,
 )
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.model.network import GALAXY10_MEAN, GALAXY10_STD
+from dmagnet.network.dmagnet import GALAXY10_MEAN, GALAXY10_STD
 
 
 def seeded(seed=0):

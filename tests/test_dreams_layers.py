@@ -6,7 +6,7 @@ from dream_nets import Foreign, conv, dmagnet_xs, foreign, galaxies
 from torch import nn
 
 from dmagnet.config import DreamConfig
-from dmagnet.dreams import (
+from dmagnet.dreaming import (
     Energy,
     dream_frames,
     find_layer,

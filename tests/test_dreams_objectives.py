@@ -7,7 +7,7 @@ from dream_nets import dmagnet_xs, foreign, galaxies, last
 from torch import nn
 
 from dmagnet.config import DreamConfig
-from dmagnet.dreams import (
+from dmagnet.dreaming import (
     Attention,
     Channel,
     Direction,
@@ -21,7 +21,7 @@ from dmagnet.dreams import (
     read,
     relations,
 )
-from dmagnet.dreams.scorer import Scorer
+from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
 
 GUIDE = galaxies(seed=5)[0]

@@ -9,10 +9,10 @@ from dream_nets import conv, dmagnet_xs, foreign, galaxies, last
 from torch import nn
 
 from dmagnet.config import DreamConfig
-from dmagnet.dreams import Channel, Energy, Logit, dream_frames, resample
-from dmagnet.dreams.gradients import laplacian_normalize, step_from
-from dmagnet.dreams.octaves import octave_sizes
-from dmagnet.dreams.scorer import Scorer
+from dmagnet.dreaming import Channel, Energy, Logit, dream_frames, resample
+from dmagnet.dreaming.gradients import laplacian_normalize, step_from
+from dmagnet.dreaming.octaves import octave_sizes
+from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError, DataError
 
 LATE = Energy("late")

@@ -6,9 +6,9 @@ from dream_nets import conv, dmagnet_xs, foreign, galaxies
 from torch import nn
 
 from dmagnet.config import DreamConfig, RedreamConfig
-from dmagnet.dreams import (
+from dmagnet.dreaming import (
+    DreamFrame,
     Energy,
-    Frame,
     Logit,
     Pass,
     default_schedule,
@@ -59,7 +59,7 @@ def test_the_schedule_sets_the_larger_side_and_keeps_the_shape():
 def test_each_pass_comes_after_its_frames():
     config = RedreamConfig(schedule=(96, 80), dream=DreamConfig(steps=2, octaves=1))
     events = list(redream_frames(foreign(), galaxies(1, (80, 80)), LATE, config))
-    assert [type(e) for e in events] == [Frame, Frame, Pass] * 2
+    assert [type(e) for e in events] == [DreamFrame, DreamFrame, Pass] * 2
     assert events[2].frame is events[1]
     assert events[2].images is events[1].images
 

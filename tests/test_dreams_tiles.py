@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dmagnet.config import DreamConfig, ModelConfig
-from dmagnet.dreams import (
+from dmagnet.dreaming import (
     Attention,
     Channel,
     Diversity,
@@ -17,11 +17,11 @@ from dmagnet.dreams import (
     balanced,
     dream_frames,
 )
-from dmagnet.dreams.receptive import ReceptiveField, receptive_field
-from dmagnet.dreams.scorer import Scorer
-from dmagnet.dreams.tiles import TiledScorer
+from dmagnet.dreaming.receptive import ReceptiveField, receptive_field
+from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.errors import ConfigError
-from dmagnet.model import LAM, DMAGNet
+from dmagnet.network import LAM, DMAGNet
 
 
 def awake(network):

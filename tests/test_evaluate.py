@@ -10,7 +10,7 @@ from scipy.stats import binom
 from sklearn import metrics as sk
 
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.evaluate import (
+from dmagnet.judging import (
     Trust,
     choose_examples,
     compare,
@@ -22,7 +22,7 @@ from dmagnet.evaluate import (
     separation,
     write_metrics,
 )
-from dmagnet.evaluate.record import MEASURES
+from dmagnet.judging.judged_record import MEASURES
 
 NAMES = tuple("abcdefghij")
 
@@ -182,7 +182,7 @@ def test_same_seed_same_intervals_other_seed_others():
 def test_draws_in_pieces_are_the_draws_in_one(monkeypatch):
     labels, probs = guesses(100)
     want = score(labels, probs, NAMES, num_bootstrap=37).intervals
-    monkeypatch.setattr("dmagnet.evaluate.sampling.DRAWS_AT_ONCE", 500)
+    monkeypatch.setattr("dmagnet.judging.sampling.DRAWS_AT_ONCE", 500)
     got = score(labels, probs, NAMES, num_bootstrap=37).intervals
     for name, pair in want.items():
         assert got[name] == pytest.approx(pair, nan_ok=True), name

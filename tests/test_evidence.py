@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 import dmagnet
-from dmagnet.augment import dihedral_views
 from dmagnet.config import ModelConfig, SimulateConfig
-from dmagnet.dreams.layers import private_copy
+from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.evidence import (
+from dmagnet.explaining import (
     BORROWED,
     attribute,
     evidence_maps,
@@ -25,18 +24,19 @@ from dmagnet.evidence import (
     scale_weights,
     sky_fill,
 )
-from dmagnet.evidence.borrowed import (
-    ClassScore,
+from dmagnet.explaining.borrowed import (
+    TargetScore,
     integrated_gradients,
     occlusion,
     smoothgrad,
 )
-from dmagnet.evidence.maps import blocks_of, enlarged
-from dmagnet.evidence.needed import Search, needed
-from dmagnet.images import standardize
-from dmagnet.model import DMAGNet
-from dmagnet.predict import on_picture
-from dmagnet.simulate import simulate
+from dmagnet.explaining.maps import blocks_of, enlarged
+from dmagnet.explaining.needed import Search, needed
+from dmagnet.galaxies.augment import dihedral_views
+from dmagnet.judging.predict import on_picture
+from dmagnet.network import DMAGNet
+from dmagnet.pictures import standardize
+from dmagnet.simulator import simulate
 
 RNG = np.random.default_rng(5)
 NONE = torch.tensor([-1, -1])
@@ -161,7 +161,7 @@ def test_grad_cam_before_pooling_is_evidence_without_bias_and_negative_parts(
 def test_borrowed_maps_of_a_linear_network_are_its_weights(images):
     side = images.shape[2]
     model = Linear(side)
-    score, first = ClassScore(model), torch.zeros(2, dtype=torch.long)
+    score, first = TargetScore(model), torch.zeros(2, dtype=torch.long)
     sky = find_sky(images).level
     exact = ((images - sky) * model.weight).sum(dim=1)
     gradients = integrated_gradients(score, images, first, NONE)
@@ -208,14 +208,14 @@ def test_maps_leave_the_network_and_the_random_numbers_alone(
     network, views, monkeypatch
 ):
     monkeypatch.setattr(methods, "needed", partial(needed, search=Search(steps=1)))
-    before = dmagnet.checkpoint.weights_hash(network.model)
+    before = dmagnet.network.checkpoint.weights_hash(network.model)
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
     for method in ("needed", "smoothgrad"):
         attribute(network, views[:1], method, target=2)
     assert torch.equal(torch.rand(3), expected)
-    assert dmagnet.checkpoint.weights_hash(network.model) == before
+    assert dmagnet.network.checkpoint.weights_hash(network.model) == before
     assert all(p.requires_grad for p in network.model.parameters())
 
 

@@ -8,19 +8,19 @@ from test_evidence import Linear
 
 import dmagnet
 from dmagnet.errors import DataError
-from dmagnet.evidence import (
+from dmagnet.explaining import (
     cascaded_randomization,
     faithfulness,
     insertion_deletion,
     sky_fill,
 )
-from dmagnet.evidence.judging import (
+from dmagnet.explaining.faithfulness import (
     energy_share,
     infidelity,
     max_sensitivity,
     square_changes,
 )
-from dmagnet.evidence.randomized import rank_correlation
+from dmagnet.explaining.randomized import rank_correlation
 
 SIDE = 48
 TARGETS = np.zeros(3, int)
@@ -138,7 +138,7 @@ def test_faithfulness_takes_all_measures_together(model, images, exact):
 
 def test_maps_of_a_shuffled_network_lose_their_likeness():
     checkpoint = dmagnet.load("xs")
-    before = dmagnet.checkpoint.weights_hash(checkpoint.model)
+    before = dmagnet.network.checkpoint.weights_hash(checkpoint.model)
     drawn = np.random.default_rng(2).integers(0, 60, (3, 64, 64, 3)).astype(np.uint8)
     drawn[:, 20:44, 28:36] += 120
     for method in ("evidence", "grad_cam"):
@@ -149,7 +149,7 @@ def test_maps_of_a_shuffled_network_lose_their_likeness():
         assert (cascade.likeness[:, 0] == 1).all()
         assert np.abs(cascade.likeness[:, 1:].mean(axis=0)).max() < 0.95
         assert np.abs(cascade.likeness[:, 1:]).mean() < 0.7
-    assert dmagnet.checkpoint.weights_hash(checkpoint.model) == before
+    assert dmagnet.network.checkpoint.weights_hash(checkpoint.model) == before
 
 
 def test_rank_correlation_is_scipys():

@@ -13,14 +13,15 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
 import dmagnet
-from dmagnet.cli import explaining, main
+from dmagnet.cli import explain as explaining
+from dmagnet.cli import main
 from dmagnet.config import SimulateConfig, SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.evidence import METHODS, explain
-from dmagnet.evidence.folder import stems
+from dmagnet.explaining import METHODS, explain
+from dmagnet.explaining.explanation_folder import stems
 from dmagnet.figures import evidence_figure, overlay, to_png
-from dmagnet.simulate import simulate
-from dmagnet.sources import list_items, read_picture
+from dmagnet.pictures.inputs import list_items, read_picture
+from dmagnet.simulator import simulate
 
 CENTER = 150.1, 2.2
 STAR = SkyCoord(150.1 + 6 / 3600, 2.2 + 4 / 3600, unit="deg")  # beside the galaxy

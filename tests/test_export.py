@@ -12,26 +12,26 @@ import onnx
 import pytest
 import torch
 
-from dmagnet.augment import dihedral_views
-from dmagnet.calibrate import Calibration, fit_space
-from dmagnet.catalog import open_classifier
-from dmagnet.checkpoint import Checkpoint, load, save, weights_hash
+from dmagnet.calibration import Calibration, fit_space
+from dmagnet.classifying import open_classifier
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
-from dmagnet.export import (
+from dmagnet.exporting import (
     OnnxClassifier,
     OpenVINOClassifier,
     export_onnx,
     open_exported,
 )
-from dmagnet.export.header import Header, read_header, sealed
-from dmagnet.export.write import largest_difference, write_checked
-from dmagnet.images import resize
-from dmagnet.model import DMAGNet
-from dmagnet.model.folding import folded
-from dmagnet.predict import predict
-from dmagnet.simulate import draw
+from dmagnet.exporting.onnx_export import largest_difference, write_checked
+from dmagnet.exporting.onnx_header import Header, read_header, sealed
+from dmagnet.galaxies.augment import dihedral_views
+from dmagnet.judging.predict import predict
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load, save, weights_hash
+from dmagnet.network.folding import folded
+from dmagnet.pictures import resize
+from dmagnet.simulator import draw
 
 SIDE, CLASSES, T = 96, ("a", "b", "c", "é <d>"), 1.7
 
@@ -242,7 +242,8 @@ def test_a_process_without_torch_classifies(exported, classifier, images, tmp_pa
     np.save(tmp_path / "images.npy", images)
     code = (
         "import sys; sys.modules['torch'] = None; import numpy as np;"
-        "from pathlib import Path; from dmagnet.export.runtime import OnnxClassifier;"
+        "from pathlib import Path;"
+        "from dmagnet.exporting.runtime import OnnxClassifier;"
         "p = OnnxClassifier(Path(sys.argv[1]), views=1);"
         "p = p.probabilities(np.load(sys.argv[2]));"
         "print(p.tolist())"

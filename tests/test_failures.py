@@ -9,13 +9,13 @@ from astropy.table import Table
 from blobs import blobs
 from PIL import Image
 
-from dmagnet.calibrate import Calibration
-from dmagnet.checkpoint import Checkpoint
+from dmagnet.calibration import Calibration
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError
-from dmagnet.failures import confusions, show_failures
-from dmagnet.model import DMAGNet
-from dmagnet.trust import judge_labeled
+from dmagnet.judging.trust import judge_labeled
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.reporting.failures import confusions, show_failures
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from dmagnet import figures
 from dmagnet.errors import DataError
-from dmagnet.evaluate import reliability, score
+from dmagnet.judging import reliability, score
 
 NAMES = ("round", "barred", "edge-on", "merging")
 

@@ -9,15 +9,15 @@ import torch
 from blobs import blobs
 from PIL import Image
 
-from dmagnet.calibrate import Calibration
-from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.calibration import Calibration
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
+from dmagnet.config.recipes import as_trained, finetune
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.model import DMAGNet
-from dmagnet.recipes import as_trained, finetune
-from dmagnet.train import fit, what_is_kept
-from dmagnet.train.finetune import fit_head, matching_rows, pooled, start_of
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load, save
+from dmagnet.training import fit, what_is_kept
+from dmagnet.training.finetune import fit_head, matching_rows, pooled, start_of
 
 CPU = torch.device("cpu")
 NAMES = ("class 0", "class 1", "class 2")

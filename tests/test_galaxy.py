@@ -15,8 +15,10 @@ import dmagnet
 from dmagnet.cli import main
 from dmagnet.config import DreamConfig, SimulateConfig, SourceConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.evidence import explain_images
-from dmagnet.galaxy import (
+from dmagnet.explaining import explain_images
+from dmagnet.judging.predict import look
+from dmagnet.pictures.inputs import Item, list_items, read_picture
+from dmagnet.reporting import (
     measure_classical,
     nearest,
     open_reference,
@@ -25,11 +27,9 @@ from dmagnet.galaxy import (
     render_portrait,
     write_pages,
 )
-from dmagnet.galaxy.page import entry_of
-from dmagnet.galaxy.portrait import page_names
-from dmagnet.predict import look
-from dmagnet.simulate import simulate
-from dmagnet.sources import Item, list_items, read_picture
+from dmagnet.reporting.galaxy_page import entry_of
+from dmagnet.reporting.portrait import page_names
+from dmagnet.simulator import simulate
 
 TRAP = "<script>alert(1)</script>"
 QUICK = {"layers": ("stage1",), "dream": DreamConfig(steps=1, octaves=1)}

@@ -12,20 +12,23 @@ from PIL import Image
 from torch import nn
 
 import dmagnet
-from dmagnet.checkpoint import save
 from dmagnet.config import DreamConfig, RedreamConfig
-from dmagnet.dreams import Channel, Energy, Logit, plain_name
-from dmagnet.errors import ConfigError, DataError
-from dmagnet.figures import detail_picture, redream_passes, to_png
-from dmagnet.gallery import (
+from dmagnet.dreaming import (
+    Channel,
+    Energy,
+    Logit,
     gather,
     make_request,
+    plain_name,
     read_request,
     write_dream,
     write_dreams,
 )
-from dmagnet.gallery.sheets import Row, contact_sheet, enlarge, pages, tile_side
-from dmagnet.images import from_array, read_image, standardize
+from dmagnet.dreaming.sheets import SheetRow, contact_sheet, enlarge, pages, tile_side
+from dmagnet.errors import ConfigError, DataError
+from dmagnet.figures import detail_picture, redream_passes, to_png
+from dmagnet.network.checkpoint import save
+from dmagnet.pictures import from_array, read_image, standardize
 
 QUICK = DreamConfig(steps=2, octaves=1)
 
@@ -273,12 +276,15 @@ def test_small_pictures_are_enlarged_by_whole_pixels_and_large_ones_shrink():
     times = np.asarray(enlarge(small, 192))
     np.testing.assert_array_equal(times[::4, ::4], small)
     assert enlarge(galaxy(512, 256), 256).size == (128, 256)
-    assert tile_side([Row("a", [galaxy(96, 96)])]) == 192
-    assert tile_side([Row("a", [galaxy(256, 256)])]) == 256
+    assert tile_side([SheetRow("a", [galaxy(96, 96)])]) == 192
+    assert tile_side([SheetRow("a", [galaxy(256, 256)])]) == 256
 
 
 def test_a_sheet_has_a_cell_for_each_picture_and_shows_what_is_missing():
-    rows = [Row("one", [galaxy(), galaxy(seed=1)]), Row("two", [galaxy(), None])]
+    rows = [
+        SheetRow("one", [galaxy(), galaxy(seed=1)]),
+        SheetRow("two", [galaxy(), None]),
+    ]
     sheet = np.asarray(contact_sheet(rows, ["galaxy", "stem"], "Title"))
     tile = np.asarray(enlarge(galaxy(seed=1), 192))
     places = np.lib.stride_tricks.sliding_window_view(sheet[..., 0], (1, 192))
@@ -287,13 +293,13 @@ def test_a_sheet_has_a_cell_for_each_picture_and_shows_what_is_missing():
 
 
 def test_many_rows_go_onto_several_pages():
-    rows = [Row(str(i), [galaxy()]) for i in range(25)]
+    rows = [SheetRow(str(i), [galaxy()]) for i in range(25)]
     assert len(pages(rows, ["galaxy"], "Title")) == 3
 
 
 def test_a_long_name_is_broken_and_makes_no_sheet_wider():
     short, long = (
-        contact_sheet([Row(name, [galaxy()])], ["galaxy"], "T").width
+        contact_sheet([SheetRow(name, [galaxy()])], ["galaxy"], "T").width
         for name in ("x" * 20, "decals_dr5_cutout_" * 12)
     )
     assert long <= short + 60

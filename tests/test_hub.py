@@ -11,12 +11,13 @@ import pytest
 import torch
 from hub_server import hub_server
 
-from dmagnet import DMAGNet, weights
-from dmagnet.calibrate import Calibration
-from dmagnet.checkpoint import Checkpoint, save, weights_hash
+from dmagnet import DMAGNet
+from dmagnet import network as weights
+from dmagnet.calibration import Calibration
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.weights.hub import card, from_pretrained, save_pretrained
+from dmagnet.network.checkpoint import Checkpoint, save, weights_hash
+from dmagnet.network.hub import card, from_pretrained, save_pretrained
 
 NAMES = ("round", "cigar: long", "é <c>")
 

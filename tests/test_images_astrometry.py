@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmagnet.config import SourceConfig
-from dmagnet.images.astrometry import icrs_of, pixel_of, sky_of
-from dmagnet.images.opening import quiet
-from dmagnet.sources import Flag, list_items, read_picture
+from dmagnet.pictures.astrometry import icrs_of, pixel_of, sky_of
+from dmagnet.pictures.inputs import Flag, list_items, read_picture
+from dmagnet.pictures.opening import quiet
 
 SIDE, SCALE = 64, 0.262
 MIDDLE = (SIDE - 1) / 2

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dmagnet.config import SourceConfig
-from dmagnet.images import draw, read_planes
-from dmagnet.images.blanks import fluxes, is_bytes
-from dmagnet.sources import Flag, list_items, read_picture
+from dmagnet.pictures import draw, read_planes
+from dmagnet.pictures.blanks import fluxes, is_bytes
+from dmagnet.pictures.inputs import Flag, list_items, read_picture
 
 RNG = np.random.default_rng(4)
 N = 96

@@ -8,7 +8,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from dmagnet.errors import DataError
-from dmagnet.images import (
+from dmagnet.pictures import (
     Cutout,
     from_array,
     legacy_rgb,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dmagnet.config import ModelConfig
-from dmagnet.images import middles, on_pixels, shares
-from dmagnet.model import DMAGNet
+from dmagnet.network import DMAGNet
+from dmagnet.pictures import middles, on_pixels, shares
 
 
 @pytest.mark.parametrize("side", [64, 70, 81, 96, 256])

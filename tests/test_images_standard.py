@@ -6,7 +6,7 @@ import pytest
 from photutils.segmentation import detect_sources
 from scipy import ndimage
 
-from dmagnet.images import find_extent, standardize
+from dmagnet.pictures import find_extent, standardize
 
 
 def galaxy(radius=20.0, *, side=256, peak=0.5, sky=0.05, color=(1, 1, 1), ratio=0.6):

@@ -6,12 +6,12 @@ from skimage.metrics import structural_similarity
 from torch import nn
 
 from dmagnet.config import DreamConfig, ModelConfig
-from dmagnet.dreams import Energy, dream_frames, read
+from dmagnet.dreaming import Energy, dream_frames, read
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.measures.controls import calibrate_norms, cascade, randomized
-from dmagnet.measures.stability import seed_stability, similarity
-from dmagnet.measures.walks import random_direction_frames
-from dmagnet.model import DMAGNet
+from dmagnet.measuring.controls import calibrate_norms, cascade, randomized
+from dmagnet.measuring.stability import seed_stability, similarity
+from dmagnet.measuring.walks import random_direction_frames
+from dmagnet.network import DMAGNet
 
 QUICK = DreamConfig(steps=3, octaves=2, step_size=4 / 255)
 

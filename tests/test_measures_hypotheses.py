@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from dmagnet.errors import DataError
-from dmagnet.measures.hypotheses import HYPOTHESES, Hypothesis
-from dmagnet.measures.trends import (
+from dmagnet.measuring.hypotheses import HYPOTHESES, Hypothesis
+from dmagnet.measuring.trends import (
     difference_from_control,
     holm,
     level_difference,
@@ -17,7 +17,7 @@ from dmagnet.measures.trends import (
     spearman_by_galaxy,
     trend_p_value,
 )
-from dmagnet.measures.verdicts import Measured, judge
+from dmagnet.measuring.verdicts import Measured, judge
 
 DEPTHS = np.arange(7.0)
 RISES = Hypothesis("rises", "claim", "It rises.", "m", "trend", 1)
@@ -96,7 +96,7 @@ def test_without_a_trend_five_percent_are_false_alarms(rng, pooled):
 
 
 def test_random_orderings_agree_with_all_of_them(rng, monkeypatch):
-    from dmagnet.measures import trends
+    from dmagnet.measuring import trends
 
     values = rising(rng, 0.15)
     exact = trend_p_value(DEPTHS, values)

@@ -6,8 +6,8 @@ from torch import nn
 
 from dmagnet.config import ModelConfig
 from dmagnet.errors import ConfigError
-from dmagnet.measures.reach import effective_field
-from dmagnet.model import DMAGNet
+from dmagnet.measuring.reach import effective_field
+from dmagnet.network import DMAGNet
 
 
 def images(num=2, side=64, seed=0):

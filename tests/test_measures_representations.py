@@ -8,16 +8,16 @@ from sklearn.metrics import f1_score, r2_score
 from torch import nn
 
 from dmagnet.config import ModelConfig
-from dmagnet.dreams import read
+from dmagnet.dreaming import read
 from dmagnet.errors import DataError
-from dmagnet.measures.probes import probe_classes, probe_parameter
-from dmagnet.measures.representations import (
+from dmagnet.measuring.probes import probe_classes, probe_parameter
+from dmagnet.measuring.representations import (
     cka,
     cka_table,
     features_by_depth,
     participation_ratio,
 )
-from dmagnet.model import DMAGNet
+from dmagnet.network import DMAGNet
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_contributions_of_galaxies_average_to_the_score_of_sklearn(rng):
         assert np.nanmean(probe.control_per_galaxy) == pytest.approx(probe.control)
     right = of_class.per_galaxy > 0
     assert right.mean() > 0.85
-    from dmagnet.measures.probes import _f1_contributions
+    from dmagnet.measuring.probes import _f1_contributions
 
     guesses = rng.integers(0, 3, 150)
     expected = f1_score(labels, guesses, average="macro")
@@ -178,7 +178,7 @@ def test_contributions_of_galaxies_average_to_the_score_of_sklearn(rng):
 
 
 def test_draws_of_each_galaxy_once_give_the_scores_of_sklearn(rng, monkeypatch):
-    from dmagnet.measures import probes
+    from dmagnet.measuring import probes
 
     def every_galaxy_once(n, num_draws, seed):
         yield np.ones((1, n))

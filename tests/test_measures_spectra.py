@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage, stats
 
 from dmagnet.errors import DataError
-from dmagnet.measures.spectra import (
+from dmagnet.measuring.spectra import (
     azimuthal_modes,
     radial_power,
     share_below,

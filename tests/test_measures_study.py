@@ -7,8 +7,6 @@ import torch
 from astropy.table import Table
 
 import dmagnet
-from dmagnet.assess import galaxies_to_judge
-from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
 from dmagnet.config import (
@@ -20,10 +18,12 @@ from dmagnet.config import (
     TrainConfig,
 )
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.measures import HYPOTHESES, layers_by_depth
-from dmagnet.measures.chains import commutator, redream_numbers, response_curve
-from dmagnet.model import DMAGNet
-from dmagnet.simulate import write_hdf5
+from dmagnet.measuring import HYPOTHESES, layers_by_depth
+from dmagnet.measuring.chains import commutator, redream_numbers, response_curve
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, save
+from dmagnet.reporting.assess import galaxies_to_judge
+from dmagnet.simulator import write_hdf5
 
 SMALL = MeasureConfig(
     per_class=2,

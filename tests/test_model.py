@@ -5,8 +5,8 @@ import torch
 
 from dmagnet.config import ModelConfig
 from dmagnet.errors import ConfigError
-from dmagnet.model import DMA, LAM, DMAGNet
-from dmagnet.model.blocks import DropPath
+from dmagnet.network import DMA, LAM, DMAGNet
+from dmagnet.network.blocks import DropPath
 
 MILLIONS = {"xs": 1, "s": 2.5, "b": 6}
 

@@ -9,18 +9,27 @@ import pytest
 import torch
 from blobs import blobs
 
-from dmagnet.calibrate import Calibration
-from dmagnet.checkpoint import Checkpoint
+from dmagnet.calibration import Calibration
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import DreamConfig, ModelConfig, TrainConfig
-from dmagnet.evaluate import reliability, score
-from dmagnet.evidence import explain_images
-from dmagnet.galaxy import Classical, Neighbor, portraits, render_index, render_portrait
-from dmagnet.galaxy.classical import QUANTITIES, SERSIC
-from dmagnet.galaxy.page import entry_of
-from dmagnet.model import DMAGNet
-from dmagnet.report import Examples, Failed, Report, render
-from dmagnet.sources import Item
+from dmagnet.explaining import explain_images
+from dmagnet.judging import reliability, score
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.pictures.inputs import Item
+from dmagnet.reporting import (
+    Classical,
+    Examples,
+    Failed,
+    Neighbor,
+    Report,
+    portraits,
+    render,
+    render_index,
+    render_portrait,
+)
+from dmagnet.reporting.classical import QUANTITIES, SERSIC
+from dmagnet.reporting.galaxy_page import entry_of
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")

@@ -6,8 +6,8 @@ import torch
 
 from dmagnet.config import ModelConfig
 from dmagnet.errors import ConfigError
-from dmagnet.model import DMAGNet
-from dmagnet.predict import attention, predict
+from dmagnet.judging.predict import attention, predict
+from dmagnet.network import DMAGNet
 
 
 @pytest.fixture(scope="module")

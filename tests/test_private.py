@@ -7,6 +7,7 @@ import sys
 
 import matplotlib as mpl
 import numpy as np
+import pytest
 from PIL import Image
 
 # Verbs one after the other in one process; sockets of Python are seen as they are
@@ -23,7 +24,7 @@ for words in json.loads(sys.argv[1]):
     if status := main(words):
         sys.exit(f"{words}: {status}")
 import onnxscript, torch.onnx  # with which export writes
-from dmagnet.export import open_exported
+from dmagnet.exporting import open_exported
 open_exported(sys.argv[2], runtime="openvino")
 for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
     try:
@@ -37,6 +38,7 @@ sys.exit("\\n".join(asked) or 0)
 OURS = ".cache/dmagnet"
 
 
+@pytest.mark.slow
 def test_no_verb_opens_a_socket_or_notes_an_id_of_the_machine(untrained, tmp_path):
     home = tmp_path / "home"
     home.mkdir()

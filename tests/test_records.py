@@ -12,9 +12,8 @@ from altered import altered
 from astropy.table import Table
 from safetensors.torch import load_file
 
-from dmagnet.calibrate import Calibration, fit_space
-from dmagnet.calibrate.record import _digest
-from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.calibration import Calibration, fit_space
+from dmagnet.calibration.calibration import _digest
 from dmagnet.config import (
     DreamConfig,
     ModelConfig,
@@ -22,23 +21,23 @@ from dmagnet.config import (
     SimulateConfig,
     TrainConfig,
 )
-from dmagnet.data.partial import read_meanings
-from dmagnet.data.repack import prepare, read_prepared
-from dmagnet.dreams.statistics import Statistics, galaxy_statistics
+from dmagnet.dreaming.request import read_request
+from dmagnet.dreaming.statistics import Statistics, galaxy_statistics
 from dmagnet.errors import CheckpointError, DmagnetError
-from dmagnet.evaluate import read_metrics
-from dmagnet.evaluate.record import MEASURES
-from dmagnet.export.contents import metadata_of
-from dmagnet.export.header import KEY, Header, read_header, sealed
-from dmagnet.gallery.request import read_request
-from dmagnet.model import DMAGNet
-from dmagnet.report.found import dreams_of, explained_of, failures_of, study_of
-from dmagnet.report.kept import kept
-from dmagnet.report.record import Report
-from dmagnet.simulate import write_hdf5
-from dmagnet.train import fit
-from dmagnet.train.run import enter, history
-from dmagnet.weights import bundled
+from dmagnet.exporting.contents import metadata_of
+from dmagnet.exporting.onnx_header import KEY, Header, read_header, sealed
+from dmagnet.galaxies.partial import read_meanings
+from dmagnet.galaxies.repack import prepare, read_prepared
+from dmagnet.judging import read_metrics
+from dmagnet.judging.judged_record import MEASURES
+from dmagnet.network import DMAGNet, bundled
+from dmagnet.network.checkpoint import Checkpoint, load, save
+from dmagnet.reporting.found import dreams_of, explained_of, failures_of, study_of
+from dmagnet.reporting.kept import kept
+from dmagnet.reporting.report_record import Report
+from dmagnet.simulator import write_hdf5
+from dmagnet.training import fit
+from dmagnet.training.run_folder import enter, history
 
 FEW = (None, -1, 1e308, float("nan"), "x", [], {})
 

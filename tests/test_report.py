@@ -12,8 +12,8 @@ from html_page import (
 )
 
 from dmagnet.errors import DataError
-from dmagnet.evaluate import reliability, score
-from dmagnet.report import MAX_BYTES, Examples, Report, render, write_report
+from dmagnet.judging import reliability, score
+from dmagnet.reporting import MAX_BYTES, Examples, Report, render, write_report
 
 NAMES = ("round", "<script>alert(1)</script>", 'edge"on', "merging & more")
 

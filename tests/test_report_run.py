@@ -10,14 +10,14 @@ from blobs import blobs
 from html_page import Page, assert_everybody_can_read_it, assert_it_needs_nothing_else
 from PIL import Image
 
-from dmagnet.assess import assess
-from dmagnet.calibrate import Calibration
-from dmagnet.checkpoint import Checkpoint
+from dmagnet.calibration import Calibration
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import DataError
-from dmagnet.model import DMAGNet
-from dmagnet.report import MAX_BYTES, read_run, report_run
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.reporting import MAX_BYTES, read_run, report_run
+from dmagnet.reporting.assess import assess
 
 TRAP = "<script>alert(1)</script>"
 NAMES = ("round", TRAP, "cigar")

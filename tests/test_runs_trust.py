@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmagnet.checkpoint import Checkpoint, load, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import ModelConfig, TrainConfig
-from dmagnet.model import DMAGNet
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load, save
+
+pytestmark = pytest.mark.slow
 
 RUNS = Path(__file__).parents[1] / "runs"
 

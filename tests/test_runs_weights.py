@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dmagnet.checkpoint import load
 from dmagnet.config import SimulateConfig
-from dmagnet.data import load_galaxies
-from dmagnet.simulate import simulate, write_hdf5
+from dmagnet.galaxies import load_galaxies
+from dmagnet.network.checkpoint import load
+from dmagnet.simulator import simulate, write_hdf5
+
+pytestmark = pytest.mark.slow
 
 RUNS = Path(__file__).parents[1] / "runs"
 

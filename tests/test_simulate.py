@@ -10,13 +10,13 @@ from sklearn.preprocessing import StandardScaler
 
 from dmagnet.config import SimulateConfig
 from dmagnet.errors import DataError
-from dmagnet.images import legacy_rgb
-from dmagnet.simulate import draw, draw_flux, simulate, simulate_chunks, write_hdf5
-from dmagnet.simulate.dice import Dice
-from dmagnet.simulate.files import CHUNK
-from dmagnet.simulate.grid import PIXEL_ARCSEC, Grid, Pose
-from dmagnet.simulate.picture import as_jpeg
-from dmagnet.simulate.population import (
+from dmagnet.pictures import legacy_rgb
+from dmagnet.simulator import draw, draw_flux, simulate, simulate_chunks, write_hdf5
+from dmagnet.simulator.datasets import CHUNK
+from dmagnet.simulator.dice import Dice
+from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
+from dmagnet.simulator.picture import as_jpeg
+from dmagnet.simulator.population import (
     LOOSE,
     ROUND,
     TIGHT,
@@ -26,8 +26,8 @@ from dmagnet.simulate.population import (
     draw_spheroids,
     nanomaggies,
 )
-from dmagnet.simulate.render import render_discs
-from dmagnet.simulate.sky import NOISE, add_noise, add_points
+from dmagnet.simulator.render import render_discs
+from dmagnet.simulator.sky import NOISE, add_noise, add_points
 
 CPU = torch.device("cpu")
 ALL = torch.arange(10)

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 from statmorph import source_morphology
 
-from dmagnet.images import find_extent
-from dmagnet.simulate.composites import Warp, disturb, merge_pair
+from dmagnet.pictures import find_extent
+from dmagnet.simulator.composites import Warp, disturb, merge_pair
 
 
 def disc(radius=30.0, color=(1, 0.8, 0.6)):

@@ -7,8 +7,8 @@ import torch
 from astropy.modeling.functional_models import Moffat2D, Sersic2D
 from scipy.special import gammaincinv, k1
 
-from dmagnet.simulate.grid import Grid, Pose
-from dmagnet.simulate.profiles import (
+from dmagnet.simulator.grid import Grid, Pose
+from dmagnet.simulator.profiles import (
     edge_on_disc,
     exponential,
     ferrers_bar,
@@ -17,8 +17,8 @@ from dmagnet.simulate.profiles import (
     sersic,
     sersic_b,
 )
-from dmagnet.simulate.render import sersic_image
-from dmagnet.simulate.sky import blur
+from dmagnet.simulator.render import sersic_image
+from dmagnet.simulator.sky import blur
 
 
 def double(*values):

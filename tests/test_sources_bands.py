@@ -8,9 +8,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from dmagnet.config import SourceConfig
-from dmagnet.images import read_planes
-from dmagnet.images.planes import stacked
-from dmagnet.sources import Flag, list_items, read_picture
+from dmagnet.pictures import read_planes
+from dmagnet.pictures.inputs import Flag, list_items, read_picture
+from dmagnet.pictures.planes import stacked
 
 RNG = np.random.default_rng(8)
 SIDE, FIELD = 64, 0.75

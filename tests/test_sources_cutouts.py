@@ -21,12 +21,18 @@ from PIL import Image
 from dmagnet import __version__
 from dmagnet.config import CutoutConfig, SourceConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.sources.cutout_files import Failure, Position, Shelf, cutout_folder, place
-from dmagnet.sources.cutout_pace import retry_after
-from dmagnet.sources.cutout_service import GIVE_UP_AFTER
-from dmagnet.sources.cutouts import LOOK_AHEAD, fetch_cutouts, fetched
-from dmagnet.sources.reading import read_picture
-from dmagnet.sources.record import Flag, Item
+from dmagnet.pictures.inputs.cutout_files import (
+    Failure,
+    Position,
+    Shelf,
+    cutout_folder,
+    place,
+)
+from dmagnet.pictures.inputs.cutout_pace import retry_after
+from dmagnet.pictures.inputs.cutout_service import GIVE_UP_AFTER
+from dmagnet.pictures.inputs.cutouts import LOOK_AHEAD, fetch_cutouts, fetched
+from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs.reading import read_picture
 
 BAD = ["408", "429", "500", "502", "503", "cut", "cut unsized", "short", "garbage"]
 BAD += ["page", "other size", "huge"]
@@ -487,8 +493,8 @@ import signal
 import sys
 from pathlib import Path
 from dmagnet.config import CutoutConfig, SourceConfig
-from dmagnet.sources.cutouts import fetched
-from dmagnet.sources.record import Item
+from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.item import Item
 # A job in the background of a shell begins with Ctrl-C ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 url, cache, num = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

@@ -9,9 +9,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from dmagnet.config import SourceConfig
-from dmagnet.images import draw, legacy_rgb, opening, read_planes, resize
-from dmagnet.images.bands import wavelength
-from dmagnet.sources import Flag, list_items, read_picture
+from dmagnet.pictures import draw, legacy_rgb, opening, read_planes, resize
+from dmagnet.pictures.bands import wavelength
+from dmagnet.pictures.inputs import Flag, list_items, read_picture
 
 RNG = np.random.default_rng(3)
 SIDE, FIELD = 64, 0.75

@@ -20,18 +20,18 @@ from astropy.io import fits
 from PIL import Image
 
 from dmagnet.config import SourceConfig
-from dmagnet.data import load_galaxies
 from dmagnet.errors import DataError
-from dmagnet.images import ImageError, draw, legacy_rgb, read_planes
-from dmagnet.images.large import (
+from dmagnet.galaxies import load_galaxies
+from dmagnet.pictures import ImageError, draw, legacy_rgb, read_planes
+from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
+from dmagnet.pictures.large import (
     LARGE,
     one_large_at_a_time,
     part_of,
     strips,
     take_turn,
 )
-from dmagnet.images.opening import quiet
-from dmagnet.sources import NO_CLASS, Flag, list_items, read_picture
+from dmagnet.pictures.opening import quiet
 
 NOISE = np.random.default_rng(1).normal(0, 1, (3, 32, 32)).astype(np.float32)
 
@@ -244,9 +244,9 @@ def test_a_row_of_too_many_pixels_is_not_read(tmp_path, shape):
 PEAK = r"""
 import re, sys
 from pathlib import Path
-from dmagnet.catalog import open_classifier
+from dmagnet.classifying import open_classifier
 from dmagnet.config import SourceConfig
-from dmagnet.sources import list_items, read_picture
+from dmagnet.pictures.inputs import list_items, read_picture
 network = open_classifier("xs")
 for path in sys.argv[1:]:
     (item,) = list_items([path])
@@ -267,6 +267,7 @@ def galaxy(side):
     return np.kron(profile, np.ones((side // 100,) * 2, np.uint8)) + tiled
 
 
+@pytest.mark.slow
 def test_the_largest_images_are_read_in_1_gb(tmp_path):
     cube = np.stack([galaxy(5400)] * 3)
     fits.PrimaryHDU(cube, fits.Header({"BUNIT": "nanomaggy"})).writeto(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dmagnet.config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.sources import NO_CLASS, Flag, list_items, read_picture
+from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
 
 
 def touch(*paths):
@@ -132,7 +132,7 @@ def test_many_files_are_listed_in_little_memory(tmp_path):
             os.close(os.open(folder / f"{number:06}.jpg", os.O_CREAT))
     code = (
         "import resource, sys\n"
-        "from dmagnet.sources import list_items\n"
+        "from dmagnet.pictures.inputs import list_items\n"
         "n = sum(1 for _ in list_items(sys.argv[1]))\n"
         "print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
@@ -147,7 +147,7 @@ def test_many_files_are_listed_in_little_memory(tmp_path):
 
 
 def test_reading_inputs_loads_no_torch():
-    code = "import sys, dmagnet.sources; print('torch' in sys.modules)"
+    code = "import sys, dmagnet.pictures.inputs; print('torch' in sys.modules)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -13,10 +13,10 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from dmagnet.config import SourceConfig
-from dmagnet.images import read_planes
-from dmagnet.images.sections import Around
-from dmagnet.sources import NO_CLASS, Flag, list_items, read_picture
-from dmagnet.sources.stacks import _open_mosaic
+from dmagnet.pictures import read_planes
+from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
+from dmagnet.pictures.inputs.stacks import _open_mosaic
+from dmagnet.pictures.sections import Around
 
 SCALE, SIDE, FRAME = 0.262, 700, 256
 # Column and row of the middle of a galaxy, and its size in px.
@@ -171,9 +171,9 @@ def test_class_position_and_wcs_of_a_cut_agree(tmp_path, flux):
 def test_lookup_tables_and_sip_follow_the_part():
     from astropy.utils.data import get_pkg_data_filename
 
-    from dmagnet.images.astrometry import icrs_of, sky_of
-    from dmagnet.images.opening import quiet
-    from dmagnet.images.sections import moved
+    from dmagnet.pictures.astrometry import icrs_of, sky_of
+    from dmagnet.pictures.opening import quiet
+    from dmagnet.pictures.sections import moved
 
     for name, number in (("dist_lookup.fits.gz", 1), ("sip.fits", 0)):
         path = get_pkg_data_filename(f"data/{name}", "astropy.wcs.tests")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dmagnet.config import SourceConfig
-from dmagnet.images import crop_side, resize
-from dmagnet.sources import NO_CLASS, Flag, Item, list_items, read_picture
+from dmagnet.pictures import crop_side, resize
+from dmagnet.pictures.inputs import NO_CLASS, Flag, Item, list_items, read_picture
 
 RNG = np.random.default_rng(11)
 SIDE, FIELD = 32, 0.75

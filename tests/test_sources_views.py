@@ -7,9 +7,9 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from dmagnet.config import SourceConfig
-from dmagnet.images import Cutout, find_extent, read_image, standardize
-from dmagnet.sources import Flag, list_items, read_picture
-from dmagnet.sources.framing import FRAME_ARCSEC, cutout_of_one_size, framed
+from dmagnet.pictures import Cutout, find_extent, read_image, standardize
+from dmagnet.pictures.inputs import Flag, list_items, read_picture
+from dmagnet.pictures.inputs.framing import FRAME_ARCSEC, cutout_of_one_size, framed
 
 SIDE, RADII = 64, 3.0
 

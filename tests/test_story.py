@@ -18,7 +18,7 @@ from interrupts import signaled
 
 from dmagnet.cli import VERBS, main
 from dmagnet.cli.screen import termination_as_interrupt
-from dmagnet.evaluate import read_metrics
+from dmagnet.judging import read_metrics
 
 DMAGNET = Path(sys.executable).with_name("dmagnet")
 # One batch an epoch: the story is about the files, not about the scores.
@@ -110,8 +110,9 @@ def test_numbered_class_folders_are_the_classes_they_name(shared, run, tmp_path)
     assert metrics.class_names[3] == "In-between Round Smooth"
 
 
+@pytest.mark.slow
 def test_the_demo_draws_trains_judges_and_writes_its_page(tmp_path):
-    from dmagnet.demo import demo
+    from dmagnet.cli.demo import demo
 
     result = demo(tmp_path, num_train=130, num_held_out=20)
     page = (tmp_path / "report.html").read_text()

@@ -14,15 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dmagnet.catalog import open_classifier
-from dmagnet.checkpoint import Checkpoint, save
+from dmagnet.classifying import cluster, open_classifier, write_catalog
+from dmagnet.classifying.cluster import CHUNKS_AHEAD, Crew, classify_on_cluster, crew_of
+from dmagnet.classifying.worker import Inbox
 from dmagnet.config import ClassifyConfig, ClusterConfig, ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
-from dmagnet.model import DMAGNet
-from dmagnet.sources import Item
-from dmagnet.survey import cluster, write_catalog
-from dmagnet.survey.cluster import CHUNKS_AHEAD, Crew, classify_on_cluster, crew_of
-from dmagnet.survey.worker import Inbox
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, save
+from dmagnet.pictures.inputs import Item
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: dmagnet[survey]")
 
@@ -31,8 +30,11 @@ if not Path("/proc/self/stat").is_file():
 
 # Ray sets its own deprecated settings.
 pytestmark = [
-    pytest.mark.filterwarnings(f"ignore:.{name}. is deprecated:DeprecationWarning")
-    for name in ("use_push_based_shuffle", "use_polars", "use_arrow_tensor_v2")
+    pytest.mark.slow,
+    *(
+        pytest.mark.filterwarnings(f"ignore:.{name}. is deprecated:DeprecationWarning")
+        for name in ("use_push_based_shuffle", "use_polars", "use_arrow_tensor_v2")
+    ),
 ]
 TWO = ClusterConfig(workers=2)
 SMALL = ClassifyConfig(chunk_size=6, batch_size=4, threads=2, cluster=TWO)

@@ -14,10 +14,10 @@ from PIL import Image
 from pyarrow import parquet
 
 from dmagnet.config import SourceConfig
-from dmagnet.data import load_galaxies, read_positions
 from dmagnet.errors import DataError
-from dmagnet.sources import NO_CLASS, list_items, read_picture
-from dmagnet.tables.names import first, plain, positions
+from dmagnet.galaxies import load_galaxies, read_positions
+from dmagnet.pictures.inputs import NO_CLASS, list_items, read_picture
+from dmagnet.pictures.tables.names import first, plain, positions
 
 
 def only(path):

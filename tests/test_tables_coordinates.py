@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from dmagnet.sources import Flag, list_items
-from dmagnet.tables.coordinates import System, degrees, places, unit_of
+from dmagnet.pictures.inputs import Flag, list_items
+from dmagnet.pictures.tables.coordinates import System, degrees, places, unit_of
 
 LONGITUDES = st.floats(0, 359.999)
 LATITUDES = st.floats(-89.99, 89.99)
@@ -265,7 +265,10 @@ def test_an_equinox_alone_tells_the_frame_of_a_fits_table(tmp_path, equinox, fra
 
 
 def test_each_row_may_say_its_own_frame(tmp_path):
-    first, second = SKY[0].transform_to("fk4"), SKY[1].transform_to(FK5(equinox="J1975"))
+    first, second = (
+        SKY[0].transform_to("fk4"),
+        SKY[1].transform_to(FK5(equinox="J1975")),
+    )
     (tmp_path / "t.csv").write_text(
         "ra,dec,radesys,equinox\n"
         f"{first.ra.deg},{first.dec.deg},,B1950\n"

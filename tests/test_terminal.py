@@ -10,7 +10,7 @@ from terminals import Terminals, screen
 from test_data_download import SHA256, Server
 
 from dmagnet.config import SimulateConfig
-from dmagnet.simulate import simulate
+from dmagnet.simulator import simulate
 
 STOPPED = "dmagnet: stopped; the same command goes on from here"
 NARROW, WIDE = 30, 200
@@ -42,7 +42,7 @@ VERBS = {
     ),
     "redream": (
         "Dreaming",
-        "IMAGE -o OUT --weights xs --layer stem --steps STEPS",
+        "IMAGE -o OUT --weights xs --layers stem --steps STEPS",
         "OUT/redream.json",
     ),
     "fetch": ("131.1/300.0", "-o OUT", "OUT/Galaxy10_DECals.h5"),
@@ -108,8 +108,8 @@ def smaller(server):
     """Other defaults: less to do, and a server on this machine."""
     here = {"url": server.url, "mirrors": [], "sha256": SHA256, "wait_s": 20}
     return {
-        "dmagnet.demo.demo": {"num_train": 40, "num_held_out": 10},
-        "dmagnet.data.fetch": here,
+        "dmagnet.cli.demo.demo": {"num_train": 40, "num_held_out": 10},
+        "dmagnet.galaxies.download.fetch": here,
     }
 
 

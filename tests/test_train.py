@@ -14,15 +14,15 @@ import torch
 from blobs import blobs
 from PIL import Image
 
-from dmagnet.checkpoint import load
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
-from dmagnet.disk import claimed
 from dmagnet.errors import CheckpointError, DataError
-from dmagnet.predict import predict
-from dmagnet.train import Classifier, GalaxyBatches, fit, history
-from dmagnet.train.batches import step_seed, view_size
-from dmagnet.train.module import lr_share
-from dmagnet.train.run import enter
+from dmagnet.judging.predict import predict
+from dmagnet.network.checkpoint import load
+from dmagnet.storage.disk import claimed
+from dmagnet.training import GalaxyBatches, TrainingModule, fit, history
+from dmagnet.training.batches import step_seed, view_size
+from dmagnet.training.module import lr_share
+from dmagnet.training.run_folder import enter
 
 CONFIG = TrainConfig(
     image_size=64,
@@ -91,7 +91,8 @@ def test_other_data_may_not_use_the_folder(run, galaxies):
 
 def test_two_processes_may_not_train_into_one_folder(tmp_path, galaxies):
     code = (
-        "import sys, time; from pathlib import Path; from dmagnet.disk import claimed\n"
+        "import sys, time; from pathlib import Path;"
+        "from dmagnet.storage.disk import claimed\n"
         "with claimed(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -190,11 +191,11 @@ def test_the_rate_rises_linearly_then_falls_as_a_cosine():
 
 def test_logit_adjustment_lifts_the_logits_of_common_classes_in_training():
     shares = torch.tensor([0.9, 0.1])
-    module = Classifier(
+    module = TrainingModule(
         torch.nn.Identity(), replace(CONFIG, logit_adjustment=1.0), shares
     )
     torch.testing.assert_close(module.prior, shares.log())
-    plain = Classifier(torch.nn.Identity(), CONFIG, shares)
+    plain = TrainingModule(torch.nn.Identity(), CONFIG, shares)
     assert not plain.prior.any()
 
 

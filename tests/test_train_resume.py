@@ -8,7 +8,7 @@ from train_blobs import train
 
 # One server imports torch once; every run is a process of its own forked from it.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["dmagnet.train", "train_blobs"])
+CONTEXT.set_forkserver_preload(["dmagnet.training", "train_blobs"])
 
 
 def run(*arguments):

@@ -7,17 +7,17 @@ import pytest
 import torch
 from blobs import blobs
 
-from dmagnet.assess import assess
-from dmagnet.calibrate import Calibration, Labeled, fit_temperature
-from dmagnet.checkpoint import Checkpoint, load, save
+from dmagnet.calibration import Calibration, Labeled, fit_temperature
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, DataError
-from dmagnet.evaluate import read_metrics, score
-from dmagnet.model import DMAGNet
-from dmagnet.predict import judge, look, predict
-from dmagnet.trust import fit_calibration, group_names, judge_labeled
+from dmagnet.judging import read_metrics, score
+from dmagnet.judging.predict import judge, look, predict
+from dmagnet.judging.trust import fit_calibration, group_names, judge_labeled
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, load, save
+from dmagnet.reporting.assess import assess
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import dmagnet
-from dmagnet import weights
-from dmagnet.calibrate import Calibration
-from dmagnet.checkpoint import Checkpoint
-from dmagnet.checkpoint import load as load_file_of
+from dmagnet import network as weights
+from dmagnet.calibration import Calibration
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError
-from dmagnet.model import DMAGNet
-from dmagnet.predict import predict
-from dmagnet.weights.bundled import (
+from dmagnet.judging.predict import predict
+from dmagnet.network import DMAGNet
+from dmagnet.network.bundled import (
     BUNDLED,
     INDEX,
     check_network,
@@ -32,7 +30,9 @@ from dmagnet.weights.bundled import (
     entry_of,
     package,
 )
-from dmagnet.weights.pack import add_to_package, matrices_of, rounded, save_half
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.network.checkpoint import load as load_file_of
+from dmagnet.network.pack import add_to_package, matrices_of, rounded, save_half
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "dmagnet"
@@ -77,9 +77,9 @@ def test_the_default_and_bundled_are_size_s():
 
 
 def test_the_weights_take_at_most_12_mb_in_the_package():
-    sizes = [path.stat().st_size for path in (PACKAGE / "weights").glob("*")]
+    sizes = [path.stat().st_size for path in (PACKAGE / "network").glob("*")]
     assert sum(sizes) <= 12e6
-    assert len(list((PACKAGE / "weights").glob("*.safetensors"))) == len(BUNDLED)
+    assert len(list((PACKAGE / "network").glob("*.safetensors"))) == len(BUNDLED)
 
 
 def test_a_file_of_the_package_is_checked_once_a_process():
@@ -92,7 +92,7 @@ def test_a_file_of_the_package_is_checked_once_a_process():
 
 def test_a_name_becomes_a_path_without_torch():
     code = (
-        "import sys; from dmagnet.weights import path_of; print(path_of('xs').name); "
+        "import sys; from dmagnet.network import path_of; print(path_of('xs').name); "
         "assert 'torch' not in sys.modules"
     )
     shown = subprocess.run(
@@ -291,7 +291,7 @@ def test_the_wheel_holds_weights_index_and_card(wheel):
     names = set(zipfile.ZipFile(path).namelist())
     files = [f"dmagnet-{name}.safetensors" for name in BUNDLED]
     for file in (*files, INDEX, "MODEL_CARD.md"):
-        assert f"dmagnet/weights/{file}" in names
+        assert f"dmagnet/network/{file}" in names
 
 
 def test_the_source_distribution_holds_them_too(wheel):
@@ -306,7 +306,8 @@ def test_the_source_distribution_holds_them_too(wheel):
 def test_weights_load_from_a_package_that_is_a_zip(wheel):
     (path,) = wheel.glob("*.whl")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from dmagnet import weights; "
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "from dmagnet.network import bundled as weights; "
         "print(weights.__file__); print(weights.load('xs').weights_hash)"
     )
     shown = subprocess.run(

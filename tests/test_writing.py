@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dmagnet.checkpoint import Checkpoint, save
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, SimulateConfig, TrainConfig
-from dmagnet.disk import beside, claimed, refuse_replacing, write_whole
 from dmagnet.errors import DataError
-from dmagnet.model import DMAGNet
-from dmagnet.simulate import simulate, write_hdf5
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import Checkpoint, save
+from dmagnet.simulator import simulate, write_hdf5
+from dmagnet.storage.disk import beside, claimed, refuse_replacing, write_whole
 
 FILES = {
     "simulate": ("sim.h5", "--num 3 --image-size 32"),
@@ -221,7 +221,7 @@ def test_two_writers_of_one_file_both_end_and_the_last_is_whole(tmp_path):
 
 def test_what_a_killed_writer_left_is_cleared_at_the_next_write(tmp_path):
     code = (
-        "import os, sys, pathlib; from dmagnet.disk import beside\n"
+        "import os, sys, pathlib; from dmagnet.storage.disk import beside\n"
         "with beside(pathlib.Path(sys.argv[1])) as part:\n"
         "    part.write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )
@@ -232,6 +232,7 @@ def test_what_a_killed_writer_left_is_cleared_at_the_next_write(tmp_path):
     assert names(tmp_path) == ["t", "t.part"]
 
 
+@pytest.mark.slow
 def test_few_of_many_kills_lose_nothing(tmp_path):
     script = Path(__file__).parents[1] / "benchmarks" / "kills.py"
     verbs = ("simulate", "audit", "prepare", "fetch")

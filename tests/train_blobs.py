@@ -9,10 +9,10 @@ import lightning as L
 import torch
 from blobs import blobs
 
-from dmagnet.checkpoint import weights_hash
 from dmagnet.config import ModelConfig, TrainConfig
-from dmagnet.model import DMAGNet
-from dmagnet.train import optimize
+from dmagnet.network import DMAGNet
+from dmagnet.network.checkpoint import weights_hash
+from dmagnet.training import optimize
 
 
 class DieAt(L.Callback):

@@ -1,22 +1,28 @@
 """Interpretable galaxy morphology: DMAGNet and a Deep Dream that measures."""
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0.dev0"
 
 # Loaded when first asked for: `import dmagnet` must not cost seconds of torch.
 _PUBLIC = {
-    "DMAGNet": "dmagnet.model",
-    "classify": "dmagnet.survey",
-    "dream": "dmagnet.dreams.run",
-    "explain": "dmagnet.evidence",
-    "fit": "dmagnet.train",
-    "load": "dmagnet.weights",
-    "load_galaxies": "dmagnet.data",
-    "measure": "dmagnet.gallery",
-    "recipe": "dmagnet.recipes",
-    "redream": "dmagnet.dreams.run",
+    "DMAGNet": "dmagnet.network",
+    "classify": "dmagnet.classifying",
+    "dream": "dmagnet.dreaming.runs",
+    "explain": "dmagnet.explaining",
+    "fit": "dmagnet.training",
+    "load": "dmagnet.network",
+    "load_galaxies": "dmagnet.galaxies",
+    "measure": "dmagnet.measuring.study_folder",
+    "recipe": "dmagnet.config.recipes",
+    "redream": "dmagnet.dreaming.runs",
 }
 
 __all__ = [
@@ -34,7 +40,51 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'dmagnet' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+# What rooms were called before; scripts that import from them go on.
+_BEFORE = {
+    "images": "pictures", "tables": "pictures.tables", "sources": "pictures.inputs",
+    "simulate": "simulator", "data": "galaxies", "augment": "galaxies.augment",
+    "calibrate": "calibration", "model": "network", "weights": "network",
+    "checkpoint": "network.checkpoint", "train": "training", "evaluate": "judging",
+    "predict": "judging.predict", "trust": "judging.trust", "export": "exporting",
+    "catalog": "classifying", "survey": "classifying", "dreams": "dreaming",
+    "gallery": "dreaming", "measures": "measuring", "evidence": "explaining",
+    "report": "reporting", "galaxy": "reporting", "assess": "reporting.assess",
+    "failures": "reporting.failures", "recipes": "config.recipes", "cite": "cli.cite",
+    "demo": "cli.demo",
+}  # fmt: skip
+
+
+class _Renamed(MetaPathFinder, Loader):
+    """Find rooms by the names that they had before."""
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        """Know old names only."""
+        parent, _dot, name = fullname.rpartition(".")
+        known = parent == "dmagnet" and name in _BEFORE
+        return ModuleSpec(fullname, self) if known else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to Python."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Hand on what is asked for."""
+        now = import_module(f"dmagnet.{_BEFORE[module.__name__.rpartition('.')[2]]}")
+        vars(module)["__getattr__"] = partial(getattr, now)
+
+
+sys.meta_path.append(_Renamed())
+
+
+def _lazily(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
+    """Load what a package exports when it is first asked for."""
+
+    def _load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(homes[name]), name)
+
+    return _load
+
+
+__getattr__ = _lazily("dmagnet", _PUBLIC)

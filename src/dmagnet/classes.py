@@ -67,17 +67,6 @@ CLASS_NAMES = tuple(entry.name for entry in CLASSES)
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
-    """Reduce class names to what folders and tables spell alike.
-
-    Parameters
-    ----------
-    names : sequence of str
-        For example ``3_In_between_Round_Smooth``.
-
-    Returns
-    -------
-    list of str
-        Without a leading number, in lower case, letters and digits only.
-    """
+    """Reduce class names to what folders and tables spell alike."""
     bare = [re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names]
     return [re.sub(r"[^a-z0-9]", "", name) for name in bare]

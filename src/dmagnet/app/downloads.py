@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet import __version__
-from dmagnet.app.pictures import laid_over
-from dmagnet.app.records import VIEW_PX, Dreamed, Galaxy
+from dmagnet.app.answers import VIEW_PX, DreamAnswer, Galaxy
 from dmagnet.app.sessions import Session
+from dmagnet.app.thumbnails import laid_over
 from dmagnet.app.work import Work
-from dmagnet.catalog import About, rows_of, settings_of, write_table
-from dmagnet.config import ClassifyConfig
-from dmagnet.evidence import maps_hdus
-from dmagnet.figures import detail_picture
-from dmagnet.gallery.sheets import to_bytes
-from dmagnet.images import Cutout, rgb_hdu
-from dmagnet.images.cutout import moved_wcs
+from dmagnet.classifying.table import write_table
+from dmagnet.classifying.table_columns import About, rows_of, settings_of
+from dmagnet.config.classify_config import ClassifyConfig
+from dmagnet.dreaming.sheets import to_bytes
+from dmagnet.explaining.explanation_folder import maps_hdus
+from dmagnet.figures.dream_plots import detail_picture
+from dmagnet.pictures.cutout import Cutout, moved_wcs
+from dmagnet.pictures.fits_image import rgb_hdu
 
 Links = list[tuple[str, list[Mapping[str, str]]]]
 
@@ -38,22 +39,7 @@ NAME = re.compile(r"galaxy(\d{1,9})-([a-z0-9_.-]{1,60})\.([a-z]{3,4})")
 
 
 def file_of(session: Session, work: Work, name: str) -> tuple[bytes, str] | None:
-    """Make a file of a page.
-
-    Parameters
-    ----------
-    session : Session
-        The page.
-    work : Work
-        With the network.
-    name : str
-        As `links_of` names it.
-
-    Returns
-    -------
-    (bytes, str) or None
-        Its content and its type; None if there is no such file.
-    """
+    """Make a file of a page."""
     match = NAME.fullmatch(name)
     number = int(match[1]) if match else 0
     galaxy = session.galaxies.get(number)
@@ -64,22 +50,7 @@ def file_of(session: Session, work: Work, name: str) -> tuple[bytes, str] | None
 
 
 def links_of(session: Session, work: Work, number: int) -> Links:
-    """Name the files of a galaxy.
-
-    Parameters
-    ----------
-    session : Session
-        The page.
-    work : Work
-        With the network.
-    number : int
-        Of the galaxy.
-
-    Returns
-    -------
-    list of (str, list of mapping)
-        Groups with ``href``, ``name``, ``text`` and ``note`` of each file.
-    """
+    """Name the files of a galaxy."""
     galaxy = session.galaxies[number]
     groups: dict[str, list[Mapping[str, str]]] = {}
     for what, ending in _makers(session, work, number, galaxy):
@@ -135,22 +106,7 @@ def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
 
 
 def row_of(galaxy: Galaxy, work: Work, ending: str) -> bytes:
-    """Write the row of a galaxy, as ``dmagnet classify`` does.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What was looked at.
-    work : Work
-        With the classifier.
-    ending : str
-        ``csv``, ``ecsv``, ``fits`` or ``vot``.
-
-    Returns
-    -------
-    bytes
-        A table of one row.
-    """
+    """Write the row of a galaxy, as ``dmagnet classify`` does."""
     classifier = work.classifier
     calibration = classifier.calibration
     rows = rows_of(
@@ -168,23 +124,8 @@ def row_of(galaxy: Galaxy, work: Work, ending: str) -> bytes:
         return write_table(path, lambda: iter([rows]), about).read_bytes()
 
 
-def dream_of(one: Dreamed, galaxy: Galaxy, work: Work) -> bytes:
-    """Write a dream, and what it added, as FITS.
-
-    Parameters
-    ----------
-    one : Dreamed
-        The dream.
-    galaxy : Galaxy
-        Where it began.
-    work : Work
-        With the hash of the weights.
-
-    Returns
-    -------
-    bytes
-        A FITS file with the dream and the extension DETAIL.
-    """
+def dream_of(one: DreamAnswer, galaxy: Galaxy, work: Work) -> bytes:
+    """Write a dream, and what it added, as FITS."""
     side = one.image.shape[-1]
     wcs = None
     if galaxy.wcs is not None:

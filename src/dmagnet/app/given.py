@@ -7,28 +7,11 @@ from astropy.coordinates import SkyCoord
 from astropy.units import UnitsError
 
 from dmagnet.errors import DataError
-from dmagnet.tables.coordinates import valid_position
+from dmagnet.pictures.tables.coordinates import valid_position
 
 
 def position(text: str) -> tuple[float, float]:
-    """Read a position as people write it.
-
-    Parameters
-    ----------
-    text : str
-        ``184.7401 47.3037``, ``12:18:57.6 +47:18:13`` or ``12h18m57.6s 47d18m13s``;
-        a comma may stand between.
-
-    Returns
-    -------
-    (float, float)
-        Right ascension and declination in degrees, ICRS.
-
-    Raises
-    ------
-    DataError
-        If it is none.
-    """
+    """Read a position as people write it."""
     words = " ".join(text.replace(",", " ").split())
     try:
         if re.fullmatch(r"[\d.+\- e]+", words) and len(words.split()) == 2:

@@ -8,13 +8,13 @@ from typing import Any
 import gradio as gr
 
 from dmagnet.app import words
+from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
 from dmagnet.app.downloads import links_of
-from dmagnet.app.records import Dreamed, Galaxy, Progress
 from dmagnet.app.sessions import Places, Session, Sessions
 from dmagnet.app.work import USUAL, Work
-from dmagnet.config import DreamConfig
+from dmagnet.config.dream_config import DreamConfig
 from dmagnet.errors import DataError, DmagnetError
-from dmagnet.evidence import Explanation
+from dmagnet.explaining.explanation import Explanation
 
 FRAME_S = 0.15  # between two pictures of a dream: more the eye does not want
 NO_ONE = "(none)"
@@ -27,19 +27,7 @@ Update = Any  # what gradio shows: a value, an update of a component, or nothing
 
 
 class Handlers:
-    """What the buttons of the page do.
-
-    Parameters
-    ----------
-    work : Work
-        What answers.
-    sessions : Sessions
-        The open pages.
-    places : Places
-        How many may dream at a time.
-    uploads : Path
-        Folder of what people uploaded.
-    """
+    """What the buttons of the page do."""
 
     def __init__(
         self, work: Work, sessions: Sessions, places: Places, uploads: Path
@@ -48,54 +36,17 @@ class Handlers:
         self._places, self._uploads = places, uploads.resolve()
 
     def look(self, file: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Classify what was dropped.
-
-        Parameters
-        ----------
-        file : str or None
-            Path of the upload.
-        request : gr.Request
-            Whose page it is.
-
-        Yields
-        ------
-        tuple
-            The answer as soon as it is there, then the reasons.
-        """
+        """Classify what was dropped."""
         yield from self._shown(request, lambda: self._read(file))
 
     def look_at(self, place: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Classify what the survey shows at a position.
-
-        Parameters
-        ----------
-        place : str
-            As a person wrote it.
-        request : gr.Request
-            Whose page it is.
-
-        Yields
-        ------
-        tuple
-            As `look`.
-        """
+        """Classify what the survey shows at a position."""
         yield from self._shown(
             request, lambda: self._work.look_at(str(place)[:200], self._uploads)
         )
 
     def simulated(self, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Classify a galaxy that is drawn for it.
-
-        Parameters
-        ----------
-        request : gr.Request
-            Whose page it is.
-
-        Yields
-        ------
-        tuple
-            As `look`.
-        """
+        """Classify a galaxy that is drawn for it."""
         yield from self._shown(request, lambda: self._work.simulated(self._uploads))
 
     def _read(self, file: str | None) -> Galaxy:
@@ -142,22 +93,7 @@ class Handlers:
     def why(
         self, target: str, against: str, methods: list[str], request: gr.Request
     ) -> tuple[Update, Update]:
-        """Explain any class, also against another, by any method.
-
-        Parameters
-        ----------
-        target, against : str
-            Classes, or the words for none.
-        methods : list of str
-            What maps to draw.
-        request : gr.Request
-            Whose page it is.
-
-        Returns
-        -------
-        tuple
-            The reasons, and the files.
-        """
+        """Explain any class, also against another, by any method."""
         session = self._session(request)
         try:
             number, galaxy = session.galaxy()
@@ -181,30 +117,11 @@ class Handlers:
         side: int,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
-        """Dream, and show it as it grows.
-
-        Parameters
-        ----------
-        layers : list of str
-            Layers to dream.
-        class_name : str
-            A class to dream too, or the word for none.
-        steps : float
-            On each octave.
-        side : int
-            Of the dream, in px.
-        request : gr.Request
-            Whose page it is.
-
-        Yields
-        ------
-        tuple
-            The dreams, both buttons, and the files.
-        """
+        """Dream, and show it as it grows."""
         session = self._session(request)
         stop = session.new_dream()
         names = self._work.class_names
-        done: list[Dreamed] = []
+        done: list[DreamAnswer] = []
         try:
             number, galaxy = session.galaxy()
             config = DreamConfig(steps=int(steps))
@@ -224,7 +141,7 @@ class Handlers:
                 )  # fmt: skip
                 shown = 0.0
                 for step in frames:
-                    if isinstance(step, Dreamed):
+                    if isinstance(step, DreamAnswer):
                         done.append(step)
                     elif time.monotonic() - shown > FRAME_S:
                         yield (_stage(step, done, names), *_busy(), gr.skip())
@@ -236,7 +153,7 @@ class Handlers:
         yield self._ended(session, number, done, line)
 
     def _ended(
-        self, session: Session, number: int, done: list[Dreamed], line: str
+        self, session: Session, number: int, done: list[DreamAnswer], line: str
     ) -> tuple[Any, ...]:
         """Show what there is, keep it, and let another dream begin."""
         if number in session.galaxies:
@@ -247,32 +164,13 @@ class Handlers:
         return (shown, *_free(), self._files(session, number))
 
     def cancel(self, request: gr.Request) -> None:
-        """End the dream of a page at its next step.
-
-        Parameters
-        ----------
-        request : gr.Request
-            Whose page it is.
-        """
+        """End the dream of a page at its next step."""
         self._session(request).stop.set()
 
     def compare(
         self, first: int | None, second: int | None, request: gr.Request
     ) -> str:
-        """Show two galaxies side by side.
-
-        Parameters
-        ----------
-        first, second : int
-            Their numbers.
-        request : gr.Request
-            Whose page it is.
-
-        Returns
-        -------
-        str
-            HTML.
-        """
+        """Show two galaxies side by side."""
         session = self._session(request)
         if first is None or second is None or first == second:
             return words.empty(NO_PAIR)
@@ -287,13 +185,7 @@ class Handlers:
         return _label(number, galaxy), galaxy, self._work.explain(galaxy, USUAL[:1])
 
     def close(self, request: gr.Request) -> None:
-        """Forget a page that was closed or loaded anew.
-
-        Parameters
-        ----------
-        request : gr.Request
-            Whose page it was.
-        """
+        """Forget a page that was closed or loaded anew."""
         self._sessions.close(request.session_hash or "")
 
     def _session(self, request: gr.Request) -> Session:
@@ -310,7 +202,7 @@ def _label(number: int, galaxy: Galaxy) -> str:
     return f"{number}: {galaxy.item.id[:40]}"
 
 
-def _stage(step: Progress, done: list[Dreamed], names: tuple[str, ...]) -> str:
+def _stage(step: Progress, done: list[DreamAnswer], names: tuple[str, ...]) -> str:
     line = f"Dreaming {step.target.name}, {step.number + 1} of {step.total}."
     return words.dreams(done, names, now=step, line=line)
 

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from dmagnet.app import words
+from dmagnet.app.answers import VIEW_PX
 from dmagnet.app.handlers import (
     NO_DREAM,
     NO_FILES,
@@ -13,11 +14,10 @@ from dmagnet.app.handlers import (
     NO_REASON,
     Handlers,
 )
-from dmagnet.app.records import VIEW_PX
 from dmagnet.app.work import DREAM_SIDES, LOOKS, MAX_STEPS, Work
-from dmagnet.config import DreamConfig
-from dmagnet.config.serving import AppConfig
-from dmagnet.evidence import METHODS
+from dmagnet.config.app_config import AppConfig
+from dmagnet.config.dream_config import DreamConfig
+from dmagnet.explaining.methods import METHODS
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
@@ -25,13 +25,7 @@ WAITING = 64  # questions of one kind that may wait
 
 
 def theme() -> Any:
-    """Give the page's colors and fonts; no font is loaded.
-
-    Returns
-    -------
-    gradio.themes.Base
-        Blue and gray, in the fonts of the system.
-    """
+    """Give the page's colors and fonts; no font is loaded."""
     return gr.themes.Default(
         primary_hue=gr.themes.colors.blue,
         neutral_hue=gr.themes.colors.slate,
@@ -46,27 +40,7 @@ class Page(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *others: Any, **named: Any
     ) -> list[Any]:
-        """Read what was asked.
-
-        Parameters
-        ----------
-        block_fn : BlockFunction
-            What is asked for.
-        inputs : list
-            What was sent.
-        *others, **named
-            As gradio has it.
-
-        Returns
-        -------
-        list
-            What the function takes.
-
-        Raises
-        ------
-        gr.Error
-            If it takes something else; only scripts that err come to that.
-        """
+        """Read what was asked."""
         try:
             told = await super().preprocess_data(block_fn, inputs, *others, **named)
         except (gr.Error, ValueError, TypeError, LookupError, AttributeError, OSError):
@@ -76,40 +50,14 @@ class Page(gr.Blocks):
 
 
 def questions_of(page: Any) -> frozenset[int]:
-    """List what may be asked for by number.
-
-    Parameters
-    ----------
-    page : gradio.Blocks
-        From `page_of`.
-
-    Returns
-    -------
-    frozenset of int
-        All but what gradio calls by itself, when a page is closed.
-    """
+    """List what may be asked for by number."""
     return frozenset(
         n for n, each in page.fns.items() if each.targets[0][1] != "unload"
     )
 
 
 def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
-    """Lay the page out.
-
-    Parameters
-    ----------
-    work : Work
-        Says which classes, layers and maps there are.
-    handlers : Handlers
-        What the buttons do.
-    config : AppConfig
-        How much goes on at a time.
-
-    Returns
-    -------
-    gradio.Blocks
-        The page, not served yet.
-    """
+    """Lay the page out."""
     with Page(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
         gr.HTML(words.head(work))
         with gr.Row(equal_height=False):

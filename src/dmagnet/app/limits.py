@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dmagnet.app.questions import Refused, checked
-from dmagnet.config.serving import AppConfig
+from dmagnet.config.app_config import AppConfig
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -60,17 +60,7 @@ HEADERS = (
 
 
 class Bucket:
-    """So many at once, so many a second for long, for each of many names.
-
-    Parameters
-    ----------
-    per_second : float
-        How many a second for long.
-    burst : float
-        How many at once.
-    clock : callable
-        Seconds.
-    """
+    """So many at once, so many a second for long, for each of many names."""
 
     def __init__(
         self,
@@ -82,18 +72,7 @@ class Bucket:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, name: str) -> float:
-        """Ask for one.
-
-        Parameters
-        ----------
-        name : str
-            Who asks.
-
-        Returns
-        -------
-        float
-            0 if it is given; else the seconds until one will be there.
-        """
+        """Ask for one."""
         now = self._clock()
         left, then = self._left.pop(name, (self.burst, now))
         left = min(self.burst, left + (now - then) * self.per_second)
@@ -105,19 +84,7 @@ class Bucket:
 
 
 class Gate:
-    """Stand before the page: let in what may come in, and say in words what may not.
-
-    Parameters
-    ----------
-    app : ASGI application
-        The page.
-    config : AppConfig
-        The limits.
-    uploads : Path
-        Folder of what people uploaded; a question may name no other file.
-    functions : collection of int
-        What a question may ask for.
-    """
+    """Stand before the page: let in what may come in, and say in words what may not."""
 
     def __init__(
         self, app: App, config: AppConfig, uploads: Path, functions: Collection[int]
@@ -133,17 +100,7 @@ class Gate:
         self._came: deque[tuple[float, int]] = deque()  # when, and how many bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request.
-
-        Parameters
-        ----------
-        scope : dict
-            As ASGI describes it.
-        receive : callable
-            Gives the body.
-        send : callable
-            Takes the answer.
-        """
+        """Answer one request."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -306,10 +263,7 @@ class Gate:
 
 
 def _is_foreign(method: str, ours: str, headers: dict[str, bytes]) -> bool:
-    """Tell a request that a page of another site makes, or of another port of ours.
-
-    A browser says who asks; a script says nothing. A link from elsewhere may lead here.
-    """
+    """Tell a request that a page of another site makes, or of another port of ours."""
     site = headers.get("sec-fetch-site", b"none")
     follows = method != "POST" and headers.get("sec-fetch-mode") == b"navigate"
     if site not in (b"none", b"same-origin") and not follows:

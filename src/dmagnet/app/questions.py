@@ -18,15 +18,7 @@ GIVEN = "/gradio_api/file="  # where the page's own script says that an upload i
 
 
 class Refused(Exception):  # noqa: N818 - an answer to the one who asks
-    """A request that is answered in one line.
-
-    Parameters
-    ----------
-    status : int
-        Of HTTP.
-    line : str
-        What was expected.
-    """
+    """A request that is answered in one line."""
 
     def __init__(self, status: int, line: str) -> None:
         super().__init__(line)
@@ -36,31 +28,7 @@ class Refused(Exception):  # noqa: N818 - an answer to the one who asks
 def checked(
     body: bytes, path: str, host: str, uploads: Path, functions: Collection[int]
 ) -> bytes:
-    """Read a question, and write it anew without what nobody needs.
-
-    Parameters
-    ----------
-    body : bytes
-        JSON.
-    path : str
-        Where it was sent.
-    host : str
-        Whom the asker believes to ask, as in the header.
-    uploads : Path
-        Folder of what people uploaded, resolved; a question may name no other file.
-    functions : collection of int
-        What may be asked for.
-
-    Returns
-    -------
-    bytes
-        JSON.
-
-    Raises
-    ------
-    Refused
-        If it is none of these; the line says why.
-    """
+    """Read a question, and write it anew without what nobody needs."""
     try:
         asked = json.loads(body, parse_constant=_no_number)
         if not isinstance(asked, dict):

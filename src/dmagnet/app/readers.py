@@ -17,10 +17,10 @@ from astropy.io.fits import Header
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from dmagnet.config import SourceConfig
+from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.sources.reading import read_picture
-from dmagnet.sources.record import Flag, Item
+from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs.reading import read_picture
 
 READ_S = 20.0  # for one file
 READ_BYTES = 1 << 30  # of memory for one file, beside the reader's own
@@ -31,21 +31,7 @@ Read = tuple[Item, list[NDArray[np.uint8]], WCS | None, tuple[str, ...]]
 
 
 class Readers:
-    """Processes that read files; one that does not answer is ended and replaced.
-
-    Parameters
-    ----------
-    num : int
-        How many: one more than read at a time, so that the next file finds one warm.
-    sides : (int, int)
-        Of what the network and what people see, in px.
-    view : (float, float or None)
-        Field and radii, as for `dmagnet.sources.read_picture`.
-    scratch : Path
-        Where they may put temporary files.
-    limit_s : float
-        Seconds for one file.
-    """
+    """Processes that read files; one that does not answer is ended and replaced."""
 
     def __init__(
         self,
@@ -95,23 +81,7 @@ class Readers:
             self._end(reader)
 
     def read(self, item: Item) -> Read:
-        """Read one input.
-
-        Parameters
-        ----------
-        item : Item
-            A file.
-
-        Returns
-        -------
-        tuple
-            The item completed, a picture for each side, the WCS of the last, and notes.
-
-        Raises
-        ------
-        DataError
-            If there is no picture in it, or it cannot be read in time.
-        """
+        """Read one input."""
         reader, slow = self._ready.get(), threading.Event()
         while reader.poll() is not None:  # the system ended it since
             self._end(reader)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from dmagnet.app.limits import Gate
 from dmagnet.app.sessions import Places, Sessions
 from dmagnet.app.uploads import sweep, uploads_folder
-from dmagnet.catalog import Device
-from dmagnet.config.serving import AppConfig
-from dmagnet.environment import environment
+from dmagnet.classifying.classifier import Device
+from dmagnet.config.app_config import AppConfig
 from dmagnet.errors import ConfigError
-from dmagnet.weights import DEFAULT
+from dmagnet.network.bundled import DEFAULT
+from dmagnet.storage.environment import environment
 
 if TYPE_CHECKING:
     from dmagnet.app.work import Work
@@ -44,16 +44,12 @@ class Server:
         The open pages.
     uploads : Path
         Folder of what people uploaded; it goes when the server does.
-    at_rest : bool
-        At the end, whether nothing computes any more; a map of captum's cannot be
-        stopped in the middle.
     """
 
     url: str
     sessions: Sessions
     uploads: Path
     _thread: threading.Thread = field(repr=False)
-    at_rest: bool = True
 
     def wait(self) -> None:
         """Serve until the server ends; Ctrl-C interrupts the wait."""
@@ -212,13 +208,7 @@ def _running(
         """A server that closes the streams of open pages before it waits."""
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """End, the open streams first.
-
-            Parameters
-            ----------
-            sockets : list of socket, optional
-                Where it listens.
-            """
+            """End, the open streams first."""
             page.end()  # pages hold a stream open for as long as they are
             await super().shutdown(sockets)
 
@@ -245,4 +235,4 @@ def _running(
         sessions.close_all()
         server.should_exit = True
         thread.join(3 * GOODBYE_S)
-        known.at_rest = page.rest(GOODBYE_S)
+        page.rest(GOODBYE_S)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from dmagnet.app.records import Dreamed, Galaxy
+from dmagnet.app.answers import DreamAnswer, Galaxy
 from dmagnet.errors import ConfigError
-from dmagnet.evidence import Explanation
+from dmagnet.explaining.explanation import Explanation
 
 MAX_GALAXIES = 8  # of one page; the oldest is forgotten
 POLL_S = 0.2  # how often one who waits is told, and may give up
@@ -18,42 +18,17 @@ POLL_S = 0.2  # how often one who waits is told, and may give up
 
 @dataclass(eq=False)
 class Session:
-    """One open page.
-
-    Attributes
-    ----------
-    token : str
-        Stands in the addresses of its files; nobody else can guess it.
-    galaxies : dict of int to Galaxy
-        By number, counted from 1; the last is the newest.
-    dreams : dict of int to list of Dreamed
-        The latest dreams of each galaxy.
-    explained : dict of int to Explanation
-        The latest maps of each galaxy.
-    stop : threading.Event
-        Set when the dream under way is to end.
-    """
+    """One open page."""
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     galaxies: dict[int, Galaxy] = field(default_factory=dict)
-    dreams: dict[int, list[Dreamed]] = field(default_factory=dict)
+    dreams: dict[int, list[DreamAnswer]] = field(default_factory=dict)
     explained: dict[int, Explanation] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     _count: int = 0
 
     def add(self, galaxy: Galaxy) -> int:
-        """Keep a galaxy.
-
-        Parameters
-        ----------
-        galaxy : Galaxy
-            A new one.
-
-        Returns
-        -------
-        int
-            Its number.
-        """
+        """Keep a galaxy."""
         self._count += 1
         self.galaxies[self._count] = galaxy
         while len(self.galaxies) > MAX_GALAXIES:
@@ -64,23 +39,7 @@ class Session:
         return self._count
 
     def galaxy(self, number: int | None = None) -> tuple[int, Galaxy]:
-        """Find a galaxy.
-
-        Parameters
-        ----------
-        number : int, optional
-            Its number; the newest if not given.
-
-        Returns
-        -------
-        (int, Galaxy)
-            Its number, and what is known of it.
-
-        Raises
-        ------
-        ConfigError
-            If there is none.
-        """
+        """Find a galaxy."""
         if not self.galaxies:
             raise ConfigError("expected a galaxy, got none yet; drop an image first")
         number = max(self.galaxies) if number is None else number
@@ -89,26 +48,14 @@ class Session:
         return number, self.galaxies[number]
 
     def new_dream(self) -> threading.Event:
-        """Begin a dream; one that is under way on this page ends.
-
-        Returns
-        -------
-        threading.Event
-            Set when this dream is to end.
-        """
+        """Begin a dream; one that is under way on this page ends."""
         self.stop.set()
         self.stop = threading.Event()
         return self.stop
 
 
 class Sessions:
-    """All open pages.
-
-    Parameters
-    ----------
-    most : int
-        How many are kept; the one that was silent for longest is forgotten first.
-    """
+    """All open pages."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -119,18 +66,7 @@ class Sessions:
         return len(self._open)
 
     def of(self, name: str) -> Session:
-        """Find a page, or open it.
-
-        Parameters
-        ----------
-        name : str
-            As the browser calls it; drawn anew whenever the page is loaded.
-
-        Returns
-        -------
-        Session
-            What is known of it.
-        """
+        """Find a page, or open it."""
         with self._lock:
             session = self._open.pop(name, None) or Session()
             self._open[name] = session
@@ -143,13 +79,7 @@ class Sessions:
         return session
 
     def close(self, name: str) -> None:
-        """Forget a page and all that it holds; its dream ends.
-
-        Parameters
-        ----------
-        name : str
-            As for `of`; one that is not open is no error.
-        """
+        """Forget a page and all that it holds; its dream ends."""
         with self._lock:
             session = self._open.pop(name, None)
         if session:
@@ -163,18 +93,7 @@ class Sessions:
             page.stop.set()
 
     def by_token(self, token: str) -> Session | None:
-        """Find the page that a file belongs to.
-
-        Parameters
-        ----------
-        token : str
-            From the file's address.
-
-        Returns
-        -------
-        Session or None
-            None if there is no such page, or not any more.
-        """
+        """Find the page that a file belongs to."""
         with self._lock:
             pages = list(self._open.values())
         given = token.encode("utf-8", "surrogateescape")
@@ -185,17 +104,7 @@ class Sessions:
 
 
 class Places:
-    """So many dreams at a time, and so many that wait.
-
-    Parameters
-    ----------
-    most : int
-        Dreams at a time.
-    waiting : int
-        Dreams that may wait.
-    clock : callable
-        Seconds.
-    """
+    """So many dreams at a time, and so many that wait."""
 
     def __init__(
         self, most: int, waiting: int, clock: Callable[[], float] = time.monotonic
@@ -206,19 +115,7 @@ class Places:
 
     @contextmanager
     def turn(self) -> Iterator[Callable[[], int]]:
-        """Stand in the queue, and leave it at the end, however that comes.
-
-        Yields
-        ------
-        callable
-            Waits a moment, and says how many dreams must end before this one begins;
-            0 when it may.
-
-        Raises
-        ------
-        ConfigError
-            If too many wait already.
-        """
+        """Stand in the queue, and leave it at the end, however that comes."""
         mine = object()
         with self._changed:
             if len(self._turns) >= self.most + self.waiting:

@@ -17,13 +17,7 @@ LOCK, MARK, FILES = "lock", "uploads of dmagnet app", "files"
 
 @contextmanager
 def uploads_folder() -> Iterator[Path]:
-    """Make a folder for uploads, and remove those of servers that were killed.
-
-    Yields
-    ------
-    Path
-        Empty, resolved; it goes at the end with all that is in it.
-    """
+    """Make a folder for uploads, and remove those of servers that were killed."""
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         _clear(old)
     with tempfile.TemporaryDirectory(
@@ -50,20 +44,7 @@ def _clear(folder: Path) -> None:
 
 
 def sweep(folder: Path, keep_s: float) -> int:
-    """Remove what people uploaded some time ago.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the uploads.
-    keep_s : float
-        Files that came less than so many seconds ago stay.
-
-    Returns
-    -------
-    int
-        How many files went.
-    """
+    """Remove what people uploaded some time ago."""
     gone, oldest = 0, time.time() - keep_s
     for path in sorted(folder.rglob("*"), reverse=True):  # what is inside comes first
         try:

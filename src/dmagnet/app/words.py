@@ -9,16 +9,16 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dmagnet import __version__, figures
+from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
 from dmagnet.app.limits import LOCAL
-from dmagnet.app.pictures import enlarged, laid_over, picture_of
-from dmagnet.app.records import Dreamed, Galaxy, Progress
+from dmagnet.app.thumbnails import enlarged, laid_over, picture_of
 from dmagnet.app.work import Work
-from dmagnet.calibrate import prediction_sets
-from dmagnet.catalog.confidence import family_of
+from dmagnet.calibration.conformal import prediction_sets
 from dmagnet.classes import CLASSES, FAMILIES
-from dmagnet.evidence import Explanation
-from dmagnet.gallery.sheets import to_bytes
-from dmagnet.sources.cutout_files import Shelf
+from dmagnet.classifying.confidence import family_of
+from dmagnet.dreaming.sheets import to_bytes
+from dmagnet.explaining.explanation import Explanation
+from dmagnet.pictures.inputs.cutout_files import Shelf
 
 TITLES = {
     "evidence": "Evidence",
@@ -43,8 +43,8 @@ PATIENCE = {
 }
 MACROS = (
     Environment(
-        loader=PackageLoader("dmagnet"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("dmagnet.reporting"), undefined=StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True,
     )
     .get_template("app.html")
     .module
@@ -52,30 +52,13 @@ MACROS = (
 
 
 def style() -> str:
-    """Give the page's style.
-
-    Returns
-    -------
-    str
-        CSS that loads nothing.
-    """
-    loader = PackageLoader("dmagnet")
+    """Give the page's style."""
+    loader = PackageLoader("dmagnet.reporting")
     return loader.get_source(Environment(autoescape=True), "app.css")[0]
 
 
 def head(work: Work) -> str:
-    """Say what this page is.
-
-    Parameters
-    ----------
-    work : Work
-        With its weights.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Say what this page is."""
     about = {
         "weights": work.name,
         "hash": work.checkpoint.weights_hash[:12],
@@ -89,72 +72,22 @@ def head(work: Work) -> str:
 
 
 def empty(line: str) -> str:
-    """Say what to do where there is nothing yet.
-
-    Parameters
-    ----------
-    line : str
-        One line.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Say what to do where there is nothing yet."""
     return _said("empty", line)
 
 
 def alert(line: object) -> str:
-    """Say what went wrong.
-
-    Parameters
-    ----------
-    line : object
-        Expected, got, what to do; its text is shown.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Say what went wrong."""
     return _said("alert", str(line))
 
 
 def answer(galaxy: Galaxy, work: Work) -> str:
-    """Say what a galaxy is, and how sure that is.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What was looked at.
-    work : Work
-        With its classes and calibration.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Say what a galaxy is, and how sure that is."""
     return _said("answer", _facts(galaxy, work))
 
 
 def why(galaxy: Galaxy, explanation: Explanation, work: Work) -> str:
-    """Show which places speak for a class.
-
-    Parameters
-    ----------
-    galaxy : Galaxy
-        What was looked at.
-    explanation : Explanation
-        Of it.
-    work : Work
-        With its network.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Show which places speak for a class."""
     names, e = explanation.class_names, explanation
     target = names[e.target]
     lead = f"Which places speak for {target}?"
@@ -187,30 +120,13 @@ def why(galaxy: Galaxy, explanation: Explanation, work: Work) -> str:
 
 
 def dreams(
-    done: Sequence[Dreamed],
+    done: Sequence[DreamAnswer],
     class_names: Sequence[str],
     *,
     now: Progress | None = None,
     line: str = "",
 ) -> str:
-    """Show dreams, those that are done and the one under way.
-
-    Parameters
-    ----------
-    done : sequence of Dreamed
-        In order.
-    class_names : sequence of str
-        The K classes.
-    now : Progress, optional
-        Of the one under way.
-    line : str
-        What happens.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Show dreams, those that are done and the one under way."""
     under_way = None
     if now:
         under_way = {
@@ -232,20 +148,7 @@ def compared(
     second: tuple[str, Galaxy, Explanation],
     work: Work,
 ) -> str:
-    """Show two galaxies side by side.
-
-    Parameters
-    ----------
-    first, second : (str, Galaxy, Explanation)
-        What each is called here, what it is, and why.
-    work : Work
-        With its classes.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Show two galaxies side by side."""
     sides = [
         _facts(galaxy, work)
         | {
@@ -265,18 +168,7 @@ def compared(
 
 
 def links(groups: Sequence[tuple[str, Sequence[Mapping[str, str]]]]) -> str:
-    """Offer files.
-
-    Parameters
-    ----------
-    groups : sequence of (str, sequence of mapping)
-        Titles, and ``href``, ``name``, ``text`` and ``note`` of each file.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Offer files."""
     return _said("files", groups)
 
 
@@ -344,7 +236,7 @@ def _unlike(galaxy: Galaxy, work: Work) -> dict[str, Any]:
     return {"ood": f"no {numbers}", "ood_flag": False}
 
 
-def _dreamed(one: Dreamed, class_names: Sequence[str]) -> dict[str, Any]:
+def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:
     detail = (one.image - one.start).cpu().numpy()
 
     def _seen_as(p: Any) -> str:

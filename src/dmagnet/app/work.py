@@ -13,31 +13,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dmagnet.app.answers import VIEW_PX, DreamAnswer, Floats, Galaxy, Progress
 from dmagnet.app.given import position
 from dmagnet.app.readers import Readers
-from dmagnet.app.records import VIEW_PX, Dreamed, Floats, Galaxy, Progress
-from dmagnet.catalog import Classifier, Device, open_classifier
-from dmagnet.checkpoint import Checkpoint
 from dmagnet.classes import CLASSES
-from dmagnet.config import DreamConfig
-from dmagnet.config.serving import AppConfig
-from dmagnet.dreams import (
-    Frame,
-    Network,
-    class_target,
-    layer_target,
-    open_network,
-    resample,
-)
-from dmagnet.dreams.octaves import octave_frames
-from dmagnet.dreams.scorer import Scorer
+from dmagnet.classifying.classifier import Classifier, Device
+from dmagnet.classifying.engines import open_classifier
+from dmagnet.config.app_config import AppConfig
+from dmagnet.config.dream_config import DreamConfig
+from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample
+from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.sheets import to_bytes
+from dmagnet.dreaming.targets import Network, class_target, layer_target, open_network
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.evidence import Explanation, explain_images
-from dmagnet.gallery.sheets import to_bytes
-from dmagnet.images.cutout import moved_wcs
-from dmagnet.simulate import draw
-from dmagnet.sources import Item, fetched
-from dmagnet.weights import load
+from dmagnet.explaining.explanation import Explanation
+from dmagnet.explaining.explanations import explain_images
+from dmagnet.network.bundled import load
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.pictures.cutout import moved_wcs
+from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.item import Item
+from dmagnet.simulator.scene import draw
 
 LOOKS = 2  # at a time: more threads than cores make all of them late
 DREAM_SIDES = (128, 192, VIEW_PX)
@@ -48,26 +44,7 @@ ORDER = (7, 9, 1, 5, 2, 0, 8, 4, 6, 3)  # of classes: the first few differ most
 
 
 class Work:
-    """All that the page knows to do, with the network loaded once.
-
-    Parameters
-    ----------
-    weights : str or Path
-        ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
-    config : AppConfig
-        How many views, and whom to ask for cut-outs.
-    scratch : Path
-        Where readers may put temporary files.
-    device : {"auto", "cpu", "gpu"}
-        Where the network runs.
-
-    Raises
-    ------
-    CheckpointError
-        If there are no such weights, or they have no gradients (.onnx).
-    ConfigError
-        If there is no such device.
-    """
+    """All that the page knows to do, with the network loaded once."""
 
     def __init__(
         self,
@@ -115,41 +92,18 @@ class Work:
                 self._changed.notify_all()
 
     def rest(self, wait_s: float) -> bool:
-        """Wait until nothing computes any more.
-
-        Parameters
-        ----------
-        wait_s : float
-            At most so many seconds.
-
-        Returns
-        -------
-        bool
-            Whether it came to that.
-        """
+        """Wait until nothing computes any more."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._busy, wait_s)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Name the classes.
-
-        Returns
-        -------
-        tuple of str
-            The K of them.
-        """
+        """Name the classes."""
         return self.checkpoint.class_names
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Name the layers that a person chooses from.
-
-        Returns
-        -------
-        tuple of str
-            The stem, the stages, and LAM if there is one.
-        """
+        """Name the layers that a person chooses from."""
         names = self.checkpoint.model.layer_names
         has_lam = self.checkpoint.model.config.lam
         whole = [n for n in names if "." not in n and n not in ("lam", "logits")]
@@ -157,13 +111,7 @@ class Work:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Name the maps that this network can give at once.
-
-        Returns
-        -------
-        tuple of str
-            For `explain`.
-        """
+        """Name the maps that this network can give at once."""
         return USUAL if self.checkpoint.model.config.lam else USUAL[:1]
 
     def warm(self) -> None:
@@ -176,66 +124,19 @@ class Work:
         list(self.dream(galaxy, self.layers[-1:], config=once))
 
     def look(self, path: Path, name: str) -> Galaxy:
-        """Read a file, and classify it.
-
-        Parameters
-        ----------
-        path : Path
-            An image or a FITS file.
-        name : str
-            What a person calls it.
-
-        Returns
-        -------
-        Galaxy
-            With its class.
-
-        Raises
-        ------
-        DataError
-            If it is no picture of a galaxy; the line says why.
-        """
+        """Read a file, and classify it."""
         known = Path(name).stem or name
         return self._galaxy(Item(id=known, path=name, files=(str(path),)))
 
     def look_at(self, place: str, cache: Path) -> Galaxy:
-        """Ask the cut-out service for a position, and classify what it shows.
-
-        Parameters
-        ----------
-        place : str
-            Right ascension and declination as people write them.
-        cache : Path
-            Folder of the cut-outs.
-
-        Returns
-        -------
-        Galaxy
-            With its class.
-
-        Raises
-        ------
-        DataError
-            If it is no position, or there is no image of it; the line says why.
-        """
+        """Ask the cut-out service for a position, and classify what it shows."""
         ra, dec = position(place)
         item = Item(id=f"{ra:.5f} {dec:+.5f}", path="", kind="position", ra=ra, dec=dec)
         (found,) = fetched([item], self.config.cutout, cache=cache)
         return self._galaxy(found)
 
     def simulated(self, folder: Path) -> Galaxy:
-        """Draw a galaxy, each time another, and classify it.
-
-        Parameters
-        ----------
-        folder : Path
-            Where its image lies for a moment.
-
-        Returns
-        -------
-        Galaxy
-            With its class; its name says what was drawn.
-        """
+        """Draw a galaxy, each time another, and classify it."""
         number = next(self._drawn)
         entry = CLASSES[ORDER[number % len(ORDER)]]
         drawn = draw(
@@ -257,29 +158,7 @@ class Work:
         target: str | None = None,
         against: str | None = None,
     ) -> Explanation:
-        """Say which places speak for a class.
-
-        Parameters
-        ----------
-        galaxy : Galaxy
-            What `look` returned.
-        methods : sequence of str
-            Some of `dmagnet.evidence.METHODS`; `methods` if none.
-        target : str, optional
-            Class to explain; the likeliest if not given.
-        against : str, optional
-            Say why ``target`` rather than this one.
-
-        Returns
-        -------
-        Explanation
-            With a map for each method.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such class or method, or a method is not installed.
-        """
+        """Say which places speak for a class."""
         likeliest = int(galaxy.probabilities.argmax())
         with self._at_work():
             (found,) = explain_images(
@@ -305,35 +184,8 @@ class Work:
         side: int = VIEW_PX,
         config: DreamConfig | None = None,
         stop: threading.Event | None = None,
-    ) -> Iterator[Progress | Dreamed]:
-        """Dream what layers, or a class, see in a galaxy, step by step.
-
-        Parameters
-        ----------
-        galaxy : Galaxy
-            What `look` returned.
-        layers : sequence of str
-            Some of `layers`, or any other of the network.
-        class_name : str, optional
-            Dream this class too.
-        side : int
-            Of the dream, in px; one of `DREAM_SIDES`.
-        config : DreamConfig, optional
-            Steps and the rest.
-        stop : threading.Event, optional
-            Ends the dream after the step in which it is set.
-
-        Yields
-        ------
-        Progress or Dreamed
-            After each step how far it is; after the last of each target, or after that
-            which was stopped, the dream.
-
-        Raises
-        ------
-        ConfigError
-            If nothing is chosen, too much, or what there is not.
-        """
+    ) -> Iterator[Progress | DreamAnswer]:
+        """Dream what layers, or a class, see in a galaxy, step by step."""
         config = config or DreamConfig()
         if side not in DREAM_SIDES or config.steps > MAX_STEPS:
             raise ConfigError(
@@ -369,11 +221,11 @@ class Work:
                 end = resample(frame.images, (side, side))
                 low, high = (float(scorer.score(each)[0]) for each in (start, end))
                 before, after = map(self._judged, (start, end))
-            yield Dreamed(
+            yield DreamAnswer(
                 target, start[0], end[0], (low, high), before, after, config, share
             )
 
-    def _step_by_step(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+    def _step_by_step(self, frames: Iterator[DreamFrame]) -> Iterator[DreamFrame]:
         """Compute a step when it is asked for, and count it."""
         while True:
             with self._at_work():

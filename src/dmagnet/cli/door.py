@@ -9,11 +9,15 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from dmagnet import __version__
-from dmagnet.cli.classifying import classify
-from dmagnet.cli.dreaming import dream, measure, redream
-from dmagnet.cli.explaining import explain
-from dmagnet.cli.exporting import export
-from dmagnet.cli.learning import (
+from dmagnet.cli.app import app
+from dmagnet.cli.calibrate import calibrate
+from dmagnet.cli.classify import classify
+from dmagnet.cli.dream import dream, measure, redream
+from dmagnet.cli.explain import explain
+from dmagnet.cli.export import export
+from dmagnet.cli.report import page, report
+from dmagnet.cli.screen import open_streams, say, termination_as_interrupt
+from dmagnet.cli.train import (
     audit,
     cite,
     demo,
@@ -24,18 +28,10 @@ from dmagnet.cli.learning import (
     simulate,
     train,
 )
-from dmagnet.cli.reporting import page, report
-from dmagnet.cli.screen import (
-    open_streams,
-    say,
-    termination_as_interrupt,
-)
-from dmagnet.cli.serving import app
-from dmagnet.cli.trusting import calibrate
-from dmagnet.disk import refuse_replacing
+from dmagnet.config.recipes import as_trained
+from dmagnet.config.recipes import recipe as recipe_named
 from dmagnet.errors import DmagnetError
-from dmagnet.recipes import as_trained
-from dmagnet.recipes import recipe as recipe_named
+from dmagnet.storage.disk import refuse_replacing
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -127,7 +123,7 @@ def _training_in(argv: list[str]) -> dict[str, Any]:
     name = _value_in(argv, "--recipe") or ("finetune" if start else "laptop")
     config = recipe_named(name)
     if start:
-        from dmagnet.weights import load
+        from dmagnet.network.bundled import load
 
         config = as_trained(config, load(start).config)
     return {"config": config, "recipe": name}

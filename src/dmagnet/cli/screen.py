@@ -48,7 +48,7 @@ def print_scores(metrics: Any) -> None:
     Parameters
     ----------
     metrics : Metrics
-        What `dmagnet.evaluate.score` returned.
+        What `dmagnet.judging.score` returned.
     """
     low, high = metrics.intervals["accuracy"]
     print(
@@ -142,7 +142,7 @@ def _unheard(usual: Callable[[Any], Any], dropped: Any) -> None:
         usual(dropped)
 
 
-class _Stream(io.FileIO):
+class _OwnStream(io.FileIO):
     """A stream that notes why it cannot write, so that the work goes on."""
 
     trouble = ""
@@ -195,7 +195,7 @@ def open_streams() -> Callable[[], str]:
     return _close
 
 
-def _open(number: int, name: str) -> _Stream | None:
+def _open(number: int, name: str) -> _OwnStream | None:
     """Take the place of a stream of Python's, but not of what a caller put there."""
     before = getattr(sys, name)
     try:
@@ -206,7 +206,7 @@ def _open(number: int, name: str) -> _Stream | None:
         if isinstance(before, io.TextIOWrapper):
             before.reconfigure(errors="backslashreplace")
         return None
-    raw = _Stream(number, "w", closefd=False)
+    raw = _OwnStream(number, "w", closefd=False)
     stream = io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=before.encoding if before else None,

@@ -1,24 +1,25 @@
 """Every knob: name, type, default, help and limit, written once.
 
 Configurations are frozen dataclasses; flags, JSON and checks follow from their
-fields. Presets are functions in `dmagnet.recipes`. No torch in here.
+fields. Presets are functions in `dmagnet.config.recipes`. No torch in here.
 """
 
+from dmagnet.config.app_config import AppConfig
 from dmagnet.config.checks import from_dict, to_dict, typed
-from dmagnet.config.classifying import (
+from dmagnet.config.classify_config import (
     ClassifyConfig,
     ClusterConfig,
     CutoutConfig,
     SourceConfig,
 )
-from dmagnet.config.dreaming import (
+from dmagnet.config.dream_config import (
     Basis,
     DreamConfig,
     MeasureConfig,
     Normalize,
     RedreamConfig,
 )
-from dmagnet.config.learning import (
+from dmagnet.config.train_config import (
     AugmentConfig,
     ModelConfig,
     Precision,
@@ -27,7 +28,6 @@ from dmagnet.config.learning import (
     SplitName,
     TrainConfig,
 )
-from dmagnet.config.serving import AppConfig
 
 __all__ = [
     "AppConfig",

@@ -9,44 +9,14 @@ Record = TypeVar("Record")
 
 
 def check_range(owner: object, name: str, low: float, high: float) -> None:
-    """Refuse a number out of its range.
-
-    Parameters
-    ----------
-    owner : dataclass
-        The configuration.
-    name : str
-        Its field.
-    low, high : float
-        Smallest and largest value.
-
-    Raises
-    ------
-    ConfigError
-        If the value lies outside.
-    """
+    """Refuse a number out of its range."""
     value = getattr(owner, name)
     if not low <= value <= high:
         raise ConfigError(f"{name}: expected {low} to {high}, got {str(value)[:60]}")
 
 
 def check_choice(owner: object, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of a few.
-
-    Parameters
-    ----------
-    owner : dataclass
-        The configuration.
-    name : str
-        Its field.
-    choices : tuple of str
-        What it may be.
-
-    Raises
-    ------
-    ConfigError
-        If it is another.
-    """
+    """Refuse a word that is not one of a few."""
     value = getattr(owner, name)
     if value not in choices:
         raise ConfigError(

@@ -5,7 +5,14 @@ Figures are made without pyplot, so nothing is shared between them and nothing s
 
 from matplotlib.figure import Figure
 
-from dmagnet.figures.depth import (
+from dmagnet.figures.attention_maps import (
+    galaxy_grid,
+    lam_maps,
+    lam_overlay,
+    lam_reach,
+    lam_scale,
+)
+from dmagnet.figures.depth_plots import (
     chain_curves,
     class_paths,
     depth_trends,
@@ -13,16 +20,8 @@ from dmagnet.figures.depth import (
     likeness_tables,
     probe_curves,
 )
-from dmagnet.figures.dreams import detail_picture, detail_reach, redream_passes
-from dmagnet.figures.evidence import evidence_figure, overlay, reach_of
-from dmagnet.figures.files import DPI, save, to_png
-from dmagnet.figures.pictures import (
-    galaxy_grid,
-    lam_maps,
-    lam_overlay,
-    lam_reach,
-    lam_scale,
-)
+from dmagnet.figures.dream_plots import detail_picture, detail_reach, redream_passes
+from dmagnet.figures.evidence_plots import evidence_figure, overlay, reach_of
 from dmagnet.figures.plots import (
     confusion_matrix,
     per_class_f1,
@@ -30,6 +29,7 @@ from dmagnet.figures.plots import (
     risk_coverage_curve,
     training_curves,
 )
+from dmagnet.figures.saving import DPI, save, to_png
 
 __all__ = [
     "DPI",

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dmagnet.errors import DataError
-from dmagnet.evaluate import Metrics, Reliability, RiskCoverage
+from dmagnet.judging.judged_record import Metrics
+from dmagnet.judging.reliability import Reliability
+from dmagnet.judging.selective import RiskCoverage
 
 BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6b6b6b", "#222222"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -28,7 +30,7 @@ def confusion_matrix(metrics: Metrics) -> Figure:
     Parameters
     ----------
     metrics : Metrics
-        What `dmagnet.evaluate.score` returned.
+        What `dmagnet.judging.score` returned.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def reliability_diagram(bins: Reliability) -> Figure:
     Parameters
     ----------
     bins : Reliability
-        What `dmagnet.evaluate.reliability` returned.
+        What `dmagnet.judging.reliability` returned.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def risk_coverage_curve(risk: RiskCoverage) -> Figure:
     Parameters
     ----------
     risk : RiskCoverage
-        What `dmagnet.evaluate.risk_coverage` returned.
+        What `dmagnet.judging.risk_coverage` returned.
 
     Returns
     -------
@@ -146,7 +148,7 @@ def per_class_f1(metrics: Metrics) -> Figure:
     Parameters
     ----------
     metrics : Metrics
-        What `dmagnet.evaluate.score` returned.
+        What `dmagnet.judging.score` returned.
 
     Returns
     -------

@@ -1,0 +1,214 @@
+"""All that was fitted on labels, as it lies beside the weights."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.calibration.conformal import prediction_sets
+from dmagnet.calibration.labels import Flags, Floats
+from dmagnet.calibration.space import FeatureSpace
+from dmagnet.calibration.temperature import tempered
+from dmagnet.errors import CheckpointError
+from dmagnet.storage.records import as_written
+
+PREFIX = "calibration."  # of tensors in a file of weights
+ARRAYS = ("mean", "axes", "variances")
+_AGAIN = "the file was altered: copy it or calibrate the weights again"
+PLAIN = ("temperature", "thresholds", "views", "provenance", "space")
+
+Singles = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns the scores of a network into honest uncertainty.
+
+    Attributes
+    ----------
+    temperature : float
+        Logits are divided by it; above 0.
+    thresholds : tuple of float
+        A class is in the 90 (95) % set if its calibrated probability is at least the
+        first (second), 0 to 1.
+    space : FeatureSpace or None
+        Scores and flags pictures unlike the galaxies of training.
+    provenance : dict
+        What it was fitted on: names, numbers, date, scores before and after.
+    views : {1, 8}
+        Over how many views the answers were averaged that it was fitted on, and are
+        unless somebody asks for another number.
+    """
+
+    temperature: float = 1.0
+    thresholds: tuple[float, float] = (0.0, 0.0)
+    space: FeatureSpace | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no fit finds.
+
+        Raises
+        ------
+        CheckpointError
+            If the temperature is not above 0, a threshold is no probability, or the
+            views are neither 1 nor 8.
+        """
+        if self.views not in (1, 8):
+            raise CheckpointError(
+                f"views: expected 1 or 8, got {self.views}; calibrate the weights again"
+            )
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise CheckpointError(
+                f"temperature: expected a number above 0, got {self.temperature}; "
+                "calibrate the weights again"
+            )
+        if len(self.thresholds) != 2 or not all(0 <= t <= 1 for t in self.thresholds):
+            raise CheckpointError(
+                f"thresholds: expected two from 0 to 1, got {self.thresholds}; "
+                "calibrate the weights again"
+            )
+
+    def probabilities(self, raw: npt.ArrayLike) -> Floats:
+        """Calibrate what the network says.
+
+        Parameters
+        ----------
+        raw : (N, K) float in [0, 1]
+            Softmax of the logits, of one view or averaged over views.
+
+        Returns
+        -------
+        (N, K) float
+            Calibrated; rows add up to 1.
+        """
+        return tempered(raw, self.temperature)
+
+    def sets(self, calibrated: npt.ArrayLike) -> tuple[Flags, Flags]:
+        """Say which classes a galaxy may have.
+
+        Parameters
+        ----------
+        calibrated : (N, K) float in [0, 1]
+            What `probabilities` returned.
+
+        Returns
+        -------
+        tuple of (N, K) bool
+            The 90 and the 95 % set, never empty.
+        """
+        low, high = (prediction_sets(calibrated, t) for t in self.thresholds)
+        return low, high
+
+
+def to_parts(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Singles]]:
+    """Take a calibration apart, for a file.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        What was fitted.
+
+    Returns
+    -------
+    header : dict
+        Plain values for JSON, among them a SHA-256 over all of it.
+    arrays : dict
+        Float32 by name, ``calibration.axes`` and so on; empty without a space.
+    """
+    space = calibration.space
+    header: dict[str, Any] = {
+        "temperature": calibration.temperature,
+        "thresholds": list(calibration.thresholds),
+        "views": calibration.views,
+        "provenance": calibration.provenance,
+        "space": None,
+    }
+    arrays: dict[str, Singles] = {}
+    if space is not None:
+        # JSON knows no infinity: a space without a limit has none.
+        limit = space.limit if math.isfinite(space.limit) else None
+        header["space"] = {"noise": space.noise, "limit": limit}
+        arrays = {
+            PREFIX + name: np.ascontiguousarray(getattr(space, name), np.float32)
+            for name in ARRAYS
+        }
+    return {**header, "hash": _digest(header, arrays)}, arrays
+
+
+def from_parts(
+    header: Mapping[str, Any] | None, arrays: Mapping[str, npt.NDArray[Any]]
+) -> Calibration | None:
+    """Put a calibration together again, and check that it is whole.
+
+    Parameters
+    ----------
+    header : mapping or None
+        As `to_parts` wrote it; None where the weights have no calibration.
+    arrays : mapping
+        As `to_parts` wrote them.
+
+    Returns
+    -------
+    Calibration or None
+        The same calibration.
+
+    Raises
+    ------
+    CheckpointError
+        If a part is missing, altered or left over.
+    """
+    if header is None:
+        if arrays:
+            raise CheckpointError(
+                f"calibration: expected none, found {', '.join(sorted(arrays))}; the "
+                "file was altered: copy it again"
+            )
+        return None
+    with as_written(
+        "calibration", "what 'dmagnet calibrate' writes", _AGAIN, error=CheckpointError
+    ):
+        plain = {name: header[name] for name in PLAIN}
+        expected = {PREFIX + name for name in ARRAYS} if plain["space"] else set()
+        if set(arrays) != expected:
+            raise ValueError(
+                f"{', '.join(sorted(arrays)) or 'no arrays'} in place of "
+                f"{', '.join(sorted(expected)) or 'none'}"
+            )
+        if _digest(plain, arrays) != header["hash"]:
+            raise ValueError("one that differs from its recorded hash")
+        space = plain["space"]
+        return Calibration(
+            temperature=float(plain["temperature"]),
+            thresholds=tuple(map(float, plain["thresholds"])),  # type: ignore[arg-type]
+            provenance=dict(plain["provenance"]),
+            views=int(plain["views"]),
+            space=None if space is None else _space(space, arrays),
+        )
+
+
+def _space(
+    header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+) -> FeatureSpace:
+    limit = header["limit"]
+    return FeatureSpace(
+        **{name: np.asarray(arrays[PREFIX + name], np.float32) for name in ARRAYS},
+        noise=float(header["noise"]),
+        limit=float("inf") if limit is None else float(limit),
+    )
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Fingerprint plain values and arrays; numbers as JSON spells them."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,167 @@
+"""Make probabilities as peaked as the network is right: temperature scaling."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp, softmax
+
+from dmagnet.calibration.labels import Flags, Floats, Labeled
+
+TINY = np.finfo(np.float64).tiny
+LOG_RANGE = (np.log(0.05), np.log(20.0))  # of temperatures, searched
+NUM_STARTS = 25
+
+
+def tempered(probabilities: npt.ArrayLike, temperature: float) -> Floats:
+    """Divide log-probabilities by a temperature and normalize.
+
+    Parameters
+    ----------
+    probabilities : (..., K) float in [0, 1]
+        Each row adding up to 1, of one view or averaged over views.
+    temperature : float
+        Above 0; above 1 makes the network less sure.
+
+    Returns
+    -------
+    (..., K) float
+        Each row adding up to 1, in the same order of classes.
+
+    Notes
+    -----
+    Guo et al. 2017 (ICML, eq. 9). For one view this is dividing the logits; for an
+    average over views the temperature acts on the average, as Ashukha et al. 2020
+    (ICLR, sec. 4) find best for ensembles.
+    """
+    each: Floats = softmax(_log(probabilities) / temperature, axis=-1)
+    return each
+
+
+def fit_temperature(parts: Sequence[Labeled]) -> float:
+    """Find the temperature under which the labels are most likely.
+
+    Parameters
+    ----------
+    parts : sequence of Labeled
+        One or more sets of galaxies; each weighs the same however many it has.
+
+    Returns
+    -------
+    float
+        From 0.05 to 20.
+
+    Notes
+    -----
+    The negative log-likelihood is convex in the inverse temperature where labels are
+    classes; where they are groups it need not be, hence the grid before Brent's method.
+    Of a group counts the summed probability, among the groups of its set.
+    """
+    tables = [_table(part) for part in parts]
+
+    def _loss(log_temperature: float) -> float:
+        beta = np.exp(-log_temperature)
+        losses = [_nll(beta * logp, right, given) for logp, right, given in tables]
+        return float(np.mean(losses))
+
+    grid = np.linspace(*LOG_RANGE, NUM_STARTS)
+    best = int(np.argmin([_loss(value) for value in grid]))
+    around = grid[max(best - 1, 0)], grid[min(best + 1, NUM_STARTS - 1)]
+    found = minimize_scalar(
+        _loss, bounds=around, method="bounded", options={"xatol": 1e-7}
+    )
+    return float(np.exp(found.x))
+
+
+def vector_scaled(
+    probabilities: npt.ArrayLike, scale: npt.ArrayLike, shift: npt.ArrayLike
+) -> Floats:
+    """Scale and shift log-probabilities class by class, and normalize.
+
+    Parameters
+    ----------
+    probabilities : (..., K) float in [0, 1]
+        Each row adding up to 1.
+    scale, shift : (K,) float
+        As `fit_vector` finds them.
+
+    Returns
+    -------
+    (..., K) float
+        Each row adding up to 1; the order of classes may change.
+    """
+    each: Floats = softmax(
+        _log(probabilities) * np.asarray(scale) + np.asarray(shift), axis=-1
+    )
+    return each
+
+
+def fit_vector(
+    parts: Sequence[Labeled], *, decay: float = 1e-3
+) -> tuple[Floats, Floats]:
+    """Find a scale and a shift of each class under which the labels are most likely.
+
+    Parameters
+    ----------
+    parts : sequence of Labeled
+        One or more sets of galaxies; each weighs the same however many it has.
+    decay : float
+        Cost of the squared distance from doing nothing; it decides what a coarse label
+        leaves open.
+
+    Returns
+    -------
+    scale, shift : (K,) float
+        For `vector_scaled`.
+
+    Notes
+    -----
+    Vector scaling of Guo et al. 2017 (ICML, sec. 4.2), offered for comparison: with
+    2 K numbers it follows the class shares of small validation sets, which galaxies of
+    another survey do not share.
+    """
+    tables = [_table(part) for part in parts]
+    num = parts[0].probabilities.shape[1]
+    nothing = np.concatenate([np.ones(num), np.zeros(num)])
+
+    def _loss(values: Floats) -> tuple[float, Floats]:
+        loss = decay * float(((values - nothing) ** 2).sum())
+        slope = 2 * decay * (values - nothing)
+        for logp, right, allowed in tables:
+            scores = logp * values[:num] + values[num:]
+            loss += _nll(scores, right, allowed) / len(tables)
+            push = _within(scores, allowed) - _within(scores, right)
+            push /= len(tables) * len(logp)
+            slope[:num] += (push * logp).sum(axis=0)
+            slope[num:] += push.sum(axis=0)
+        return loss, slope
+
+    found = minimize(_loss, nothing, jac=True, method="L-BFGS-B").x
+    return found[:num], found[num:]
+
+
+def _log(probabilities: npt.ArrayLike) -> Floats:
+    """Take logarithms, with a floor where a probability has underflowed to 0."""
+    logs: Floats = np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))
+    return logs
+
+
+def _table(part: Labeled) -> tuple[Floats, Flags, Flags]:
+    """Return log-probabilities, the right classes, and those that could be right."""
+    member = part.member
+    allowed: Flags = np.logical_or.reduce(member, axis=0)
+    return _log(part.probabilities), member[part.labels], allowed
+
+
+def _nll(scores: Floats, right: Flags, allowed: Flags) -> float:
+    """Return the mean of -ln of what the right classes have among those allowed."""
+    whole = logsumexp(np.where(allowed, scores, -np.inf), axis=1)
+    part = logsumexp(np.where(right, scores, -np.inf), axis=1)
+    return float((whole - part).mean())
+
+
+def _within(scores: Floats, chosen: Flags) -> Floats:
+    """Return the softmax over the chosen classes, 0 elsewhere."""
+    shares: Floats = softmax(np.where(chosen, scores, -np.inf), axis=1)
+    return shares

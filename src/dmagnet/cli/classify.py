@@ -1,0 +1,84 @@
+"""The verb that classifies whatever an astronomer has."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from dmagnet.cli.screen import Out, bars, print_notes
+from dmagnet.config.classify_config import ClassifyConfig, ClusterConfig, SourceConfig
+from dmagnet.network.bundled import DEFAULT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs(ClassifyConfig):
+    """How to classify; how to read the inputs needs no prefix, cut-outs do."""
+
+    source: Annotated[SourceConfig, arg(name="")] = field(default_factory=SourceConfig)
+    cluster: Annotated[ClusterConfig, arg(name="")] = field(
+        default_factory=ClusterConfig
+    )
+
+
+KNOBS = Knobs()
+
+
+def classify(
+    inputs: Positional[tuple[str, ...]],
+    config: Annotated[Knobs, arg(name="")] = KNOBS,
+    *,
+    out: Out,
+    weights: str = DEFAULT,
+    engine: Literal["local", "ray"] = "local",
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    cache: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Classify images or positions, any number of them, into a table.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+        Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
+        of positions.
+    config : Knobs
+        How to read and classify.
+    out : Path
+        The table: .ecsv, .csv, .fits, .vot or .parquet. A stopped run goes on when the
+        same command is given again.
+    weights : str
+        Weights of the package, s or xs; or a run folder, .safetensors or .onnx file.
+    engine : str
+        This process, or a Ray cluster.
+    device : str
+        Where the network runs.
+    cache : Path
+        Folder of the cut-outs; without one, the user's cache.
+    overwrite : bool
+        Replace a table of that name.
+    """
+    from dmagnet.classifying.catalog_run import write_catalog
+    from dmagnet.pictures.inputs.listing import refuse_absent
+
+    refuse_absent(inputs)
+    with bars(rate=True) as bar:
+        outcome = write_catalog(
+            inputs,
+            out,
+            weights=weights,
+            config=config,
+            engine=engine,
+            device=device,
+            cache=cache,
+            overwrite=overwrite,
+            announce=bar,
+            tell=lambda line: print_notes([line] if line else []),
+        )
+    print_notes(outcome.notes)
+    if outcome.without_class:
+        print_notes(
+            [f"{outcome.without_class} of {outcome.rows} rows have no class: see flag "
+             "and reason"]
+        )  # fmt: skip
+    print(outcome.path)

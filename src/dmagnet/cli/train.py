@@ -1,0 +1,329 @@
+"""The verbs from galaxies to a judged network."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes, print_scores
+from dmagnet.config.recipes import laptop
+from dmagnet.config.train_config import SimulateConfig, SplitName, TrainConfig
+from dmagnet.storage.disk import refuse_replacing
+
+SIMULATE, TRAIN = SimulateConfig(), laptop()
+
+
+def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
+    """Show the whole story on simulated galaxies, in minutes, with no download.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for the run and its page; a stopped demo goes on there.
+    seed : int
+        Seed of everything random.
+    """
+    with bars() as bar:
+        loaded = bar("Starting", 1)
+        from dmagnet.cli.demo import demo as run  # takes seconds
+
+        loaded(1)
+        result = run(out, seed=seed, announce=bar)
+    print_scores(result.metrics)
+    print(f"page: {out / 'report.html'}")
+
+
+def fetch(*, out: MaybeOut = None) -> None:
+    """Download Galaxy10 DECaLS (2.5 GB), check it, go on after a cut connection.
+
+    Parameters
+    ----------
+    out : Path
+        Folder; without one, $DMAGNET_DATA_DIR or the user's cache.
+    """
+    from dmagnet.galaxies.download import data_folder
+    from dmagnet.galaxies.download import fetch as run
+
+    print(run(out or data_folder()))
+
+
+def prepare(source: Positional[Path], *, out: Out, seed: int = 0) -> None:
+    """Repack a Galaxy10 file once, so that training reads it at full speed.
+
+    Parameters
+    ----------
+    source : Path
+        Galaxy10_DECals.h5, or a file like it.
+    out : Path
+        Folder to make.
+    seed : int
+        Seed of the split, for files that are not the published one.
+    """
+    from dmagnet.galaxies.repack import prepare as run
+
+    with bars() as bar:
+        count = bar("Repacking", 17736)
+        folder = run(source, out, seed=seed, progress=lambda done, _: count(done))
+    print(folder)
+
+
+def audit(source: Positional[Path], *, out: MaybeOut = None) -> None:
+    """List galaxies that appear twice, overlap on the sky, or have two labels.
+
+    Parameters
+    ----------
+    source : Path
+        An .h5 file or a table with columns ra, dec and label.
+    out : Path
+        Table of the pairs to write (.ecsv, .csv, .fits, ...).
+    """
+    from dmagnet.galaxies.same_galaxy import audit as run
+    from dmagnet.galaxies.same_galaxy import read_positions
+
+    found = run(*read_positions(source))
+    for name, count in found.summary().items():
+        print(f"{name.replace('_', ' '):18} {count:6}")
+    if out:
+        print(found.write(out))
+
+
+def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
+    """Draw labeled galaxies of all ten classes into an .h5 file like Galaxy10's.
+
+    Parameters
+    ----------
+    config : SimulateConfig
+        How many and how large.
+    out : Path
+        The .h5 file to write.
+    """
+    from dmagnet.simulator.datasets import write_hdf5
+
+    with bars() as bar:
+        progress = bar("Drawing galaxies", config.num)
+        path = write_hdf5(out, config, progress=progress)
+    print(path)
+
+
+def train(
+    data: Positional[Path],
+    config: TrainConfig = TRAIN,
+    *,
+    out: Out,
+    start: Annotated[str | None, arg(name="from")] = None,
+    recipe: Literal["smoke", "laptop", "gpu", "demo", "finetune"] = "laptop",  # noqa: ARG001
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    strict: bool = False,
+    meanings: Path | None = None,
+) -> None:
+    """Train DMAGNet, anew or from weights; the same command goes on with a stopped run.
+
+    Parameters
+    ----------
+    data : Path
+        Prepared folder, .h5, folder or zip of classes, or table of paths and labels.
+    config : TrainConfig
+        Knobs; each starts from the recipe's value.
+    out : Path
+        Folder of the run.
+    start : str
+        Weights to go on from: bundled, s, xs, a run folder or a .safetensors file;
+        network, image size, field and radii are theirs, and the recipe is finetune.
+    recipe : str
+        Where the knobs start from.
+    device : str
+        Where to train.
+    devices : int
+        Devices on each node.
+    num_nodes : int
+        Nodes.
+    strategy : str
+        Lightning's name, for example ddp.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
+    """
+    from dmagnet.classes import CLASS_NAMES
+    from dmagnet.galaxies.load import load_galaxies
+    from dmagnet.galaxies.partial import coarse, read_meanings
+    from dmagnet.network.bundled import load
+    from dmagnet.training import fit
+    from dmagnet.training.finetune import what_is_kept
+    from dmagnet.training.run_folder import history
+
+    parent = load(start) if start else None
+    galaxies = load_galaxies(
+        data,
+        image_size=config.frame_size,
+        radii=config.frame_radii,
+        strict=strict,
+        seed=config.seed,
+    )
+    if meanings:
+        fine = parent.class_names if parent else CLASS_NAMES
+        galaxies = coarse(galaxies, read_meanings(meanings), fine)
+    print_notes((*galaxies.notes, *galaxies.skipped))
+    if parent:
+        print_notes(what_is_kept(parent, galaxies.class_names))
+    with bars() as bar:
+        weights = fit(
+            galaxies,
+            config,
+            out,
+            start_from=parent,
+            accelerator=device,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            progress=False,
+            announce=bar,
+        )
+    for row in history(out)[-1:]:
+        if "val_accuracy" in row:
+            print(
+                f"validation: accuracy {row['val_accuracy']:.3f}, "
+                f"macro F1 {row['val_macro_f1']:.3f}"
+            )
+    print(weights)
+
+
+def evaluate(
+    weights: Positional[Path],
+    data: Positional[Path],
+    *,
+    out: Out,
+    split: SplitName | None = None,
+    views: Literal[1, 8] | None = None,
+    strict: bool = False,
+    meanings: Path | None = None,
+    include_training: bool = False,
+) -> None:
+    """Judge a network on labeled galaxies: metrics.json, figures and a page.
+
+    Parameters
+    ----------
+    weights : Path
+        A run folder, a .safetensors file, or s or xs of the package.
+    data : Path
+        As for train.
+    out : Path
+        Folder for the results.
+    split : str
+        Part to judge on; if not given, all of data that the network was not trained
+        on, and the val part of those it was.
+    views : int
+        Average over 8 flips and quarter turns, or look once; if not given, as the
+        weights were calibrated.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
+    include_training : bool
+        Judge also the galaxies that the network was trained on: no fair test.
+    """
+    from dmagnet.network.bundled import load
+    from dmagnet.reporting.assess import assess, galaxies_to_judge
+    from dmagnet.training.run_folder import history
+
+    refuse_replacing(out, data)
+    checkpoint = load(weights)
+    galaxies = galaxies_to_judge(
+        checkpoint,
+        data,
+        split=split,
+        strict=strict,
+        meanings=meanings,
+        include_training=include_training,
+    )
+    print_notes((*galaxies.notes, *galaxies.skipped))
+    with bars() as bar:
+        result = assess(
+            checkpoint,
+            galaxies,
+            out,
+            views=views,
+            history=history(weights) if weights.is_dir() else (),
+            progress=bar("Judging", len(galaxies)),
+        )
+    print_scores(result.metrics)
+    print(f"page: {out / 'report.html'}")
+
+
+def failures(
+    weights: Positional[Path],
+    data: Positional[Path],
+    *,
+    out: Out,
+    split: SplitName | None = None,
+    views: Literal[1, 8] | None = None,
+    strict: bool = False,
+    meanings: Path | None = None,
+    include_training: bool = False,
+) -> None:
+    """Show the labeled galaxies that a network gets wrong, a sheet a confusion.
+
+    Parameters
+    ----------
+    weights : Path
+        A run folder, a .safetensors file, or s or xs.
+    data : Path
+        As for train.
+    out : Path
+        Folder for the sheets and failures.ecsv.
+    split : str
+        Part to judge on, as for evaluate.
+    views : int
+        Average over 8 flips and quarter turns, or look once; if not given, as the
+        weights were calibrated.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path
+        JSON that gives each coarse class of the data the finer ones it may be.
+    include_training : bool
+        Judge also the galaxies that the network was trained on: no fair test.
+    """
+    from dmagnet.network.bundled import load
+    from dmagnet.reporting.assess import galaxies_to_judge
+    from dmagnet.reporting.failures import show_failures
+
+    refuse_replacing(out, data)
+    checkpoint = load(weights)
+    galaxies = galaxies_to_judge(
+        checkpoint,
+        data,
+        split=split,
+        strict=strict,
+        meanings=meanings,
+        include_training=include_training,
+    )
+    print_notes((*galaxies.notes, *galaxies.skipped))
+    with bars() as bar:
+        found = show_failures(
+            checkpoint,
+            galaxies,
+            out,
+            views=views,
+            progress=bar("Judging", len(galaxies)),
+        )
+    print(
+        f"{found.num_wrong} of {found.num} galaxies are called something else than "
+        f"their label, on {len(found.sheets)} sheets"
+    )
+    print(found.table)
+
+
+def cite(*, style: Literal["text", "bibtex"] = "text") -> None:
+    """Say what to cite: package, data, surveys, software.
+
+    Parameters
+    ----------
+    style : str
+        Plain text or BibTeX.
+    """
+    from dmagnet.cli.cite import citation
+
+    print(citation(style))

@@ -1,0 +1,217 @@
+"""Dream many images and targets into a folder, and stop or go on where one likes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dmagnet.config.dream_config import RedreamConfig
+from dmagnet.dreaming.dream_folder import FINISHED, STOPPED, Folder, open_folder
+from dmagnet.dreaming.dream_record import Dream, Redream
+from dmagnet.dreaming.entries import write_dream
+from dmagnet.dreaming.films import NO_MP4, Film, can_write_mp4
+from dmagnet.dreaming.octaves import DreamFrame, dream_frames
+from dmagnet.dreaming.overview import write_overview
+from dmagnet.dreaming.redream import Pass, redream_frames, zoom_frames
+from dmagnet.dreaming.request import Request
+from dmagnet.dreaming.runs import dream_target, redream_target
+from dmagnet.dreaming.sheets import to_bytes
+from dmagnet.dreaming.sources import Source
+from dmagnet.dreaming.targets import Target, to_tensor
+from dmagnet.errors import ConfigError, DataError, DmagnetError
+from dmagnet.storage.disk import claimed
+
+BATCH = {"cpu": 8, "cuda": 64}  # images at a time
+BATCH_PIXELS = 8 * 512 * 512  # and no more pixels than this, for memory
+
+Announce = Callable[[str, int | None], Callable[[int], None]]
+
+
+@dataclass(frozen=True, eq=False)
+class DreamTask:
+    """One target on images of one size."""
+
+    target: Target
+    sources: tuple[Source, ...]
+    steps: int
+
+
+def write_dreams(
+    request: Request, out: Path, *, announce: Announce | None = None
+) -> Folder:
+    """Dream all that a request asks for into a folder.
+
+    Parameters
+    ----------
+    request : Request
+        Images, network, targets and settings.
+    out : Path
+        New or empty, or left by the same request, which then goes on.
+    announce : callable, optional
+        Called with a name and the number of steps; returns what to call with the
+        number of steps done.
+
+    Returns
+    -------
+    Folder
+        Where all is: contact sheets, a folder for each image, and the record
+        (``dream.json`` or ``redream.json``) from which it can be dreamed again.
+
+    Raises
+    ------
+    DataError
+        If the folder holds something else, or the disk refuses.
+    ConfigError
+        If a target cannot be dreamed on an image.
+    KeyboardInterrupt
+        As it came; what is done is written, and the record says ``stopped``.
+    """
+    with claimed(out):
+        return _fill(open_folder(out, request), announce)
+
+
+def _fill(folder: Folder, announce: Announce | None) -> Folder:
+    """Dream what is missing; what is done is kept, however it ends."""
+    request = folder.request
+    tasks = list(plan(request))
+    folder.notes = _notes(request)
+    count = announce("Dreaming", sum(t.steps for t in tasks)) if announce else None
+    done = 0
+    folder.save()
+    try:
+        for task in tasks:
+            if not all(folder.has(s.name, task.target.slug) for s in task.sources):
+                _do(task, folder, done, count)
+            done += task.steps
+            if count:
+                count(done)
+    except (KeyboardInterrupt, DmagnetError):
+        folder.status = STOPPED
+        write_overview(folder)
+        folder.save()
+        raise
+    folder.status = FINISHED
+    write_overview(folder)
+    folder.save()
+    return folder
+
+
+def plan(request: Request) -> Iterator[DreamTask]:
+    """Lay out the work, and refuse early what could not be done."""
+    most = BATCH.get(request.network.device.type, 1)
+
+    def _size(source: Source) -> tuple[int, ...]:
+        return source.cutout.rgb.shape[:2]
+
+    for size, same in groupby(sorted(request.sources, key=_size), _size):
+        group = list(same)
+        rows = max(1, min(most, BATCH_PIXELS // (size[0] * size[1])))
+        costs = [_steps(request, target, group[0]) for target in request.targets]
+        for start in range(0, len(group), rows):
+            batch = tuple(group[start : start + rows])
+            for target, cost in zip(request.targets, costs, strict=True):
+                yield DreamTask(target, batch, cost * len(batch))
+
+
+def _steps(request: Request, target: Target, source: Source) -> int:
+    """Count the steps by dreaming none: what cannot be dreamed is refused."""
+    network, config = request.network, request.config
+    image = to_tensor(source.cutout)[None].to(network.device)
+    frames: Iterator[DreamFrame | Pass]
+    if isinstance(config, RedreamConfig):
+        inner = config.dream
+        none = replace(config, dream=replace(inner, steps=0))
+        frames = redream_frames(network.model, image, target.objective, none)
+    else:
+        inner, none_steps = config, replace(config, steps=0)
+        frames = dream_frames(network.model, image, target.objective, none_steps)
+    try:
+        octaves = [frame.octaves for frame in frames if isinstance(frame, DreamFrame)]
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"{source.path.name}: {error}") from error
+    return inner.steps * (sum(octaves) + request.zoom * octaves[-1])
+
+
+def _do(
+    task: DreamTask, folder: Folder, done: int, count: Callable[[int], None] | None
+) -> None:
+    """Dream one task and write it."""
+    request, network = folder.request, folder.request.network
+    images = torch.stack([to_tensor(source.cutout) for source in task.sources])
+    images = images.to(network.device)
+    films = {"": _films(images)} if request.animate else {}
+    end = done + task.steps
+
+    def _watch(frame: DreamFrame) -> None:
+        nonlocal done
+        done += len(images)
+        if count:
+            count(done)
+        if request.animate:
+            _add(films[""], frame.images)
+
+    cutouts = tuple(source.cutout for source in task.sources)
+    names = [source.name for source in task.sources]
+    dreamed: Dream | Redream
+    if isinstance(request.config, RedreamConfig):
+        dreamed = redream_target(
+            network, images, task.target, request.config,
+            cutouts=cutouts, watch=_watch,
+        )  # fmt: skip
+        if request.zoom:
+            films["_zoom"] = _films(images)
+            for number, zoomed in enumerate(_zoomed(request, task.target, images), 1):
+                _add(films["_zoom"], zoomed)
+                if count:
+                    count(done + number * (end - done) // request.zoom)
+    else:
+        dreamed = dream_target(
+            network, images, task.target, request.config,
+            cutouts=cutouts, trajectory="octave", watch=_watch,
+        )  # fmt: skip
+    folder.add(write_dream(dreamed, folder.path, names, films))
+
+
+def _zoomed(request: Request, target: Target, images: Tensor) -> Iterator[Tensor]:
+    assert isinstance(request.config, RedreamConfig)
+    return zoom_frames(
+        request.network.model, images, target.objective, request.config.dream,
+        num_frames=request.zoom,
+    )  # fmt: skip
+
+
+def _films(images: Tensor) -> list[Film]:
+    """Begin a film for each image, with the galaxy."""
+    height, width = images.shape[2:]
+    films = [Film((height, width)) for _ in images]
+    _add(films, images)
+    return films
+
+
+def _add(films: list[Film], images: Tensor) -> None:
+    for film, image in zip(films, images, strict=True):
+        film.add(to_bytes(image))
+
+
+def _notes(request: Request) -> list[str]:
+    """Collect what a person should know."""
+    notes = [
+        f"{source.path.name}: {note}"
+        for source in request.sources
+        for note in source.cutout.notes
+    ]
+    trained = request.network.image_size
+    sides = {max(source.cutout.rgb.shape[:2]) for source in request.sources}
+    unlike = trained and (max(sides) > 1.5 * trained or min(sides) < trained / 1.5)
+    if unlike and request.image_size is None:
+        between = " to ".join(map(str, sorted({min(sides), max(sides)})))
+        notes.append(
+            f"images are dreamed at their own size ({between} px), but the network was "
+            f"trained at {trained} px; --image-size {trained} shows them that large"
+        )
+    if (request.animate or request.zoom) and not can_write_mp4():
+        notes.append(NO_MP4)
+    return notes

@@ -1,0 +1,278 @@
+"""Pictures from nothing but phases: galaxies' own amplitudes, arranged by a network."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dmagnet.dreaming.compose import Objective
+from dmagnet.dreaming.octaves import DreamFrame, check_images, resample
+from dmagnet.dreaming.scorer import Scorer, check_gradient
+from dmagnet.dreaming.statistics import (
+    Statistics,
+    decorrelate,
+    magnitude_spectrum,
+    recolor,
+)
+from dmagnet.errors import ConfigError
+
+SMALLEST_SIDE = 16  # px; below, there are hardly any waves
+SMALLEST_VIEW = 64  # px; below, networks see mostly padding
+
+
+@dataclass(frozen=True, eq=False)
+class MacoFrame(DreamFrame):
+    """A picture after one step.
+
+    Attributes
+    ----------
+    unclamped : (B, 3, H, W) Tensor
+        The sum of the waves, before it is cut to [0, 1]: its spectrum is the galaxies'.
+    importance : (B, H, W) Tensor
+        Mean absolute gradient of each pixel over all steps so far: where the objective
+        looked.
+    """
+
+    unclamped: Tensor
+    importance: Tensor
+
+
+def fourier_start(
+    batch: int,
+    height: int,
+    width: int | None = None,
+    *,
+    seed: int = 0,
+    statistics: Statistics | None = None,
+) -> Tensor:
+    """Draw noise that has the mean color, colors and spectrum of galaxies.
+
+    The control that holds no galaxy: a dream that starts here owes nothing to one.
+
+    Parameters
+    ----------
+    batch : int
+        Images to draw.
+    height : int
+        In px.
+    width : int, optional
+        In px; as the height if not given.
+    seed : int
+        Of the phases; image i of a batch depends on the seed, i and the size alone.
+    statistics : Statistics, optional
+        Those of the package if not given.
+
+    Returns
+    -------
+    (B, 3, H, W) float32 in [0, 1]
+        Random waves.
+    """
+    size = (height, width or height)
+    phases = _random_phases(batch, size, seed)
+    return compose(phases, size, statistics).clamp(0, 1)
+
+
+def compose(
+    phases: Tensor, size: tuple[int, int], statistics: Statistics | None = None
+) -> Tensor:
+    """Add up waves of the galaxies' amplitudes."""
+    magnitudes = magnitude_spectrum(*size, statistics).to(phases)
+    waves = torch.polar(magnitudes.expand_as(phases), phases)
+    colors: Tensor = torch.fft.irfft2(waves, s=size, norm="forward")
+    return recolor(colors, statistics)
+
+
+def _random_phases(batch: int, size: tuple[int, int], seed: int) -> Tensor:
+    # Phases of a real image obey the symmetry that free random angles would break.
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(batch, 3, *size, generator=generator)
+    phases: Tensor = torch.fft.rfft2(noise).angle()
+    return phases
+
+
+def _symmetric(turns: Tensor, width: int) -> Tensor:
+    """Keep phases those of a real image: in columns that mirror themselves."""
+    ends = [0, width // 2] if width % 2 == 0 else [0]
+    column = turns[..., ends]
+    mirrored = column.flip(2).roll(1, dims=2)  # row k meets row -k
+    turns = turns.clone()
+    turns[..., ends] = (column - mirrored) / 2
+    return turns
+
+
+def _views(
+    images: Tensor, num: int, boxes: tuple[float, float], side: int,
+    generator: torch.Generator,
+) -> Tensor:  # fmt: skip
+    """Crop random square boxes of each image and resize them: (B, num, 3, s, s)."""
+    batch, _, height, width = images.shape
+    low, high = boxes
+    drawn = torch.rand(3, batch, num, generator=generator).to(images)
+    share = low + (high - low) * drawn[0]
+    shorter = min(height, width)
+    # Half extents and centers in grid_sample's units, where an image spans -1 to 1.
+    half = share[..., None] * images.new_tensor([shorter / width, shorter / height])
+    center = (2 * drawn[1:].permute(1, 2, 0) - 1) * (1 - half)
+    theta = torch.cat([torch.diag_embed(half), center[..., None]], dim=-1)
+    # Where the largest box has more pixels than the view, several make one.
+    finer = max(1, math.ceil(high * shorter / side))
+    fine = side * finer
+    grid = F.affine_grid(
+        theta.flatten(0, 1), [batch * num, 3, fine, fine], align_corners=False
+    )
+    grid = grid.view(batch, num * fine, fine, 2)
+    views = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    views = F.avg_pool2d(views, finer)
+    return views.view(batch, 3, num, side, side).transpose(1, 2)
+
+
+def maco_frames(
+    model: nn.Module,
+    objective: Objective,
+    *,
+    size: int = 256,
+    batch: int = 1,
+    steps: int = 256,
+    seed: int = 0,
+    start: Tensor | None = None,
+    crops: int = 8,
+    boxes: tuple[float, float] = (0.5, 1.0),
+    view: int | None = None,
+    noise: float = 0.08,
+    lr: float = 0.3,
+    statistics: Statistics | None = None,
+) -> Iterator[MacoFrame]:
+    """Find the phases that an objective wants, with the amplitudes of galaxies.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Images in [0, 1] in; it is copied and never touched.
+    objective : Objective
+        What to climb.
+    size : int
+        Side of the picture in px, unless `start` gives it.
+    batch : int
+        Pictures at a time, unless `start` gives it; each from phases of its own.
+    steps : int
+        Steps, from 1.
+    seed : int
+        Of the phases, the crops and the noise.
+    start : (B, 3, H, W) Tensor in [0, 1], optional
+        Images whose phases to start from, on any device; random phases if not given.
+    crops : int
+        Random crops of each picture that the network sees in a step.
+    boxes : tuple of float
+        Smallest and largest side of a crop, as shares of the picture's shorter side.
+        Smaller crops, such as the paper's (0.05, 0.5), show textures and no galaxies.
+    view : int, optional
+        Side to which crops are resized for the network, in px; half the picture's
+        larger side if not given, and no less than 64.
+    noise : float
+        Largest standard deviation of the noise added to crops.
+    lr : float
+        Size of the steps, in radians, above 0 to 10.
+    statistics : Statistics, optional
+        Amplitudes and colors; those of the package if not given.
+
+    Yields
+    ------
+    MacoFrame
+        One for each step; ``scores`` is the mean over the crops before the step.
+
+    Raises
+    ------
+    DataError
+        If `start` is no batch of images.
+    ConfigError
+        If the network has no such layer, if the objective has no gradient, or if a
+        setting is out of range.
+
+    Notes
+    -----
+    MACO (Fel et al. 2023, arXiv:2306.06805, section 3): the magnitude of each wave is
+    fixed and only its phase climbs, by NAdam (Dozat 2016). Deviations: amplitudes and
+    colors are those of galaxies instead of ImageNet's, as a mean over all directions;
+    phases keep the symmetry of a real image, so that the amplitudes are exact; the
+    picture is cut to [0, 1] instead of squeezed by a sigmoid, because the sky has a
+    true black; boxes are larger, because a galaxy fills its frame, and drawn evenly
+    between their limits all the time; crops average over the pixels they shrink;
+    steps are 0.3 instead of 1, with which fine waves still wander after 100 steps.
+    """
+    _check(
+        {"size": size, "batch": batch, "steps": steps, "crops": crops}, boxes, noise, lr
+    )
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if start is None:
+        shape = (size, size)
+        phases = _random_phases(batch, shape, seed).to(device)
+    else:
+        check_images(start)
+        shape = (start.shape[2], start.shape[3])
+        colors = decorrelate(start.float(), statistics)
+        phases = torch.fft.rfft2(colors).angle().to(device)
+    side = view or max(max(shape) // 2, SMALLEST_VIEW)
+    generator = torch.Generator().manual_seed(seed)
+    picture = compose(phases, shape, statistics).clamp(0, 1)
+    scorer = Scorer(model, objective, resample(picture, (side, side)))
+    turns = torch.zeros_like(phases, requires_grad=True)
+    optimizer = torch.optim.NAdam([turns], lr=lr)
+    importance = picture.new_zeros(len(picture), *shape)
+
+    def _unclamped() -> Tensor:
+        return compose(phases + _symmetric(turns, shape[1]), shape, statistics)
+
+    for step in range(1, steps + 1):
+        with torch.enable_grad():
+            picture = _unclamped().clamp(0, 1)
+            views = _views(picture, crops, boxes, side, generator)
+        scores, slope = _climb(scorer, views, noise, generator)
+        check_gradient(slope.flatten(1, 2), scorer.objective)
+        (at_pixels,) = torch.autograd.grad(views, picture, slope, retain_graph=True)
+        (turns.grad,) = torch.autograd.grad(picture, turns, -_unit(at_pixels))
+        optimizer.step()
+        strength = at_pixels.abs().mean(dim=1)
+        importance = importance + (strength - importance) / step
+        with torch.no_grad():
+            now = _unclamped()
+        yield MacoFrame(
+            images=now.clamp(0, 1), scores=scores, octave=0, step=step, octaves=1,
+            unclamped=now, importance=importance,
+        )  # fmt: skip
+
+
+def _climb(
+    scorer: Scorer, views: Tensor, noise: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Score all views (B, n, 3, s, s), the same crop of all pictures at a time."""
+    seen = views.detach()
+    level = noise * torch.rand(views.shape[:2], generator=generator)
+    grain = torch.randn(views.shape, generator=generator) * level[..., None, None, None]
+    seen = (seen + grain.to(seen)).clamp(0, 1)
+    pairs = [scorer.gradient(crop) for crop in seen.unbind(dim=1)]
+    scores = torch.stack([score for score, _ in pairs]).mean(dim=0)
+    return scores, torch.stack([slope for _, slope in pairs], dim=1) / len(pairs)
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    # NAdam does not mind the scale of a gradient, but its epsilon does.
+    scale = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
+    return gradient / scale.clamp(min=torch.finfo(gradient.dtype).tiny)
+
+
+def _check(
+    counts: dict[str, int], boxes: tuple[float, float], noise: float, lr: float
+) -> None:
+    for name, count in counts.items():
+        least = SMALLEST_SIDE if name == "size" else 1
+        if count < least:
+            raise ConfigError(f"{name}: expected {least} or more, got {count}")
+    if not 0 < boxes[0] <= boxes[1] <= 1:
+        raise ConfigError(f"boxes: expected 0 < smallest <= largest <= 1, got {boxes}")
+    if not 0 <= noise <= 1:
+        raise ConfigError(f"noise: expected 0 to 1, got {noise}")
+    if not 0 < lr <= 10:
+        raise ConfigError(f"lr: expected above 0 to 10 radians, got {lr}")

@@ -1,0 +1,226 @@
+"""Dream again at other resolutions, and never blur the galaxy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dmagnet.config.dream_config import DreamConfig, RedreamConfig
+from dmagnet.dreaming.compose import Objective
+from dmagnet.dreaming.octaves import (
+    DreamFrame,
+    check_images,
+    octave_frames,
+    octave_sizes,
+    resample,
+)
+from dmagnet.dreaming.scorer import Scorer
+from dmagnet.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One pass of a re-dream.
+
+    Attributes
+    ----------
+    number : int
+        From 0.
+    side : int
+        Larger side at which it dreamed, in px.
+    images : (B, 3, h, w) Tensor in [0, 1]
+        The dream at that side.
+    detail : (B, 3, h, w) Tensor
+        What the dream added to the galaxy there.
+    residual : (B,) Tensor
+        How much the detail changed in this pass: the norm of the change over the
+        norm of the detail before, both at the image's own size; NaN where there was
+        no detail before.
+    frame : DreamFrame
+        The last step of the pass.
+    """
+
+    number: int
+    side: int
+    images: Tensor
+    detail: Tensor
+    residual: Tensor
+    frame: DreamFrame
+
+
+def default_schedule(side: int) -> tuple[int, ...]:
+    """Lay out a V-cycle as multigrid does: coarser, home, finer, home.
+
+    Parameters
+    ----------
+    side : int
+        Larger side of the image, in px.
+
+    Returns
+    -------
+    tuple of int
+        Side of each pass; for 256 px 128, 256, 384, 256.
+    """
+    return (side // 2, side, side * 3 // 2, side)
+
+
+def redream_frames(
+    model: nn.Module,
+    base: Tensor,
+    objective: Objective,
+    config: RedreamConfig | None = None,
+    *,
+    seed: int | Sequence[int] | None = None,
+) -> Iterator[DreamFrame | Pass]:
+    """Re-dream step by step: after the frames of each pass comes the `Pass`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Images in [0, 1] in; it is copied and never touched.
+    base : (B, 3, H, W) float in [0, 1]
+        The galaxies.
+    objective : Objective
+        What to climb.
+    config : RedreamConfig, optional
+        The schedule, and how to dream.
+    seed : int or sequence of int, optional
+        One for all images or one for each; the config's if not given. Pass k adds k.
+
+    Yields
+    ------
+    DreamFrame or Pass
+        The images of the last pass are the re-dream; they have the galaxies' size.
+
+    Raises
+    ------
+    ConfigError
+        If the schedule does not end at the side of the image, or a pass is too small
+        for the layer.
+    DataError
+        If the images are not of this form.
+
+    Notes
+    -----
+    The state is the detail d, never the image. With P_r the resampling to side r and
+    D_r the dream there, pass k works on x = P_r(base) + P_r(keep * d_k), and
+    d_(k+1) = D_r(x) - P_r(base). The galaxy is read anew from the original at each
+    pass, so any number of passes leaves it as sharp as it was; a chain of no steps is
+    the galaxy itself, bit for bit.
+    """
+    config = config or RedreamConfig()
+    check_images(base)
+    height, width = base.shape[2:]
+    home = max(height, width)
+    schedule = config.schedule or default_schedule(home)
+    if schedule[-1] != home:
+        raise ConfigError(
+            f"schedule: expected the last side to be the image's, {home} px, got "
+            f"{schedule[-1]}; add {home} at the end"
+        )
+    scorer = Scorer(model, objective, base)
+    sizes = [(round(height * s / home), round(width * s / home)) for s in schedule]
+    for size in sizes:  # refuse now, not when the first passes are done
+        octave_sizes(size, config.dream, scorer.stride)
+    seed = config.dream.seed if seed is None else seed
+    detail = torch.zeros_like(base)
+    for number, (side, size) in enumerate(zip(schedule, sizes, strict=True)):
+        ground = resample(base, size)
+        before = resample(config.keep * detail, size)
+        start = (ground + before).clamp(0, 1)
+        rolls = _add(seed, number)  # each pass rolls anew
+        frame = None
+        for frame in octave_frames(scorer, start, config.dream, seed=rolls):
+            yield frame
+        assert frame is not None  # a dream has at least one frame
+        after = frame.images - ground
+        yield Pass(
+            number=number, side=side, images=frame.images, detail=after,
+            residual=_residual(detail, after, base.shape[2:]), frame=frame,
+        )  # fmt: skip
+        detail = after
+
+
+def _add(seed: int | Sequence[int], number: int) -> int | list[int]:
+    if isinstance(seed, Sequence):
+        return [one + number for one in seed]
+    return seed + number
+
+
+def _residual(before: Tensor, after: Tensor, size: Sequence[int]) -> Tensor:
+    """Say how much a detail changed, at a common size; NaN where there was none."""
+    old, new = resample(before, size).flatten(1), resample(after, size).flatten(1)
+    length = old.norm(dim=1)
+    change: Tensor = (new - old).norm(dim=1)
+    return change / torch.where(length > 0, length, torch.nan)
+
+
+def zoom_frames(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    config: DreamConfig | None = None,
+    *,
+    num_frames: int = 100,
+    rate: float = 0.05,
+) -> Iterator[Tensor]:
+    """Dream, zoom into the dream, dream again: where does the network end up.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Images in [0, 1] in; it is copied and never touched.
+    images : (B, 3, H, W) float in [0, 1]
+        Where to start; forgotten after some frames.
+    objective : Objective
+        What to climb.
+    config : DreamConfig, optional
+        How to dream at each frame.
+    num_frames : int
+        How many frames.
+    rate : float
+        Share of the side that each zoom cuts off, 0 to 0.5.
+
+    Yields
+    ------
+    (B, 3, H, W) Tensor in [0, 1]
+        DreamFrame after frame.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is outside its range, and for what `dream_frames` refuses.
+    DataError
+        If the images are not of this form.
+
+    Notes
+    -----
+    The zoom loop of Mordvintsev et al. (2015). Here, unlike in a re-dream, the image
+    itself is fed back and the galaxy is lost: what remains is what the network makes
+    of anything.
+    """
+    if not 0 <= rate <= 0.5:
+        raise ConfigError(f"rate: expected 0 to 0.5, got {rate}")
+    config = config or DreamConfig()
+    check_images(images)
+    scorer = Scorer(model, objective, images)
+    for number in range(num_frames):
+        for frame in octave_frames(scorer, images, config, seed=config.seed + number):
+            now = frame.images
+        yield now
+        images = _zoom(now, rate)
+
+
+def _zoom(images: Tensor, rate: float) -> Tensor:
+    """Cut a share off the border and enlarge the rest to the size before."""
+    height, width = images.shape[2:]
+    theta = images.new_tensor([[1 - rate, 0, 0], [0, 1 - rate, 0]])
+    grid = nn.functional.affine_grid(
+        theta.expand(len(images), 2, 3),
+        [len(images), 3, height, width],
+        align_corners=False,
+    )
+    return nn.functional.grid_sample(
+        images, grid, mode="bilinear", padding_mode="border", align_corners=False
+    ).clamp(0, 1)

@@ -1,0 +1,311 @@
+"""Everything that fixes a run of dreams, as a record that can be asked for again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dmagnet.config.checks import check_range, from_dict, to_dict, typed
+from dmagnet.config.dream_config import DreamConfig, RedreamConfig
+from dmagnet.dreaming.sources import Source, gather, open_source
+from dmagnet.dreaming.targets import (
+    Network,
+    Target,
+    class_target,
+    layer_target,
+    open_network,
+    to_tensor,
+)
+from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.network.bundled import DEFAULT, load, path_of
+from dmagnet.storage.records import as_written, read_json
+
+DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"
+ALL = "all"
+RECORD = "a dream.json that dmagnet wrote"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Request:
+    """What to dream, of what, with which network, and how.
+
+    Attributes
+    ----------
+    sources : tuple of Source
+        The images.
+    weights : Path
+        Run folder or weights file, absolute.
+    network : Network
+        What it holds.
+    layers : tuple of str
+        Layers to dream.
+    classes : tuple of str
+        Classes to dream, by the names of the network.
+    guide : Source or None
+        What the layers take after.
+    config : DreamConfig or RedreamConfig
+        How to dream, or to dream again and again.
+    image_size : int or None
+        Side to which images were brought.
+    animate : bool
+        Make films.
+    zoom : int
+        Frames of the zoom loop.
+    """
+
+    sources: tuple[Source, ...]
+    weights: Path
+    network: Network
+    layers: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    guide: Source | None = None
+    config: DreamConfig | RedreamConfig
+    image_size: int | None = None
+    animate: bool = False
+    zoom: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no picture is."""
+        if self.image_size is not None:
+            check_range(self, "image_size", 16, 16_384)
+        check_range(self, "zoom", 0, 100_000)
+
+    @property
+    def record_name(self) -> str:
+        """Name the file of the record.
+
+        Returns
+        -------
+        str
+            ``dream.json`` or ``redream.json``.
+        """
+        return REDREAM_FILE if isinstance(self.config, RedreamConfig) else DREAM_FILE
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Say what is dreamed of each image.
+
+        Returns
+        -------
+        tuple of Target
+            Layers, then classes.
+        """
+        guide = None if self.guide is None else to_tensor(self.guide.cutout)
+        guide = guide if guide is None else guide.to(self.network.device)
+        layers = [layer_target(self.network, name, guide) for name in self.layers]
+        return (*layers, *(class_target(self.network, name) for name in self.classes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write down in plain values what fixes the result.
+
+        Returns
+        -------
+        dict
+            For JSON; `read_request` reads it back.
+        """
+        return {
+            "images": [source.to_dict() for source in self.sources],
+            "weights": {
+                "path": str(self.weights),
+                "hash": self.network.weights_hash,
+            },
+            "layers": list(self.layers),
+            "classes": list(self.classes),
+            "guide": None if self.guide is None else self.guide.to_dict(),
+            # As JSON gives it back, so that records compare equal: tuples are lists.
+            "config": json.loads(json.dumps(to_dict(self.config))),
+            "image_size": self.image_size,
+            "animate": self.animate,
+            "zoom": self.zoom,
+        }
+
+
+def make_request(
+    paths: Sequence[Path],
+    weights: Path | str | None,
+    config: DreamConfig | RedreamConfig,
+    *,
+    layers: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    guide: Path | None = None,
+    index: Sequence[int] = (),
+    image_size: int | None = None,
+    animate: bool = False,
+    zoom: int = 0,
+    device: str = "cpu",
+) -> Request:
+    """Open images and weights, and check that all that is asked for exists.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Images, as `gather` takes them.
+    weights : Path, str or None
+        Run folder or weights file, ``s`` or ``xs``; None for ``s``.
+    config : DreamConfig or RedreamConfig
+        How to dream.
+    layers : sequence of str
+        Layers to dream.
+    classes : sequence of str
+        Classes to dream; ``all`` for each of the network's.
+    guide : Path, optional
+        An image for the layers to take after.
+    index : sequence of int
+        Rows of ``.h5`` files.
+    image_size : int, optional
+        Bring images to this side; their own size if not given. A network that sees all
+        galaxies at one size is shown that, at the side of its training or, in
+        re-dreams, the last of the schedule.
+    animate : bool
+        Make films.
+    zoom : int
+        Frames of the zoom loop.
+    device : str
+        Where the network runs.
+
+    Returns
+    -------
+    Request
+        Ready to dream.
+
+    Raises
+    ------
+    DataError
+        If an image is missing or none.
+    ConfigError
+        If a layer or class does not exist, or there is nothing to dream.
+    CheckpointError
+        If there are no whole weights.
+    """
+    weights = path_of(DEFAULT if weights is None else weights)
+    network = _open(weights, device)
+    if ALL in classes:
+        classes = network.class_names
+    classes = [class_target(network, name).name for name in classes]
+    radii = network.radii
+    if image_size is None and radii is not None:
+        schedule = getattr(config, "schedule", ())
+        image_size = schedule[-1] if schedule else network.image_size
+    seen = partial(gather, image_size=image_size, radii=radii)
+    request = Request(
+        sources=seen(paths, index=index),
+        weights=weights.resolve(),
+        network=network,
+        layers=tuple(dict.fromkeys(layers)),
+        classes=tuple(dict.fromkeys(classes)),
+        guide=None if guide is None else (seen if radii else gather)([guide])[0],
+        config=config,
+        image_size=image_size,
+        animate=animate,
+        zoom=zoom,
+    )
+    if not request.targets:
+        raise ConfigError("expected one or more --layers or --classes, got none")
+    return request
+
+
+def _open(weights: Path, device: str) -> Network:
+    checkpoint = load(weights)
+    checkpoint.model.to(device)
+    return open_network(checkpoint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What a record asks for, in plain values."""
+
+    images: tuple[dict[str, Any], ...]
+    weights: dict[str, str]
+    layers: tuple[str, ...]
+    classes: tuple[str, ...]
+    guide: dict[str, Any] | None
+    config: dict[str, Any]
+    image_size: int | None
+    animate: bool
+    zoom: int
+
+
+def read_request(
+    path: Path, *, weights: Path | str | None = None, device: str = "cpu"
+) -> Request:
+    """Read what a record asks for, to dream it again.
+
+    Parameters
+    ----------
+    path : Path
+        A ``dream.json`` or ``redream.json``.
+    weights : Path or str, optional
+        Where the weights are now, if they were moved.
+    device : str
+        Where the network runs.
+
+    Returns
+    -------
+    Request
+        The same.
+
+    Raises
+    ------
+    DataError
+        If this is no such record, or an image is gone or changed.
+    CheckpointError
+        If the weights are gone or others.
+    """
+    with as_written(path, RECORD):
+        wanted = from_dict(_Wanted, read_record(path)["request"])
+        known = wanted.weights["hash"]
+        place = path_of(wanted.weights["path"] if weights is None else weights)
+        config = (
+            from_dict(RedreamConfig, wanted.config)
+            if "dream" in wanted.config
+            else from_dict(DreamConfig, wanted.config)
+        )
+    network = _open(place, device)
+    if network.weights_hash != known:
+        raise CheckpointError(
+            f"{place}: expected the weights of hash {known[:12]}..., got "
+            f"{network.weights_hash[:12]}...; name the right ones with --weights"
+        )
+    size, guide = wanted.image_size, wanted.guide
+    return Request(
+        sources=tuple(
+            open_source(entry, size, network.radii) for entry in wanted.images
+        ),
+        weights=place.resolve(),
+        network=network,
+        layers=wanted.layers,
+        classes=wanted.classes,
+        guide=None
+        if guide is None
+        else open_source(guide, size if network.radii else None, network.radii),
+        config=config,
+        image_size=size,
+        animate=wanted.animate,
+        zoom=wanted.zoom,
+    )
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a ``dream.json`` or ``redream.json``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its content.
+
+    Raises
+    ------
+    DataError
+        If it is missing or no such record.
+    """
+    record = read_json(path, RECORD)
+    with as_written(path, RECORD):
+        typed(dict[str, Any], record["request"], "request")
+    return record

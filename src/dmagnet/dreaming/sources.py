@@ -1,0 +1,206 @@
+"""The images to dream: found, read, named, and known again by their hash."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from glob import has_magic
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmagnet.config.checks import from_dict
+from dmagnet.errors import ConfigError, DataError
+from dmagnet.galaxies.galaxy10 import SUFFIXES as HDF5_SUFFIXES
+from dmagnet.galaxies.galaxy10 import open_galaxy10
+from dmagnet.pictures.cutout import Cutout, from_array
+from dmagnet.pictures.front import read_image
+from dmagnet.pictures.inputs.framing import cutout_of_one_size
+from dmagnet.pictures.inputs.listing import list_items
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One image to dream.
+
+    Attributes
+    ----------
+    name : str
+        What its folder is called; no two of a run are the same.
+    path : Path
+        The file, absolute.
+    index : int or None
+        Row in an ``.h5`` file; None for image files.
+    sha256 : str
+        Of the file's bytes; for a row of an ``.h5`` file of its pixels.
+    cutout : Cutout
+        The picture, at the size at which it is dreamed.
+    """
+
+    name: str
+    path: Path
+    index: int | None
+    sha256: str
+    cutout: Cutout
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say in plain values which image this is.
+
+        Returns
+        -------
+        dict
+            For JSON; `open_source` finds the image again.
+        """
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "index": self.index,
+            "sha256": self.sha256,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What `Source.to_dict` says of an image."""
+
+    name: str
+    path: str
+    index: int | None
+    sha256: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that leads out of the folder of the dreams."""
+        if self.name != _slug(self.name):
+            raise ConfigError(f"name: expected {_slug(self.name)}, got {self.name!r}")
+
+
+def gather(
+    paths: Sequence[Path],
+    *,
+    index: Sequence[int] = (),
+    image_size: int | None = None,
+    radii: float | None = None,
+) -> tuple[Source, ...]:
+    """Read images in any form.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        FITS, JPEG, PNG..., folders and globs of them, and ``.h5`` files like
+        Galaxy10's.
+    index : sequence of int
+        Rows to take from each ``.h5`` file.
+    image_size : int, optional
+        Bring the central square of each image to this side; their own size if not
+        given.
+    radii : float, optional
+        Bring each galaxy to one size and one brightness, in images of that side that
+        are so many isophotal radii wide.
+
+    Returns
+    -------
+    tuple of Source
+        In order.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or no image, or a row is not there.
+    ConfigError
+        If rows are asked for where there are none, or not chosen where there are many.
+    """
+    if not paths:
+        raise ConfigError("expected one or more images, got none")
+    rows = list(dict.fromkeys(index))
+    paths = [each for path in paths for each in _expanded(path)]
+    packed = [path for path in paths if path.suffix.lower() in HDF5_SUFFIXES]
+    if rows and not packed:
+        raise ConfigError("--index chooses rows of .h5 files, and there is none")
+    found: list[Source] = []
+    for path in paths:
+        if path in packed:
+            found += [_row(path, row) for row in rows or [_only_row(path)]]
+        else:
+            found.append(_file(path))
+    return tuple(_fit(source, image_size, radii) for source in _with_own_names(found))
+
+
+def open_source(
+    values: dict[str, Any], image_size: int | None, radii: float | None = None
+) -> Source:
+    """Find an image again."""
+    known = from_dict(_Known, values)
+    path, row = Path(known.path), known.index
+    source = _file(path) if row is None else _row(path, row)
+    if source.sha256 != known.sha256:
+        raise DataError(
+            f"{path}: expected the image of SHA-256 {known.sha256[:12]}..., got "
+            f"{source.sha256[:12]}...; it was changed since"
+        )
+    return _fit(replace(source, name=known.name), image_size, radii)
+
+
+def _expanded(path: Path) -> list[Path]:
+    """List the image files of a folder or glob, as classify does."""
+    if path.is_dir() or (has_magic(str(path)) and not path.exists()):
+        return [Path(i.path) for i in list_items(path) if i.kind == "file"]
+    return [path]
+
+
+def _file(path: Path) -> Source:
+    """Read an image file."""
+    cutout = read_image(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # All suffixes go: galaxy.fits.fz is galaxy. Dots in numbers stay: J1403+54.3.png.
+    name = re.sub(r"(\.[A-Za-z]\w*)+$", "", path.name)
+    return Source(_slug(name), path.resolve(), None, digest, cutout)
+
+
+def _only_row(path: Path) -> int:
+    with open_galaxy10(path) as file:
+        num = len(file["images"])
+    if num > 1:
+        raise ConfigError(
+            f"{path}: holds {num} images; choose some with --index, for example "
+            f"--index 0 {num - 1}"
+        )
+    return 0
+
+
+def _row(path: Path, row: int) -> Source:
+    """Read one image of an .h5 file."""
+    with open_galaxy10(path) as file:
+        num = len(file["images"])
+        if not 0 <= row < num:
+            raise DataError(f"{path}: expected --index from 0 to {num - 1}, got {row}")
+        pixels = np.asarray(file["images"][row])
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    cutout = from_array(pixels, f"{path}[{row}]")
+    return Source(f"{_slug(path.stem)}-{row}", path.resolve(), row, digest, cutout)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "image"
+
+
+def _with_own_names(sources: list[Source]) -> list[Source]:
+    """Give a number to names that come twice."""
+    taken: set[str] = set()
+    named = []
+    for source in sources:
+        name, count = source.name, 2
+        while name.lower() in taken:  # some disks do not tell upper case from lower
+            name, count = f"{source.name}-{count}", count + 1
+        taken.add(name.lower())
+        named.append(replace(source, name=name))
+    return named
+
+
+def _fit(source: Source, image_size: int | None, radii: float | None) -> Source:
+    if image_size is None:
+        return source
+    if radii is None:
+        return replace(source, cutout=source.cutout.square(image_size))
+    return replace(source, cutout=cutout_of_one_size(source.cutout, image_size, radii))

@@ -1,0 +1,245 @@
+"""Galaxies in, the reasons for their classes out."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dmagnet.config.classify_config import CutoutConfig, SourceConfig
+from dmagnet.dreaming.layers import private_copy
+from dmagnet.errors import ConfigError, DataError
+from dmagnet.explaining.explanation import Explanation
+from dmagnet.explaining.explanation_folder import write_explanations
+from dmagnet.explaining.maps import scale_weights
+from dmagnet.explaining.methods import BATCH, Class, Floats, attribute, class_numbers
+from dmagnet.judging.predict import batches_of, judge
+from dmagnet.network.bundled import DEFAULT, load
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.item import Item, Picture
+from dmagnet.pictures.inputs.listing import list_items
+from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.storage.disk import claimed
+
+USUAL = ("evidence", "lam")
+Inputs = str | Path | Sequence[str | Path]
+Progress = Callable[[str, int], None]
+
+
+def explain_images(
+    checkpoint: Checkpoint,
+    images: NDArray[np.uint8],
+    *,
+    methods: Sequence[str] = USUAL,
+    target: Class | None = None,
+    against: Class | None = None,
+    items: Sequence[Item] = (),
+    progress: Progress | None = None,
+) -> list[Explanation]:
+    """Explain pictures that are in memory.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network.
+    images : (N, S, S, 3) uint8
+        As the network wants to see them.
+    methods : sequence of str
+        Some of `dmagnet.explaining.METHODS`.
+    target : str or int, optional
+        Class to explain; the likeliest of each picture if not given.
+    against : str or int, optional
+        Explain why ``target`` rather than this class.
+    items : sequence of Item, optional
+        Where the pictures come from; numbers if not given.
+    progress : callable, optional
+        Called with the name of a step and the number of pictures done.
+
+    Returns
+    -------
+    list of Explanation
+        One a picture, in order.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such class or method, a method needs captum and it is not
+        installed, or both classes are the same.
+    DataError
+        If the pictures are not as the network wants them.
+    """
+    side = checkpoint.config.image_size
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
+        raise DataError(
+            f"images: expected (N, {side}, {side}, 3) uint8, got {images.shape} "
+            f"{images.dtype}; bring them to the network's view first"
+        )
+    num, names = len(images), checkpoint.class_names
+    judgement = judge(checkpoint, images)
+    likeliest = judgement.probabilities.argmax(axis=1)
+    targets = likeliest if target is None else class_numbers(names, target, num)
+    others = None if against is None else class_numbers(names, against, num)
+    if others is not None and (targets == others).any():
+        name = names[int(targets[targets == others][0])]
+        raise ConfigError(
+            f"{name}: expected two classes to tell apart, got the same twice; give "
+            "another --against, or a --target"
+        )
+    maps = {}
+    for method in methods:
+        told = None if progress is None else partial(progress, method)
+        maps[method] = attribute(
+            checkpoint, images, method, target=targets, against=others, progress=told
+        )
+    scales = _scales(checkpoint, images)
+    calibration = checkpoint.calibration
+    sets = calibration.sets(judgement.probabilities) if calibration else ()
+    limit = calibration.space.limit if calibration and calibration.space else None
+    found = []
+    for i in range(num):
+        item = items[i] if items else Item(id=str(i), path="")
+        held = [tuple(np.flatnonzero(each[i]).tolist()) for each in sets] or [(), ()]
+        ood = None if judgement.ood is None else float(judgement.ood[i])
+        found.append(
+            Explanation(
+                item=item,
+                picture=Picture(item, images[i]),
+                rgb=images[i],
+                class_names=tuple(names),
+                probabilities=judgement.probabilities[i],
+                set90=held[0],
+                set95=held[1],
+                ood=ood,
+                ood_flag=None if ood is None or limit is None else ood > limit,
+                target=int(targets[i]),
+                against=None if others is None else int(others[i]),
+                maps={name: values[i] for name, values in maps.items()},
+                scale_weights={name: values[i] for name, values in scales.items()},
+            )
+        )
+    return found
+
+
+def explain(
+    inputs: Inputs,
+    *,
+    weights: str | Path | Checkpoint = DEFAULT,
+    methods: Sequence[str] = USUAL,
+    target: Class | None = None,
+    against: Class | None = None,
+    config: SourceConfig | None = None,
+    cutouts: CutoutConfig | None = None,
+    cache: Path | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> list[Explanation]:
+    """Explain galaxies of any form: which places speak for the class.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        Images, folders, globs, zips, stacks, tables of paths or positions; see
+        `dmagnet.pictures.inputs.list_items`.
+    weights : str, Path or Checkpoint
+        ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
+    methods : sequence of str
+        Some of `dmagnet.explaining.METHODS`.
+    target : str or int, optional
+        Class to explain; the likeliest of each picture if not given.
+    against : str or int, optional
+        Explain why ``target`` rather than this class.
+    config : SourceConfig, optional
+        What the inputs do not say themselves.
+    cutouts : CutoutConfig, optional
+        Where images of positions come from.
+    cache : Path, optional
+        Folder of those; the user's cache if not given.
+    out : Path, optional
+        Folder for pictures, FITS files and ``explain.json``.
+    progress : callable, optional
+        Called with the name of a step and the number of pictures done.
+    tell : callable, optional
+        Called with a line for each input that is no picture, and for each doubt.
+
+    Returns
+    -------
+    list of Explanation
+        One for each input that is a picture, in order.
+
+    Raises
+    ------
+    DataError
+        If there is no picture among the inputs, or the disk refuses.
+    ConfigError
+        If there is no such class or method, or a method needs captum and it is not
+        installed.
+    CheckpointError
+        If the weights cannot be opened.
+    """
+    config = config or SourceConfig()
+    checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
+    trained = checkpoint.config
+    view = trained.image_size, trained.field, config
+    listing = list_items(inputs, config)
+    with nullcontext() if out is None else claimed(out, "explain.json"):
+        good, left_out, wcs = [], [], []
+        for item in fetched(listing, cutouts, cache=cache):
+            picture = read_picture(item, *view, radii=trained.radii)
+            if picture.rgb is None:
+                left_out.append(picture.item)
+            else:
+                good.append(picture)
+                wcs.append(picture.view_wcs())
+        if not good:
+            first = left_out[0]
+            raise DataError(f"{first.path}: expected a picture, {first.reason}")
+        images = np.stack([each.rgb for each in good if each.rgb is not None])
+        found = explain_images(
+            checkpoint,
+            images,
+            methods=methods,
+            target=target,
+            against=against,
+            items=[each.item for each in good],
+            progress=progress,
+        )
+        found = [
+            replace(each, wcs=place, notes=(*each.notes, *notes))
+            for each, (place, notes) in zip(found, wcs, strict=True)
+        ]
+        if tell:
+            for line in (*listing.notes, *_doubts(left_out, found)):
+                tell(line)
+        if out is not None:
+            write_explanations(out, found, checkpoint, left_out=left_out)
+        return found
+
+
+def _doubts(left_out: Sequence[Item], found: Sequence[Explanation]) -> list[str]:
+    """Say which inputs were left out, and what to know of the others."""
+    lines = [f"{item.path}: left out, {item.reason}" for item in left_out]
+    for each in found:
+        told = [*([each.item.reason] if each.item.reason else []), *each.notes]
+        if told:
+            lines.append(f"{each.item.path}: {'; '.join(told)}")
+    return lines
+
+
+def _scales(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> dict[str, Floats]:
+    """Read the scale weights of all pictures."""
+    model = private_copy(checkpoint.model)
+    assert isinstance(model, DMAGNet)
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [scale_weights(model, b) for b in batches_of(images, BATCH, device)]
+    return {
+        name: torch.cat([part[name] for part in parts]).cpu().numpy()
+        for name in parts[0]
+    }

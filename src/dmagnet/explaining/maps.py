@@ -1,0 +1,127 @@
+"""What the network itself says of places: evidence, attention and scales, exactly."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dmagnet.dreaming.layers import read
+from dmagnet.judging.predict import on_picture
+from dmagnet.network.blocks import DMA
+from dmagnet.network.dmagnet import DMAGNet
+
+
+def evidence_maps(model: DMAGNet, images: Tensor) -> Tensor:
+    """Divide the score of every class among the places of the picture.
+
+    Parameters
+    ----------
+    model : DMAGNet
+        In evaluation mode.
+    images : (B, 3, S, S) float in [0, 1]
+        On the device of the model.
+
+    Returns
+    -------
+    (B, K, h, w) float32
+        Evidence for each class; a map adds up to the logit of its class.
+
+    Notes
+    -----
+    Behind LAM there are only a mean over places and a linear layer, so that the logit
+    is a sum over places: E_k(p) = (w_k . f(p) + b_k) / (h w), as in class activation
+    maps (Zhou et al. 2016, CVPR, eq. 2). Deviation: the bias is spread evenly, so that
+    nothing is left over. ``h = w = S / 16``.
+    """
+    features = model.features(images)
+    head = model.head
+    num = features.shape[2] * features.shape[3]
+    maps: Tensor = F.conv2d(features, head.weight[:, :, None, None], head.bias) / num
+    return maps.float()
+
+
+def enlarged(maps: Tensor, side: int) -> Tensor:
+    """Bring maps to the pixels of the picture, without changing their sums."""
+    area = maps.shape[-2] * maps.shape[-1] / side**2
+    scaled = on_picture(maps, (side, side)) * area
+    # Places at the rim have more or fewer pixels than others.
+    missing = maps.sum(dim=(-2, -1)) - scaled.sum(dim=(-2, -1))
+    return scaled + (missing / side**2)[..., None, None]
+
+
+def attention_map(model: DMAGNet, images: Tensor) -> Tensor:
+    """Show where LAM turns the volume up or down, in the pixels of the picture."""
+    height, width = images.shape[2:]
+    return on_picture(model.attention_maps(images) - 1, (height, width))
+
+
+def blocks_of(model: DMAGNet) -> tuple[str, ...]:
+    """Name the DMA blocks of a network."""
+    return tuple(
+        name for name in model.layer_names if isinstance(_layer(model, name), DMA)
+    )
+
+
+def scale_weights(model: DMAGNet, images: Tensor) -> dict[str, Tensor]:
+    """Say how much each DMA block listens to each of its scales.
+
+    Parameters
+    ----------
+    model : DMAGNet
+        In evaluation mode.
+    images : (B, 3, S, S) float in [0, 1]
+        On the device of the model.
+
+    Returns
+    -------
+    dict of str to (B, branches) float
+        For each block the softmax weights of its branches, averaged over channels;
+        a row adds up to 1. Branches are in the order of their dilations.
+    """
+    return {
+        name: weights.mean(dim=2)
+        for name, (weights, _) in _looks(model, images).items()
+    }
+
+
+def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
+    """Show where the network looks wide, and where it looks close."""
+    height, width = images.shape[2:]
+    total = images.new_zeros(len(images), height, width)
+    looks = _looks(model, images)
+    for weights, branches in looks.values():
+        places = torch.linspace(-1, 1, len(branches), device=images.device)
+        loud = torch.stack(
+            [
+                (branch * weights[:, k, :, None, None]).norm(dim=1)
+                for k, branch in enumerate(branches)
+            ],
+            dim=1,
+        )  # (B, scales, h, w)
+        share = loud / loud.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        lean = (share * places[None, :, None, None]).sum(dim=1)
+        total += on_picture(lean, (height, width))
+    return total / max(1, len(looks))
+
+
+def _looks(model: DMAGNet, images: Tensor) -> dict[str, tuple[Tensor, list[Tensor]]]:
+    """Return weights (B, scales, C/4) and branch outputs of every DMA block."""
+    branches = {
+        name: [f"{name}.{branch}" for branch in _dma(model, name).branches]
+        for name in blocks_of(model)
+    }
+    found = read(model, images, [each for names in branches.values() for each in names])
+    looks = {}
+    for name, names in branches.items():
+        scales = [found[each] for each in names]
+        looks[name] = _dma(model, name).scale_weights(scales), scales
+    return looks
+
+
+def _layer(model: DMAGNet, name: str) -> nn.Module:
+    return model.layer(name)
+
+
+def _dma(model: DMAGNet, name: str) -> DMA:
+    block = model.layer(name)
+    assert isinstance(block, DMA)
+    return block

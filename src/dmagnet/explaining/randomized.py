@@ -1,0 +1,137 @@
+"""Do maps depend on what the network learned? Shuffle its weights, top down."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from dmagnet.explaining.methods import Classes, attribute
+from dmagnet.judging.predict import batches_of
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.network.dmagnet import DMAGNet
+
+NORM_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """How maps change while weights become random, layer by layer.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        What was shuffled last; the first is ``none``.
+    likeness : (N, layers) float
+        Rank correlation with the map of the trained network, -1 to 1.
+    """
+
+    layers: tuple[str, ...]
+    likeness: NDArray[np.float64]
+
+
+def cascaded_randomization(
+    checkpoint: Checkpoint,
+    images: NDArray[np.uint8],
+    method: str,
+    *,
+    target: Classes,
+    seed: int = 0,
+) -> Cascade:
+    """Shuffle the weights from the head down to the stem, and compare maps.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The trained network; it stays as it is.
+    images : (N, S, S, 3) uint8
+        As the network wants to see them.
+    method : str
+        One of `dmagnet.explaining.METHODS`.
+    target : str, int or sequence of int
+        As for `dmagnet.explaining.attribute`; the same all along.
+    seed : int
+        Of the shuffling.
+
+    Returns
+    -------
+    Cascade
+        A map that explains the network loses its likeness; one that draws edges keeps
+        it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method or class, or captum is needed and not installed.
+
+    Notes
+    -----
+    Adebayo et al. (2018, NeurIPS, section 3, cascading randomization). Deviations: each
+    tensor is shuffled, which keeps the distribution of its weights, and the statistics
+    of the norms are taken anew on these pictures, so that activations keep their size.
+    """
+    model = copy.deepcopy(checkpoint.model)
+    changed = replace(checkpoint, model=model)
+    first = attribute(checkpoint, images, method, target=target)
+    generator = torch.Generator().manual_seed(seed)
+    layers, likeness = ["none"], [np.ones(len(images))]
+    shuffled = nn.ModuleList()
+    for name, module in parts_from_the_top(model):
+        shuffle(module, generator)
+        shuffled.append(module)
+        settle(model, shuffled, images)
+        maps = attribute(changed, images, method, target=target)
+        layers.append(name)
+        likeness.append(rank_correlation(first, maps))
+    return Cascade(tuple(layers), np.stack(likeness, axis=1))
+
+
+def parts_from_the_top(model: DMAGNet) -> list[tuple[str, nn.Module]]:
+    """List the parts of a network, the last first."""
+    stages = [*model.stages.items()][::-1]
+    parts = [("logits", model.head), ("lam", model.lam), *stages, ("stem", model.stem)]
+    return [
+        (name, part) for name, part in parts if any(True for _ in part.parameters())
+    ]
+
+
+@torch.no_grad()
+def shuffle(module: nn.Module, generator: torch.Generator) -> None:
+    """Shuffle every tensor of weights in place."""
+    for weight in module.parameters():
+        order = torch.randperm(weight.numel(), generator=generator)
+        weight.copy_(weight.flatten()[order.to(weight.device)].view_as(weight))
+
+
+@torch.no_grad()
+def settle(model: nn.Module, parts: nn.Module, images: NDArray[np.uint8]) -> None:
+    """Take the statistics of some batch norms anew."""
+    norms = [part for part in parts.modules() if isinstance(part, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average
+        norm.train()
+    device = next(model.parameters()).device
+    for batch in batches_of(images[:NORM_BATCH], NORM_BATCH, device):
+        model(_at_least_two(batch))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def _at_least_two(batch: Tensor) -> Tensor:
+    return batch if len(batch) > 1 else batch.repeat(2, 1, 1, 1)
+
+
+def rank_correlation(
+    first: NDArray[np.floating], second: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Compare maps by the order of their pixels."""
+    ranks = [rankdata(each.reshape(len(each), -1), axis=1) for each in (first, second)]
+    a, b = (each - each.mean(axis=1, keepdims=True) for each in ranks)
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.asarray((a * b).sum(axis=1) / np.where(size > 0, size, 1))

@@ -1,0 +1,245 @@
+"""Write a network as ONNX, and refuse to when it does not say what torch says."""
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.exporting.graph import Judging
+from dmagnet.exporting.onnx_header import (
+    INPUT,
+    KEY,
+    LOGITS,
+    OOD,
+    PROBABILITIES,
+    Header,
+    sealed,
+)
+from dmagnet.exporting.runtime import onnx_session
+from dmagnet.network.checkpoint import Checkpoint, weights_hash
+from dmagnet.network.folding import folded
+from dmagnet.pictures.standard import standardize
+from dmagnet.simulator.scene import draw
+from dmagnet.storage.disk import beside, make_way, says_so
+
+TOLERANCE = 1e-4  # in probability, between torch and the file
+MIN_OPSET = 18  # the oldest that torch writes
+OTHER_SIDE = 72  # px more; no multiple of 16, so that every layer rounds
+
+
+def export_onnx(
+    checkpoint: Checkpoint, path: Path, *, opset: int | None = None
+) -> Path:
+    """Write a network for onnxruntime, OpenVINO and whatever else reads ONNX.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network and what it means.
+    path : Path
+        Ends in ``.onnx``; a file of that name is replaced when all is done.
+    opset : int, optional
+        Version of ONNX's operators, from 18; the one torch prefers if not given.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        If the name has another ending, if torch cannot write this opset, or if the
+        packages that write ONNX are not installed.
+    CheckpointError
+        If onnxruntime finds other answers than torch; an older file stays whole.
+    DataError
+        If the disk refuses, or a file is there that dmagnet did not make.
+
+    Notes
+    -----
+    Input ``images``, (B, 3, H, W) float32 in [0, 1], any B and any sides from 64 px;
+    outputs ``probabilities`` and ``logits``, (B, K), and ``ood``, (B,), where the
+    checkpoint's calibration has a space. Normalization is inside, and so is the
+    temperature by which the logits are divided before the softmax: that of the
+    calibration, 1 without one. Norms are folded into convolutions. Before a file gets
+    its name, its answers are compared with torch's on simulated galaxies, at the side
+    of the training and at another one.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise ConfigError(f"{path}: expected a name that ends in .onnx")
+    if opset is not None and opset < MIN_OPSET:
+        raise ConfigError(f"opset: expected {MIN_OPSET} or later, got {opset}")
+    make_way(path, says_so)
+    content = _serialized(checkpoint, opset)
+    return write_checked(checkpoint, content, path)
+
+
+def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
+    """Write an ONNX file if it says what its network says."""
+    difference = largest_difference(checkpoint, content)
+    if not difference <= TOLERANCE:  # NaN is not, either
+        raise CheckpointError(
+            f"{path}: expected torch's probabilities to {TOLERANCE:g}, onnxruntime's "
+            f"differ by {difference:.1e}; not written: try another --opset, or "
+            "another version of torch or onnxruntime"
+        )
+    with beside(path, says_so) as part:
+        part.write_bytes(content)
+    return path
+
+
+def largest_difference(checkpoint: Checkpoint, content: bytes) -> float:
+    """Compare an ONNX file with the network it was made from."""
+    session = onnx_session(content, "the exported network")
+    network = Judging(checkpoint.model, checkpoint.calibration).eval()
+    names = [PROBABILITIES] if network.distance is None else [PROBABILITIES, OOD]
+    side = checkpoint.config.image_size
+    worst = 0.0
+    for size, labels in ((side, (2, 5)), (side + OTHER_SIDE, (9,))):
+        images = _galaxies(checkpoint, size, labels)
+        with torch.inference_mode():
+            answers: list[NDArray[np.float32]] = [
+                answer.numpy() for answer in network(torch.from_numpy(images))
+            ]
+        found = session.run(names, {INPUT: images})
+        off = np.abs(found[0] - answers[0]).max()
+        if network.distance is not None:
+            off = np.maximum(off, np.abs(found[1] / answers[2] - 1).max())
+        worst = float(np.maximum(worst, off))
+    return worst
+
+
+def _galaxies(
+    checkpoint: Checkpoint, side: int, labels: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Draw galaxies as the network sees them, (B, 3, S, S) in [0, 1]."""
+    config = checkpoint.config
+    generator = torch.Generator().manual_seed(0)
+    drawn = draw(
+        torch.tensor(labels),
+        image_size=side,
+        field=config.field if config.radii is None else 1.0,
+        generator=generator,
+    )
+    images = drawn.permute(0, 2, 3, 1).numpy()
+    if config.radii is not None:
+        images = np.stack([standardize(i, side, config.radii) for i in images])
+    planes: NDArray[np.float32] = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return planes / np.float32(255)
+
+
+def _header(checkpoint: Checkpoint) -> Header:
+    config, calibration = checkpoint.config, checkpoint.calibration
+    trust: dict[str, Any] = {}
+    if calibration is not None:
+        space = calibration.space
+        limit = space.limit if space is not None else math.inf
+        trust = {
+            "temperature": calibration.temperature,
+            "thresholds": calibration.thresholds,
+            "views": calibration.views,
+            "calibration": calibration.provenance,
+            "has_ood": space is not None,
+            "ood_limit": limit if math.isfinite(limit) else None,
+        }
+    return Header(
+        class_names=checkpoint.class_names,
+        image_size=config.image_size,
+        field=config.field,
+        radii=config.radii,
+        weights_hash=checkpoint.weights_hash or weights_hash(checkpoint.model),
+        provenance=checkpoint.provenance,
+        **trust,
+    )
+
+
+def _serialized(checkpoint: Checkpoint, opset: int | None) -> bytes:
+    """Return the whole file."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (what torch writes ONNX with)
+    except ImportError as error:
+        raise ConfigError(
+            f"onnx and onnxscript are needed to export a network ({error}); "
+            "pip install 'dmagnet[export]'"
+        ) from error
+    header = _header(checkpoint)
+    network: Any = folded(checkpoint.model).to("cpu")
+    network = network.to(memory_format=torch.contiguous_format)
+    proto = _traced(Judging(network, checkpoint.calibration).eval(), opset)
+    _strip(proto)
+    proto.producer_version = header.dmagnet
+    onnx.helper.set_model_props(proto, {KEY: header.to_json()})
+    onnx.checker.check_model(proto, full_check=True)
+    return sealed(proto.SerializeToString(deterministic=True))
+
+
+def _traced(network: Judging, opset: int | None) -> Any:
+    """Return the network as an ONNX model."""
+    images = torch.zeros(2, 3, 128, 160)  # three different sizes: none is taken as one
+    sizes = {0: "batch", 2: "height", 3: "width"}
+    outputs = [PROBABILITIES, LOGITS] + [OOD] * (network.distance is not None)
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                network,
+                (images,),
+                dynamo=True,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=outputs,
+                dynamic_shapes={INPUT: sizes},
+                verbose=False,
+            )
+        except (torch.onnx.OnnxExporterError, ValueError) as error:
+            line = " ".join(str(error).split())[:160]
+            raise ConfigError(
+                f"torch {torch.__version__} cannot write this network as ONNX "
+                f"(opset {opset or 'not given'}): {line}"
+            ) from error
+    assert program is not None  # what export returns with dynamo=True
+    proto = program.model_proto
+    written = next(entry.version for entry in proto.opset_import if not entry.domain)
+    if opset not in (None, written):  # torch warns and writes another
+        raise ConfigError(
+            f"opset: torch {torch.__version__} writes {written}, not {opset}; "
+            "leave --opset out"
+        )
+    return proto
+
+
+def _strip(proto: Any) -> None:
+    """Remove how it came about: torch notes folders of whoever exports it."""
+    graph = proto.graph
+    values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+    for entry in (graph, *graph.node, *values):
+        entry.ClearField("metadata_props")
+        entry.ClearField("doc_string")
+    proto.ClearField("metadata_props")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from talking to its own developers."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        for category in (FutureWarning, DeprecationWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        try:
+            yield
+        finally:
+            for log, level in zip(logs, before, strict=True):
+                log.setLevel(level)

@@ -1,0 +1,273 @@
+"""Classify with an exported network: onnxruntime or OpenVINO, numpy, and no torch."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.exporting.contents import metadata_of
+from dmagnet.exporting.onnx_classifier import (
+    BATCH,
+    MIN_SIDE,
+    ExportedClassifier,
+    Floats,
+)
+from dmagnet.exporting.onnx_header import INPUT, KEY, LOGITS, OOD, Header, read_header
+from dmagnet.storage.environment import environment
+
+Runtime = Literal["onnxruntime", "openvino"]
+Precision = Literal["fp32", "bf16"]
+# As they are imported, both would give this machine an id and call home. That of
+# OpenVINO knows no other word for no (openvino_telemetry, OptInChecker).
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1", "CI": "true"}
+
+
+class OnnxClassifier(ExportedClassifier):
+    """A network that onnxruntime runs, on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `dmagnet.exporting.export_onnx` wrote.
+    views : {1, 8}, optional
+        See `ExportedClassifier`.
+    batch_size : int
+        Images at a time.
+    threads : int, optional
+        Threads for one batch. As OMP_NUM_THREADS says if not given, and one a core
+        if that is not set.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, altered, or not one of ours.
+    ConfigError
+        If onnxruntime is not installed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        views: int | None = None,
+        batch_size: int = BATCH,
+        threads: int | None = None,
+    ) -> None:
+        content, header = _read(Path(path))
+        session = onnx_session(content, str(path), threads)
+        outputs = [LOGITS, OOD] if header.has_ood else [LOGITS]
+
+        def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
+            found = session.run(outputs, {INPUT: pixels})
+            return found[0], found[1] if header.has_ood else None
+
+        _try(_forward, header, path, _refusals())
+        super().__init__(header, _forward, views=views, batch_size=batch_size)
+
+
+class OpenVINOClassifier(ExportedClassifier):
+    """A network that OpenVINO runs, on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `dmagnet.exporting.export_onnx` wrote.
+    views : {1, 8}, optional
+        See `ExportedClassifier`.
+    batch_size : int
+        Images at a time.
+    threads : int, optional
+        As for `OnnxClassifier`.
+    precision : {"fp32", "bf16"}
+        What the network computes in. bf16 changes probabilities in the third digit,
+        and takes a processor that has it; others compute in fp32 nevertheless.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, altered, or not one of ours.
+    ConfigError
+        If OpenVINO is not installed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        views: int | None = None,
+        batch_size: int = BATCH,
+        threads: int | None = None,
+        precision: Precision = "fp32",
+    ) -> None:
+        try:
+            with environment(_QUIET):
+                import openvino
+        except ImportError as error:
+            raise ConfigError(_missing("OpenVINO", error, "openvino")) from error
+        content, header = _read(Path(path))
+        settings: dict[str, Any] = {
+            # On a processor with bf16, OpenVINO would take that unasked.
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+            "INFERENCE_NUM_THREADS": _threads(threads),
+        }
+        core = openvino.Core()
+        try:
+            network = core.compile_model(core.read_model(content), "CPU", settings)
+        except RuntimeError as error:
+            raise CheckpointError(_not_run(path, error)) from error
+
+        def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
+            # A request of its own, since one request serves one thread at a time.
+            found = network.create_infer_request().infer({INPUT: pixels})
+            ood = np.array(found[OOD], np.float32) if header.has_ood else None
+            return np.array(found[LOGITS], np.float32), ood
+
+        _try(_forward, header, path, (RuntimeError,))
+        super().__init__(header, _forward, views=views, batch_size=batch_size)
+
+
+def open_exported(
+    path: Path,
+    *,
+    runtime: Runtime = "onnxruntime",
+    views: int | None = None,
+    batch_size: int = BATCH,
+    threads: int | None = None,
+    precision: Precision = "fp32",
+) -> ExportedClassifier:
+    """Open an exported network.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `dmagnet.exporting.export_onnx` wrote.
+    runtime : {"onnxruntime", "openvino"}
+        What runs it.
+    views : {1, 8}, optional
+        See `ExportedClassifier`.
+    batch_size : int
+        Images at a time.
+    threads : int, optional
+        As for `OnnxClassifier`.
+    precision : {"fp32", "bf16"}
+        Of OpenVINO; onnxruntime computes in fp32.
+
+    Returns
+    -------
+    ExportedClassifier
+        Ready to classify.
+
+    Raises
+    ------
+    ConfigError
+        If the runtime is not installed, or cannot compute in this precision.
+    """
+    if runtime == "openvino":
+        return OpenVINOClassifier(
+            path,
+            views=views,
+            batch_size=batch_size,
+            threads=threads,
+            precision=precision,
+        )
+    if runtime != "onnxruntime":
+        raise ConfigError(f"runtime: expected onnxruntime or openvino, got {runtime!r}")
+    if precision != "fp32":
+        raise ConfigError(
+            f"precision: onnxruntime computes in fp32, got {precision}; take openvino"
+        )
+    return OnnxClassifier(path, views=views, batch_size=batch_size, threads=threads)
+
+
+def onnx_session(content: bytes, name: str, threads: int | None = None) -> Any:
+    """Make onnxruntime ready to run a graph."""
+    onnxruntime, refusals = _onnxruntime(), _refusals()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads(threads)
+    options.log_severity_level = 4  # what it refuses is told below, once
+    try:
+        return onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+    except refusals as error:
+        raise CheckpointError(_not_run(name, error)) from error
+
+
+def _onnxruntime() -> Any:
+    """Import onnxruntime, which tells nobody about it."""
+    try:
+        with environment(_QUIET):
+            import onnxruntime
+    except ImportError as error:
+        raise ConfigError(_missing("onnxruntime", error, "export")) from error
+    return onnxruntime
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """List what onnxruntime raises; ValueError for names that are not there."""
+    states = _onnxruntime().capi.onnxruntime_pybind11_state
+    names = (
+        *("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf"),
+        *("NotImplemented", "RuntimeException", "EPFail"),
+    )
+    return (ValueError, *(getattr(states, name) for name in names))
+
+
+def _read(path: Path) -> tuple[bytes, Header]:
+    """Read a file and check that it is whole, ours, and nothing but itself."""
+    try:
+        if path.exists() and not path.is_file():
+            raise IsADirectoryError(errno.EISDIR, "no file")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise CheckpointError(
+            f"{path}: expected an .onnx file that 'dmagnet export' wrote, found "
+            f"nothing to read ({getattr(error, 'strerror', error)})"
+        ) from error
+    text = metadata_of(content, str(path)).get(KEY)
+    return content, read_header(text, content, str(path))
+
+
+def _try(
+    forward: Callable[[Floats], tuple[Floats, Floats | None]],
+    header: Header,
+    path: Path,
+    refusals: tuple[type[Exception], ...],
+) -> None:
+    """Ask a graph once, so that one which does not do what it says is refused."""
+    num_classes = len(header.class_names)
+    try:
+        logits, ood = forward(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
+    except refusals as error:
+        raise CheckpointError(_not_run(path, error)) from error
+    shapes = np.shape(logits), () if ood is None else np.shape(ood)
+    if shapes != ((2, num_classes), (2,) if header.has_ood else ()):
+        raise CheckpointError(
+            f"{path}: expected {LOGITS} of {num_classes} classes, got shapes {shapes} "
+            "for 2 images; export the network again"
+        )
+
+
+def _not_run(path: Path | str, error: Exception) -> str:
+    line = " ".join(str(error).split())[:160]
+    return (
+        f"{path}: the graph cannot be run ({line}); export it again, or update what "
+        "runs it"
+    )
+
+
+def _missing(what: str, error: ImportError, extra: str) -> str:
+    return (
+        f"{what} is needed to run an exported network ({error}); "
+        f"pip install 'dmagnet[{extra}]'"
+    )
+
+
+def _threads(wanted: int | None) -> int:
+    """Return how many threads a batch may use; 0 lets the library choose."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return wanted or (int(given) if given.isdigit() else 0)

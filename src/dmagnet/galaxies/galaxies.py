@@ -1,0 +1,218 @@
+"""What every reader returns: labeled galaxy images with their positions and parts."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.errors import DataError
+
+PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
+PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
+
+HASH_WHOLE_BYTES = 2**28  # larger stacks are hashed by a sample
+HASH_SAMPLE = 64
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Galaxies:
+    """Labeled galaxy images and what is known about each.
+
+    Attributes
+    ----------
+    images : (N, H, W, 3) uint8
+        RGB, in memory or as a read-only memory map.
+    labels : (N,) int64
+        Indices into `class_names`; from their number K on, K + j stands for "one of
+        the classes in ``label_sets[j]``".
+    class_names : tuple of str
+        One name a class, in the order of the labels.
+    ids : (N,) str
+        File name relative to the source, or ``h5:`` and the row.
+    ra, dec : (N,) float64
+        ICRS position in degrees; NaN where unknown.
+    redshift : (N,) float64
+        NaN where unknown.
+    pxscale : (N,) float64
+        Arcseconds a pixel of `images`, after cropping and resizing; NaN where
+        unknown.
+    split : (N,) int8
+        0 train, 1 val, 2 test.
+    source : str
+        Where the images came from.
+    data_hash : str
+        SHA-256 of the content, computed by `content_hash` if empty; a subset keeps
+        that of its whole.
+    skipped : tuple of str
+        One line for each image that could not be read.
+    notes : tuple of str
+        What a user of these data must know.
+    label_sets : tuple of tuple of int
+        Coarse labels, each the indices of the classes it may be.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    ids: npt.NDArray[np.str_]
+    ra: Floats
+    dec: Floats
+    redshift: Floats
+    pxscale: Floats
+    split: npt.NDArray[np.int8]
+    source: str
+    data_hash: str = ""
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    label_sets: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse labels of no class, and fingerprint what was given without a hash.
+
+        Raises
+        ------
+        DataError
+            If a label is below 0 or has no class or set of classes.
+        """
+        most = len(self.class_names) + len(self.label_sets) - 1
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= most:
+            raise DataError(
+                f"{self.source}: expected labels from 0 to {most}, got "
+                f"{self.labels.min()} to {self.labels.max()}"
+            )
+        if not self.data_hash:
+            object.__setattr__(self, "data_hash", content_hash(self))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, part: str) -> npt.NDArray[np.int64]:
+        """Return which galaxies belong to a part.
+
+        Parameters
+        ----------
+        part : str
+            ``train``, ``val``, ``test`` or ``all``.
+
+        Returns
+        -------
+        (M,) int64
+            Ascending indices.
+
+        Raises
+        ------
+        DataError
+            If there is no such part.
+        """
+        if part == "all":
+            return np.arange(len(self))
+        if part not in PARTS:
+            raise DataError(f"part: expected train, val, test or all, got {part!r}")
+        return np.flatnonzero(self.split == PARTS.index(part))
+
+    @property
+    def membership(self) -> npt.NDArray[np.bool_]:
+        """Tell which classes each label allows.
+
+        Returns
+        -------
+        (K + M, K) bool
+            One row a class, then one row a label set.
+        """
+        num = len(self.class_names)
+        rows = [*((k,) for k in range(num)), *self.label_sets]
+        return np.array([np.isin(np.arange(num), row) for row in rows])
+
+    def subset(self, part: str) -> "Galaxies":
+        """Return one part; the images of a memory map are copied into memory.
+
+        Parameters
+        ----------
+        part : str
+            ``train``, ``val``, ``test`` or ``all``.
+
+        Returns
+        -------
+        Galaxies
+            The galaxies of this part in the same order; possibly none.
+
+        Raises
+        ------
+        DataError
+            If there is no such part.
+        """
+        return self.take(self.indices(part))
+
+    def fully_labeled(self) -> "Galaxies":
+        """Return the galaxies whose label is one class.
+
+        Returns
+        -------
+        Galaxies
+            In the same order; possibly none.
+        """
+        chosen = self.take(np.flatnonzero(self.labels < len(self.class_names)))
+        return replace(chosen, label_sets=())
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> "Galaxies":
+        """Return some of the galaxies.
+
+        Parameters
+        ----------
+        chosen : (M,) int64
+            Their indices; one may occur more than once.
+
+        Returns
+        -------
+        Galaxies
+            In that order; itself where all are taken in theirs.
+        """
+        if np.array_equal(chosen, np.arange(len(self))):
+            return self
+        columns = (
+            "images",
+            "labels",
+            "ids",
+            "ra",
+            "dec",
+            "redshift",
+            "pxscale",
+            "split",
+        )
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count the images of each class in each part.
+
+        Returns
+        -------
+        dict
+            Part to class name to number of images whose label is this class.
+        """
+        return {
+            part: dict(
+                zip(self.class_names, self._per_class(code).tolist(), strict=True)
+            )
+            for code, part in enumerate(PARTS)
+        }
+
+    def _per_class(self, code: int) -> npt.NDArray[np.int64]:
+        num = len(self.class_names)
+        return np.bincount(self.labels[self.split == code], minlength=num)[:num]
+
+
+def content_hash(galaxies: Galaxies) -> str:
+    """Fingerprint a data set, cheaply also where it holds gigabytes."""
+    images = galaxies.images
+    names = (*galaxies.class_names, *galaxies.label_sets)
+    digest = hashlib.sha256(repr((images.shape, names)).encode())
+    for column in (galaxies.labels, galaxies.ra, galaxies.dec, galaxies.split):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    if images.nbytes > HASH_WHOLE_BYTES:
+        sample = np.linspace(0, len(images) - 1, HASH_SAMPLE).round().astype(int)
+        images = images[sample]
+    digest.update(np.ascontiguousarray(images).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,153 @@
+"""Read Galaxy10-like HDF5 files, row by row of their chunks."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.classes import NUM_CLASSES
+from dmagnet.errors import DataError
+from dmagnet.pictures.hdf5 import corners, inflated, numbers_of, open_hdf5
+
+SUFFIXES = (".h5", ".hdf5", ".hdf")
+SDSS_SIDE = 69  # Galaxy10 SDSS, the older data set with other classes
+SLAB_BYTES = 2**26  # read about this much at a time, in whole rows of chunks
+POSITION_COLUMNS = ("ra", "dec", "redshift", "pxscale")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """All of a Galaxy10 file but its pixels."""
+
+    num: int
+    side: int
+    labels: npt.NDArray[np.int64]
+    ra: Floats
+    dec: Floats
+    redshift: Floats
+    pxscale: Floats
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def open_galaxy10(path: Path) -> Iterator[h5py.File]:
+    """Open a file and turn what h5py says about damage into one line."""
+    if not path.exists():
+        raise DataError(
+            f"{path}: expected a Galaxy10 file, found nothing; get it with "
+            "'dmagnet fetch'"
+        )
+    with open_hdf5(path) as file:
+        _check(file, path)
+        yield file
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    """Refuse a file whose datasets are not those of Galaxy10."""
+    found = {key: numbers_of(file, key) for key in ("images", "ans", *POSITION_COLUMNS)}
+    images, labels = found["images"], found["ans"]
+    if images is None or labels is None:
+        raise DataError(
+            f"{path}: expected datasets 'images' and 'ans', found "
+            f"{', '.join(sorted(file)) or 'none'}"
+        )
+    shape = images.shape
+    if len(shape) == 4 and shape[1:3] == (SDSS_SIDE, SDSS_SIDE):
+        raise DataError(
+            f"{path}: this is Galaxy10 SDSS ({SDSS_SIDE} px, other classes); get the "
+            "DECaLS file with 'dmagnet fetch'"
+        )
+    if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2] or 0 in shape:
+        raise DataError(f"{path}: expected 'images' of shape (N, S, S, 3), got {shape}")
+    if images.dtype != np.uint8:
+        raise DataError(f"{path}: expected 'images' of uint8, got {images.dtype}")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{path}: expected 'ans' of integers, got {labels.dtype}")
+    for key, column in found.items():
+        if key != "images" and column is not None and column.shape != shape[:1]:
+            raise DataError(
+                f"{path}: expected {shape[0]} values in '{key}', one an image, got "
+                f"shape {column.shape}"
+            )
+
+
+def read_catalog(path: Path) -> Catalog:
+    """Read and check labels and positions of a Galaxy10-like file."""
+    with open_galaxy10(path) as file:
+        num, side = file["images"].shape[:2]
+        labels = file["ans"][:].astype(np.int64)
+        columns = {
+            key: file[key][:].astype(np.float64)
+            if key in file
+            else np.full(num, np.nan)
+            for key in POSITION_COLUMNS
+        }
+    wrong = np.flatnonzero((labels < 0) | (labels >= NUM_CLASSES))
+    if len(wrong):
+        raise DataError(
+            f"{path}: expected labels 0 to {NUM_CLASSES - 1} in 'ans', got "
+            f"{labels[wrong[0]]} in row {wrong[0]} ({len(wrong)} rows in all)"
+        )
+    notes: tuple[str, ...] = ()
+    # The published coordinate table repeats the declination as the redshift.
+    if np.isfinite(columns["dec"]).any() and np.array_equal(
+        columns["redshift"], columns["dec"], equal_nan=True
+    ):
+        columns["redshift"] = np.full(num, np.nan)
+        notes = ("redshift repeats dec in this file and is taken as unknown",)
+    return Catalog(num, side, labels, **columns, notes=notes)
+
+
+def slab_rows(images: h5py.Dataset) -> int:
+    """Return how many images to read at a time so that no chunk is read twice."""
+    height = images.chunks[0] if images.chunks else 1
+    row_bytes = height * int(np.prod(images.shape[1:]))
+    return int(height * max(1, SLAB_BYTES // row_bytes))
+
+
+def read_slabs(images: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """Read all images once, in order."""
+    num, rows = len(images), slab_rows(images)
+    buffer = np.empty((min(rows, num), *images.shape[1:]), np.uint8)
+    direct = _only_gzipped(images)
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, num, rows):
+            slab = buffer[: min(rows, num - start)]
+            if direct:
+                unpack = partial(_unpack, images, slab, start)
+                deque(pool.map(unpack, corners(images, start, len(slab))), maxlen=0)
+            else:
+                images.read_direct(slab, np.s_[start : start + len(slab)])
+            yield start, slab
+
+
+def _only_gzipped(images: h5py.Dataset) -> bool:
+    settings = images.id.get_create_plist()
+    return (
+        images.chunks is not None
+        and settings.get_nfilters() == 1
+        and settings.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
+    )
+
+
+def _unpack(
+    images: h5py.Dataset,
+    slab: npt.NDArray[np.uint8],
+    start: int,
+    corner: tuple[int, ...],
+) -> None:
+    """Copy one chunk to its place in a slab; those at an edge reach beyond it."""
+    block = np.frombuffer(inflated(images, corner), np.uint8).reshape(images.chunks)
+    first = (corner[0] - start, *corner[1:])
+    steps = zip(first, images.chunks, strict=True)
+    place = slab[tuple(slice(a, a + n) for a, n in steps)]
+    place[...] = block[tuple(slice(n) for n in place.shape)]

@@ -1,0 +1,234 @@
+"""Read many labeled image files, from a folder or straight from a zip."""
+
+import os
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dmagnet.errors import DataError
+from dmagnet.galaxies.galaxies import PART_CODES, PARTS
+from dmagnet.pictures.faults import BROKEN, refused
+from dmagnet.pictures.frames import crop_side
+from dmagnet.pictures.large import one_large_at_a_time
+from dmagnet.pictures.opening import quiet
+from dmagnet.pictures.raster import read_rgb
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm",
+)  # fmt: skip
+SIZE_SAMPLE = 200  # files whose headers tell the most common side
+BATCH = 256  # files decoded ahead of the one being stored
+
+Opener = Callable[[str], IO[bytes]]
+NO_PART = -1
+
+
+@dataclass(frozen=True)
+class LabeledListing:
+    """Labeled image files before any is read."""
+
+    paths: tuple[str, ...]
+    labels: tuple[int, ...]
+    parts: tuple[int, ...]
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    label_sets: tuple[tuple[int, ...], ...] = ()
+
+
+def natural_key(name: str) -> tuple[float, str]:
+    """Order names by a number in front, then by the alphabet."""
+    match = re.match(r"\d+", name)
+    return (float(match[0]) if match else np.inf, name)
+
+
+def walk_folder(root: Path) -> tuple[list[str], list[str]]:
+    """List a folder with all below it, symbolic links followed once."""
+    files, folders = [], []
+    seen = set()
+    for here, inner, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        base = Path(here).relative_to(root)
+        files += [(base / name).as_posix() for name in names]
+        folders += [(base / name).as_posix() for name in inner]
+    return sorted(files), sorted(folders)
+
+
+def walk_zip(archive: zipfile.ZipFile) -> tuple[list[str], list[str]]:
+    """List the members of a zip."""
+    names = archive.namelist()
+    files = {name for name in names if not name.endswith("/")}
+    folders = {name.rstrip("/") for name in names if name.endswith("/")}
+    folders |= {str(up) for name in files for up in PurePosixPath(name).parents}
+    return sorted(files), sorted(folders - {"."})
+
+
+def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledListing:
+    """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``."""
+    visible = [PurePosixPath(path) for path in files if not _hidden(path)]
+    images = [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(
+            f"{source}: expected images in folders named after their classes, found "
+            f"{len(visible)} files and no image ({', '.join(IMAGE_SUFFIXES[:4])}...)"
+        )
+    depth = _wrapping(images)
+    tops = {path.parts[depth].lower() for path in images if len(path.parts) > depth + 2}
+    split = not tops.isdisjoint(PART_CODES)
+    rows = [row for path in images if (row := _place(path, depth, split))]
+    if not rows:
+        raise DataError(
+            f"{source}: expected images in folders named after their classes, found "
+            f"{len(images)} images outside such folders"
+        )
+    names = {name for _, name, _ in rows}
+    # a folder may be a class without images: `_check_classes` names it
+    inside = (PurePosixPath(name) / "_" for name in folders if not _hidden(name))
+    names |= {row[1] for path in inside if (row := _place(path, depth, split))}
+    class_names = tuple(sorted(names, key=natural_key))
+    _check_classes(source, class_names, rows)
+    notes = []
+    if ignored := len(images) - len(rows):
+        notes.append(f"{ignored} images outside class folders were left aside")
+    if other := len(visible) - len(images):
+        notes.append(f"{other} files that are no images were left aside")
+    return LabeledListing(
+        tuple(path for path, _, _ in rows),
+        tuple(class_names.index(name) for _, name, _ in rows),
+        tuple(part for _, _, part in rows),
+        class_names,
+        tuple(notes),
+    )
+
+
+def _place(path: PurePosixPath, depth: int, split: bool) -> tuple[str, str, int] | None:
+    """Return an image's path, class and part; None outside class folders."""
+    inner = path.parts[depth:]
+    part = NO_PART
+    if split:
+        part = PART_CODES.get(inner[0].lower(), NO_PART) if inner else NO_PART
+        if part == NO_PART:
+            return None
+        inner = inner[1:]
+    return (path.as_posix(), inner[0], part) if len(inner) > 1 else None
+
+
+def _hidden(path: str) -> bool:
+    return any(
+        part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(path).parts
+    )
+
+
+def _wrapping(images: list[PurePosixPath]) -> int:
+    """Count the folders that only wrap everything else."""
+    depth = 0
+    while True:
+        tops = {path.parts[depth] for path in images}
+        shortest = min(len(path.parts) for path in images)
+        if len(tops) > 1 or shortest < depth + 3 or tops.pop().lower() in PART_CODES:
+            return depth
+        depth += 1
+
+
+def _check_classes(
+    source: str, class_names: tuple[str, ...], rows: list[tuple[str, str, int]]
+) -> None:
+    """Refuse a class that could never be learned."""
+    if len(class_names) < 2:
+        raise DataError(
+            f"{source}: expected two or more class folders, found {class_names[0]!r}"
+        )
+    learned = {name for _, name, part in rows if part in (NO_PART, 0)}
+    if learned and (empty := [name for name in class_names if name not in learned]):
+        where = "in its train part" if rows[0][2] != NO_PART else "in it"
+        raise DataError(
+            f"{source}: expected images of every class, found none {where} of "
+            f"{', '.join(empty)}; add images or remove the folder"
+        )
+
+
+def common_side(paths: Sequence[str], open_file: Opener) -> int:
+    """Find the side most images have, from the headers of a sample."""
+    step = max(1, len(paths) // SIZE_SAMPLE)
+    sides: Counter[int] = Counter()
+    for path in paths[::step]:
+        try:
+            with open_file(path) as stream, quiet(), Image.open(stream) as image:
+                sides[min(image.size)] += 1
+        except (MemoryError, *BROKEN):
+            continue  # the reader names it
+    if not sides:
+        raise DataError(f"expected images, could read none; the first is {paths[0]}")
+    return sides.most_common(1)[0][0]
+
+
+def read_images(
+    paths: Sequence[str],
+    open_file: Opener,
+    bring: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
+    side: int,
+    strict: bool,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...]]:
+    """Decode many files and bring them to one form, a few at a time."""
+    images = np.empty((len(paths), side, side, 3), np.uint8)
+    kept: list[int] = []
+    skipped: list[str] = []
+    read = partial(_read_or_reason, open_file, bring)
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), BATCH):
+            batch = pool.map(read, paths[start : start + BATCH])
+            for index, image in enumerate(batch, start):
+                if not isinstance(image, str):
+                    images[len(kept)] = image
+                    kept.append(index)
+                elif strict:
+                    raise DataError(image)
+                else:
+                    skipped.append(image)
+    if not kept:
+        raise DataError(f"none of {len(paths)} images could be read; {skipped[0]}")
+    return images[: len(kept)], np.array(kept, np.int64), tuple(skipped)
+
+
+def _read_or_reason(
+    open_file: Opener,
+    bring: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
+    path: str,
+) -> npt.NDArray[np.uint8] | str:
+    """Return the image, or one line on why there is none."""
+    try:
+        with (
+            refused(path, "an image file"),
+            one_large_at_a_time(),
+            open_file(path) as stream,
+        ):
+            return bring(read_rgb(stream, name=path))
+    except DataError as error:
+        return str(error)
+
+
+def native_side(paths: Sequence[str], open_file: Opener, field: float) -> int:
+    """Return the side that keeps the pixels of most images as they are."""
+    return crop_side(common_side(paths, open_file), field)
+
+
+def spell_part(value: str) -> int:
+    """Read the name of a part."""
+    try:
+        return PART_CODES[value.strip().lower()]
+    except KeyError:
+        raise DataError(f"split: expected {', '.join(PARTS)}, got {value!r}") from None

@@ -1,0 +1,400 @@
+"""One call for every form in which labeled galaxies come: `load_galaxies`."""
+
+import re
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.errors import DataError
+from dmagnet.galaxies.galaxies import PART_CODES, PARTS, Galaxies
+from dmagnet.galaxies.galaxy10 import (
+    POSITION_COLUMNS,
+    SUFFIXES,
+    open_galaxy10,
+    read_catalog,
+    read_slabs,
+)
+from dmagnet.galaxies.labeled_files import (
+    IMAGE_SUFFIXES,
+    NO_PART,
+    LabeledListing,
+    Opener,
+    list_classes,
+    native_side,
+    natural_key,
+    read_images,
+    spell_part,
+    walk_folder,
+    walk_zip,
+)
+from dmagnet.galaxies.repack import MANIFEST, read_prepared
+from dmagnet.galaxies.split import leak_safe_split, split_of
+from dmagnet.pictures.faults import refused
+from dmagnet.pictures.frames import crop_side, resize
+from dmagnet.pictures.opening import spooled
+from dmagnet.pictures.standard import standardize
+from dmagnet.pictures.tables import opened
+from dmagnet.pictures.tables.cells import open_cell
+from dmagnet.pictures.tables.columns import find_columns
+from dmagnet.pictures.tables.rows import LabeledRow, file_of, read_labeled
+from dmagnet.storage.disk import open_file
+
+NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
+
+Floats = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the caller asked for, checked."""
+
+    image_size: int | None
+    field: float
+    radii: float | None
+    strict: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.radii is not None and self.image_size is None:
+            raise DataError("image_size: expected a side in px to go with radii")
+        if not 0 < self.field <= 1:
+            raise DataError(f"field: expected above 0 to 1, got {self.field}")
+        if self.image_size is not None and self.image_size < 1:
+            raise DataError(f"image_size: expected 1 px or more, got {self.image_size}")
+
+
+def _one(wish: _Wish, side: int, image: Pixels) -> Pixels:
+    """Cut and resize one picture (H, W, 3), or standardize it."""
+    if wish.radii is None:
+        resized: Pixels = resize(image[None], side, wish.field)[0]
+        return resized
+    return standardize(image, side, wish.radii)
+
+
+def _all(wish: _Wish, side: int, images: Pixels) -> Pixels:
+    """Cut and resize pictures (N, H, W, 3), or standardize each."""
+    if wish.radii is None:
+        return resize(images, side, wish.field)
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(partial(_one, wish, side), images)))
+
+
+def _pxscale(wish: _Wish, scale: Floats) -> Floats:
+    """Arcseconds a pixel afterwards; unknown where each galaxy has its own."""
+    return scale if wish.radii is None else np.full_like(scale, np.nan)
+
+
+def load_galaxies(
+    path: Path,
+    *,
+    image_size: int | None = None,
+    field: float = 1.0,
+    radii: float | None = None,
+    strict: bool = False,
+    seed: int = 0,
+) -> Galaxies:
+    """Load labeled galaxies from wherever they are.
+
+    Parameters
+    ----------
+    path : Path
+        A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
+        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip of such a
+        folder, read without unpacking; or a table (text, FITS, VOTable, Parquet) with
+        columns ``path`` (relative to the table), ``label`` and perhaps ``split ra dec
+        redshift pxscale``; a label ``A|B`` means A or B. Parquet may hold the images
+        itself, as on the Hugging Face hub; a folder of such files is one table.
+    image_size : int or None
+        Side of the images in px; None keeps the pixels of the files, or of most of
+        them where they differ.
+    field : float
+        Central share of each frame to keep before resizing, above 0 to 1.
+    radii : float, optional
+        Bring every galaxy to one size and brightness, in images that are this many
+        isophotal radii wide (`dmagnet.pictures.standardize`); ``field`` does not count
+        then.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    seed : int
+        Seed of the split where the source has none.
+
+    Returns
+    -------
+    Galaxies
+        With every galaxy in train, val or test: as the source says; else 80/10/10 by
+        class, galaxies that share their sky kept together where positions are known.
+
+    Raises
+    ------
+    DataError
+        If the source is missing, damaged, has no labeled images, or lacks images of a
+        class to learn.
+
+    Notes
+    -----
+    Classes keep the names of their folders or labels, ordered by a number in front,
+    then by the alphabet. A source that names only a train part gives a tenth of it to
+    val.
+    """
+    path = Path(path)
+    wish = _Wish(image_size, field, radii, strict, seed)
+    if not path.exists():
+        raise DataError(f"{path}: expected labeled galaxies, found nothing")
+    if path.is_dir():
+        return _load_folder(path, wish)
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return _load_hdf5(path, wish)
+    if suffix == ".zip":
+        return _load_zip(path, wish)
+    if path.name.lower().endswith(opened.SUFFIXES) or opened.why_not(path):
+        return _load_tables(path, [path], wish)
+    raise DataError(
+        f"{path}: expected a folder, .h5, .zip or a table (.csv, .ecsv, .fits, .vot, "
+        f".parquet), got {suffix or 'no'} suffix"
+    )
+
+
+def _load_folder(path: Path, wish: _Wish) -> Galaxies:
+    """Tell a prepared folder, a fetched file and folders of classes apart."""
+    if (path / MANIFEST).is_file():
+        return _resized(read_prepared(path), wish)
+    inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    if len(inside) == 1 and inside[0].suffix.lower() in SUFFIXES:
+        return _load_hdf5(inside[0], wish)
+    files, folders = walk_folder(path)
+    visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
+    shards = [path / name for name in visible if name.lower().endswith(opened.PARQUET)]
+    if shards and not any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible):
+        return _load_tables(path, shards, wish)
+    listing = list_classes(str(path), files, folders)
+    return _load_listing(path, listing, partial(_open_below, path), wish)
+
+
+def _open_below(folder: Path, name: str) -> BinaryIO:
+    return open_file(folder / name)
+
+
+def _open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    with archive.open(name) as member:
+        return spooled(member, name)
+
+
+def _load_zip(path: Path, wish: _Wish) -> Galaxies:
+    with (
+        refused(path, "a zip"),
+        open_file(path) as file,
+        zipfile.ZipFile(file) as zipped,
+    ):
+        listing = list_classes(str(path), *walk_zip(zipped))
+        return _load_listing(path, listing, partial(_open_member, zipped), wish)
+
+
+def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
+    """Read one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
+    rows: list[LabeledRow] = []
+    parts: list[int] = []
+    skipped: list[str] = []
+    openers: dict[str, Callable[[], IO[bytes]]] = {}
+    for table in tables:
+        columns = find_columns(table, needed=("path", "label"))
+        named = PART_CODES.get(re.split(r"[-_.]", table.name)[0].lower(), NO_PART)
+        for number, row in enumerate(read_labeled(table, columns)):
+            if row.fault:
+                skipped.append(f"{table}: {row.fault}")
+                continue
+            _check_label(table, number, row.label)
+            name, image = _image_of(table, number, row, bool(columns.packed))
+            openers[name] = image
+            rows.append(row._replace(id=name))
+            own = columns.split and (len(tables) == 1 or row.split)
+            parts.append(spell_part(row.split) if own else named)
+    if wish.strict and skipped:
+        raise DataError(skipped[0])
+    if not rows:
+        raise DataError(f"{path}: expected rows, found none")
+    labels, names, sets = _read_labels([row.label for row in rows])
+    listing = LabeledListing(
+        paths=tuple(row.id for row in rows),
+        labels=labels,
+        parts=tuple(parts),
+        class_names=names,
+        label_sets=sets,
+        skipped=tuple(skipped),
+    )
+    known = {
+        name: np.array([getattr(row, name) for row in rows], np.float64)
+        for name in POSITION_COLUMNS
+    }
+    return _load_listing(path, listing, lambda name: openers[name](), wish, known)
+
+
+def _image_of(
+    table: Path, number: int, row: LabeledRow, packed: bool
+) -> tuple[str, Callable[[], IO[bytes]]]:
+    """Name the image of a row, and say how to open it."""
+    if packed:
+        name = f"{table.name}::{number}"
+        return name, partial(open_cell, str(table), number)
+    if not row.paths or not row.paths[0]:
+        raise DataError(f"{table}: expected a path in every row, row {number} has none")
+
+    def _open() -> BinaryIO:
+        return open_file(file_of(str(table.parent), row.paths[0]))
+
+    return row.paths[0], _open
+
+
+def _check_label(table: Path, number: int, label: str) -> None:
+    """Refuse what stands for no label: text cannot tell a class of such a name."""
+    if label.lower() in NO_LABEL:
+        got = f"{label!r}, which no class can be called" if label else "none"
+        raise DataError(
+            f"{table}: expected a label in every row, row {number} has {got}; "
+            "leave the row out or give it a label"
+        )
+
+
+def _read_labels(
+    labels: list[str],
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
+    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
+    names = tuple(sorted(frozenset().union(*each), key=natural_key))
+    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
+    codes = {frozenset([name]): k for k, name in enumerate(names)}
+    for code, members in enumerate(coarse, len(names)):
+        codes[frozenset(names[k] for k in members)] = code
+    return tuple(codes[one] for one in each), names, tuple(coarse)
+
+
+def _load_listing(
+    path: Path,
+    listing: LabeledListing,
+    open_file: Opener,
+    wish: _Wish,
+    columns: dict[str, Floats] | None = None,
+) -> Galaxies:
+    """Read the listed files, and divide them where the listing does not."""
+    side = wish.image_size or native_side(listing.paths, open_file, wish.field)
+    images, kept, skipped = read_images(
+        listing.paths,
+        open_file,
+        partial(_one, wish, side),
+        side,
+        wish.strict,
+    )
+    unknown = np.full(len(listing.paths), np.nan)
+    known = {
+        name: (columns or {}).get(name, unknown)[kept] for name in POSITION_COLUMNS
+    }
+    labels = np.array(listing.labels, np.int64)[kept]
+    parts = np.array(listing.parts, np.int8)[kept]
+    learned = (parts == NO_PART) | (parts == 0)
+    _check_learnable(path, labels[learned], listing)
+    split, notes = _fill_split(labels, parts, known["ra"], known["dec"], wish.seed)
+    return Galaxies(
+        images=images,
+        labels=labels,
+        class_names=listing.class_names,
+        ids=np.array(listing.paths)[kept],
+        ra=known["ra"],
+        dec=known["dec"],
+        redshift=known["redshift"],
+        pxscale=known["pxscale"],
+        split=split,
+        source=str(path),
+        skipped=listing.skipped + skipped,
+        notes=listing.notes + notes,
+        label_sets=listing.label_sets,
+    )
+
+
+def _check_learnable(
+    path: Path, learned: npt.NDArray[np.int64], listing: LabeledListing
+) -> None:
+    """Refuse what is left if a class to learn has lost all its images."""
+    names = listing.class_names
+    if len(names) < 2:
+        raise DataError(f"{path}: expected two or more classes, found {names[0]!r}")
+    sets = (*((k,) for k in range(len(names))), *listing.label_sets)
+    seen = {k for label in set(learned.tolist()) for k in sets[label]}
+    lost = [name for label, name in enumerate(names) if label not in seen]
+    if len(learned) and lost:
+        raise DataError(
+            f"{path}: expected images of every class to learn, found no readable "
+            f"image of {', '.join(lost)}"
+        )
+
+
+def _fill_split(
+    labels: npt.NDArray[np.int64],
+    parts: npt.NDArray[np.int8],
+    ra: Floats,
+    dec: Floats,
+    seed: int,
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """Keep the parts a source names; make those it does not."""
+    if (parts == NO_PART).any():
+        split = leak_safe_split(labels, ra, dec, seed=seed)
+        return split.codes, split.notes
+    missing = [part for code, part in enumerate(PARTS) if not (parts == code).any()]
+    if "val" in missing and "train" not in missing:
+        train = np.flatnonzero(parts == 0)
+        split = leak_safe_split(
+            labels[train], ra[train], dec[train], fractions=(0.9, 0.1), seed=seed
+        )
+        parts = parts.copy()
+        parts[train] = split.codes
+        note = "the source has no val part: a tenth of its train part became val"
+        return parts, (note, *split.notes)
+    return parts, tuple(f"the source has no {part} part" for part in missing)
+
+
+def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
+    """Read every chunk once, resizing on the way."""
+    catalog = read_catalog(path)
+    crop = crop_side(catalog.side, wish.field)
+    side = wish.image_size or crop
+    images = np.empty((catalog.num, side, side, 3), np.uint8)
+    with open_galaxy10(path) as file:
+        for start, slab in read_slabs(file["images"]):
+            images[start : start + len(slab)] = _all(wish, side, slab)
+    split = split_of(catalog.labels, catalog.ra, catalog.dec, wish.seed)
+    return Galaxies(
+        images=images,
+        labels=catalog.labels,
+        class_names=CLASS_NAMES,
+        ids=np.array([f"h5:{row}" for row in range(catalog.num)]),
+        ra=catalog.ra,
+        dec=catalog.dec,
+        redshift=catalog.redshift,
+        pxscale=_pxscale(wish, catalog.pxscale * crop / side),
+        split=split.codes,
+        source=str(path),
+        notes=catalog.notes + split.notes,
+    )
+
+
+def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:
+    """Crop and resize a memory map, or keep it as it is."""
+    frame = galaxies.images.shape[1]
+    crop = crop_side(frame, wish.field)
+    side = wish.image_size or crop
+    if side == crop == frame and wish.radii is None:
+        return galaxies
+    return replace(
+        galaxies,
+        images=_all(wish, side, galaxies.images),
+        pxscale=_pxscale(wish, galaxies.pxscale * crop / side),
+        data_hash="",
+    )

@@ -1,0 +1,160 @@
+"""Coarse labels in terms of finer classes, and several sets as one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.errors import DataError
+from dmagnet.galaxies.galaxies import Galaxies
+from dmagnet.storage.records import read_json
+
+COLUMNS = ("images", "labels", "ids", "ra", "dec", "redshift", "pxscale", "split")
+
+
+def coarse(
+    galaxies: Galaxies,
+    meanings: Mapping[str, Sequence[str]],
+    class_names: tuple[str, ...] = CLASS_NAMES,
+) -> Galaxies:
+    """Say which finer classes each coarse class may be.
+
+    Parameters
+    ----------
+    galaxies : Galaxies
+        With coarse classes, for example spiral.
+    meanings : mapping
+        Name of each coarse class to the names of the finer classes it may be, at least
+        one; a coarse class that is not named is left out.
+    class_names : tuple of str
+        The finer classes.
+
+    Returns
+    -------
+    Galaxies
+        Of the finer classes; where a coarse class means several, they are a label set.
+
+    Raises
+    ------
+    DataError
+        If a name is not one of the classes, or none is named.
+    """
+    unknown = [name for name in meanings if name not in galaxies.class_names]
+    fine = [name for names in meanings.values() for name in names]
+    unknown += [name for name in fine if name not in class_names]
+    if unknown or not fine or not all(meanings.values()):
+        raise DataError(
+            f"{galaxies.source}: expected meanings of its classes "
+            f"{', '.join(galaxies.class_names)} in terms of {', '.join(class_names)}; "
+            f"got {unknown[0] if unknown else 'none'}"
+        )
+    indices = {
+        name: tuple(sorted({class_names.index(one) for one in names}))
+        for name, names in meanings.items()
+    }
+    sets = tuple(sorted({one for one in indices.values() if len(one) > 1}))
+    codes = np.full(len(galaxies.class_names), -1)
+    for name, members in indices.items():
+        single = len(members) == 1
+        code = members[0] if single else len(class_names) + sets.index(members)
+        codes[galaxies.class_names.index(name)] = code
+    labels = codes[galaxies.labels]
+    chosen = galaxies.take(np.flatnonzero(labels >= 0))
+    return replace(
+        chosen,
+        labels=labels[labels >= 0],
+        class_names=class_names,
+        label_sets=sets,
+        data_hash="",
+    )
+
+
+def read_meanings(path: Path) -> dict[str, list[str]]:
+    """Read what coarse classes mean from a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        An object: name of each coarse class to a name, or a list of names, of the
+        classes it may be.
+
+    Returns
+    -------
+    dict
+        For `coarse`.
+
+    Raises
+    ------
+    DataError
+        If it is no such file.
+    """
+    found = read_json(
+        path,
+        "JSON that gives each coarse class its classes, such as "
+        '{"spiral": ["Barred Spiral", ...]}',
+        "write it so",
+    )
+    lists = {
+        name: names if isinstance(names, list) else [names]
+        for name, names in found.items()
+    }
+    plain = [isinstance(n, str) for each in lists.values() for n in each or [None]]
+    if not lists or not all(plain):
+        raise DataError(
+            f"{path}: expected an object that gives each coarse class the names of its "
+            f"classes, got {json.dumps(found)[:80]}"
+        )
+    return lists
+
+
+def joined(*parts: Galaxies) -> Galaxies:
+    """Make one set of several with the same classes.
+
+    Parameters
+    ----------
+    *parts : Galaxies
+        Images of one size and the same class names; label sets may differ.
+
+    Returns
+    -------
+    Galaxies
+        All in the given order, with the union of the label sets.
+
+    Raises
+    ------
+    DataError
+        If classes or sizes of images differ, or nothing was given.
+    """
+    forms = {(part.class_names, part.images.shape[1:]) for part in parts}
+    if len(forms) != 1:
+        raise DataError(
+            "expected sets of galaxies with the same classes and one size of image, "
+            f"got {len(forms)} kinds of {len(parts)} sets"
+        )
+    names = parts[0].class_names
+    sets = tuple(sorted({one for part in parts for one in part.label_sets}))
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in COLUMNS
+    }
+    codes = [
+        np.array(
+            [*range(len(names)), *(len(names) + sets.index(s) for s in p.label_sets)]
+        )
+        for p in parts
+    ]
+    columns["labels"] = np.concatenate(
+        [code[part.labels] for code, part in zip(codes, parts, strict=True)]
+    )
+    return Galaxies(
+        **columns,
+        class_names=names,
+        label_sets=sets,
+        source=" + ".join(part.source for part in parts),
+        skipped=sum((part.skipped for part in parts), ()),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )

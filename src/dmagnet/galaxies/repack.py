@@ -1,0 +1,281 @@
+"""Repack a Galaxy10 file once, so that training reads single images fast.
+
+The published file is compressed in chunks of 555 images x 16 x 16 px: one image
+costs the reading of 768 chunks. The prepared folder holds a plain array on disk.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pooch
+from astropy.table import Table
+
+from dmagnet import __version__
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.config.checks import from_dict
+from dmagnet.errors import DataError
+from dmagnet.galaxies.download import GALAXY10_SHA256
+from dmagnet.galaxies.galaxies import PART_CODES, PARTS, Galaxies
+from dmagnet.galaxies.galaxy10 import (
+    POSITION_COLUMNS,
+    Catalog,
+    open_galaxy10,
+    read_catalog,
+    read_slabs,
+)
+from dmagnet.galaxies.split import Split, split_of
+from dmagnet.pictures.tables.columns import find_columns
+from dmagnet.pictures.tables.rows import read_labeled
+from dmagnet.storage.disk import open_file, part_of, refusals_of_the_disk
+from dmagnet.storage.records import as_written, read_json
+
+IMAGES = "images.npy"
+TABLE = "galaxies.ecsv"
+MANIFEST = "prepared.json"
+OLD = ".dmagnet-old"  # ends the name of what is being replaced
+LAYOUT = 1  # raised when an older reader would misread the folder
+
+
+Progress = Callable[[int, int], None]
+
+
+def prepare(
+    h5: Path,
+    out_folder: Path,
+    *,
+    sha256: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Verify a Galaxy10 file and repack it for training.
+
+    Parameters
+    ----------
+    h5 : Path
+        Galaxy10 DECaLS or a file of the same form.
+    out_folder : Path
+        Made, with ``images.npy`` (N, S, S, 3) uint8, ``galaxies.ecsv`` and
+        ``prepared.json``. Left alone if it was made from the same file; replaced if
+        from another.
+    sha256 : str or None
+        Refuse a file with another hash; `GALAXY10_SHA256` for the published one.
+    seed : int
+        Seed of the split.
+    progress : callable or None
+        Called with the number of images done and of all.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, altered, damaged or of another form, if the folder
+        holds something else, or if the disk is full; then the folder is as before.
+
+    Notes
+    -----
+    Reads each chunk once, in order, and holds one row of chunks in memory. Writes
+    beside ``out_folder`` under a name of its own, and renames it at the end; a folder
+    that is replaced keeps its place until then, and gets it back after a kill.
+    """
+    catalog = read_catalog(h5)
+    source_hash = pooch.file_hash(str(h5))
+    if sha256 is not None and source_hash != sha256.lower():
+        raise DataError(
+            f"{h5}: expected sha256 {sha256.lower()}, got {source_hash}; fetch it again"
+        )
+    with refusals_of_the_disk(out_folder):
+        out_folder.parent.mkdir(parents=True, exist_ok=True)
+        part, old = (
+            part_of(out_folder),
+            out_folder.with_name(f".{out_folder.name}{OLD}"),
+        )
+        if old.is_dir() and not out_folder.exists():
+            old.rename(out_folder)  # killed between the two names below
+        shutil.rmtree(old, ignore_errors=True)  # killed after them
+        if _replaceable(out_folder) and _made_from(out_folder, source_hash, seed):
+            return out_folder
+        split = split_of(catalog.labels, catalog.ra, catalog.dec, seed)
+        part.mkdir()
+        try:
+            _check_room(part, catalog)
+            _write_images(h5, part / IMAGES, catalog, progress)
+            _write_table(part / TABLE, catalog, split)
+            _write_manifest(
+                part / MANIFEST,
+                catalog,
+                split,
+                h5=h5,
+                source_hash=source_hash,
+                seed=seed,
+            )
+            if _replaceable(out_folder):  # it may have come meanwhile
+                out_folder.rename(old)
+            part.rename(out_folder)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return out_folder
+
+
+def _replaceable(folder: Path) -> bool:
+    """Say whether a prepared folder is there; refuse to overwrite anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    if MANIFEST in names and names <= {IMAGES, TABLE, MANIFEST}:
+        return True
+    raise DataError(
+        f"{folder}: expected a new, an empty or a prepared folder, got something "
+        "else, which stays untouched; name another folder"
+    )
+
+
+def _made_from(folder: Path, source_hash: str, seed: int) -> bool:
+    try:
+        manifest = _read_manifest(folder)
+        whole = len(read_prepared(folder)) == manifest.num
+    except DataError:
+        return False
+    return whole and (manifest.sha256, manifest.seed) == (source_hash, seed)
+
+
+def _check_room(part: Path, catalog: Catalog) -> None:
+    if shutil.disk_usage(part).free < _bytes(catalog):
+        raise DataError(_no_room(part, catalog))
+
+
+def _bytes(catalog: Catalog) -> int:
+    return catalog.num * catalog.side**2 * 3
+
+
+def _no_room(part: Path, catalog: Catalog) -> str:
+    return (
+        f"{part.parent}: expected {_bytes(catalog) / 1e9:.2f} GB of room for the "
+        "prepared images, the disk is full; free some or name another folder"
+    )
+
+
+def _write_images(
+    h5: Path, path: Path, catalog: Catalog, progress: Progress | None
+) -> None:
+    """Write a .npy file slab by slab; a memory map would count as used memory."""
+    shape = (catalog.num, catalog.side, catalog.side, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with open_galaxy10(h5) as source, path.open("wb") as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        for start, images in read_slabs(source["images"]):
+            out.write(images.data)
+            if progress is not None:
+                progress(start + len(images), catalog.num)
+
+
+def _write_table(path: Path, catalog: Catalog, split: Split) -> None:
+    table = Table({"label": catalog.labels})
+    for name in POSITION_COLUMNS:
+        table[name] = getattr(catalog, name)
+    table["split"] = np.array(PARTS)[split.codes]
+    table["fold"] = split.folds
+    for name, unit in (("ra", "deg"), ("dec", "deg"), ("pxscale", "arcsec / pix")):
+        table[name].unit = unit
+    table.write(path, format="ascii.ecsv")
+
+
+def _write_manifest(
+    path: Path,
+    catalog: Catalog,
+    split: Split,
+    *,
+    h5: Path,
+    source_hash: str,
+    seed: int,
+) -> None:
+    manifest = {
+        "layout": LAYOUT,
+        "dmagnet": __version__,
+        "source": h5.name,
+        "sha256": source_hash,
+        "published_file": source_hash == GALAXY10_SHA256,
+        "num": catalog.num,
+        "image_size": catalog.side,
+        "class_names": CLASS_NAMES,
+        "seed": seed,
+        "split_hash": split.hash,
+        "notes": catalog.notes + split.notes,
+    }
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What is read of ``prepared.json``."""
+
+    layout: int
+    sha256: str
+    num: int
+    image_size: int
+    class_names: tuple[str, ...]
+    seed: int
+    notes: tuple[str, ...]
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    expected, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
+    values = read_json(folder / MANIFEST, expected, advice)
+    with as_written(folder / MANIFEST, expected, advice):
+        if values["layout"] != LAYOUT:
+            raise ValueError(f"layout {values['layout']}, not {LAYOUT}")
+        return from_dict(_Manifest, values, more=True)
+
+
+def read_prepared(folder: Path) -> Galaxies:
+    """Open what `prepare` made, the images as a memory map.
+
+    Parameters
+    ----------
+    folder : Path
+        A prepared folder.
+
+    Returns
+    -------
+    Galaxies
+        With the split stored in the folder.
+
+    Raises
+    ------
+    DataError
+        If a file of the folder is missing, damaged, or does not fit the others.
+    """
+    manifest = _read_manifest(folder)
+    side = manifest.image_size
+    columns = find_columns(folder / TABLE, needed=("label", "split", "ra", "dec"))
+    rows = list(read_labeled(folder / TABLE, columns))
+    with as_written(folder / IMAGES, "a whole array", "prepare it again"):
+        open_file(folder / IMAGES).close()  # of a pipe NumPy would wait for the end
+        images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    if images.shape != (len(rows), side, side, 3) or images.dtype != np.uint8:
+        raise DataError(
+            f"{folder}: expected {len(rows)} images of {side} px, got {images.dtype} "
+            f"of shape {images.shape}; prepare it again"
+        )
+    with as_written(folder / TABLE, "a table of 'dmagnet prepare'", "prepare it again"):
+        return Galaxies(
+            images=images,
+            labels=np.array([int(row.label) for row in rows], np.int64),
+            class_names=manifest.class_names,
+            ids=np.array([f"h5:{row}" for row in range(len(rows))]),
+            ra=np.array([row.ra for row in rows]),
+            dec=np.array([row.dec for row in rows]),
+            redshift=np.array([row.redshift for row in rows]),
+            pxscale=np.array([row.pxscale for row in rows]),
+            split=np.array([PART_CODES[row.split] for row in rows], np.int8),
+            source=str(folder),
+            notes=manifest.notes,
+        )

@@ -1,0 +1,239 @@
+"""What was measured, and the file it lies in."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmagnet.config.checks import from_dict
+from dmagnet.errors import DataError
+from dmagnet.judging.sampling import NOWHERE, Interval, Ints
+from dmagnet.judging.selective import RiskCoverage
+from dmagnet.storage.disk import write_whole
+from dmagnet.storage.records import as_written, read_json
+
+MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
+# Newer than files of earlier versions, and not known of every network.
+TRUST = (
+    *("aurc", "coverage90", "coverage95", "set_size90", "set_size95"),
+    *("disagreement", "ood_share"),
+)
+SCALARS = (*MEASURES, *TRUST)
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is found.
+
+    Attributes
+    ----------
+    name : str
+        The class.
+    correct, support : int
+        Galaxies of the class that were named right, and all galaxies of it.
+    precision : float
+        Share of right ones among the galaxies given this name; NaN if none was.
+    recall : float
+        ``correct / support``.
+    f1 : float
+        Harmonic mean of both. Recall and F1 are NaN in a class without a galaxy.
+    f1_interval : tuple of float
+        95 % bootstrap interval of ``f1``.
+    """
+
+    name: str
+    correct: int
+    support: int
+    precision: float
+    recall: float
+    f1: float
+    f1_interval: Interval = NOWHERE
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """How well the guesses fit the labels.
+
+    Attributes
+    ----------
+    n : int
+        Number of galaxies.
+    accuracy : float
+        Share of galaxies named right.
+    balanced_accuracy, macro_f1 : float
+        Means of the classes' recall and F1, over the classes that have a galaxy.
+    top2 : float
+        Share of galaxies whose label is the first or the second guess.
+    nll, brier : float
+        Mean of -ln p(label), and of the squared distance to the one-hot label (0 to 2).
+    ece : float
+        Expected calibration error of the first guess, in bins of equal mass.
+    per_class : tuple of ClassScore
+        One entry per class, in the order of ``class_names``.
+    confusion : (K, K) int
+        Counts; row is the label, column the guess.
+    class_names : tuple of str
+        The K names.
+    intervals : dict
+        95 % bootstrap interval of each number above and below.
+    aurc : float
+        Mean risk over all coverages: how well confidence sorts right from wrong.
+    coverage90, coverage95 : float
+        Share of conformal sets that hold the label; NaN without calibration.
+    set_size90, set_size95 : float
+        Mean number of classes in them; NaN without calibration.
+    disagreement : float
+        Mean total-variation distance between views; NaN with one view.
+    ood_share : float
+        Share of galaxies flagged as unlike those of training; NaN without calibration.
+    risk : RiskCoverage or None
+        Risk at every coverage, for the curve.
+    """
+
+    n: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    top2: float
+    nll: float
+    brier: float
+    ece: float
+    per_class: tuple[ClassScore, ...]
+    confusion: Ints
+    class_names: tuple[str, ...]
+    intervals: dict[str, Interval]
+    aurc: float = NAN
+    coverage90: float = NAN
+    coverage95: float = NAN
+    set_size90: float = NAN
+    set_size95: float = NAN
+    disagreement: float = NAN
+    ood_share: float = NAN
+    risk: RiskCoverage | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that do not belong together.
+
+        Raises
+        ------
+        DataError
+            If there are no classes, or another number of scores or counts.
+        """
+        num = len(self.class_names)
+        if not num == len(self.per_class) > 0 or self.confusion.shape != (num, num):
+            raise DataError(
+                f"metrics: expected scores and counts of {num} classes, got "
+                f"{len(self.per_class)} and {self.confusion.shape}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with null for what is not a number.
+
+        Returns
+        -------
+        dict
+            The fields by name.
+        """
+        values = {name: getattr(self, name) for name in ("n", *SCALARS)}
+        values["per_class"] = [asdict(entry) for entry in self.per_class]
+        values["confusion"] = self.confusion.tolist()
+        values["class_names"] = list(self.class_names)
+        values["intervals"] = {
+            name: list(pair) for name, pair in self.intervals.items()
+        }
+        values["risk_coverage"] = None if self.risk is None else self.risk.to_dict()
+        plain: dict[str, Any] = _null_for_nan(values)
+        return plain
+
+
+def write_metrics(
+    path: Path, metrics: Metrics, provenance: dict[str, Any] | None = None
+) -> Path:
+    """Write metrics as JSON, first beside its name and then under it.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write, by custom ``metrics.json``.
+    metrics : Metrics
+        What `score` returned.
+    provenance : dict, optional
+        Plain values that say where the numbers come from, stored by that name.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    content = metrics.to_dict()
+    if provenance is not None:
+        content["provenance"] = provenance
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_whole(path, text.encode())
+    return path
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read back what `write_metrics` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON file; keys that are no field of `Metrics` are left aside.
+
+    Returns
+    -------
+    Metrics
+        The same numbers.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is not such a file.
+    """
+    expected, advice = "the metrics of 'dmagnet evaluate'", "evaluate the weights again"
+    content = read_json(path, expected, advice)
+    with as_written(path, expected, advice):
+        values = {name: _number(content[name]) for name in MEASURES}
+        values |= {name: _number(content.get(name)) for name in TRUST}
+        intervals = content["intervals"]
+        curve = content.get("risk_coverage")
+        found = {
+            "n": content["n"],
+            "per_class": [_class_of(entry) for entry in content["per_class"]],
+            "confusion": np.array(content["confusion"], dtype=np.int64),
+            "class_names": content["class_names"],
+            "intervals": {name: _pair(intervals[name]) for name in MEASURES}
+            | {name: _pair(intervals.get(name, (None, None))) for name in TRUST},
+            "risk": None if curve is None else RiskCoverage.from_dict(curve),
+            **values,
+        }
+        return from_dict(Metrics, found)
+
+
+def _class_of(values: Any) -> ClassScore:
+    numbers = {name: _number(value) for name, value in values.items()}
+    return from_dict(
+        ClassScore, {**numbers, "f1_interval": _pair(values["f1_interval"])}
+    )
+
+
+def _null_for_nan(value: Any) -> Any:
+    """Replace NaN by None, which JSON knows, at any depth."""
+    if isinstance(value, dict):
+        return {name: _null_for_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_for_nan(entry) for entry in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _number(value: Any) -> Any:
+    return float("nan") if value is None else value
+
+
+def _pair(values: list[Any]) -> Interval:
+    low, high = values
+    return _number(low), _number(high)

@@ -1,0 +1,217 @@
+"""How much surer answers are righter: risk against coverage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import roc_auc_score
+
+from dmagnet.errors import DataError
+from dmagnet.judging.sampling import (
+    Floats,
+    Interval,
+    bootstrap_weights,
+    checked,
+    interval_of,
+)
+
+NUM_COVERAGES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class RiskCoverage:
+    """Share of wrong names among the galaxies the network is surest of.
+
+    Attributes
+    ----------
+    coverage : (M,) float in (0, 1]
+        Share of galaxies that are named, the surest first.
+    risk : (M,) float
+        Share of them named wrong.
+    low, high : (M,) float
+        95 % bootstrap interval of the risk.
+    aurc : float
+        Area under the curve of all galaxies: the mean risk over all coverages.
+    interval : tuple of float
+        95 % bootstrap interval of the area.
+    """
+
+    coverage: Floats
+    risk: Floats
+    low: Floats
+    high: Floats
+    aurc: float
+    interval: Interval
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different lengths, and no rows.
+
+        Raises
+        ------
+        DataError
+            If the curve has no points, or a column has others.
+        """
+        shapes = {np.shape(c) for c in (self.coverage, self.risk, self.low, self.high)}
+        if len(shapes) != 1 or len(self.coverage) == 0:
+            raise DataError(f"risk: expected columns of one length, got {shapes}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON.
+
+        Returns
+        -------
+        dict
+            The curve and its area.
+        """
+        curve = {
+            name: getattr(self, name).tolist()
+            for name in ("coverage", "risk", "low", "high")
+        }
+        return curve | {"aurc": self.aurc, "interval": list(self.interval)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RiskCoverage":
+        """Read back what `to_dict` gave.
+
+        Parameters
+        ----------
+        values : mapping
+            As loaded from JSON.
+
+        Returns
+        -------
+        RiskCoverage
+            The same curve.
+        """
+        curve = {
+            name: np.array(values[name], np.float64)
+            for name in ("coverage", "risk", "low", "high")
+        }
+        low, high = values["interval"]
+        return cls(**curve, aurc=values["aurc"], interval=(low, high))
+
+
+def risk_coverage(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    num_bootstrap: int = 1000,
+    seed: int = 0,
+) -> RiskCoverage:
+    """Name only the galaxies the network is surest of, and count the mistakes.
+
+    Parameters
+    ----------
+    labels : (N,) int in 0 to K - 1
+        The true classes.
+    probabilities : (N, K) float in [0, 1]
+        Of each class, each row adding up to 1.
+    num_bootstrap : int
+        Draws of the bootstrap over galaxies, at least 1.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    RiskCoverage
+        At up to 20 coverages, and the area under the curve of all N.
+
+    Raises
+    ------
+    DataError
+        If shapes, labels or probabilities are not as above.
+    ConfigError
+        If ``num_bootstrap`` is below 1.
+
+    Notes
+    -----
+    Geifman & El-Yaniv 2017 (NeurIPS, "Selective classification for deep neural
+    networks"), confidence being the probability of the first guess. Galaxies of equal
+    confidence are named together, so the order of the data does not matter.
+    """
+    truth, probs = checked(labels, probabilities)
+    confidence = probs.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    wrong = (probs.argmax(axis=1) != truth)[order].astype(np.float64)
+    # The place of the last galaxy that is as sure as this one.
+    last = np.searchsorted(-confidence[order], -confidence[order], side="right") - 1
+    n = len(truth)
+    shown = np.unique(np.ceil(np.arange(1, NUM_COVERAGES + 1) / NUM_COVERAGES * n))
+    places = np.unique(last[shown.astype(int) - 1])
+
+    risk, area = _curve(np.ones((1, n)), wrong, last)
+    draws = [
+        _curve(weights[:, order], wrong, last)
+        for weights in bootstrap_weights(n, num_bootstrap, seed)
+    ]
+    spread = np.concatenate([each[:, places] for each, _ in draws])
+    ends = np.array([interval_of(column) for column in spread.T])
+    return RiskCoverage(
+        coverage=(places + 1) / n,
+        risk=risk[0, places],
+        low=ends[:, 0],
+        high=ends[:, 1],
+        aurc=float(area[0]),
+        interval=interval_of(np.concatenate([each for _, each in draws])),
+    )
+
+
+def separation(
+    inside: ArrayLike, outside: ArrayLike, *, num_bootstrap: int = 1000, seed: int = 0
+) -> tuple[float, Interval]:
+    """Measure how well a score tells impostors from galaxies.
+
+    Parameters
+    ----------
+    inside : (N,) float
+        Scores of galaxies.
+    outside : (M,) float
+        Scores of what is no galaxy, higher where the score does its work.
+    num_bootstrap : int
+        Draws of the bootstrap over both, at least 1.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    auroc : float
+        Area under the ROC curve: the chance that an impostor scores higher.
+    interval : tuple of float
+        95 % bootstrap interval.
+
+    Raises
+    ------
+    DataError
+        If one of the two is empty or not finite.
+    """
+    low, high = np.asarray(inside, np.float64), np.asarray(outside, np.float64)
+    if not low.size or not high.size or not np.isfinite([*low, *high]).all():
+        raise DataError(
+            f"scores: expected finite ones of both kinds, got {low.size} of galaxies "
+            f"and {high.size} of impostors; leave out what has none"
+        )
+    truth = np.repeat([0, 1], [len(low), len(high)])
+    scores = np.concatenate([low, high])
+    order = np.argsort(scores, kind="stable")
+    ranked, kind = scores[order], truth[order]
+    first = np.searchsorted(ranked, ranked, side="left")
+    last = np.searchsorted(ranked, ranked, side="right")
+    inner = bootstrap_weights(len(low), num_bootstrap, seed)
+    outer = bootstrap_weights(len(high), num_bootstrap, seed + 1)
+    weights = np.hstack([np.concatenate([*inner]), np.concatenate([*outer])])[:, order]
+    # Galaxies below each score; those that tie count half.
+    sums = np.cumsum(weights * (kind == 0), axis=1)
+    sums = np.hstack([np.zeros((len(sums), 1)), sums])
+    below = (sums[:, first] + sums[:, last]) / 2
+    draws = (weights * (kind == 1) * below).sum(axis=1) / (len(low) * len(high))
+    return float(roc_auc_score(truth, scores)), interval_of(draws)
+
+
+def _curve(weights: Floats, wrong: Floats, last: Floats) -> tuple[Floats, Floats]:
+    """Return the risk at each place (D, N) and its mean (D,), surest first."""
+    named = np.cumsum(weights, axis=1)[:, last]
+    mistakes = np.cumsum(weights * wrong, axis=1)[:, last]
+    risk = np.divide(mistakes, named, out=np.zeros_like(named), where=named > 0)
+    return risk, (risk * weights).sum(axis=1) / weights.sum(axis=1)

@@ -1,0 +1,343 @@
+"""Network and labeled galaxies in, honest uncertainty out: fit it, and apply it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet import __version__
+from dmagnet.calibration.calibration import Calibration
+from dmagnet.calibration.conformal import conformal_thresholds
+from dmagnet.calibration.fallback import family_members
+from dmagnet.calibration.judgement import Judgement, views_to_take
+from dmagnet.calibration.labels import Groups, Labeled, grouped, label_groups, to_groups
+from dmagnet.calibration.space import FeatureSpace, fit_space
+from dmagnet.calibration.temperature import (
+    fit_temperature,
+    fit_vector,
+    tempered,
+    vector_scaled,
+)
+from dmagnet.classes import CLASS_NAMES, FAMILIES, plain_names
+from dmagnet.errors import DataError
+from dmagnet.galaxies.galaxies import Galaxies
+from dmagnet.judging.metrics import Trust, score
+from dmagnet.judging.predict import judge, look
+from dmagnet.network.checkpoint import Checkpoint
+
+FEWEST = 20  # 19 are the fewest for which a 95 % set can be less than all classes
+
+Progress = Callable[[int], None]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a network says of labeled galaxies, in terms of their labels.
+
+    Attributes
+    ----------
+    judgement : Judgement
+        Of each class, calibrated where the weights were.
+    labels : (N,) int
+        Indices into ``names``.
+    probabilities : (N, G) float
+        Of each label, given that it is one of them; rows add up to 1.
+    names : tuple of str
+        The G labels: classes, or groups of classes where labels are coarse.
+    trust : Trust
+        Sets, disagreement and flags, in terms of the labels too.
+    notes : tuple of str
+        What to know about the labels.
+    """
+
+    judgement: Judgement
+    labels: NDArray[np.int64]
+    probabilities: Floats
+    names: tuple[str, ...]
+    trust: Trust
+    notes: tuple[str, ...] = ()
+
+
+def judge_labeled(
+    checkpoint: Checkpoint,
+    galaxies: Galaxies,
+    *,
+    views: int | None = None,
+    progress: Progress | None = None,
+) -> Judged:
+    """Classify labeled galaxies, and say it as coarsely as they are labeled.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network, with its calibration if it has one.
+    galaxies : Galaxies
+        As the network wants to see them; labels may be sets of classes.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
+    progress : callable, optional
+        Called with the number of galaxies done so far.
+
+    Returns
+    -------
+    Judged
+        Ready for `dmagnet.evaluate.score`.
+
+    Raises
+    ------
+    DataError
+        If two labels share a class.
+    ConfigError
+        If ``views`` is neither 1 nor 8.
+    """
+    judgement = judge(checkpoint, galaxies.images, views=views, progress=progress)
+    return as_labeled(checkpoint, galaxies, judgement)
+
+
+def as_labeled(
+    checkpoint: Checkpoint, galaxies: Galaxies, judgement: Judgement
+) -> Judged:
+    """Say what a network said as coarsely as the galaxies are labeled.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network that judged.
+    galaxies : Galaxies
+        Their labels may be sets of classes.
+    judgement : Judgement
+        Of the same galaxies, by `dmagnet.predict.judge`.
+
+    Returns
+    -------
+    Judged
+        Ready for `dmagnet.evaluate.score`.
+
+    Raises
+    ------
+    DataError
+        If two labels share a class.
+    """
+    each = judgement.probabilities.astype(np.float64)
+    each /= each.sum(axis=1, keepdims=True)
+    calibration = checkpoint.calibration
+    sets: list[NDArray[np.bool_] | None] = [None, None]
+    flagged = None
+    if calibration is not None:
+        sets = [*calibration.sets(each)]
+    if judgement.ood is not None and calibration and calibration.space:
+        flagged = judgement.ood > calibration.space.limit
+    names, labels = tuple(checkpoint.class_names), galaxies.labels
+    notes: tuple[str, ...] = ()
+    if galaxies.label_sets:
+        groups, labels = label_groups(labels, galaxies.label_sets, len(names))
+        each = grouped(each, groups)
+        sets = [None if s is None else to_groups(s, groups) for s in sets]
+        names = group_names(groups, names)
+        notes = (_grouped_note(names, groups, len(checkpoint.class_names)),)
+    return Judged(
+        judgement=judgement,
+        labels=labels,
+        probabilities=each,
+        names=names,
+        trust=Trust(sets[0], sets[1], judgement.disagreement, flagged),
+        notes=notes,
+    )
+
+
+def group_names(groups: Groups, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Name groups of classes.
+
+    Parameters
+    ----------
+    groups : tuple of tuple of int
+        The classes of each group.
+    class_names : sequence of str
+        All classes.
+
+    Returns
+    -------
+    tuple of str
+        The class, where it is one; the family, where it is all of one; else the
+        classes with "or" between them.
+    """
+    families: dict[tuple[int, ...], str] = {}
+    if plain_names(class_names) == plain_names(CLASS_NAMES):
+        families = dict(zip(family_members(), FAMILIES, strict=True))
+    return tuple(
+        families.get(tuple(group)) or " or ".join(class_names[k] for k in group)
+        for group in groups
+    )
+
+
+def fit_calibration(
+    checkpoint: Checkpoint,
+    held_back: Sequence[Galaxies],
+    known: Sequence[Galaxies] = (),
+    *,
+    views: int | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fit all that a person needs to trust the network as far as it deserves.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network; a calibration it has already counts for nothing, except that its
+        feature space stays where ``known`` is empty.
+    held_back : sequence of Galaxies
+        Real galaxies that trained nothing, as the network wants to see them, perhaps
+        coarsely labeled; each set weighs the same.
+    known : sequence of Galaxies
+        Galaxies of training, for the feature space; labels do not matter.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns, now and whenever
+        the weights are used; if not given, as for the calibration they have, and one
+        look without any.
+    progress : callable, optional
+        Called with the number of galaxies done so far.
+
+    Returns
+    -------
+    Calibration
+        Temperature from all of ``held_back``; thresholds from those of its sets whose
+        every label is one class, or, where there are none, from all; the limit of the
+        feature space such that 95 % of ``held_back`` stay below it.
+
+    Raises
+    ------
+    DataError
+        If a held-back set has fewer than 20 galaxies, labels of it share a class, or
+        there is none.
+
+    Notes
+    -----
+    A threshold from coarse labels promises less: that a class of the right group is in
+    the set, not which. Provenance says which of the two it is. Scores before and after
+    are of the galaxies of the fit; those of others are for `runs/trust.py`.
+    """
+    if not held_back or min(map(len, held_back)) < FEWEST:
+        found = ", ".join(str(len(each)) for each in held_back) or "none"
+        raise DataError(
+            f"calibration: expected {FEWEST} labeled galaxies or more in each set, got "
+            f"{found}; give more, or --split all"
+        )
+    views = views_to_take(views, checkpoint.calibration)
+    # The space is of single views; what is judged is the mean over all of them.
+    asked = [(g, views) for g in held_back] + [(g, 1) for g in known]
+    looks = _looks(checkpoint, asked, progress)
+    num_classes = len(checkpoint.class_names)
+    parts = [
+        _labeled(galaxies, each, num_classes)
+        for galaxies, (each, _) in zip(held_back, looks, strict=False)
+    ]
+    temperature = fit_temperature(parts)
+    full = [p for p, g in zip(parts, held_back, strict=True) if not g.label_sets]
+    thresholds = _thresholds(full or parts, temperature)
+    space = _space(checkpoint, [f for _, f in looks], len(held_back))
+    scale, shift = fit_vector(parts)
+    sets = [
+        {
+            "name": Path(galaxies.source).name,
+            "data_hash": galaxies.data_hash,
+            "n": len(galaxies),
+            "labels": len(part.member),
+            "before": _scores(part, part.probabilities),
+            "after": _scores(part, tempered(part.probabilities, temperature)),
+            "vector": _scores(part, vector_scaled(part.probabilities, scale, shift)),
+        }
+        for galaxies, part in zip(held_back, parts, strict=True)
+    ]
+    return Calibration(
+        temperature=temperature,
+        thresholds=thresholds,
+        space=space,
+        views=views,
+        provenance={
+            "version": __version__,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "weights_hash": checkpoint.weights_hash,
+            "sets": sets,
+            "thresholds_from": "classes" if full else "groups of classes",
+            "num_thresholds": sum(len(p.labels) for p in full or parts),
+            "space_from": [
+                {"name": Path(galaxies.source).name, "n": len(galaxies)}
+                for galaxies in known
+            ],
+        },
+    )
+
+
+def _looks(
+    checkpoint: Checkpoint,
+    asked: Sequence[tuple[Galaxies, int]],
+    progress: Progress | None,
+) -> list[tuple[Floats, NDArray[np.float32]]]:
+    """Return mean probabilities (N, K) and features (V, N, D) of each set."""
+    found: list[tuple[Floats, NDArray[np.float32]]] = []
+    done = 0
+
+    def _count(num: int) -> None:
+        if progress:
+            progress(done + num)
+
+    for galaxies, views in asked:
+        each, features = look(
+            checkpoint.model, galaxies.images, views=views, progress=_count
+        )
+        found.append((each.mean(axis=0), features))
+        done += len(galaxies)
+    return found
+
+
+def _labeled(galaxies: Galaxies, each: Floats, num_classes: int) -> Labeled:
+    if not galaxies.label_sets:
+        return Labeled(each, galaxies.labels)
+    groups, labels = label_groups(galaxies.labels, galaxies.label_sets, num_classes)
+    return Labeled(each, labels, groups)
+
+
+def _thresholds(parts: Sequence[Labeled], temperature: float) -> tuple[float, float]:
+    """Fit the conformal sets; of a group counts its likeliest class."""
+    best = []
+    for part in parts:
+        probs = tempered(part.probabilities, temperature)
+        best.append(np.where(part.member[part.labels], probs, 0).max(axis=1))
+    chosen = np.concatenate(best)[:, None]
+    return conformal_thresholds(np.zeros(len(chosen), np.int64), chosen)
+
+
+def _space(
+    checkpoint: Checkpoint, features: list[NDArray[np.float32]], num_held: int
+) -> FeatureSpace | None:
+    old = checkpoint.calibration.space if checkpoint.calibration else None
+    known = features[num_held:]
+    space = fit_space(np.concatenate([f[0] for f in known])) if known else old
+    return space.limited(*features[:num_held]) if space else None
+
+
+def _scores(part: Labeled, probabilities: Floats) -> dict[str, Any]:
+    """Measure what a calibration is to improve, among the labels that occur."""
+    among = grouped(probabilities, part.groups) if part.groups else probabilities
+    names = [str(k) for k in range(among.shape[1])]
+    found = score(part.labels, among, names, num_bootstrap=1)
+    return {
+        name: round(getattr(found, name), 5)
+        for name in ("accuracy", "nll", "brier", "ece")
+    }
+
+
+def _grouped_note(names: Sequence[str], groups: Groups, num_classes: int) -> str:
+    left_out = num_classes - sum(map(len, groups))
+    kind = "class is" if left_out == 1 else "classes are"
+    rest = f"; {left_out} {kind} no label here and count for nothing"
+    return (
+        f"labels are coarse: scores are over {len(names)} groups ({', '.join(names)}) "
+        f"with summed probabilities{rest if left_out else ''}"
+    )

@@ -1,0 +1,223 @@
+"""Networks that learned nothing: what a trained one has to beat."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dmagnet.dreaming.layers import find_layer, layer_names
+from dmagnet.dreaming.octaves import check_images
+from dmagnet.errors import ConfigError
+from dmagnet.network.dmagnet import DMAGNet
+
+How = Literal["fresh", "shuffled"]
+IMAGES_AT_ONCE = 64
+
+
+def randomized(
+    model: nn.Module,
+    seed: int,
+    *,
+    layers: Iterable[str] | None = None,
+    how: How = "fresh",
+    build: Callable[[], nn.Module] | None = None,
+) -> nn.Module:
+    """Copy a network and forget what it learned.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The trained network; it is not touched.
+    seed : int
+        Of the new weights.
+    layers : iterable of str, optional
+        Layers that forget, with all that is inside them; everything if not given.
+    how : {"fresh", "shuffled"}
+        Weights as before training, or each tensor's trained values in random order:
+        weights of the same sizes without their structure.
+    build : callable, optional
+        Makes a new network like this one, for a network with an initialization of its
+        own; a `DMAGNet` needs none.
+
+    Returns
+    -------
+    nn.Module
+        A copy in evaluation mode on the same device. Its batch norms do not fit its
+        weights: pass it through `calibrate_norms` before use.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such layer, or a module has weights but no way to reset them.
+
+    Notes
+    -----
+    A `DMAGNet` is built anew from its configuration, so that its blocks start near the
+    identity and its LAM *as* the identity, as in training; where a control needs a LAM
+    that does something, shuffle. A foreign network is reset module by module with
+    ``reset_parameters``. The global random state is left as it was.
+    """
+    copied = copy.deepcopy(model).eval()
+    if how == "shuffled":
+        new = _shuffled_state(copied, seed)
+    else:
+        new = _fresh_state(copied, seed, build)
+    if layers is not None:
+        chosen = {find_layer(copied, name) for name in layers}
+        paths = [f"{path}." for path, m in copied.named_modules() if m in chosen]
+        new = {k: v for k, v in new.items() if k.startswith(tuple(paths))}
+    copied.load_state_dict(new, strict=False)
+    return copied
+
+
+def _fresh_state(
+    model: nn.Module, seed: int, build: Callable[[], nn.Module] | None
+) -> dict[str, Tensor]:
+    """Return a state from before training, drawn on the CPU."""
+    if build is None and isinstance(model, DMAGNet):
+        config = model.config
+        build = lambda: DMAGNet(config)  # noqa: E731
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if build is not None:
+            return build().state_dict()
+        fresh = copy.deepcopy(model).cpu()
+        for name, module in fresh.named_modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise ConfigError(
+                    f"module {name!r} ({type(module).__name__}) has weights but no "
+                    'reset_parameters; pass build=, or how="shuffled"'
+                )
+        return fresh.state_dict()
+
+
+def _shuffled_state(model: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Return the same state with the values of each parameter in random order."""
+    generator = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, values in model.named_parameters():
+        order = torch.randperm(values.numel(), generator=generator)
+        flat = values.detach().flatten()
+        state[name] = flat[order.to(flat.device)].view_as(values)
+    return state
+
+
+@torch.no_grad()
+def calibrate_norms(
+    model: nn.Module, images: Tensor, *, layers: Iterable[str] | None = None
+) -> nn.Module:
+    """Copy a network and fit its batch norms to images.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Images in [0, 1] in; it is not touched.
+    images : (N, 3, H, W) float in [0, 1]
+        Galaxies, some hundreds, on the device of the network.
+    layers : iterable of str, optional
+        Layers whose norms are fitted; all if not given.
+
+    Returns
+    -------
+    nn.Module
+        The copy, in evaluation mode.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such layer.
+    DataError
+        If the images are not of this form.
+
+    Notes
+    -----
+    A network whose weights were replaced still divides by the spreads of the old ones,
+    and its activations fade or blow up with depth: a control that is beaten by its
+    scale, not by what it learned. Means and variances are averaged over parts of 64
+    images. Only the norms are in training mode meanwhile, not dropout, unlike in
+    `torch.optim.swa_utils.update_bn`.
+    """
+    check_images(images)
+    copied = copy.deepcopy(model).eval()
+    roots = [copied] if layers is None else [find_layer(copied, n) for n in layers]
+    norms = {m for root in roots for m in root.modules() if isinstance(m, _BatchNorm)}
+    norms = {norm for norm in norms if norm.track_running_stats}
+    if not norms:
+        return copied
+    momenta = {norm: norm.momentum for norm in norms}
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over parts
+        norm.train()
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        copied(images[start : start + IMAGES_AT_ONCE])
+    for norm, momentum in momenta.items():
+        norm.momentum = momentum
+    return copied.eval()
+
+
+def cascade(
+    model: nn.Module,
+    seed: int,
+    images: Tensor,
+    *,
+    layers: Sequence[str] | None = None,
+    how: How = "fresh",
+    build: Callable[[], nn.Module] | None = None,
+) -> Iterator[tuple[str, nn.Module]]:
+    """Forget from the top down, layer after layer.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The trained network; it is not touched.
+    seed : int
+        Of the new weights; each copy has those of the one before, and more.
+    images : (N, 3, H, W) float in [0, 1]
+        Galaxies to which the norms of the forgetful layers are fitted.
+    layers : sequence of str, optional
+        In order of depth; if not given, those outside any other layer, for a `DMAGNet`
+        the stem, the four stages, ``lam`` and ``logits``.
+    how : {"fresh", "shuffled"}
+        As for `randomized`.
+    build : callable, optional
+        As for `randomized`.
+
+    Yields
+    ------
+    tuple of str and nn.Module
+        The lowest layer that has forgotten, and the network. The last has forgotten
+        everything that is in a layer.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such layer, or a module has weights but no way to reset them.
+    DataError
+        If the images are not of this form.
+
+    Notes
+    -----
+    The cascading randomization of Adebayo et al. (2018, NeurIPS, section 3.1). A
+    dream of a layer below all that has forgotten must not change at all; one above
+    should, or else it shows the image and the ascent, not what was learned.
+    """
+    if layers is None:
+        layers = [
+            n for n in layer_names(model) if "." not in n and _has_weights(model, n)
+        ]
+    gone: list[str] = []
+    for name in reversed(layers):
+        gone.append(name)
+        copied = randomized(model, seed, layers=gone, how=how, build=build)
+        yield name, calibrate_norms(copied, images, layers=gone)
+
+
+def _has_weights(model: nn.Module, name: str) -> bool:
+    return next(find_layer(model, name).parameters(), None) is not None

@@ -1,0 +1,222 @@
+"""The parts: dilated multi-scale attention, local attention, and what they share."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    stride: int = 1,
+    dilation: int = 1,
+) -> nn.Conv2d:
+    """Return a convolution without bias that keeps the side, or halves it."""
+    padding = dilation * (kernel_size // 2)
+    return nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride, padding, dilation, bias=False
+    )
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, batch norm, SiLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__(
+            conv(in_channels, out_channels, kernel_size, stride, dilation),
+            nn.BatchNorm2d(out_channels),
+            nn.SiLU(inplace=True),
+        )
+
+
+class DropPath(nn.Module):
+    """Skip a residual branch for some images while training (Huang et al. 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero the branch of whole images, and scale up the others."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        mask = torch.empty(len(x), 1, 1, 1, device=x.device).bernoulli_(keep)
+        return x * (mask / keep).to(x.dtype)
+
+
+class DMA(nn.Module):
+    """Dilated Multi-scale Attention: look at several scales, weigh them per galaxy.
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out, a multiple of 4.
+    dilations : tuple of int
+        Dilation of each branch; one branch makes a plain bottleneck.
+    fusion : {"attention", "mean"}
+        Learned weights for each image and channel, or the plain mean.
+    reduction : int
+        The branches work on 1/reduction of the channels.
+    drop_path : float
+        Chance to skip the block while training.
+
+    Notes
+    -----
+    The branches are dense 3x3 convolutions at a quarter of the channels:
+    depthwise ones are several times slower to train at equal work. The weights
+    are those of selective kernels (Li et al. 2019, CVPR, eq. 1-5) with dilated
+    branches instead of larger kernels. `scale_weights` reads them.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        dilations: tuple[int, ...] = (1, 2, 4),
+        fusion: str = "attention",
+        reduction: int = 4,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        inner = channels // reduction
+        self.reduce = ConvNormAct(channels, inner, kernel_size=1)
+        self.branches = nn.ModuleDict(
+            {f"d{d}": ConvNormAct(inner, inner, dilation=d) for d in dilations}
+        )
+        self.attend: nn.Module | None = None
+        if fusion == "attention" and len(dilations) > 1:
+            hidden = max(inner // 2, 16)
+            self.attend = nn.Sequential(
+                nn.Linear(inner, hidden),
+                nn.SiLU(inplace=True),
+                nn.Linear(hidden, len(dilations) * inner),
+            )
+        norm = nn.BatchNorm2d(channels)
+        # Blocks start close to the identity (LayerScale, Touvron et al. 2021).
+        nn.init.constant_(norm.weight, 0.1)
+        self.expand = nn.Sequential(conv(inner, channels, kernel_size=1), norm)
+        self.drop_path = DropPath(drop_path)
+
+    def scale_weights(self, scales: list[Tensor]) -> Tensor:
+        """Weigh the branches for each image and channel.
+
+        Parameters
+        ----------
+        scales : list of (B, C/4, H, W) float
+            Outputs of the S branches.
+
+        Returns
+        -------
+        (B, S, C/4) float
+            Weights that sum to 1 over the scales.
+        """
+        b, c = scales[0].shape[:2]
+        if self.attend is None:
+            return scales[0].new_full((b, len(scales), c), 1 / len(scales))
+        pooled = sum(scales[1:], scales[0]).mean(dim=(2, 3))  # (B, C/4)
+        weights: Tensor = self.attend(pooled).view(b, len(scales), c).softmax(dim=1)
+        return weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add what the weighted scales see.
+
+        Parameters
+        ----------
+        x : (B, C, H, W) float
+            Features.
+
+        Returns
+        -------
+        (B, C, H, W) float
+            Features of the same shape.
+        """
+        y = self.reduce(x)
+        scales = [branch(y) for branch in self.branches.values()]
+        weights = self.scale_weights(scales)[..., None, None]  # (B, S, C/4, 1, 1)
+        # Branch by branch: stacking them first copies out of channels_last.
+        fused = scales[0] * weights[:, 0]
+        for k in range(1, len(scales)):
+            fused = fused + scales[k] * weights[:, k]
+        refined: Tensor = x + self.drop_path(self.expand(fused))
+        return refined
+
+
+class LAM(nn.Module):
+    """Local Attention Module: turn the volume of each place up or down.
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out.
+
+    Notes
+    -----
+    Three depthwise 3x3 convolutions, two of stride 2, and a bilinear way back, as
+    in GALD (Li et al. 2019, BMVC, section 3.3). Deviations: no ReLU before the
+    sigmoid, so the mask spans 0 to 1; the features are multiplied by 0.5 + mask,
+    so the module can suppress and starts as the identity.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+        def _depthwise(stride: int) -> nn.Conv2d:
+            return nn.Conv2d(
+                channels, channels, 3, stride, 1, groups=channels, bias=False
+            )
+
+        last = nn.BatchNorm2d(channels)
+        nn.init.zeros_(last.weight)
+        self.gate = nn.Sequential(
+            _depthwise(1),
+            nn.BatchNorm2d(channels),
+            nn.SiLU(inplace=True),
+            _depthwise(2),
+            nn.BatchNorm2d(channels),
+            nn.SiLU(inplace=True),
+            _depthwise(2),
+            last,
+        )
+
+    def factor(self, x: Tensor) -> Tensor:
+        """Compute by how much each feature is multiplied.
+
+        Parameters
+        ----------
+        x : (B, C, H, W) float
+            Features.
+
+        Returns
+        -------
+        (B, C, H, W) float in (0.5, 1.5)
+            Below 1 suppresses, above 1 raises.
+        """
+        coarse = self.gate(x)
+        logits = F.interpolate(
+            coarse, size=x.shape[2:], mode="bilinear", align_corners=False
+        )
+        return 0.5 + logits.sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply the features by the local factor.
+
+        Parameters
+        ----------
+        x : (B, C, H, W) float
+            Features.
+
+        Returns
+        -------
+        (B, C, H, W) float
+            Refined features.
+        """
+        return x * self.factor(x)

@@ -1,0 +1,213 @@
+"""Where on the sky a FITS image lies: a WCS of any dialect, and ICRS of its pixels."""
+
+import math
+import re
+from typing import Any
+
+from astropy import units as u
+from astropy.coordinates import (
+    ICRS,
+    BarycentricMeanEcliptic,
+    Galactic,
+    SkyCoord,
+    Supergalactic,
+)
+from astropy.io import fits
+from astropy.time import Time
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
+
+from dmagnet.pictures.faults import BROKEN as FAULTY
+from dmagnet.pictures.faults import Note, in_short
+from dmagnet.pictures.header import SCALES
+
+Place = tuple[float, float]
+
+J2000, B1950 = 2000.0, 1950.0
+MOST = 1e11  # of any number of a WCS; a turn of the sky has 1.3e9 mas
+EQUATORIAL = ("ICRS", "FK5", "FK4", "FK4-NO-E")
+LOOKUP = re.compile(r"(CPDIS|CQDIS|D2IMDIS|D2IM|DP|DQ)[1-9](\..+)?|AXISCORR")
+OTHER_AXES = re.compile(
+    r"(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[3-9]"
+    r"|(CD|PC)([3-9]_[1-9]|[12]_[3-9])|P[SV][3-9]_\d+"
+)
+BROKEN = (*FAULTY, MemoryError)  # so wcslib calls a card that is not there
+
+
+def sky_of(
+    header: fits.Header, hdus: fits.HDUList | None = None
+) -> tuple[WCS | None, tuple[float, float] | None, tuple[Note, ...]]:
+    """Read WCS and pixel scale, if it says where on the sky the image is."""
+    reason, scale = "", None
+    try:
+        wcs, lost = _read(_plain(header), hdus)
+        if wcs.has_celestial:
+            steps = proj_plane_pixel_scales(wcs) * u.Unit(wcs.wcs.cunit[0])
+            width, height = (float(step) for step in steps.to_value(u.arcsec))
+            if SCALES[0] <= min(width, height) <= max(width, height) <= SCALES[1]:
+                lost = lost or _no_frame(wcs)
+                return wcs, (width, height), (("wcs", lost),) if lost else ()
+            reason = f"pixels of {width:.3g} x {height:.3g} arcsec"
+    except BROKEN as error:
+        reason = in_short(error)
+    claims = "RA" in str(header.get("CTYPE1", "")) + str(header.get("CTYPE2", ""))
+    for key in ("PIXSCALE", "PIXELSCL", "SECPIX", "PIXSCAL1"):
+        value = header.get(key)
+        if isinstance(value, int | float) and SCALES[0] <= value <= SCALES[1]:
+            scale = (float(value), float(value))
+    if not reason and not claims:
+        return None, scale, ()
+    line = f"the WCS cannot be used ({reason or 'no place on the sky'})"
+    return None, scale, (("wcs", line),)
+
+
+def icrs_of(wcs: WCS, x: float, y: float) -> Place:
+    """Say where on the sky a pixel lies."""
+    try:
+        world = wcs.all_pix2world([[x, y]], 0)[0]
+    except BROKEN:
+        return math.nan, math.nan
+    longitude, latitude = float(world[wcs.wcs.lng]), float(world[wcs.wcs.lat])
+    frame = frame_of(wcs)
+    if frame is None or not math.isfinite(longitude + latitude):
+        return math.nan, math.nan
+    if isinstance(frame, ICRS):
+        return longitude % 360, latitude
+    place = SkyCoord(longitude, latitude, unit=u.deg, frame=frame).icrs
+    return float(place.ra.deg), float(place.dec.deg)
+
+
+def pixel_of(wcs: WCS, ra: float, dec: float) -> Place | None:
+    """Say in which pixel a place on the sky lies."""
+    frame = frame_of(wcs)
+    if frame is None:
+        return None
+    longitude, latitude = ra, dec
+    if not isinstance(frame, ICRS):
+        there = SkyCoord(ra, dec, unit=u.deg, frame="icrs").transform_to(frame)
+        longitude, latitude = there.spherical.lon.deg, there.spherical.lat.deg
+    world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
+    try:
+        x, y = (float(p) for p in wcs.all_world2pix([world], 0, quiet=True)[0])
+        back = wcs.all_pix2world([[x, y]], 0)[0]
+    except BROKEN:  # the other side of the sky
+        return math.nan, math.nan
+    # Polynomials of distortion bring places far away into the image.
+    east = (back[wcs.wcs.lng] - longitude + 180) % 360 - 180
+    east *= math.cos(math.radians(latitude))
+    off = math.hypot(east, back[wcs.wcs.lat] - latitude)  # degrees
+    return (x, y) if off < max(proj_plane_pixel_scales(wcs)) else (math.nan, math.nan)
+
+
+def frame_of(wcs: WCS) -> Any:
+    """Tell the frame of a WCS."""
+    kind, equinox = wcs.wcs.lngtyp.strip(), float(wcs.wcs.equinox)
+    if kind == "GLON":
+        return Galactic()
+    if kind == "SLON":
+        return Supergalactic()
+    if kind == "ELON":
+        year = J2000 if math.isnan(equinox) else equinox
+        return BarycentricMeanEcliptic(equinox=Time(year, format="jyear"))
+    if kind != "RA" or wcs.wcs.radesys not in (*EQUATORIAL, ""):
+        return None
+    if wcs.wcs.radesys == "FK5" and (math.isnan(equinox) or equinox == J2000):
+        return ICRS()
+    return wcs_to_celestial_frame(wcs)
+
+
+def _no_frame(wcs: WCS) -> str:
+    """Say that the position of an image stays unknown, if it does."""
+    if frame_of(wcs) is not None:
+        return ""
+    name = wcs.wcs.radesys or "/".join(wcs.wcs.ctype)
+    return f"the frame of the WCS ({name}) is not known: no position"
+
+
+def _read(header: fits.Header, hdus: fits.HDUList | None) -> tuple[WCS, str]:
+    """Read a WCS; where its lookup tables cannot be read, without them."""
+    try:
+        return WCS(header, fobj=hdus, naxis=2), ""
+    except BROKEN:  # astropy mends units and SCAMP's terms only if it takes all axes
+        two = _without(header, OTHER_AXES)
+        two.update({key: 2 for key in ("NAXIS", "WCSAXES") if key in two})
+    try:
+        return WCS(two, fobj=hdus), ""
+    except BROKEN:
+        plain = _without(two, LOOKUP)
+        if len(plain) == len(two):
+            raise
+    return WCS(plain), "the WCS has lookup tables that cannot be read"
+
+
+def _without(header: fits.Header, cards: re.Pattern[str]) -> fits.Header:
+    """Copy a header without some cards."""
+    left = header.copy()
+    for key in {key for key in left if cards.fullmatch(key)}:
+        left.remove(key, remove_all=True)
+    return left
+
+
+def _plain(header: fits.Header) -> fits.Header:
+    """Write the WCS of a header as the standard wants it: numbers and names."""
+    changes: dict[str, Any] = {}
+    ctypes = [str(header.get(f"CTYPE{axis}", "")).strip() for axis in (1, 2)]
+    for axis in (1, 2):
+        for key in ("CRVAL", "CRPIX", "CDELT", "CROTA"):
+            changes |= _number(header, f"{key}{axis}")
+            value = changes.get(f"{key}{axis}", header.get(f"{key}{axis}", 0))
+            if not abs(value) < MOST:
+                raise ValueError(f"{key}{axis} = {value:g}")
+        for key in ("CD", "PC"):
+            changes |= _number(header, f"{key}{axis}_1")
+            changes |= _number(header, f"{key}{axis}_2")
+    changes |= _frame(header)
+    if "A_ORDER" in header and not ctypes[0].endswith("-SIP"):
+        if ctypes[0].endswith("TPV"):  # the same distortion, said twice
+            changes |= {"A_ORDER": 0, "B_ORDER": 0}
+        else:
+            changes |= {f"CTYPE{i}": f"{ctypes[i - 1]}-SIP" for i in (1, 2)}
+    if not changes:
+        return header
+    plain = header.copy()
+    plain.update(changes)
+    return plain
+
+
+def _frame(header: fits.Header) -> dict[str, Any]:
+    """Write frame and equinox as the standard wants them."""
+    changes: dict[str, Any] = {}
+    for key in ("EQUINOX", "EPOCH"):
+        changes |= _number(header, key, "JB")
+    for key in ("RADESYS", "RADECSYS"):
+        if isinstance(name := header.get(key), str) and name not in EQUATORIAL:
+            name, year = _equatorial(name)
+            changes[key] = name
+            if year and "EQUINOX" not in header:
+                changes["EQUINOX"] = year
+    for key in ("EQUINOX", "EPOCH"):
+        if changes.get(key, header.get(key)) == 0:  # not known
+            name = str(changes.get("RADESYS", header.get("RADESYS")))
+            changes[key] = B1950 if name.startswith("FK4") else J2000
+    return changes
+
+
+def _number(header: fits.Header, key: str, before: str = "") -> dict[str, float]:
+    """Read a number that stands in quotes."""
+    value = header.get(key)
+    if not isinstance(value, str):
+        return {}
+    try:
+        return {key: float(value.strip().lstrip(before))}
+    except ValueError:
+        raise ValueError(f"{key} = {value!r} is no number") from None
+
+
+def _equatorial(text: str) -> tuple[str, float]:
+    """Understand other names of RADESYS: FK5 and FK4 in small letters, J2000, B1950."""
+    name = text.strip().upper().replace("_", "-")
+    for system, epoch, year in (("FK5", "2000", J2000), ("FK4", "1950", B1950)):
+        if name.startswith((system, f"J{epoch}", f"B{epoch}", epoch)):
+            exact = name if name in EQUATORIAL else system
+            return exact, year if epoch in name else 0.0
+    return ("ICRS", 0.0) if name.startswith("ICR") else (name, 0.0)

@@ -1,0 +1,105 @@
+"""FITS images as RGB: g, r, z as the Legacy Survey viewer draws them, one as grey."""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from dmagnet.pictures.bands import draw, filled
+from dmagnet.pictures.blanks import Floats
+from dmagnet.pictures.cutout import Cutout
+from dmagnet.pictures.faults import ImageError, Note
+from dmagnet.pictures.planes import RGB_BANDS, Planes, read_planes
+
+
+def read_fits(path: Path, *, hdu: int | str | None = None, bands: str = "") -> Cutout:
+    """Read a FITS image as RGB, with its place on the sky.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or compressed (``.gz``, ``.bz2``, ``.fz``).
+    hdu : int or str, optional
+        Number or name of the extension; the first that holds an image if not given.
+    bands : str
+        Names of the planes, ``grz`` or ``F606W,F814W``; the header's if not given.
+
+    Returns
+    -------
+    Cutout
+        FITS counts rows from the bottom, the picture from the top. Pixels without a
+        value (NaN, BLANK, infinite) are filled with sky, and a note says how many.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or holds no image, if a band has no value at
+        all, or if its shape is neither (H, W) nor one plane for each of its bands.
+
+    Notes
+    -----
+    How fluxes become colors stands with `draw`, how their unit is found with
+    `read_planes`. A cube that `rgb_hdu` wrote comes back as it was.
+    """
+    planes = read_planes(Path(path), hdu=hdu, bands=bands)
+    try:
+        rgb, notes = draw_planes(planes)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}", error.fault) from None
+    told = [text for doubt, text in (*planes.notes, *notes) if doubt != "one band"]
+    return Cutout(np.ascontiguousarray(rgb[::-1]), planes.wcs, tuple(told))
+
+
+def draw_planes(planes: Planes) -> tuple[Floats, tuple[Note, ...]]:
+    """Draw the planes of a FITS image.
+
+    Parameters
+    ----------
+    planes : Planes
+        As `read_planes` gives them.
+
+    Returns
+    -------
+    (H, W, 3) float32 in [0, 1]
+        Red, green, blue; bottom row first.
+    tuple of (str, str)
+        Doubts, and what was done.
+    """
+    if planes.is_picture:
+        values, notes = filled(planes.values)
+        return values.transpose(1, 2, 0).clip(0, 1), notes
+    known = planes.factor is not None
+    return draw(
+        planes.values * np.float32(planes.factor or 1),
+        planes.bands,
+        known_units=known,
+        telescope=planes.telescope,
+    )
+
+
+def rgb_hdu(cutout: Cutout, name: str = "PRIMARY") -> fits.ImageHDU:
+    """Make a FITS cube of a picture, or of a detail, with its place on the sky.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        Its ``rgb`` may hold any finite values.
+    name : str
+        Name of the extension; ``PRIMARY`` makes the first.
+
+    Returns
+    -------
+    astropy.io.fits.ImageHDU or PrimaryHDU
+        (3, H, W) float32, planes red, green, blue, bottom row first; `read_fits` gives
+        the same picture back.
+    """
+    planes = np.ascontiguousarray(cutout.rgb.transpose(2, 0, 1)[:, ::-1])
+    header = fits.Header()
+    if cutout.wcs is not None:
+        header.update(cutout.wcs.to_header(relax=True))
+        for key in ("WCSAXES", "MJDREF"):  # the cube has three axes, and no date
+            header.remove(key, ignore_missing=True)
+    header["BANDS"] = (RGB_BANDS, "planes: red, green, blue in [0, 1]")
+    if name == "PRIMARY":
+        return fits.PrimaryHDU(planes, header)
+    return fits.ImageHDU(planes, header, name=name)

@@ -1,0 +1,228 @@
+"""Everything that was given, one item after another, without reading any of it."""
+
+import dataclasses
+import math
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dmagnet.config.classify_config import SourceConfig
+from dmagnet.errors import DataError
+from dmagnet.pictures.inputs.inputs import (
+    PICTURES,
+    check_dataset,
+    expanded,
+    is_there,
+    items_of,
+    items_of_table,
+    others,
+    refused,
+)
+from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.tables.columns import Columns, find_columns
+from dmagnet.pictures.tables.opened import is_table
+
+SAME = 3  # decimals of degrees: positions within some arcsec are the same
+
+
+class Listing:
+    """All inputs, in a stable order; each iteration lists them anew.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        Files, folders, globs, patterns of bands, tables.
+    config : SourceConfig
+        What the inputs do not say themselves.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What a person should know: what was passed over, and what was given twice.
+    """
+
+    def __init__(self, inputs: Sequence[str], config: SourceConfig) -> None:
+        self.config = config
+        self.notes: tuple[str, ...] = ()
+        self._inputs: list[tuple[str, str]] = []
+        self._columns: dict[str, Columns] = {}
+        self._overlaps = 0
+        self._shared: frozenset[int] = frozenset()
+        notes = []
+        for text in inputs:
+            found = list(expanded(text))
+            if not found:
+                notes.append(f"{text}: nothing fits this pattern")
+            self._inputs.extend(found)
+        self._refused: dict[str, DataError] = {}
+        for form, path in self._inputs:
+            try:
+                if form == "table" and path not in self._columns:
+                    self._columns[path] = find_columns(Path(path), config.table_id)
+                if form == "stack":
+                    check_dataset(path, config)
+            except DataError as error:
+                if len(self._inputs) == 1:
+                    raise
+                self._refused[path] = error  # one among many: a row says so
+        self._several = len(self._inputs) > 1
+        self._length, self._twice = self._scan(notes)
+        self.notes = tuple(notes)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Name the files and folders that were given, globs as what they name.
+
+        Returns
+        -------
+        tuple of str
+            In their order.
+        """
+        return tuple(path for _, path in self._inputs)
+
+    def __iter__(self) -> Iterator[Item]:
+        for listed in self._once():
+            shared = bool(self._shared) and _image_of(listed) in self._shared
+            item = dataclasses.replace(listed, shared=True) if shared else listed
+            if hash(item.id) in self._twice:
+                line = "another row has the same id"
+                flag = item.flag | Flag.DUPLICATE_ID
+                told = f"{item.reason}; {line}" if item.reason else line
+                yield dataclasses.replace(item, flag=flag, reason=told)
+            else:
+                yield item
+
+    def _once(self) -> Iterator[Item]:
+        """List what overlapping inputs name twice only once."""
+        seen: set[int] = set()
+        self._overlaps = 0
+        for item, whole in self._all():
+            if self._several and whole:
+                key = _image_of(item)
+                if key in seen:
+                    self._overlaps += 1
+                    continue
+                seen.add(key)
+            yield item
+
+    def _all(self) -> Iterator[tuple[Item, bool]]:
+        """List all items; the second value is False for rows of tables."""
+        for form, path in self._inputs:
+            if path in self._refused:
+                yield refused(path, self._refused[path]), True
+            elif form == "table":
+                yield from (
+                    (i, False) for i in items_of_table(path, self._columns[path])
+                )
+            else:
+                yield from ((i, True) for i in items_of(form, path, self.config))
+
+    def _scan(self, notes: list[str]) -> tuple[int, frozenset[int]]:
+        """Count the items; find ids that occur twice, and images at several places.
+
+        8 bytes an item, and 16 more for one of a table with paths and positions.
+        """
+        hashes, images, places = array("q"), array("q"), array("q")
+        for item in self._once():
+            hashes.append(hash(item.id))
+            placed = math.isfinite(item.ra + item.dec)
+            if item.files and (placed or item.flag & Flag.BAD_COORDINATE):
+                images.append(_image_of(item))
+                places.append(hash((round(item.ra, SAME), round(item.dec, SAME))))
+        self._shared = _several(images, places)
+        count = len(hashes)
+        ordered = np.sort(np.frombuffer(hashes, np.int64))
+        twice = frozenset(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+        if twice:
+            notes.append(f"{len(twice)} ids occur more than once: all rows are kept")
+        if self._overlaps:
+            notes.append(f"{self._overlaps} inputs were given twice: listed once")
+        for form, path in self._inputs:
+            if form == "folder" and (other := others(path)):
+                notes.append(f"{path}: {other} files that are no images passed over")
+        return count, twice
+
+
+def refuse_absent(inputs: Sequence[str]) -> None:
+    """Refuse inputs that are not there, before anything is begun.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As a person gave them.
+
+    Raises
+    ------
+    DataError
+        If one of them names nothing.
+    """
+    absent = [text for text in inputs if not is_there(text)]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise DataError(
+            f"{absent[0]}{more}: expected images, found nothing of that name; check "
+            "the path, nothing was begun"
+        )
+
+
+def _image_of(item: Item) -> int:
+    return hash((item.files, item.key, item.row))
+
+
+def _several(images: "array[int]", places: "array[int]") -> frozenset[int]:
+    """Find the images that stand at several places."""
+    pairs = np.frombuffer(images, np.int64), np.frombuffer(places, np.int64)
+    both = np.unique(np.stack(pairs, axis=1), axis=0)[:, 0]
+    return frozenset(both[1:][both[1:] == both[:-1]].tolist())
+
+
+def list_items(
+    inputs: Sequence[str | Path] | str | Path, config: SourceConfig | None = None
+) -> Listing:
+    """List whatever an astronomer has.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        Images, folders, globs (``**`` for any depth), zips, HDF5 or npy stacks, one
+        FITS file a band (``*_{band}.fits``, ``*_{g,r,z}.fits``), tables of paths or of
+        positions, and single images of zips and stacks (``a.zip::b.jpg``,
+        ``a.h5::17``).
+    config : SourceConfig, optional
+        What the inputs do not say themselves.
+
+    Returns
+    -------
+    Listing
+        Items in the order of the inputs, sorted within each; nothing of them is read
+        but tables, and memory does not grow with their number but for 8 bytes an item
+        and the names in the largest folder.
+
+    Raises
+    ------
+    DataError
+        If there is no input at all, a table lacks its columns, or an HDF5 file the
+        images.
+    """
+    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    texts = [os.fspath(each) for each in given]
+    if not texts:
+        raise DataError("expected images, got none; name files, folders or tables")
+    if not any(map(is_there, texts)):
+        refuse_absent(texts)
+    listing = Listing(texts, config or SourceConfig())
+    if not len(listing):
+        if all(is_there(text) and is_table(Path(text)) for text in texts):
+            line = "expected a table with rows, it has none below its header"
+            raise DataError(f"{texts[0]}: {line}")
+        raise DataError(
+            f"{', '.join(texts[:3])}: expected images ({', '.join(PICTURES[:5])}, "
+            ".fits...), found none"
+        )
+    return listing

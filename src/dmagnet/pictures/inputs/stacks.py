@@ -1,0 +1,219 @@
+"""Files of many images, and images of many galaxies; each is opened once a process."""
+
+import functools
+import math
+import mmap
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import IO, Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from dmagnet.errors import DataError
+from dmagnet.pictures.faults import ImageError, refused
+from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
+from dmagnet.pictures.large import LARGE, part_of, take_turn
+from dmagnet.pictures.opening import KeptFits, spooled
+from dmagnet.pictures.raster import MAX_PIXELS
+from dmagnet.storage.disk import open_file
+
+OPEN_FILES = 8  # a process keeps open
+MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
+STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
+STRIP = 256  # rows of pixels read at a time
+COLORS = (3, 4)  # an axis of this length is that of colors
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Images of an HDF5 or npy file, none of them read."""
+
+    images: Any
+    name: str = ""
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def numbers(self, column: str, rows: range) -> list[float]:
+        """Read what is known of images beside their pixels."""
+        found = self.columns.get(column)
+        if found is None:
+            return [float("nan")] * len(rows)
+        return [float(value) for value in found[rows.start : rows.stop]]
+
+
+def open_stack(path: str, dataset: str = "") -> Stack:
+    """Open a file of images, or return it if this process has it open."""
+    with refused(path, "a whole file of images"):
+        return _open_stack(path, dataset, *_version(path))
+
+
+def _version(path: str) -> tuple[int, int]:
+    """Tell one version of a file from the next; refuse what is no file."""
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+    return status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noqa: ARG001
+    if path.lower().endswith(".npy"):
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        if _is_one(images.shape):
+            images = images[None]
+        if not _holds_images(images):
+            raise DataError(
+                f"{path}: expected images of shape (N, H, W, 3), got {images.shape}"
+            )
+        return Stack(images)
+    with open_hdf5(path, "a whole file of images") as file:
+        name = _images_in(file, path, dataset)
+        found = file[name]
+        # Rows share chunks: what was unpacked for one is kept for the next.
+        rows = found.chunks[0] if found.chunks else 1
+        kept = min(MAX_CHUNKS, 2 * rows * found.dtype.itemsize * _row_size(found))
+    again = h5py.File(path, rdcc_nbytes=max(kept, 1 << 20), rdcc_nslots=100_003)
+    images = again[name]
+    columns = {key: numbers_of(again, key) for key in ("ra", "dec", "pxscale")}
+    fitting = {
+        key: column
+        for key, column in columns.items()
+        if column is not None
+        and column.shape == images.shape[:1]
+        and column.dtype.kind in "uif"
+    }
+    return Stack(images, name, fitting)
+
+
+def _is_one(shape: tuple[int, ...]) -> bool:
+    """Tell one image from several: grey, or with its colors last or first."""
+    if len(shape) != 3:
+        return len(shape) == 2
+    return shape[2] in COLORS or (shape[0] in COLORS and shape[1] == shape[2])
+
+
+def _row_size(images: Any) -> int:
+    return math.prod(images.shape[1:])
+
+
+def _images_in(file: h5py.File, path: str, dataset: str) -> str:
+    """Find the data set with the images."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    fitting: list[str] = []
+
+    def _visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.shape is not None:
+            shapes[name] = node.shape
+            if _holds_images(node):
+                fitting.append(name)
+
+    file.visititems(_visit)
+    wanted = dataset.strip("/") or ("images" if "images" in fitting else "")
+    if not wanted and len(fitting) == 1:
+        wanted = fitting[0]
+    if wanted in fitting:
+        numbers_of(file, wanted)  # refuses what lies elsewhere
+        return wanted
+    found = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:8])
+    asked = f"a data set {wanted!r}" if wanted else "one data set"
+    raise DataError(
+        f"{path}: expected {asked} of images (N, H, W, 3), found {found or 'none'}; "
+        "name it with --dataset"
+    )
+
+
+def _holds_images(array: Any) -> bool:
+    shape, kind = array.shape, array.dtype.kind
+    return len(shape) in (3, 4) and kind in "uif" and min(shape[1:], default=0) > 0
+
+
+def read_row(
+    stack: Stack, row: int, *, known_scale: bool = False
+) -> tuple[npt.NDArray[Any], int]:
+    """Read one image, of a very large one what is needed."""
+    shape = stack.images.shape[1:]
+    if math.prod(shape) > MAX_PIXELS:
+        raise ImageError(
+            f"expected at most {MAX_PIXELS / 1e6:.0f} million values in a row, got "
+            f"{shape}",
+            "too large",
+        )
+    take_turn(math.prod(shape))
+    with refused(f"row {row}", "a whole image"):
+        if isinstance(stack.images, h5py.Dataset):
+            check_chunks(stack.images, row)
+        image, step = _needed(stack.images, row, known_scale)
+    if image.ndim == 3 and image.shape[2] not in COLORS and image.shape[0] in COLORS:
+        image = image.transpose(1, 2, 0)
+    return image, step
+
+
+def _needed(images: Any, row: int, known_scale: bool) -> tuple[npt.NDArray[Any], int]:
+    """Read a row; of a very large one a part, some rows of pixels at a time."""
+    shape = images.shape[1:]
+    first = int(len(shape) == 3 and shape[0] < shape[2])  # axis of the rows of pixels
+    height, width = shape[first : first + 2]
+    most = LARGE * height * width // math.prod(shape)
+    part = part_of(height, width, most, known_scale=known_scale)
+    if height * width <= most:
+        return np.asarray(images[row]), 1
+    before = (row, *(slice(None),) * first)
+    every = (*before[1:], slice(None, None, part.step), slice(None, None, part.step))
+    columns = slice(part.columns.start, part.columns.stop)
+    high = max(1, STRIP // part.step) * part.step
+    pieces = []
+    for at in range(part.rows.start, part.rows.stop, high):
+        some = slice(at, min(at + high, part.rows.stop))
+        pieces.append(np.ascontiguousarray(images[(*before, some, columns)][every]))
+        pages: Any = getattr(images, "base", None)
+        if isinstance(pages, mmap.mmap):
+            pages.madvise(mmap.MADV_DONTNEED)  # what was read is not needed again
+    return np.concatenate(pieces, axis=first), part.step
+
+
+def members(path: str, suffixes: Sequence[str]) -> list[str]:
+    """List the images of a zip."""
+    names = []
+    for name in _zip(path).namelist():
+        parts = PurePosixPath(name).parts
+        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+        if not hidden and name.lower().endswith(tuple(suffixes)):
+            names.append(name)
+    return sorted(names)
+
+
+def read_member(path: str, name: str) -> IO[bytes]:
+    """Read one file of a zip."""
+    archive = _zip(path)
+    if name not in archive.NameToInfo:
+        raise ImageError(f"{path}: no {name} in it", "missing")
+    with refused(name, "a whole member of a zip"), archive.open(name) as member:
+        return spooled(member, name)
+
+
+def _zip(path: str) -> zipfile.ZipFile:
+    with refused(path, "a whole zip"):
+        return _open_zip(path, *_version(path))
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_zip(path: str, mtime: int, size: int) -> zipfile.ZipFile:  # noqa: ARG001
+    return zipfile.ZipFile(path)
+
+
+def open_mosaic(path: str, member: str = "") -> KeptFits:
+    """Open a FITS image on which several galaxies lie, once a process."""
+    with refused(path, "a whole FITS file"):
+        return _open_mosaic(path, member, *_version(path))
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_mosaic(path: str, member: str, mtime: int, size: int) -> KeptFits:  # noqa: ARG001
+    file = read_member(path, member) if member else open_file(path)
+    return KeptFits(file, member or path)

@@ -1,0 +1,258 @@
+"""The door of FITS files: numbers of headers are checked before astropy sees them.
+
+astropy believes what a header says: a negative length leads it in circles, an absurd
+one fills the memory, and a file that begins like an archive is unpacked without limit.
+"""
+
+import bz2
+import contextlib
+import gzip
+import logging
+import math
+import re
+import tempfile
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, cast, overload
+
+from astropy.io import fits
+
+from dmagnet.pictures.faults import ImageError, refused
+from dmagnet.storage.disk import FULL, open_file
+
+MAX_UNPACKED = 1 << 30  # bytes of a packed file, or of the member of a zip
+KEPT = 1 << 26  # bytes of it that stay in memory; more goes to a temporary file
+PIECE = 1 << 20  # bytes unpacked at a time
+
+BLOCK, CARD = 2880, 80  # bytes (FITS Standard 4.0, 3.1 and 3.2)
+MAX_HEADER = 1000 * BLOCK  # bytes: 36,000 cards
+MAX_HDUS = 10_000
+MAX_AXES = MAX_COLUMNS = 999  # FITS Standard 4.0, 4.4.1 and 7.3.1
+MAX_EMPTY = 1 << 20  # rows without a byte
+BITPIX = (8, 16, 32, 64, -32, -64)
+END = b"END".ljust(CARD)
+STRUCTURE = re.compile(
+    rb" *(?:HIERARCH +)?(BITPIX|Z?NAXIS\d{0,3}|PCOUNT|GCOUNT|TFIELDS|THEAP|ZTILE\d{1,3}"
+    rb") *= *('[^']*'|[^ /]*)",
+    re.IGNORECASE,
+)
+PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+ARCHIVES = (b"PK\3\4", b"\xfd7zXZ\0", b"\x1f\x9d")  # zip, xz, compress
+
+_silence = threading.Lock()
+_inside: list[contextlib.ExitStack] = []  # one entry for each thread within `quiet`
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep libraries silent about files that others wrote."""
+    with _silence:
+        stack = _inside[0] if _inside else contextlib.ExitStack()
+        if not _inside:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            log = logging.getLogger("astropy")
+            stack.callback(setattr, log, "disabled", log.disabled)
+            log.disabled = True
+        _inside.append(stack)
+    try:
+        yield
+    finally:
+        with _silence:
+            _inside.pop()
+            if not _inside:
+                stack.close()
+
+
+def name_of(source: Path | IO[bytes]) -> str:
+    """Name a file in messages."""
+    name = source if isinstance(source, Path) else getattr(source, "name", None)
+    return str(name) if isinstance(name, Path | str) else "image"
+
+
+def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
+    """Unpack gzip and bzip2."""
+    head = file.read(3)
+    file.seek(0)
+    for start, opened in PACKED.items():
+        if head.startswith(start):
+            with opened(file) as packed:
+                return spooled(packed, name)
+    return file
+
+
+def spooled(packed: IO[bytes], name: object = "image") -> IO[bytes]:
+    """Unpack a stream, and count while it comes."""
+    out = tempfile.SpooledTemporaryFile(KEPT)  # noqa: SIM115
+    try:
+        while piece := packed.read(PIECE):
+            out.write(piece)
+            if out.tell() > MAX_UNPACKED:
+                most = f"{MAX_UNPACKED >> 20} MB once unpacked"
+                line = f"{name}: expected at most {most}, got more"
+                raise ImageError(line, "too large")
+        out.seek(0)
+    except OSError as error:
+        out.close()
+        if error.errno not in FULL:
+            raise
+        line = f"{name}: expected room in {tempfile.gettempdir()} to unpack it"
+        raise ImageError(line, "too large") from error
+    except BaseException:
+        out.close()
+        raise
+    return cast("IO[bytes]", out)
+
+
+class Hdus(Sequence[Any]):
+    """The HDUs of an open FITS file, up to the first that is damaged."""
+
+    def __init__(
+        self, hdus: fits.HDUList, file: IO[bytes], count: int, damage: str
+    ) -> None:
+        self._hdus, self._count, self.damage = hdus, count, damage
+        self.file = file
+        self.kept = False
+        self.skies: dict[int, Any] = {}
+        self.whole = None if damage else hdus
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return an HDU as astropy knows it."""
+        if isinstance(index, slice):
+            return [self._hdus[i] for i in range(self._count)[index]]
+        return self._hdus[range(self._count)[index]]
+
+
+@contextlib.contextmanager
+def open_fits(source: Path | IO[bytes], *, memmap: bool = False) -> Iterator[Hdus]:
+    """Open a FITS file of which nothing is known."""
+    name = name_of(source)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(refused(name, "a whole FITS file"))
+        stack.enter_context(quiet())
+        yield _opened(stack, source, name, memmap=memmap)
+
+
+def _opened(
+    stack: contextlib.ExitStack, source: Path | IO[bytes], name: str, *, memmap: bool
+) -> Hdus:
+    """Open a FITS file; the stack closes what was opened for it."""
+    if isinstance(source, Path):
+        source = stack.enter_context(open_file(source))
+    file = unpacked(source, name)
+    if file is not source:
+        stack.callback(file.close)
+    count, damage = sound_hdus(file)
+    if not count:
+        raise ImageError(f"{name}: expected a whole FITS file, got {damage}")
+    file.seek(0)
+    hdus = stack.enter_context(fits.open(file, memmap=memmap))
+    return Hdus(hdus, file, count, damage)
+
+
+class KeptFits:
+    """A FITS file that stays open until nobody needs it; threads take turns."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.name, self._turn = name, threading.Lock()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(file)
+            with refused(name, "a whole FITS file"), quiet():
+                self._hdus = _opened(stack, file, name, memmap=False)
+            self._hdus.kept = True
+            if hasattr(self._hdus.file, "rollover"):  # unpacked: on the disk
+                self._hdus.file.rollover()
+            weakref.finalize(self, stack.pop_all().close)
+
+    @contextlib.contextmanager
+    def hdus(self) -> Iterator[Hdus]:
+        """Lend the HDUs to one thread at a time."""
+        with refused(self.name, "a whole FITS file"), self._turn, quiet():
+            yield self._hdus
+
+
+def sound_hdus(file: IO[bytes]) -> tuple[int, str]:
+    """Count the HDUs that can be read, by what their headers say of their size."""
+    size = file.seek(0, 2)
+    at = count = 0
+    while at < size and count < MAX_HDUS:
+        file.seek(at)
+        try:
+            header = _header(file, b"XTENSION" if count else b"SIMPLE")
+            if header is None:
+                break
+            needed = at + len(header) + _data_bytes(header)
+        except ValueError as error:
+            return count, str(error)
+        if needed > size:
+            return count, f"{size} bytes of at least {needed}; copy it again"
+        at = -(-needed // BLOCK) * BLOCK
+        count += 1
+    return count, "" if count else "an empty file"
+
+
+def _header(file: IO[bytes], first: bytes) -> bytes | None:
+    """Read one header; None for what lies behind the last HDU."""
+    header = file.read(BLOCK)
+    if not header.startswith(first):
+        if first == b"XTENSION":
+            return None
+        kind = "an archive" if header.startswith(ARCHIVES) else "something else"
+        raise ValueError(f"{kind} (it does not begin with SIMPLE)")
+    at = 0
+    while True:
+        end = header.find(b"END", at)
+        while end >= 0 and (end % CARD or header[end : end + CARD] != END):
+            end = header.find(b"END", end + 1)
+        if end >= 0:
+            return header
+        at = len(header)
+        header += file.read(BLOCK)
+        if len(header) % BLOCK or len(header) == at or at >= MAX_HEADER:
+            raise ValueError("a header without an end")
+
+
+def _data_bytes(header: bytes) -> int:
+    """Count the bytes of data behind a header; raise if its numbers are absurd."""
+    numbers: dict[str, int] = {}
+    for at in range(0, len(header), CARD):
+        if found := STRUCTURE.match(header, at, at + CARD):
+            key, text = found[1].decode().upper(), found[2].decode("latin-1")
+            if key in numbers:
+                raise ValueError(f"{key} twice in a header")
+            if not re.fullmatch(r"[+-]?\d{1,18}", text):
+                raise ValueError(f"{key} = {text}")
+            numbers[key] = int(text)
+            least = 1 if key.startswith("ZTILE") else 0
+            if numbers[key] < least and key != "BITPIX":
+                raise ValueError(f"{key} = {text}")
+    if numbers.get("BITPIX") not in BITPIX:
+        raise ValueError(f"BITPIX = {numbers.get('BITPIX', 'nothing')}")
+    _shape(numbers, "ZNAXIS")
+    if numbers.get("TFIELDS", 0) > MAX_COLUMNS:
+        raise ValueError(f"TFIELDS = {numbers['TFIELDS']}")
+    if not (shape := _shape(numbers, "NAXIS")):
+        return 0
+    if 0 in shape and max(shape) > MAX_EMPTY:
+        raise ValueError(f"{max(shape)} rows of nothing")
+    values = numbers.get("GCOUNT", 1) * (numbers.get("PCOUNT", 0) + math.prod(shape))
+    return abs(numbers["BITPIX"]) // 8 * values
+
+
+def _shape(numbers: dict[str, int], key: str) -> list[int]:
+    """Return the lengths of the axes that a header tells of."""
+    count = numbers.get(key, 0)
+    names = [f"{key}{i + 1}" for i in range(min(count, MAX_AXES + 1))]
+    if count > MAX_AXES or not numbers.keys() >= set(names):
+        raise ValueError(f"{key} = {count}, and not all their lengths")
+    return [numbers[name] for name in names]

@@ -1,0 +1,163 @@
+"""JPEG, PNG, TIFF and whatever else Pillow knows, as 8-bit RGB."""
+
+import contextlib
+import math
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dmagnet.pictures.faults import ImageError, refused
+from dmagnet.pictures.large import LARGE, Part, block_means, part_of, take_turn
+from dmagnet.pictures.opening import name_of, quiet
+from dmagnet.storage.disk import open_file
+
+# Pillow knows more, some of which start other programs (EPS) or read other files.
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF",
+)  # fmt: skip
+MAX_PIXELS = 89_478_485  # where Pillow starts to suspect a decompression bomb
+# Pixels of formats whose decoders need 9 to 18 bytes for each: 600 MB at most.
+HEAVY = {"AVIF": 60_000_000, "WEBP": 36_000_000, "JPEG2000": 30_000_000}
+WHITE_16_BIT = 65_535
+ORIENTATION = 0x0112  # tag of EXIF
+STRIP = 64  # rows converted at a time
+
+
+def read_rgb(
+    source: Path | IO[bytes], *, at_least: int | None = None, name: str = ""
+) -> npt.NDArray[np.uint8]:
+    """Read an image file as 8-bit RGB.
+
+    Any of `FORMATS`; of several frames the first. The camera's orientation
+    is applied, transparency is laid over black as the sky is, 16-bit grey is scaled
+    to 8 bits.
+
+    Parameters
+    ----------
+    source : path or binary stream
+        A stream is read from where it stands and stays open.
+    at_least : int, optional
+        A JPEG may be decoded at a half, a quarter or an eighth of its size, which is
+        fast, while its shorter side keeps this many px.
+    name : str
+        For messages; that of the file if not given.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Red, green, blue; row 0 is the top.
+
+    Raises
+    ------
+    ImageError
+        If there is no such file, if it is empty, damaged or no image, if it claims
+        more than `MAX_PIXELS` pixels, or if its values have no defined white.
+    """
+    return read_part(source, at_least=at_least, name=name)[0]
+
+
+def read_part(
+    source: Path | IO[bytes],
+    *,
+    at_least: int | None = None,
+    known_scale: bool = False,
+    name: str = "",
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """Read an image file as 8-bit RGB, of a very large one what is needed."""
+    name = name or name_of(source)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(refused(name, "an image (JPEG, PNG, TIFF...)"))
+        stack.enter_context(quiet())
+        if isinstance(source, Path):
+            source = stack.enter_context(open_file(source))
+        image = stack.enter_context(_opened(source, name))
+        width, zoom = image.width, 1.0
+        if at_least and (drafted := image.draft(None, _larger(image.size, at_least))):
+            zoom = width / drafted[1][2]
+        take_turn(image.width * image.height)
+        part = part_of(image.height, image.width, LARGE, known_scale=known_scale)
+        rgb = _oriented(_as_rgb(image, part, name), image.getexif())
+        return rgb, zoom * part.step
+
+
+def _opened(source: IO[bytes], name: str) -> Image.Image:
+    """Open a file whose form and size are fit to be read."""
+    try:
+        image = Image.open(source, formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise ImageError(_too_large(name, MAX_PIXELS), "too large") from None
+    except UnidentifiedImageError:
+        line = "got a file that is empty or of no known format"
+        raise ImageError(
+            f"{name}: expected an image (JPEG, PNG, TIFF...), {line}"
+        ) from None
+    most = HEAVY.get(image.format or "", MAX_PIXELS)
+    if image.width * image.height > most:
+        image.close()
+        raise ImageError(_too_large(name, most), "too large")
+    return image
+
+
+def _larger(size: tuple[int, int], at_least: int) -> tuple[int, int]:
+    """Return the smallest size of the same form whose shorter side is long enough."""
+    share = at_least / max(1, min(size))
+    width, height = (math.ceil(length * share) for length in size)
+    return width, height
+
+
+def _too_large(name: str, most: int) -> str:
+    return (
+        f"{name}: expected at most {most / 1e6:.0f} million pixels, got more; "
+        "crop or shrink the image first"
+    )
+
+
+def _oriented(rgb: npt.NDArray[np.uint8], exif: Image.Exif) -> npt.NDArray[np.uint8]:
+    """Turn a picture as the camera was held."""
+    if exif.get(ORIENTATION, 1) == 1:
+        return rgb
+    picture = Image.fromarray(rgb)
+    picture.getexif()[ORIENTATION] = exif[ORIENTATION]
+    ImageOps.exif_transpose(picture, in_place=True)
+    return np.array(picture)
+
+
+def _as_rgb(image: Image.Image, part: Part, name: str) -> npt.NDArray[np.uint8]:
+    """Bring any of Pillow's modes to (H, W, 3) uint8, a large one in strips."""
+    if image.width * image.height <= LARGE:
+        return _converted(image, name)
+    rows, columns, step = part.rows, part.columns, part.step
+    high, wide = (len(range(s.start, s.stop, step)) for s in (rows, columns))
+    left, top = columns.start - step // 2, rows.start - step // 2
+    out = np.empty((high, wide, 3), np.uint8)
+    for start in range(0, high, STRIP):
+        end = min(start + STRIP, high)
+        box = (left, top + start * step, left + wide * step, top + end * step)
+        out[start:end] = block_means(_converted(image.crop(box), name), step)
+    return out
+
+
+def _converted(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """Bring any of Pillow's modes to (H, W, 3) uint8."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > WHITE_16_BIT:
+            raise ImageError(
+                f"{name}: expected 8 or 16 bits a pixel, got values from "
+                f"{values.min()} to {values.max()}; store fluxes as FITS"
+            )
+        grey = np.round(values / (WHITE_16_BIT / 255)).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise ImageError(
+            f"{name}: expected 8 or 16 bits a pixel, got floating point, which has "
+            "no defined white; store fluxes as FITS"
+        )
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return np.array(image.convert("RGB"))

@@ -1,0 +1,117 @@
+"""What columns are called: one meaning for many spellings."""
+
+import re
+from collections.abc import Iterable
+
+ID = (
+    "id", "name", "objid", "objectid", "objname", "objectname", "sourceid", "iauname",
+    "galaxyid", "lsid", "targetid", "dr7objid", "dr8objid", "specobjid", "object",
+    "idstr", "mainid",
+)  # fmt: skip
+PATH = (
+    "path", "file", "filename", "filepath", "image", "imagepath", "imagefile",
+    "fileloc", "img", "imgpath", "imagename", "fname", "jpg", "png",
+)  # fmt: skip
+PACKED = (*PATH, "imagebytes", "jpeg", "bytes", "picture")  # if they hold bytes
+LABEL = ("label", "class", "classname", "classlabel", "labels")
+SPLIT = ("split", "subset")
+SYSTEM = ("radesys", "radecsys", "coordsys", "coosys")
+EQUINOX = ("equinox",)
+
+# A right ascension and a declination belong together if the same stands around both.
+_BEFORE = (
+    "", "s", "coord", "target", "obj", "object", "gal", "galaxy", "source", "src",
+    "mean", "cat", "center", "centre", "image", "img", "pos",
+)  # fmt: skip
+_BEHIND = (
+    "", "deg", "degrees", "j2000", "j2000deg", "degj2000", "2000", "icrs", "icrsdeg",
+    "mean", "stack", "sky", "winj2000", "target", "obj", "1", "x", "2", "y",
+)  # fmt: skip
+_RA = ("ra", "rightascension", "alpha")
+_DEC = ("dec", "de", "decl", "declination", "delta")
+_AROUND = [(before, behind) for behind in _BEHIND for before in _BEFORE]
+
+
+def _spelled(words: Iterable[str]) -> dict[str, int]:
+    """Give each spelling its rank: the plainest first."""
+    found: dict[str, int] = {}
+    for word in words:
+        for rank, (before, behind) in enumerate(_AROUND):
+            found.setdefault(before + word + behind, rank)
+    return found
+
+
+_RANKS = (_spelled(_RA), _spelled(_DEC))
+_ELSEWHERE = (
+    (
+        ("rab1950", "rab1950", "ra1950", "rafk4"),
+        ("deb1950", "decb1950", "dec1950", "decfk4"),
+        ("FK4", "B1950"),
+    ),
+    (
+        ("glon", "gallon", "lgal", "galacticlongitude", "galacticl", "lii", "l"),
+        ("glat", "gallat", "bgal", "galacticlatitude", "galacticb", "bii", "b"),
+        ("galactic", ""),
+    ),
+    (
+        ("elon", "ecllon", "eclipticlongitude"),
+        ("elat", "ecllat", "eclipticlatitude"),
+        ("ecliptic", ""),
+    ),
+    (("sglon", "sgl"), ("sglat", "sgb"), ("supergalactic", "")),
+)
+_UCDS = (
+    ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main"),
+    ("pos_eq_ra_main", "pos_eq_dec_main"),
+)
+
+
+def plain(name: str) -> str:
+    """Bring a column's name to the form in which names are compared."""
+    bare = re.sub(r"[(\[][^)\]]*[)\]]\s*$", "", name)
+    return "".join(letter for letter in bare.casefold() if letter.isalnum())
+
+
+def first(names: Iterable[str], known: Iterable[str]) -> str:
+    """Find the column of a meaning."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(plain(name), name)
+    return next((found[name] for name in known if name in found), "")
+
+
+def positions(names: Iterable[str], ucds: dict[str, str]) -> tuple[str, str]:
+    """Find right ascension and declination."""
+    told = {ucd.strip().lower(): name for name, ucd in reversed(ucds.items()) if ucd}
+    for pair in _UCDS:
+        if pair[0] in told and pair[1] in told:
+            return told[pair[0]], told[pair[1]]
+    found: tuple[dict[int, str], dict[int, str]] = ({}, {})
+    for name in names:
+        for ranks, each in zip(_RANKS, found, strict=True):
+            if (rank := ranks.get(plain(name))) is not None:
+                each.setdefault(rank, name)
+    ra, dec = found
+    if pairs := ra.keys() & dec.keys():
+        return ra[min(pairs)], dec[min(pairs)]
+    return (ra[min(ra)], dec[min(dec)]) if ra and dec else ("", "")
+
+
+def elsewhere(names: Iterable[str], *, short: bool) -> tuple[str, str, tuple[str, str]]:
+    """Find longitude and latitude of another frame."""
+    found: dict[str, str] = {}
+    for name in names:
+        for word in (plain(name), plain(name.rpartition(".")[2])):
+            if len(word) > 1 or short or "." in name:  # a part of a SkyCoord: coord.l
+                found.setdefault(word, name)
+    for longitudes, latitudes, system in _ELSEWHERE:
+        for pair in zip(longitudes, latitudes, strict=True):
+            if pair[0] in found and pair[1] in found:
+                return found[pair[0]], found[pair[1]], system
+    return "", "", ("", "")
+
+
+def known(names: Iterable[str]) -> int:
+    """Count the names that mean something, to tell a header from a row."""
+    words = {*ID, *PACKED, *LABEL, *SPLIT, *_RANKS[0], *_RANKS[1]}
+    return sum(plain(name) in words for name in names)

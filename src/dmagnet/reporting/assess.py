@@ -1,0 +1,335 @@
+"""Judge a network on labeled galaxies, and write down what came out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from dmagnet import __version__, figures
+from dmagnet.calibration.judgement import views_to_take
+from dmagnet.classes import plain_names
+from dmagnet.errors import DataError
+from dmagnet.galaxies.galaxies import PARTS, Galaxies
+from dmagnet.galaxies.load import load_galaxies
+from dmagnet.galaxies.partial import coarse, read_meanings
+from dmagnet.judging.judged_record import Metrics, write_metrics
+from dmagnet.judging.metrics import score
+from dmagnet.judging.predict import attention
+from dmagnet.judging.reliability import reliability
+from dmagnet.judging.sampling import choose_examples
+from dmagnet.judging.trust import Judged, judge_labeled
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.reporting.kept import keep
+from dmagnet.reporting.report_record import Examples, Report
+from dmagnet.reporting.run_report import report_run
+from dmagnet.storage.disk import beside, claimed
+
+TRAIN = PARTS.index("train")
+PER_CLASS = 3  # examples named right, and as many named wrong
+MOST_EXAMPLES = 120
+NUM_ATTENTION = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What `assess` found, and where it wrote it.
+
+    Attributes
+    ----------
+    metrics : Metrics
+        Scores with their intervals.
+    probabilities : (N, K) ndarray
+        Of each class, calibrated where the weights are, in the order of the data.
+    folder : Path
+        Holds ``metrics.json``, ``predictions.ecsv``, ``report.html`` and figures.
+    """
+
+    metrics: Metrics
+    probabilities: NDArray[np.float64]
+    folder: Path
+
+
+def galaxies_to_judge(
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    split: str | None = None,
+    strict: bool = False,
+    meanings: Path | None = None,
+    include_training: bool = False,
+) -> Galaxies:
+    """Load the galaxies that a network may be judged on, as it wants to see them.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network; gives image size, field, radii and classes.
+    path : Path
+        Anything `dmagnet.data.load_galaxies` reads.
+    split : {"train", "val", "test", "all"}, optional
+        Which part. If not given: all of a set that the network was not trained on,
+        and of its own set the validation part.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path, optional
+        JSON that says which of the network's classes each coarse class of the data may
+        be; see `dmagnet.data.read_meanings`.
+    include_training : bool
+        Keep the galaxies that the network was trained on, where it is its own set.
+
+    Returns
+    -------
+    Galaxies
+        At the network's image size; a note says which part it is, and how many of it
+        the network was trained on.
+
+    Raises
+    ------
+    DataError
+        If the classes are not those of the network, or the part is empty.
+    """
+    config = checkpoint.config
+    galaxies = load_galaxies(
+        path,
+        image_size=config.frame_size,
+        radii=config.frame_radii,
+        strict=strict,
+        seed=config.seed,
+    )
+    if meanings is not None:
+        galaxies = coarse(galaxies, read_meanings(meanings), checkpoint.class_names)
+    if plain_names(galaxies.class_names) != plain_names(checkpoint.class_names):
+        raise DataError(
+            f"{path}: expected the network's classes "
+            f"{', '.join(checkpoint.class_names)}; found "
+            f"{', '.join(galaxies.class_names)}; judge it on data with its "
+            "classes, or say with --meanings what they mean"
+        )
+    own = checkpoint.provenance.get("data_hash") == galaxies.data_hash
+    split = split or ("val" if own else "all")
+    chosen = galaxies.subset(split)
+    trained_on = int((chosen.split == TRAIN).sum()) if own else 0
+    if trained_on and not include_training:
+        chosen = chosen.take(np.flatnonzero(chosen.split != TRAIN))
+    if not len(chosen):
+        why = (
+            f"the network was trained on all {trained_on} galaxies of its {split} "
+            "part; --include-training judges them nevertheless"
+            if trained_on
+            else f"its {split} part has no galaxies; try another --split"
+        )
+        raise DataError(f"{path}: {why}")
+    part = "all" if split == "all" else f"the {split} part"
+    note = f"{len(chosen)} galaxies: {part} of {Path(path).name}"
+    if trained_on and include_training:
+        note += f"; the network was trained on {trained_on} of them: no fair test"
+    elif trained_on:
+        note += (
+            f" without the {trained_on} that the network was trained on "
+            "(--include-training keeps them)"
+        )
+    margin = (config.frame_size - config.image_size) // 2
+    inside = slice(margin, margin + config.image_size)
+    return replace(
+        chosen,
+        images=chosen.images[:, inside, inside],
+        class_names=checkpoint.class_names,
+        notes=(note, *chosen.notes),
+    )
+
+
+def assess(
+    checkpoint: Checkpoint,
+    galaxies: Galaxies,
+    out: Path,
+    *,
+    views: int | None = None,
+    history: Sequence[Mapping[str, float]] = (),
+    title: str = "How well the network tells galaxies apart",
+    summary: str = "",
+    next_commands: Sequence[tuple[str, str]] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Assessment:
+    """Classify labeled galaxies, score the answers and write page and files.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network and its classes.
+    galaxies : Galaxies
+        At the network's image size, as `galaxies_to_judge` gives them.
+    out : Path
+        Folder for the results; made if it is missing.
+    views : {1, 8}, optional
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
+    history : sequence of mapping
+        Rows of the training log, for the curves.
+    title : str
+        Title of the page.
+    summary : str
+        One sentence in plain words.
+    next_commands : sequence of (str, str)
+        What to do next: a command and what it does.
+    progress : callable, optional
+        Called with the number of galaxies done so far.
+
+    Returns
+    -------
+    Assessment
+        Scores, probabilities and the folder.
+
+    Raises
+    ------
+    ConfigError
+        If ``views`` is neither 1 nor 8.
+    DataError
+        If two coarse labels share a class.
+
+    Notes
+    -----
+    The calibration of the checkpoint is applied. Where labels are coarse, scores and
+    page are over the groups of classes they stand for, as a note says.
+    """
+    views = views_to_take(views, checkpoint.calibration)
+    with claimed(out, "metrics.json"):
+        judged = judge_labeled(checkpoint, galaxies, views=views, progress=progress)
+        galaxies = replace(galaxies, notes=(*galaxies.notes, *judged.notes))
+        labels, probabilities = judged.labels, judged.probabilities
+        metrics = score(labels, probabilities, judged.names, trust=judged.trust)
+        provenance = provenance_of(checkpoint, galaxies, views)
+        write_metrics(out / "metrics.json", metrics, provenance)
+        _write_predictions(out / "predictions.ecsv", galaxies, judged, provenance)
+        bins = reliability(labels, probabilities)
+        assert metrics.risk is not None  # score always measures it
+        for name, figure in {
+            "confusion": figures.confusion_matrix(metrics),
+            "per_class_f1": figures.per_class_f1(metrics),
+            "reliability": figures.reliability_diagram(bins),
+            "risk_coverage": figures.risk_coverage_curve(metrics.risk),
+        }.items():
+            figures.save(figure, out / f"{name}.png")
+        right, _ = choose_examples(labels, probabilities, num=NUM_ATTENTION)
+        shown = examples_by_class(labels, probabilities)
+        report = Report(
+            title=title,
+            summary=summary or galaxies.notes[0] if galaxies.notes else summary,
+            metrics=metrics,
+            calibration=bins,
+            examples=Examples(
+                galaxies.images[shown], labels[shown], probabilities[shown]
+            ),
+            examples_note="Right ones are drawn by lot; wrong ones are the surest of "
+            "the mistakes.",
+            attention=_attention(checkpoint, galaxies, judged, right, views),
+            history=list(history),
+            provenance=provenance,
+            next_commands=list(next_commands),
+        )
+        keep(out, report)
+        report_run(out)
+        return Assessment(
+            metrics, judged.judgement.probabilities.astype(np.float64), out
+        )
+
+
+def examples_by_class(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
+) -> NDArray[np.int64]:
+    """Choose galaxies of each class to show."""
+    found = np.unique(labels)
+    num = max(1, min(PER_CLASS, MOST_EXAMPLES // (2 * len(found))))
+    shown = []
+    for label in found[: MOST_EXAMPLES // 2]:
+        rows = np.flatnonzero(labels == label)
+        chosen = choose_examples(labels[rows], probabilities[rows], num=num)
+        shown += [rows[each] for each in chosen]
+    return np.concatenate(shown)
+
+
+def provenance_of(
+    checkpoint: Checkpoint, galaxies: Galaxies, views: int
+) -> dict[str, Any]:
+    """Collect where numbers come from."""
+    return {
+        "version": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "weights_hash": checkpoint.weights_hash,
+        "data": Path(galaxies.source).name,
+        "data_hash": galaxies.data_hash,
+        "num_galaxies": len(galaxies),
+        "num_skipped": len(galaxies.skipped),
+        "notes": list(galaxies.notes),
+        "views": views,
+        "seed": checkpoint.config.seed,
+        "training": checkpoint.provenance,
+        "calibration": _calibration_of(checkpoint),
+    }
+
+
+def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any] | str:
+    """Say by what probabilities, sets and flags were calibrated."""
+    calibration = checkpoint.calibration
+    if calibration is None:
+        return "none; 'dmagnet calibrate' fits one"
+    return {
+        "temperature": calibration.temperature,
+        "thresholds": list(calibration.thresholds),
+        **calibration.provenance,
+    }
+
+
+def _attention(
+    checkpoint: Checkpoint,
+    galaxies: Galaxies,
+    judged: Judged,
+    right: NDArray[np.int64],
+    views: int,
+) -> Examples | None:
+    """Choose galaxies and show where LAM turned the volume up or down."""
+    if not checkpoint.config.model.lam or not len(right):
+        return None
+    chosen = right[:NUM_ATTENTION]
+    images = galaxies.images[chosen]
+    return Examples(
+        images,
+        judged.labels[chosen],
+        judged.probabilities[chosen],
+        attention(checkpoint.model, images, views=views),
+    )
+
+
+def _write_predictions(
+    path: Path,
+    galaxies: Galaxies,
+    judged: Judged,
+    provenance: dict[str, Any],
+) -> None:
+    """Write one row a galaxy, for TOPCAT or astropy; beside, then renamed."""
+    probabilities = judged.judgement.probabilities
+    guesses = probabilities.argmax(1)
+    names = np.array(galaxies.class_names)
+    table = Table(
+        {
+            "id": galaxies.ids,
+            "ra": galaxies.ra,
+            "dec": galaxies.dec,
+            "label": galaxies.labels,
+            "label_name": np.array(judged.names)[judged.labels],
+            "class_index": guesses,
+            "class": names[guesses],
+            **{f"p{k}": probabilities[:, k] for k in range(probabilities.shape[1])},
+        }
+    )
+    for name in ("ra", "dec"):
+        table[name].unit = "deg"
+    table.meta["dmagnet"] = {
+        key: provenance[key] for key in ("version", "weights_hash", "data_hash")
+    }
+    with beside(path) as part:
+        table.write(part, format="ascii.ecsv", overwrite=True)

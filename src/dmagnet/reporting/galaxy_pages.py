@@ -1,0 +1,180 @@
+"""Pages of many galaxies, an index of them, and the numbers as a record."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmagnet.config.classify_config import SourceConfig
+from dmagnet.config.dream_config import DreamConfig
+from dmagnet.errors import DataError
+from dmagnet.explaining.explanation import Explanation
+from dmagnet.explaining.explanations import explain_images
+from dmagnet.network.bundled import DEFAULT, load
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.item import Picture
+from dmagnet.pictures.inputs.listing import list_items
+from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.reporting.galaxy_page import Entry, entry_of, render_index, render_portrait
+from dmagnet.reporting.galaxy_record import LAYERS
+from dmagnet.reporting.page import write_page
+from dmagnet.reporting.portrait import DREAM, portraits
+from dmagnet.reporting.reference import open_reference
+from dmagnet.storage.disk import claimed, write_whole
+
+RECORD, INDEX = "galaxies.json", "index.html"
+
+Announce = Callable[[str, int | None], Callable[[int], None]]
+Inputs = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What `write_pages` wrote.
+
+    Attributes
+    ----------
+    first : Path
+        The index, or the page where there is one galaxy.
+    pages : tuple of Path
+        One a galaxy, in the order of the inputs.
+    record : Path
+        ``galaxies.json``: all numbers of all pages, and where they come from.
+    notes : tuple of str
+        What to know.
+    """
+
+    first: Path
+    pages: tuple[Path, ...]
+    record: Path
+    notes: tuple[str, ...] = ()
+
+
+def write_pages(
+    inputs: Inputs,
+    out: Path,
+    *,
+    weights: str | Path | Checkpoint = DEFAULT,
+    reference: Path | None = None,
+    layers: Sequence[str] = LAYERS,
+    dream: DreamConfig = DREAM,
+    config: SourceConfig | None = None,
+    compare: bool = True,
+    classical: bool = True,
+    cache: Path | None = None,
+    announce: Announce | None = None,
+) -> Pages:
+    """Write one page for each galaxy: what it is called, why, and what is like it.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        Images, folders, globs, zips, stacks, tables of paths or of positions; see
+        `dmagnet.pictures.inputs.list_items`.
+    out : Path
+        Folder; it may hold pages already, and those of the same name are replaced.
+    weights : str, Path or Checkpoint
+        ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
+    reference : Path, optional
+        Labeled galaxies to compare with, as `load_galaxies` reads them;
+        simulated ones, drawn once into the user's cache, if not given.
+    layers : sequence of str
+        Layers to dream; none for no dreams.
+    dream : DreamConfig
+        How to dream.
+    config : SourceConfig, optional
+        What the inputs do not say themselves.
+    compare : bool
+        Look for galaxies that are alike.
+    classical : bool
+        Measure classical morphology, with statmorph too where it is installed.
+    cache : Path, optional
+        Folder for what is kept of the reference and for cut-outs; the user's cache if
+        not given.
+    announce : callable, optional
+        Called with a name and a total; returns what to call with the number done.
+
+    Returns
+    -------
+    Pages
+        The files. Each page is one HTML file that needs nothing else.
+
+    Raises
+    ------
+    DataError
+        If there is no picture among the inputs, the reference cannot be read, or the
+        disk refuses.
+    ConfigError
+        If there is no such layer.
+    CheckpointError
+        If the weights cannot be opened.
+    """
+    checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
+    config = config or SourceConfig()
+    with claimed(out, RECORD):
+        explanations, notes = _explained(checkpoint, inputs, config, cache)
+        known = None
+        if compare:
+            known = open_reference(
+                checkpoint, reference, cache=cache, announce=announce
+            )
+        count = announce("Pages", len(explanations)) if announce else None
+        index = INDEX if len(explanations) > 1 else ""
+        written: list[tuple[Path, Entry, dict[str, Any]]] = []
+        provenance: dict[str, Any] = {}
+        for portrait in portraits(
+            checkpoint,
+            explanations,
+            layers=layers,
+            dream=dream,
+            reference=known,
+            config=config,
+            classical=classical,
+            progress=count,
+        ):
+            path = write_page(
+                out / f"{portrait.name}.html",
+                partial(render_portrait, portrait, index=index),
+            )
+            written.append((path, entry_of(portrait, path.name), portrait.to_dict()))
+            provenance = portrait.provenance
+        record = {
+            "class_names": list(checkpoint.class_names),
+            "galaxies": [row for _, _, row in written],
+            "provenance": provenance,
+        }
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        write_whole(out / RECORD, text.encode())
+        pages = tuple(path for path, _, _ in written)
+        first = pages[0]
+        if index:
+            entries = [entry for _, entry, _ in written]
+            first = write_page(out / INDEX, partial(render_index, entries, provenance))
+        return Pages(first, pages, out / RECORD, notes)
+
+
+def _explained(
+    checkpoint: Checkpoint, inputs: Inputs, config: SourceConfig, cache: Path | None
+) -> tuple[list[Explanation], tuple[str, ...]]:
+    """Read and judge the inputs; those that are no pictures become notes."""
+    trained, listing = checkpoint.config, list_items(inputs, config)
+    seen: list[Picture] = []
+    notes = [*listing.notes]
+    for item in fetched(listing, cache=None if cache is None else cache / "cutouts"):
+        picture = read_picture(
+            item, trained.image_size, trained.field, config, radii=trained.radii
+        )
+        if picture.rgb is None:
+            notes.append(f"{item.path}: {picture.item.reason}; it has no page")
+        else:
+            seen.append(picture)
+    if not seen:
+        raise DataError(f"expected a picture, got none; {'; '.join(notes[:3])}")
+    images = np.stack([each.rgb for each in seen if each.rgb is not None])
+    items = [each.item for each in seen]
+    return explain_images(checkpoint, images, methods=(), items=items), tuple(notes)

@@ -1,0 +1,189 @@
+"""What the page of a galaxy shows, as plain data."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet.explaining.explanation import Explanation
+from dmagnet.reporting.classical import Classical
+
+LAYERS = ("stage2", "stage4", "lam")  # dreamed if nobody says: edges, parts, all
+
+Pixels = NDArray[np.uint8]
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Dreamt:
+    """A dream of one layer, or of one class.
+
+    Attributes
+    ----------
+    name : str
+        In words, for example ``stage 2``.
+    slug : str
+        As a file calls it, for example ``stage2``.
+    rgb : (S, S, 3) uint8
+        The galaxy after it was changed.
+    detail : (S, S, 3) uint8
+        What was added: orange where it is brighter, blue where darker.
+    probabilities : (K,) float32 or None
+        Of the dream's classes, as the network gives them.
+    """
+
+    name: str
+    slug: str
+    rgb: Pixels
+    detail: Pixels
+    probabilities: Singles | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbor:
+    """A reference galaxy that the network finds alike.
+
+    Attributes
+    ----------
+    id : str
+        Of the galaxy in its data set.
+    label : str
+        Its class.
+    distance : float
+        Root mean square, over the features, of the difference in standard deviations
+        of the reference.
+    rgb : (S, S, 3) uint8
+        As the network sees it.
+    """
+
+    id: str
+    label: str
+    distance: float
+    rgb: Pixels
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Portrait:
+    """All that is known of one galaxy.
+
+    Attributes
+    ----------
+    name : str
+        What its page is called; safe as the name of a file.
+    explanation : Explanation
+        Class, probabilities, sets, attention, scale weights.
+    given : (H, W, 3) uint8 or None
+        The picture before it is brought to the network's view; None where it is not
+        at hand.
+    box : tuple of float or None
+        Left, top and side of the network's view in ``given``, as shares of its width.
+    evidence : (K, S, S) float32
+        For each class the evidence of each place, in the pixels of the network's view;
+        a map adds up to the logit, or its mean over the views the weights ask for.
+    attention : (S, S) float32 or None
+        Factors of the Local Attention Module, 1 is neutral.
+    dreams : tuple of Dreamt
+        In order of depth.
+    classical : Classical or None
+        Morphology in numbers.
+    neighbors : tuple of Neighbor
+        The nearest first.
+    votes : tuple of (str, int)
+        Labels of the nearest galaxies, and how many have each, the most first.
+    reference : str
+        Which galaxies it was compared with, in one line.
+    provenance : dict
+        Plain values: version, weights, settings, date.
+    """
+
+    name: str
+    explanation: Explanation
+    given: Pixels | None = None
+    box: tuple[float, float, float] | None = None
+    evidence: Singles
+    attention: Singles | None = None
+    dreams: tuple[Dreamt, ...] = ()
+    classical: Classical | None = None
+    neighbors: tuple[Neighbor, ...] = ()
+    votes: tuple[tuple[str, int], ...] = ()
+    reference: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> Singles:
+        """Add up the evidence.
+
+        Returns
+        -------
+        (K,) float32
+            The logit of each class, averaged over views.
+        """
+        sums: Singles = self.evidence.sum(axis=(1, 2))
+        return sums
+
+    @property
+    def order(self) -> list[int]:
+        """Sort the classes.
+
+        Returns
+        -------
+        list of int
+            The most probable first.
+        """
+        return [int(k) for k in np.argsort(-self.explanation.probabilities)]
+
+    @property
+    def answer(self) -> int:
+        """Name the class.
+
+        Returns
+        -------
+        int
+            The most probable.
+        """
+        return self.order[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say in plain values what the page says in pictures.
+
+        Returns
+        -------
+        dict
+            For JSON; None for what is not known.
+        """
+        why = self.explanation
+        names = why.class_names
+        item = why.item
+        return {
+            "name": self.name,
+            "id": item.id,
+            "path": item.path,
+            "ra": _finite(item.ra),
+            "dec": _finite(item.dec),
+            "flag": int(item.flag),
+            "reason": item.reason,
+            "class_index": self.answer,
+            "class_name": names[self.answer],
+            "probabilities": _rounded(why.probabilities),
+            "logits": _rounded(self.logits),
+            "set90": [names[k] for k in why.set90],
+            "set95": [names[k] for k in why.set95],
+            "ood": None if why.ood is None else _finite(why.ood),
+            "ood_flag": why.ood_flag,
+            "scale_weights": {k: _rounded(v) for k, v in why.scale_weights.items()},
+            "morphology": None if self.classical is None else self.classical.to_dict(),
+            "neighbors": [
+                {"id": n.id, "label": n.label, "distance": _finite(n.distance)}
+                for n in self.neighbors
+            ],
+            "votes": dict(self.votes),
+        }
+
+
+def _rounded(values: Any) -> list[float | None]:
+    return [_finite(value) for value in np.asarray(values).tolist()]
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -1,0 +1,192 @@
+"""Numbers, charts and examples as the page wants them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet import figures
+from dmagnet.classes import CLASSES
+from dmagnet.errors import DataError
+from dmagnet.judging.judged_record import Metrics
+from dmagnet.judging.reliability import Reliability
+from dmagnet.reporting.page import Picture, chart, percent, photo
+from dmagnet.reporting.report_record import Examples
+
+
+def numbers(metrics: Metrics | None) -> dict[str, Any]:
+    """Prepare all that follows from the metrics."""
+    if metrics is None:
+        return {"risk": None}
+    return {
+        "num_right": sum(entry.correct for entry in metrics.per_class),
+        "commonest": max(metrics.per_class, key=lambda entry: entry.support),
+        "descriptions": {entry.name: entry.description for entry in CLASSES},
+        "confusions": _confusions(metrics),
+        "matrix": chart(
+            figures.confusion_matrix(metrics),
+            f"Confusion matrix of {metrics.n} galaxies in {len(metrics.class_names)} "
+            "classes; the table below it has the same counts.",
+        ),
+        "class_chart": chart(
+            figures.per_class_f1(metrics),
+            "F1 of each class as a dot with its interval as a line; the table has the "
+            "same numbers.",
+        ),
+        "risk": _risk_chart(metrics),
+    }
+
+
+def by_class(
+    examples: Examples | None, names: Sequence[str], side: int
+) -> list[dict[str, Any]]:
+    """Sort examples by label, and those named right from those named wrong."""
+    if examples is None:
+        return []
+    _check(examples, names)
+    found: dict[int, dict[str, Any]] = {}
+    for image, label, probs in zip(
+        examples.images, examples.labels, examples.probabilities, strict=True
+    ):
+        guess, known = int(probs.argmax()), names[label]
+        alt = f"Picture of a galaxy labeled {known}, called {names[guess]}."
+        card = photo(image, alt, side)
+        card |= {"label": known, "guess": names[guess], "sure": probs[guess]}
+        group = found.setdefault(int(label), {"name": known, "right": [], "wrong": []})
+        group["right" if guess == label else "wrong"].append(card)
+    return [found[label] for label in sorted(found)]
+
+
+def attended(
+    examples: Examples | None, names: Sequence[str], side: int
+) -> dict[str, Any] | None:
+    """Lay maps of the attention over galaxies."""
+    if examples is None or examples.masks is None or not len(examples.images):
+        return None
+    _check(examples, names)
+    reach = figures.lam_reach(examples.masks)
+    pairs = []
+    for image, mask, label, probs in zip(
+        examples.images,
+        examples.masks,
+        examples.labels,
+        examples.probabilities,
+        strict=True,
+    ):
+        guess = int(probs.argmax())
+        told = told_of(mask)
+        overlay = figures.lam_overlay(image, mask, reach)
+        alt = f"Picture of a galaxy labeled {names[label]}."
+        pairs.append(
+            {
+                "galaxy": photo(image, alt, side),
+                "map": photo(
+                    overlay, f"Attention map of the same galaxy. {told}", side
+                ),
+                "label": names[label],
+                "guess": names[guess],
+                "sure": probs[guess],
+                "told": told,
+            }
+        )
+    return {"pairs": pairs, "scale": lam_scale(reach)}
+
+
+def lam_scale(reach: float) -> Picture:
+    """Draw the color scale of attention maps."""
+    return chart(
+        figures.lam_scale(reach),
+        f"Color scale from {1 - reach:.2f} in blue over 1 in black to {1 + reach:.2f} "
+        "in orange.",
+    )
+
+
+def told_of(mask: NDArray[np.floating[Any]]) -> str:
+    """Say in words where attention turned the volume up and down."""
+    return (
+        f"Up most {place(mask, mask.argmax())} (x {mask.max():.2f}), "
+        f"down most {place(mask, mask.argmin())} (x {mask.min():.2f})."
+    )
+
+
+def place(mask: NDArray[np.floating[Any]], index: np.intp) -> str:
+    """Say in words where in the frame a pixel lies."""
+    row, column = (
+        int(3 * position / side)
+        for position, side in zip(
+            np.unravel_index(index, mask.shape), mask.shape, strict=True
+        )
+    )
+    if (row, column) == (1, 1):
+        return "in the middle"
+    upright = ("at the top", "", "at the bottom")[row]
+    across = ("left", "", "right")[column]
+    return f"{upright} {across}".strip() if row != 1 else f"on the {across}"
+
+
+def reliability_chart(bins: Reliability | None) -> Picture | None:
+    """Draw confidence against accuracy."""
+    if bins is None:
+        return None
+    sure = float(np.average(bins.confidence, weights=bins.count))
+    right = float(np.average(bins.accuracy, weights=bins.count))
+    picture = chart(
+        figures.reliability_diagram(bins),
+        f"Reliability diagram in {len(bins.count)} bins: on average {percent(sure)} "
+        f"sure and {percent(right)} right.",
+    )
+    return picture | {"sure": sure, "right": right}
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> Picture | None:
+    """Draw how a training went."""
+    if not history:
+        return None
+    return chart(
+        figures.training_curves(history),
+        f"Training curves over {len(history)} rows of the log: losses and scores.",
+    )
+
+
+def _check(examples: Examples, names: Sequence[str]) -> None:
+    num = len(examples.images)
+    masks = num if examples.masks is None else len(examples.masks)
+    shapes = (len(examples.labels), *examples.probabilities.shape, masks)
+    if shapes != (num, num, len(names), num):
+        raise DataError(
+            f"examples: expected {num} labels, probabilities of shape "
+            f"({num}, {len(names)}) and {num} masks, got {shapes[0]}, "
+            f"{examples.probabilities.shape} and {masks}; pass the same galaxies"
+        )
+
+
+def _confusions(metrics: Metrics, num: int = 3) -> list[dict[str, Any]]:
+    """Return the most frequent mistakes, each as k of n galaxies of a class."""
+    wrong = metrics.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:num]
+    pairs = [np.unravel_index(index, wrong.shape) for index in largest]
+    return [
+        {
+            "label": metrics.class_names[row],
+            "guess": metrics.class_names[column],
+            "count": int(wrong[row, column]),
+            "support": metrics.per_class[row].support,
+        }
+        for row, column in pairs
+        if wrong[row, column]
+    ]
+
+
+def _risk_chart(metrics: Metrics) -> Picture | None:
+    if metrics.risk is None:
+        return None
+    half = int(np.abs(metrics.risk.coverage - 0.5).argmin())
+    named, wrong = metrics.risk.coverage[half], metrics.risk.risk[half]
+    picture = chart(
+        figures.risk_coverage_curve(metrics.risk),
+        f"Risk-coverage curve: of the surest {percent(named)} of the galaxies "
+        f"{percent(wrong)} are named wrong, of all {percent(1 - metrics.accuracy)}.",
+    )
+    return picture | {"named": named, "wrong": wrong}

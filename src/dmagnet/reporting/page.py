@@ -1,0 +1,179 @@
+"""Pictures and text into one file that needs nothing else."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from dmagnet import figures
+from dmagnet.errors import DataError
+from dmagnet.storage.disk import write_whole
+
+MAX_BYTES = 10_000_000
+SIDES = (320, 200, 128)  # px of galaxies: twice what the page shows, then less
+SHEET_PX = 1400  # of the longer side of figures and sheets
+JPEG_QUALITY = 90
+
+Picture = dict[str, Any]
+
+
+def chart(figure: figures.Figure, alt: str) -> Picture:
+    """Put a figure into a page.
+
+    Parameters
+    ----------
+    figure : Figure
+        From `dmagnet.figures`.
+    alt : str
+        What it shows, for those who do not see it.
+
+    Returns
+    -------
+    dict
+        ``src``, ``alt``, ``width`` and ``height`` of an ``img``.
+    """
+    content = figures.to_png(figure)
+    width, height = Image.open(io.BytesIO(content)).size
+    # More pixels than the screen's 96 an inch, for sharp screens and for paper.
+    return {
+        "src": data_url(content, "png"),
+        "alt": alt,
+        "width": width * 96 // figures.DPI,
+        "height": height * 96 // figures.DPI,
+    }
+
+
+def photo(image: NDArray[np.uint8], alt: str, side: int = SIDES[0]) -> Picture:
+    """Put a galaxy into a page.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        The picture.
+    alt : str
+        What it shows, for those who do not see it.
+    side : int
+        Largest side, in px; a larger picture is made smaller.
+
+    Returns
+    -------
+    dict
+        ``src``, ``alt``, ``width`` and ``height`` of an ``img``.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return _jpeg(picture, alt)
+
+
+def sheet(path: Path, alt: str) -> Picture | None:
+    """Put a picture that lies in a run folder into a page."""
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    picture.thumbnail((SHEET_PX, SHEET_PX), Image.Resampling.LANCZOS)
+    return _jpeg(picture, alt)
+
+
+def _jpeg(picture: Image.Image, alt: str) -> Picture:
+    buffer = io.BytesIO()
+    # Full color resolution: bars and knots are told by their color.
+    picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return {
+        "src": data_url(buffer.getvalue(), "jpeg"),
+        "alt": alt,
+        "width": picture.width,
+        "height": picture.height,
+    }
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """Write a picture as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def render_page(template: str, values: Mapping[str, Any]) -> str:
+    """Fill in a template.
+
+    Parameters
+    ----------
+    template : str
+        Name of a file in ``templates``.
+    values : mapping
+        What it asks for. Text is shown as text, whatever it holds.
+
+    Returns
+    -------
+    str
+        HTML with all pictures and styles in it, and no script.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dmagnet.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "plain": plain_number, "sure": sure}
+    return environment
+
+
+def write_page(path: Path, render: Callable[[int], str]) -> Path:
+    """Write a page of at most 10 MB, with smaller pictures where it has to be.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made.
+    render : callable
+        Largest side of galaxies in px in, HTML out.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If the page would be larger with the smallest pictures, or the disk refuses.
+    """
+    for side in SIDES:
+        page = render(side).encode()
+        if len(page) <= MAX_BYTES:
+            break
+    else:
+        raise DataError(
+            f"{path}: expected a page of at most {MAX_BYTES / 1e6:.0f} MB, got "
+            f"{len(page) / 1e6:.1f} MB; show fewer examples"
+        )
+    write_whole(path, page)
+    return path
+
+
+def sure(share: float) -> str:
+    """Round a confidence, but to no certainty that is not there."""
+    return f"{100 * share:.0f} %" if share < 0.995 else "over 99 %"
+
+
+def percent(share: float) -> str:
+    """Write a share in percent."""
+    return "none" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def plain_number(value: float) -> str:
+    """Write a number with two digits."""
+    return "none" if np.isnan(value) else f"{value:.2f}"

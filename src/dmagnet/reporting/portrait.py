@@ -1,0 +1,216 @@
+"""All that the network and the rulers say of one galaxy."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dmagnet import __version__
+from dmagnet.calibration.judgement import views_to_take
+from dmagnet.config.checks import to_dict
+from dmagnet.config.classify_config import SourceConfig
+from dmagnet.config.dream_config import DreamConfig
+from dmagnet.dreaming.dream_record import Dream
+from dmagnet.dreaming.runs import dream_target
+from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
+from dmagnet.explaining.explanation import Explanation
+from dmagnet.explaining.explanation_folder import stems
+from dmagnet.explaining.maps import enlarged, evidence_maps
+from dmagnet.figures.dream_plots import detail_picture
+from dmagnet.judging.predict import (
+    attention,
+    batches_of,
+    evaluating,
+    features_of,
+    over_views,
+)
+from dmagnet.network.checkpoint import Checkpoint, weights_hash
+from dmagnet.pictures.inputs.item import Item
+from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.standard import find_extent
+from dmagnet.reporting.classical import Classical, measure_classical
+from dmagnet.reporting.galaxy_record import LAYERS, Dreamt, Pixels, Portrait
+from dmagnet.reporting.reference import Reference, nearest
+
+BATCH = 8  # galaxies that are dreamed together
+GIVEN_PX = 256  # side of a frame of 67.07 arcsec at the survey's own sampling
+TAKEN = ("index",)  # page names
+DREAM = DreamConfig()
+
+Step = Callable[[int], None]
+
+
+def portraits(
+    checkpoint: Checkpoint,
+    explanations: Sequence[Explanation],
+    *,
+    layers: Sequence[str] = LAYERS,
+    dream: DreamConfig = DREAM,
+    reference: Reference | None = None,
+    config: SourceConfig | None = None,
+    classical: bool = True,
+    progress: Step | None = None,
+) -> Iterator[Portrait]:
+    """Collect all that a page shows, galaxy by galaxy.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network that explained them.
+    explanations : sequence of Explanation
+        From `dmagnet.explaining.explain`.
+    layers : sequence of str
+        Layers to dream; none for no dreams.
+    dream : DreamConfig
+        How to dream.
+    reference : Reference, optional
+        Where to look for galaxies that are alike; none if not given.
+    config : SourceConfig, optional
+        How the inputs were read.
+    classical : bool
+        Measure classical morphology.
+    progress : callable, optional
+        Called with the number of galaxies done.
+
+    Yields
+    ------
+    Portrait
+        One for each explanation, in order.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such layer.
+    """
+    network = open_network(checkpoint)
+    targets = [layer_target(network, name) for name in layers]
+    names = page_names([why.item for why in explanations])
+    told = _provenance(checkpoint, layers, dream, reference)
+    done = 0
+    both = list(zip(names, explanations, strict=True))
+    for start in range(0, len(both), BATCH):
+        some = both[start : start + BATCH]
+        images = np.stack([why.rgb for _, why in some])
+        evidence, masks, features = _looks(checkpoint, images)
+        alike = nearest(reference, features) if reference else [((), ())] * len(some)
+        seen = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        dreams = [_dreamt(network, seen, target, dream) for target in targets]
+        for i, (name, why) in enumerate(some):
+            given, box = _given(checkpoint, why.item, config)
+            yield Portrait(
+                name=name,
+                explanation=why,
+                given=given,
+                box=box,
+                evidence=evidence[i],
+                attention=None if masks is None else masks[i],
+                dreams=tuple(each[i] for each in dreams),
+                classical=_classical(given, why) if classical else None,
+                neighbors=alike[i][0],
+                votes=alike[i][1],
+                reference=reference.words if reference else "",
+                provenance=told,
+            )
+            done += 1
+            if progress:
+                progress(done)
+
+
+def page_names(items: Sequence[Item]) -> list[str]:
+    """Name the pages of galaxies."""
+    bare = [
+        re.sub(r"(\.[A-Za-z]\w*)+$", "", PurePosixPath(item.id).name) for item in items
+    ]
+    return stems([*TAKEN, *bare])[len(TAKEN) :]
+
+
+def _looks(
+    checkpoint: Checkpoint, images: Pixels
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
+    """Return evidence (B, K, S, S), attention (B, S, S) and features (B, D)."""
+    model, views = checkpoint.model, views_to_take(None, checkpoint.calibration)
+    with evaluating(model), torch.inference_mode():
+        (batch,) = batches_of(images, len(images), model.mean.device)
+
+        def _evidence(seen: Tensor) -> Tensor:
+            return enlarged(evidence_maps(model, seen), seen.shape[2])
+
+        evidence = over_views(_evidence, batch, views).cpu().numpy()
+        features = features_of(model, batch).cpu().numpy()
+    lam = checkpoint.config.model.lam
+    return evidence, attention(model, images, views=views) if lam else None, features
+
+
+def _dreamt(
+    network: Network, images: Tensor, target: Target, config: DreamConfig
+) -> list[Dreamt]:
+    """Dream one target on all images."""
+    dreamed: Dream = dream_target(
+        network, images.to(network.device), target, config, trajectory="octave"
+    )
+    after = None if dreamed.probabilities is None else dreamed.probabilities[1]
+    return [
+        Dreamt(
+            target.name,
+            target.slug,
+            _bytes(dreamed.images[i]),
+            detail_picture(dreamed.detail[i].cpu().numpy()),
+            None if after is None else after[i],
+        )
+        for i in range(len(images))
+    ]
+
+
+def _bytes(image: Tensor) -> Pixels:
+    pixels = (image.detach().cpu() * 255).round().clamp(0, 255).byte()
+    return pixels.permute(1, 2, 0).contiguous().numpy()
+
+
+def _given(
+    checkpoint: Checkpoint, item: Item, config: SourceConfig | None
+) -> tuple[Pixels | None, tuple[float, float, float] | None]:
+    """Read a galaxy again as it is, and say which part of it the network sees."""
+    if not item.path:
+        return None, None
+    rgb = read_picture(item, GIVEN_PX, 1.0, config or SourceConfig()).rgb
+    if rgb is None:
+        return None, None
+    trained = checkpoint.config
+    side = trained.field
+    if trained.radii is not None:
+        side = trained.radii * find_extent(rgb).radius / GIVEN_PX
+    return rgb, ((1 - side) / 2, (1 - side) / 2, side) if side <= 1 else None
+
+
+def _classical(given: Pixels | None, why: Explanation) -> Classical:
+    return measure_classical([why.rgb if given is None else given])[0]
+
+
+def _provenance(
+    checkpoint: Checkpoint,
+    layers: Sequence[str],
+    dream: DreamConfig,
+    reference: Reference | None,
+) -> dict[str, Any]:
+    calibration = checkpoint.calibration
+    space = calibration.space if calibration else None
+    return {
+        "version": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "weights_hash": checkpoint.weights_hash or weights_hash(checkpoint.model),
+        "image_size": checkpoint.config.image_size,
+        "radii": checkpoint.config.radii,
+        "dilations": list(checkpoint.config.model.dilations),
+        "temperature": calibration.temperature if calibration else None,
+        "ood_limit": space.limit if space and np.isfinite(space.limit) else None,
+        "layers": list(layers),
+        "dream": to_dict(dream),
+        "reference": reference.words if reference else None,
+        "reference_hash": reference.galaxies.data_hash if reference else None,
+    }

@@ -1,0 +1,248 @@
+"""Galaxies to compare with: labeled ones of the user, or simulated ones, drawn once."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet import __version__
+from dmagnet.classes import CLASS_NAMES
+from dmagnet.config.checks import to_dict
+from dmagnet.config.train_config import SimulateConfig
+from dmagnet.errors import DataError
+from dmagnet.galaxies.download import data_folder
+from dmagnet.galaxies.galaxies import Galaxies
+from dmagnet.galaxies.load import load_galaxies
+from dmagnet.judging.predict import look
+from dmagnet.network.checkpoint import Checkpoint, weights_hash
+from dmagnet.pictures.standard import standardize
+from dmagnet.reporting.galaxy_record import Neighbor, Singles
+from dmagnet.simulator.datasets import simulate
+from dmagnet.storage.disk import beside
+from dmagnet.storage.records import read_arrays
+
+NUM_SIMULATED = 500  # fifty of each class
+SEED = 20_251  # no other set of this package begins with it
+NUM_NEAREST = 5
+NUM_VOTES = 20
+SAME = 0.01  # standard deviations: the galaxy itself; others are 0.25 off and more
+
+Progress = Callable[[str, int | None], Callable[[int], None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Labeled galaxies, and how a network sees them.
+
+    Attributes
+    ----------
+    galaxies : Galaxies
+        As the network wants to see them.
+    features : (N, D) float32
+        Pooled behind LAM.
+    words : str
+        Which galaxies these are, in one line.
+    """
+
+    galaxies: Galaxies
+    features: Singles
+    words: str
+
+
+def open_reference(
+    checkpoint: Checkpoint,
+    data: Path | None = None,
+    *,
+    cache: Path | None = None,
+    num_simulated: int = NUM_SIMULATED,
+    announce: Progress | None = None,
+) -> Reference:
+    """Open galaxies to compare with; what takes long is kept.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network.
+    data : Path, optional
+        Anything `load_galaxies` reads, with classes of any name. Simulated
+        galaxies of all ten classes if not given.
+    cache : Path, optional
+        Folder for simulated galaxies and for features; ``reference`` in
+        `dmagnet.galaxies.download.data_folder` if not given.
+    num_simulated : int
+        How many to draw, from 1.
+    announce : callable, optional
+        Called with a name and a total; returns what to call with the number done.
+
+    Returns
+    -------
+    Reference
+        Galaxies and features.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read or hold no galaxy, or the disk refuses.
+    """
+    folder = data_folder() / "reference" if cache is None else cache
+    if data is None:
+        galaxies = _simulated(checkpoint, folder, num_simulated, announce)
+        words = f"{len(galaxies)} simulated galaxies of ten classes"
+    else:
+        config = checkpoint.config
+        # As views are read, not cut from frames of training: a galaxy that is in the
+        # reference too then has the very same pixels.
+        galaxies = load_galaxies(
+            data,
+            image_size=config.image_size,
+            field=config.field,
+            radii=config.radii,
+            seed=config.seed,
+        )
+        words = f"{len(galaxies)} labeled galaxies of {Path(data).name}"
+    if not len(galaxies):
+        raise DataError(f"{data}: expected labeled galaxies, found none")
+    features = _features(checkpoint, galaxies, folder, announce)
+    return Reference(galaxies, features, words)
+
+
+def nearest(
+    reference: Reference,
+    features: Singles,
+    *,
+    num: int = NUM_NEAREST,
+    votes: int = NUM_VOTES,
+) -> list[tuple[tuple[Neighbor, ...], tuple[tuple[str, int], ...]]]:
+    """Find the reference galaxies that the network finds most alike.
+
+    Parameters
+    ----------
+    reference : Reference
+        Where to look.
+    features : (M, D) float
+        Of the galaxies, pooled behind LAM.
+    num : int
+        How many to show of each.
+    votes : int
+        Of how many to count the labels.
+
+    Returns
+    -------
+    list of tuple
+        For each galaxy its neighbors, and the labels of the ``votes`` nearest with how
+        often each occurs. The picture itself is left out.
+
+    Notes
+    -----
+    Euclidean distance of features in units of their standard deviation over the
+    reference, divided by the root of their number.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    spread = reference.features.std(axis=0)
+    spread[spread == 0] = 1
+    scale = spread * np.sqrt(len(spread))
+    most = min(len(reference.features), max(num, votes) + 1)
+    search = NearestNeighbors(n_neighbors=most).fit(reference.features / scale)
+    distances, rows = search.kneighbors(np.asarray(features) / scale)
+    galaxies = reference.galaxies
+    found = []
+    for distance, row in zip(distances, rows, strict=True):
+        others = [(d, r) for d, r in zip(distance, row, strict=True) if d > SAME]
+        shown = tuple(
+            Neighbor(
+                str(galaxies.ids[r]),
+                _label(galaxies, int(galaxies.labels[r])),
+                float(d),
+                np.asarray(galaxies.images[r]),
+            )
+            for d, r in others[:num]
+        )
+        labels = [_label(galaxies, int(galaxies.labels[r])) for _, r in others[:votes]]
+        found.append((shown, tuple(Counter(labels).most_common())))
+    return found
+
+
+def _label(galaxies: Galaxies, label: int) -> str:
+    """Name a label, which may be a set of classes."""
+    names = galaxies.class_names
+    if label < len(names):
+        return names[label]
+    return " or ".join(names[k] for k in galaxies.label_sets[label - len(names)])
+
+
+def _features(
+    checkpoint: Checkpoint,
+    galaxies: Galaxies,
+    folder: Path,
+    announce: Progress | None,
+) -> Singles:
+    """Look at the galaxies, or read what was seen before."""
+    weights = checkpoint.weights_hash or weights_hash(checkpoint.model)
+    path = folder / f"features-{_key(weights, galaxies.data_hash, len(galaxies))}.npz"
+    known = _kept(path)
+    if known is not None and len(known["features"]) == len(galaxies):
+        return known["features"]
+    count = announce("Reference", len(galaxies)) if announce else None
+    _, seen = look(checkpoint.model, galaxies.images, progress=count)
+    features: Singles = seen[0]
+    _keep(path, {"features": features})
+    return features
+
+
+def _simulated(
+    checkpoint: Checkpoint, folder: Path, num: int, announce: Progress | None
+) -> Galaxies:
+    """Draw galaxies as the network wants to see them, or read those drawn before."""
+    config = checkpoint.config
+    side, radii, field = config.image_size, config.radii, config.field
+    drawn = SimulateConfig(num=num, image_size=2 * side, seed=SEED)
+    if radii is None:
+        drawn = replace(drawn, image_size=side, field=field)
+    path = folder / f"simulated-{_key(__version__, to_dict(drawn), side, radii)}.npz"
+    known = _kept(path)
+    if known is None:
+        count = announce("Drawing galaxies", num) if announce else None
+        images, labels = simulate(drawn, progress=count)
+        if radii is not None:
+            images = np.stack([standardize(image, side, radii) for image in images])
+        known = {"images": images, "labels": labels}
+        _keep(path, known)
+    unknown = np.full(len(known["labels"]), np.nan)
+    return Galaxies(
+        images=known["images"],
+        labels=known["labels"],
+        class_names=CLASS_NAMES,
+        ids=np.array([f"simulated:{SEED}:{i}" for i in range(len(unknown))]),
+        ra=unknown,
+        dec=unknown,
+        redshift=unknown,
+        pxscale=unknown,
+        split=np.zeros(len(unknown), np.int8),
+        source="simulated galaxies",
+        data_hash=path.stem,
+    )
+
+
+def _key(*parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _kept(path: Path) -> dict[str, NDArray[Any]] | None:
+    """Read arrays; None where there are none, or a file is damaged."""
+    try:
+        return read_arrays(path, "arrays")
+    except DataError:
+        return None
+
+
+def _keep(path: Path, arrays: dict[str, Any]) -> None:
+    with beside(path, lambda _: True) as part, part.open("wb") as file:
+        np.savez(file, **arrays)

@@ -1,0 +1,148 @@
+"""All that a report shows, as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet.judging.judged_record import Metrics
+from dmagnet.judging.reliability import Reliability
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Galaxies to show, with what the network said.
+
+    Attributes
+    ----------
+    images : (M, H, W, 3) uint8
+        The pictures.
+    labels : (M,) int
+        Their true classes.
+    probabilities : (M, K) float
+        Of each class.
+    masks : (M, h, w) float or None
+        Factors of the Local Attention Module, 0.5 to 1.5, 1 = neutral.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]]
+    masks: NDArray[np.floating[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a run folder.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    alt : str
+        What it shows, for those who do not see it.
+    caption : str
+        Under it.
+    """
+
+    path: Path
+    alt: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class DreamRow:
+    """One galaxy and its dreams, in order of depth.
+
+    Attributes
+    ----------
+    name : str
+        Of the galaxy.
+    pictures : tuple of Shown
+        The galaxy first.
+    """
+
+    name: str
+    pictures: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Galaxies that are called something else than their label.
+
+    Attributes
+    ----------
+    num : int
+        All of them.
+    rows : tuple of mapping
+        The first of the table: ``id``, ``label_name``, ``class_name``, ``probability``
+        and ``probability_of_label``.
+    sheets : tuple of Shown
+        Pictures of the most frequent confusions.
+    """
+
+    num: int
+    rows: tuple[Mapping[str, Any], ...]
+    sheets: tuple[Shown, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """All that the page shows, as plain data; what is not there is left out.
+
+    Attributes
+    ----------
+    title : str
+        Of the page.
+    summary : str
+        One sentence in plain words: what was done.
+    metrics : Metrics or None
+        What `dmagnet.judging.score` returned.
+    calibration : Reliability or None
+        What `dmagnet.judging.reliability` returned.
+    examples : Examples or None
+        Some galaxies of each class; the page tells right from wrong.
+    examples_note : str
+        How they were chosen.
+    attention : Examples or None
+        Galaxies with masks.
+    explained : sequence of Shown
+        Maps of why galaxies are called what they are called.
+    dreams : sequence of DreamRow
+        Galaxies and their dreams.
+    hypotheses : sequence of mapping
+        Rows of ``hypotheses`` in a ``measure.json``.
+    figures : sequence of Shown
+        Pictures of a study.
+    failed : Failed or None
+        What went wrong, galaxy by galaxy.
+    others : sequence of (str, Metrics)
+        Further evaluations of the run, by folder.
+    history : sequence of mapping
+        Rows of the training log, as `dmagnet.figures.training_curves` reads them.
+    provenance : mapping
+        Names to values: version, seed, settings, hashes, date. Nested values are
+        folded away; a web address becomes a link.
+    next_commands : sequence of (str, str)
+        A command, and what it does.
+    """
+
+    title: str
+    summary: str
+    metrics: Metrics | None = None
+    calibration: Reliability | None = None
+    examples: Examples | None = None
+    examples_note: str = ""
+    attention: Examples | None = None
+    explained: Sequence[Shown] = ()
+    dreams: Sequence[DreamRow] = ()
+    hypotheses: Sequence[Mapping[str, Any]] = ()
+    figures: Sequence[Shown] = ()
+    failed: Failed | None = None
+    others: Sequence[tuple[str, Metrics]] = ()
+    history: Sequence[Mapping[str, Any]] = ()
+    provenance: Mapping[str, Any]
+    next_commands: Sequence[tuple[str, str]] = ()

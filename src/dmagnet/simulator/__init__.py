@@ -1,0 +1,13 @@
+"""Simulated galaxies of all ten classes, from fluxes to the viewer's picture.
+
+The chapters, in order: `profiles` (how light falls off), `dice` and `grid` (draws
+and pixels), `population` (who lives there), `render` and `knots` (their light),
+`sky` (stars, seeing, noise), `picture` (what compression makes of it), `scene` (one
+frame), `files` (many frames); and `composites`, which are made of real pixels.
+"""
+
+from dmagnet.simulator.datasets import simulate as simulate
+from dmagnet.simulator.datasets import simulate_chunks as simulate_chunks
+from dmagnet.simulator.datasets import write_hdf5 as write_hdf5
+from dmagnet.simulator.scene import draw as draw
+from dmagnet.simulator.scene import draw_flux as draw_flux

@@ -1,0 +1,204 @@
+"""A whole frame: the galaxy of a class, its company, the sky, and the picture."""
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dmagnet.pictures.rgb import legacy_rgb
+from dmagnet.simulator.dice import Dice
+from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
+from dmagnet.simulator.knots import disc_knots, edge_on_knots
+from dmagnet.simulator.picture import as_jpeg
+from dmagnet.simulator.population import (
+    CIGAR,
+    MERGING,
+    ROUND,
+    THIN,
+    draw_discs,
+    draw_edge_ons,
+    draw_spheroids,
+)
+from dmagnet.simulator.render import render_discs, render_edge_ons, render_spheroids
+from dmagnet.simulator.sky import (
+    add_neighbors,
+    add_noise,
+    add_points,
+    add_stars,
+    blur,
+    draw_seeing,
+)
+from dmagnet.simulator.truth import pick
+
+MARGIN_ARCSEC = 4.19  # 16 px of 256: the frame becomes 288 px, a fast length for FFTs
+CACHED_PX = 2**18
+MIN_GRID = 128  # coarser pixels than 0.52 arcsec would undersample the seeing
+
+
+def draw(
+    labels: Tensor,
+    *,
+    image_size: int = 256,
+    field: float = 1.0,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw galaxies as the Legacy Survey viewer shows them.
+
+    Parameters
+    ----------
+    labels : (B,) int in {0, ..., 9}
+        Class of each galaxy; see `dmagnet.classes`.
+    image_size : int, from 32
+        Side of the images in pixels.
+    field : float in (0, 1]
+        Share of the frame's 67 arcsec that the images show, around its center.
+    generator : torch.Generator
+        Source of all randomness.
+
+    Returns
+    -------
+    (B, 3, H, W) uint8
+        Red, green, blue, after the viewer's JPEG compression.
+    """
+    flux = draw_flux(labels, image_size=image_size, field=field, generator=generator)
+    pictures = (legacy_rgb(flux) * 255).round().to(torch.uint8)
+    grid = Grid.of_frame(image_size, labels.device, field)
+    return as_jpeg(pictures, grid, Dice(generator, len(labels), labels.device))
+
+
+def draw_flux(
+    labels: Tensor,
+    *,
+    image_size: int = 256,
+    field: float = 1.0,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw galaxies as a survey's coadds hold them.
+
+    Parameters
+    ----------
+    labels : (B,) int in {0, ..., 9}
+        Class of each galaxy; see `dmagnet.classes`.
+    image_size : int, from 32
+        Side of the images in pixels.
+    field : float in (0, 1]
+        Share of the frame's 67 arcsec that the images show, around its center.
+    generator : torch.Generator
+        Source of all randomness; with one of the CPU the galaxies are the same on
+        any device.
+
+    Returns
+    -------
+    (B, 3, H, W) float32
+        Nanomaggies in g, r, z per area of one survey pixel (0.262 arcsec squared):
+        the surface brightness, and so the picture, is the same at any size.
+
+    Notes
+    -----
+    Below 128 px a frame, it is drawn finer and averaged. The galaxy, knots, stars and
+    neighbors are added up, blurred by one Moffat function per band, and get noise.
+    """
+    finer = math.ceil(MIN_GRID * field / image_size)
+    grid = Grid.of_frame(image_size * finer, labels.device, field)
+    dice = Dice(generator, len(labels), labels.device)
+    light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
+    _add_galaxies(light, labels, grid, dice)
+    # Light from beyond the frame is blurred into it: galaxies go on, stars are drawn.
+    margin = math.ceil(MARGIN_ARCSEC / grid.scale)
+    light = F.pad(light, (margin,) * 4, mode="replicate")
+    add_neighbors(light, grid.wider(margin), dice)
+    add_stars(light, grid.wider(margin), dice)
+    fwhm, beta = draw_seeing(dice)
+    inside = slice(margin, -margin)
+    flux = torch.empty(len(labels), 3, grid.size, grid.size, device=labels.device)
+    for part in _parts(labels, grid):
+        blurred = blur(light[part], fwhm[part] / grid.scale, beta[part])
+        torch.mul(blurred[..., inside, inside], PIXEL_ARCSEC**2, out=flux[part])
+    if finer > 1:
+        flux = F.avg_pool2d(flux, finer)
+    return add_noise(flux, Grid.of_frame(image_size, labels.device, field), dice)
+
+
+@dataclass(frozen=True)
+class Members:
+    """The galaxies of all frames: one each, and two where they merge."""
+
+    owner: Tensor
+    label: Tensor
+    smooth: Tensor
+    x: Tensor
+    y: Tensor
+    size: Tensor
+    age: Tensor
+
+    def place(self, pose: Pose) -> Pose:
+        """Move a centered pose to where the galaxies are."""
+        return Pose(pose.x + self.x, pose.y + self.y, pose.angle)
+
+
+def _members(labels: Tensor, dice: Dice) -> Members:
+    """Cast the galaxies of each frame; a merger's primary is off center by a third."""
+    merging = labels == MERGING
+    owner = torch.arange(len(labels), device=labels.device)
+    early, plain = dice.chance(0.35), dice.chance(0.6)
+    apart, toward = dice.lognormal(5.9, 0.4, 2.6, 12.0), dice.angle()
+    x, y = apart * toward.cos() * merging, apart * toward.sin() * merging
+    lead = dice.uniform(0.0, 0.5)
+    near = dice.lognormal(1.0, 0.2, 0.6, 1.6)  # how large the frame's galaxies appear
+    age = dice.noise(dice.num)
+    first = Members(
+        owner=owner,
+        label=labels,
+        smooth=(labels >= ROUND) & (labels <= CIGAR) & plain | merging & early,
+        x=-lead * x,
+        y=-lead * y,
+        size=near,
+        age=age,
+    )
+    second = Members(
+        owner=owner,
+        label=labels,
+        smooth=early & dice.chance(0.8) | dice.chance(0.15),
+        x=(1 - lead) * x,
+        y=(1 - lead) * y,
+        size=near * dice.uniform(0.65, 1.1),
+        # Galaxies that meet are alike in color.
+        age=0.8 * age + 0.6 * dice.noise(dice.num),
+    )
+    second = pick(second, merging)
+    pairs = ((getattr(first, f.name), getattr(second, f.name)) for f in fields(Members))
+    return Members(*(torch.cat(pair) for pair in pairs))
+
+
+def _add_galaxies(light: Tensor, labels: Tensor, grid: Grid, dice: Dice) -> None:
+    """Draw each kind of galaxy and add it to its frames, in place."""
+    everyone = _members(labels, dice)
+    edge_on = everyone.label >= THIN
+    some = pick(everyone, everyone.smooth)
+    own = dice.of(len(some.owner))
+    glows = draw_spheroids(some.label, some.size, own, some.age)
+    glows = replace(glows, pose=some.place(glows.pose))
+    for part in _parts(some.owner, grid):
+        drawn = render_spheroids(pick(glows, part), grid)
+        light.index_add_(0, some.owner[part], drawn)
+    some = pick(everyone, ~everyone.smooth & ~edge_on)
+    own = dice.of(len(some.owner))
+    discs = draw_discs(some.label, some.size, own, some.age)
+    discs = replace(discs, pose=some.place(discs.pose))
+    for part in _parts(some.owner, grid):
+        light.index_add_(0, some.owner[part], render_discs(pick(discs, part), grid))
+    add_points(light, some.owner, *disc_knots(discs, own), grid=grid)
+    some = pick(everyone, edge_on)
+    own = dice.of(len(some.owner))
+    blades = draw_edge_ons(some.label, own)
+    for part in _parts(some.owner, grid):
+        light.index_add_(0, some.owner[part], render_edge_ons(pick(blades, part), grid))
+    add_points(light, some.owner, *edge_on_knots(blades, own), grid=grid)
+
+
+def _parts(rows: Tensor, grid: Grid) -> list[slice]:
+    """Cut a batch so that an image per row fits into a processor's cache."""
+    step = max(1, CACHED_PX // grid.size**2) if rows.device.type == "cpu" else len(rows)
+    return [slice(i, i + step) for i in range(0, len(rows), max(step, 1))]

@@ -1,0 +1,200 @@
+"""What lies between a galaxy and its picture: stars, neighbors, seeing, noise."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dmagnet.simulator.dice import Dice
+from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid
+from dmagnet.simulator.population import bands, nanomaggies
+from dmagnet.simulator.profiles import exponential, moffat_kernel
+
+# Median seeing in g, r, z of DECaLS (Dey et al. 2019, AJ 157, 168), and the noise of
+# a pixel of 0.262 arcsec in nanomaggies: with it the sky of the pictures has the level
+# and the grain, color by color, of Galaxy10's.
+SEEING_ARCSEC = (1.29, 1.18, 1.11)
+NOISE = (0.0024, 0.0042, 0.0070)
+# To magnitudes 23, 24 and 25, at high galactic latitude; the last are points to us.
+STARS_PER_ARCMIN2, NEIGHBORS_PER_ARCMIN2, FAINT_PER_ARCMIN2 = 3.2, 14.0, 40.0
+# Resampling a coadd mixes neighbors: weights of a pixel's next and next but one. The
+# second is negative, as in the Lanczos kernels that surveys resample with.
+MIXING = (0.22, -0.07)
+STAMP_ARCSEC = 9.0
+
+
+def blur(images: Tensor, fwhm_px: Tensor, beta: Tensor) -> Tensor:
+    """Convolve images with Moffat point-spread functions; flux is kept."""
+    kernel = torch.fft.rfft2(moffat_kernel(fwhm_px, beta, images.shape[-1]))
+    # The kernel is even, so its transform is real.
+    spectrum = torch.fft.rfft2(images) * kernel.real
+    blurred: Tensor = torch.fft.irfft2(spectrum, s=images.shape[-2:])
+    return blurred
+
+
+def draw_seeing(dice: Dice) -> tuple[Tensor, Tensor]:
+    """Draw the seeing of each frame and band."""
+    median = torch.tensor(SEEING_ARCSEC, device=dice.device)
+    night = dice.lognormal(1.0, 0.10, 0.8, 1.4)[:, None]
+    band = 1 + 0.05 * dice.noise(dice.num, 3).clamp(-2, 2)
+    beta = dice.normal(3.2, 0.4, 2.5, 4.5)[:, None].expand(-1, 3)
+    return median * night * band, beta
+
+
+def add_points(
+    images: Tensor, owner: Tensor, x: Tensor, y: Tensor, flux: Tensor, *, grid: Grid
+) -> None:
+    """Add point sources in place; each is shared among its four nearest pixels."""
+    column, row = (c / grid.scale + (grid.size - 1) / 2 for c in (x, y))
+    owner = owner.view(-1, *(1,) * (x.ndim - 1)).expand_as(x)
+    left, top = column.floor(), row.floor()
+    for dx in (0, 1):
+        for dy in (0, 1):
+            weight = (1 - (column - left - dx).abs()) * (1 - (row - top - dy).abs())
+            at_x, at_y = (left + dx).long(), (top + dy).long()
+            inside = (at_x >= 0) & (at_x < grid.size) & (at_y >= 0) & (at_y < grid.size)
+            light = flux * (weight / grid.scale**2)[..., None]
+            pixel = (owner[inside], at_y[inside], at_x[inside])
+            images.permute(0, 2, 3, 1).index_put_(pixel, light[inside], accumulate=True)
+
+
+def add_stars(images: Tensor, grid: Grid, dice: Dice) -> None:
+    """Add foreground stars in place."""
+    # About four stars a frame, magnitudes rising as at high galactic latitude
+    # (10^0.25m); colors of red dwarfs and of bluer turn-off stars on the stellar locus
+    # (Covey et al. 2007, AJ 134, 2398). Bright ones keep off the middle of the frame.
+    owner = _owners(STARS_PER_ARCMIN2 * grid.area_arcmin2, dice)
+    star = dice.of(len(owner))
+    half = grid.scale * grid.size / 2
+    x, y = star.uniform(-half, half), star.uniform(-half, half)
+    # Inverse of the cumulative 10^0.25m between 15 and 23.
+    low, high = 10 ** (0.25 * 15.0), 10 ** (0.25 * 23.0)
+    magnitude = 4 * star.uniform(low, high).log10()
+    magnitude = torch.where(x.hypot(y) < 12, magnitude.clamp(min=18.5), magnitude)
+    dwarf = star.chance(0.55)
+    magnitude = torch.where(dwarf, magnitude.clamp(min=17.0), magnitude)
+    g_r = torch.where(dwarf, star.normal(1.4, 0.12), star.normal(0.45, 0.18))
+    r_z = torch.where(dwarf, star.uniform(0.9, 2.0), 0.55 * g_r)
+    flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
+    add_points(images, owner, x, y, flux, grid=grid)
+
+
+def add_neighbors(images: Tensor, grid: Grid, dice: Dice) -> None:
+    """Add small background galaxies in place."""
+    # Faint exponential discs; counts rise as 10^0.35m (Tyson 1988, AJ 96, 1) and sizes
+    # shrink with magnitude. None bright enough for a merger lies in the middle. Those
+    # fainter than magnitude 23 in r are smaller than the seeing: points.
+    _add_faint(images, grid, dice)
+    owner = _owners(NEIGHBORS_PER_ARCMIN2 * grid.area_arcmin2, dice)
+    if not len(owner):
+        return
+    field = dice.of(len(owner))
+    half = grid.scale * grid.size / 2
+    x, y = field.uniform(-half, half), field.uniform(-half, half)
+    low, high = 10 ** (0.35 * 18.5), 10 ** (0.35 * 24.0)
+    magnitude = field.uniform(low, high).log10() / 0.35
+    magnitude = torch.where(x.hypot(y) < 8, magnitude.clamp(min=21.0), magnitude)
+    h = field.lognormal(0.38 * 10 ** (0.07 * (22.5 - magnitude)), 0.35, 0.12, 1.4)
+    ratio, angle = field.uniform(0.3, 1.0), field.angle()
+    g_r = field.normal(0.85, 0.4, 0.1, 1.8)
+    r_z = 0.6 * g_r + field.normal(0.15, 0.12)
+    flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
+
+    side = math.ceil(STAMP_ARCSEC / grid.scale) | 1
+    column, row = (
+        (c / grid.scale + (grid.size - 1) / 2).round().long() for c in (x, y)
+    )
+    steps = torch.arange(side, device=grid.device) - side // 2
+    columns, rows = column[:, None] + steps, row[:, None] + steps
+    axis = (steps * grid.scale).float()
+    dx, dy = axis[None, None, :], axis[None, :, None]
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    across = (cos * dy - sin * dx) / ratio[:, None, None]
+    radius = ((cos * dx + sin * dy) ** 2 + across**2).sqrt()
+    light = exponential(radius, h[:, None, None].clamp(min=0.5 * grid.scale))
+    light = light / (light.sum(dim=(1, 2), keepdim=True) * grid.scale**2)
+    inside = ((rows >= 0) & (rows < grid.size))[:, :, None]
+    inside = inside & ((columns >= 0) & (columns < grid.size))[:, None, :]
+    light = light * inside
+    last = grid.size - 1
+    rows, columns = rows.clamp(0, last), columns.clamp(0, last)
+    pixel = owner[:, None, None] * 3 * grid.size**2
+    pixel = pixel + rows[:, :, None] * grid.size + columns[:, None, :]
+    flat = images.view(-1)
+    for band in range(3):
+        flat.index_add_(
+            0,
+            (pixel + band * grid.size**2).flatten(),
+            (light * flux[:, band, None, None]).flatten(),
+        )
+
+
+def _add_faint(images: Tensor, grid: Grid, dice: Dice) -> None:
+    """Add galaxies of magnitudes 22.8 to 25 as points."""
+    owner = _owners(FAINT_PER_ARCMIN2 * grid.area_arcmin2, dice)
+    field = dice.of(len(owner))
+    half = grid.scale * grid.size / 2
+    x, y = field.uniform(-half, half), field.uniform(-half, half)
+    low, high = 10 ** (0.35 * 22.8), 10 ** (0.35 * 25.0)
+    magnitude = field.uniform(low, high).log10() / 0.35
+    g_r = field.normal(0.8, 0.5, -0.1, 1.9)
+    r_z = 0.6 * g_r + field.normal(0.2, 0.2)
+    flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
+    add_points(images, owner, x, y, flux, grid=grid)
+
+
+def add_noise(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
+    """Add the noise of the night sky."""
+    pixels = grid.scale / PIXEL_ARCSEC
+    sigma = torch.tensor(NOISE, device=grid.device) * dice.lognormal(1.0, 0.18)[:, None]
+    sigma = sigma * (1 + 0.1 * dice.noise(dice.num, 3).clamp(-2, 2))
+    coarse = pixels >= 1.5
+    size = grid.size if pixels >= 1 else round(grid.size * pixels)
+    noise = dice.noise(dice.num, 3, size, size)
+    if coarse:
+        # The mean of k pixels sees the correlation at a lag as (1 - lag / k) of it.
+        shares = (2 * r * max(0.0, 1 - lag / pixels) for lag, r in _correlations())
+        sigma = sigma / pixels * (1 + sum(shares))
+    else:
+        noise = _mixed(_mixed(noise).mT).mT
+    if size != grid.size:
+        noise = F.interpolate(noise, (grid.size, grid.size), mode="bilinear")
+    return images + noise.mul_(sigma[:, :, None, None])
+
+
+def _taps() -> tuple[float, ...]:
+    """Weights of a pixel and of its neighbors, that keep the variance."""
+    norm = (1 + 2 * sum(weight**2 for weight in MIXING)) ** 0.5
+    return tuple(weight / norm for weight in (*MIXING[::-1], 1.0, *MIXING))
+
+
+def _correlations() -> list[tuple[int, float]]:
+    """Correlation of the mixed noise with itself at lags of one pixel and more."""
+    taps = _taps()
+    return [
+        (lag, sum(a * b for a, b in zip(taps, taps[lag:], strict=False)))
+        for lag in range(1, len(taps))
+    ]
+
+
+def _mixed(noise: Tensor) -> Tensor:
+    """Mix neighbors along the last axis."""
+    taps, width = _taps(), noise.shape[-1]
+    padded = F.pad(noise, (2, 2, 0, 0), mode="circular")
+    mixed = taps[2] * noise
+    for lag in (1, 2):
+        near = padded[..., 2 - lag : 2 - lag + width]
+        near = near + padded[..., 2 + lag : 2 + lag + width]
+        mixed.add_(near, alpha=taps[2 + lag])
+    return mixed
+
+
+def _owners(mean: float, dice: Dice) -> Tensor:
+    """Draw a Poisson number for each frame and list the frame of each source."""
+    # Quantiles of a Poisson law by inversion: torch.poisson knows no device-free seed.
+    counts = torch.arange(int(mean + 6 * mean**0.5) + 6, device=dice.device)
+    log_mass = counts * math.log(mean) - mean - torch.lgamma(counts + 1.0)
+    crowd = torch.bucketize(dice.uniform(), log_mass.exp().cumsum(0), right=True)
+    frames = torch.arange(dice.num, device=dice.device)
+    return frames.repeat_interleave(crowd)

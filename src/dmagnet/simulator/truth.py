@@ -1,0 +1,124 @@
+"""What there is to know about a batch of simulated galaxies.
+
+All values are (N,) tensors unless a comment says otherwise; lengths are in arcsec,
+angles in radians, fluxes in nanomaggies.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+from dmagnet.simulator.grid import Pose
+
+Record = TypeVar("Record")
+
+
+def pick(record: Record, chosen: Tensor | slice | tuple[int, int]) -> Record:
+    """Return some rows of a record, and of the records within it."""
+    values = {}
+    for entry in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, entry.name)
+        inner = is_dataclass(value)
+        values[entry.name] = pick(value, chosen) if inner else value[chosen]
+    return type(record)(**values)
+
+
+@dataclass(frozen=True)
+class Spheroids:
+    """Smooth galaxies of one Sersic profile each."""
+
+    pose: Pose
+    axis_ratio: Tensor
+    r_e: Tensor
+    n: Tensor
+    flux: Tensor  # (N, 3) g, r, z
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Flat bars in the plane of a disc; `share` is of the galaxy's light."""
+
+    share: Tensor
+    length: Tensor
+    width: Tensor
+    boxiness: Tensor
+    angle: Tensor
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Logarithmic spirals in the plane of a disc, and a ring."""
+
+    number: Tensor
+    winding: Tensor  # 1 / tan(pitch), signed
+    phase: Tensor
+    strength: Tensor
+    sharpness: Tensor  # of the von Mises ridge
+    start: Tensor  # radius where the arms begin
+    end: Tensor
+    uneven: Tensor  # how much one side is stronger
+    ragged: Tensor  # radians of random phase: flocculence
+    bumps: Tensor  # (N, 22, 22) where that phase goes astray
+    knots: Tensor  # share of the young light in star-forming regions
+    ring: Tensor  # strength of a ring at `start`
+    dust: Tensor  # optical depth in g along the inner edge of the arms
+
+
+@dataclass(frozen=True)
+class Tides:
+    """Faint streams, arcs and plumes around a disc: (N, F), F features each."""
+
+    share: Tensor
+    radius: Tensor
+    width: Tensor
+    angle: Tensor
+    sharpness: Tensor
+    winding: Tensor
+
+
+@dataclass(frozen=True)
+class Discs:
+    """Disc galaxies that are not edge-on; see `Arms`, `Bars`, `Tides`."""
+
+    pose: Pose
+    axis_ratio: Tensor
+    scale_length: Tensor
+    flux: Tensor  # (N,) r band, all components
+    bulge_share: Tensor
+    bulge_r_e: Tensor
+    bulge_n: Tensor
+    bulge_shift: Tensor  # (N, 2) from the disc's center
+    break_radius: Tensor  # beyond it the disc falls twice as fast
+    hole: Tensor  # share of the disc's light that is missing within the bar
+    lopsided: Tensor
+    lopsided_angle: Tensor
+    twist: Tensor  # radians by which the isophotes turn per scale length
+    bow: Tensor  # how far the disc bends aside, in scale lengths one of them out
+    patchy: Tensor  # scatter of the young light in e-folds, in bumps of 3 arcsec
+    young_share: Tensor  # of the disc's light
+    colors: Tensor  # (N, 3 bands, 3) flux over r flux: old, disc, young
+    bars: Bars
+    arms: Arms
+    tides: Tides
+
+
+@dataclass(frozen=True)
+class EdgeOns:
+    """Disc galaxies seen from the side."""
+
+    pose: Pose
+    scale_length: Tensor
+    scale_height: Tensor
+    flux: Tensor
+    bulge_share: Tensor
+    bulge_r_e: Tensor
+    bulge_n: Tensor
+    bulge_axis_ratio: Tensor
+    break_radius: Tensor
+    warp: Tensor
+    young_share: Tensor
+    dust: Tensor
+    dust_shift: Tensor
+    knots: Tensor
+    colors: Tensor

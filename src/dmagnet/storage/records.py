@@ -1,0 +1,95 @@
+"""What a verb wrote down, read back: whole and as it was written, or one line."""
+
+import json
+import struct
+import tokenize
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
+from dmagnet.storage.disk import open_file
+
+Arrays = dict[str, NDArray[Any]]
+
+AGAIN = "make it again, or take it away"
+MOST_BYTES = 2**28  # of JSON: the record of 100,000 dreams has a third of that
+
+
+@contextmanager
+def as_written(
+    path: Path | str,
+    expected: str,
+    advice: str = AGAIN,
+    *,
+    error: type[DmagnetError] = DataError,
+) -> Iterator[None]:
+    """Say in one line that a record is not as it was written."""
+    try:
+        yield
+    except (CheckpointError, DataError):
+        raise
+    except (
+        *(OSError, EOFError, BadZipFile, MemoryError, RuntimeError, UnpicklingError),
+        *(struct.error, zlib.error, tokenize.TokenError, SyntaxError),
+        *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
+    ) as problem:
+        raise error(
+            f"{path}: expected {expected}, got {_in_words(problem)}; {advice}"
+        ) from problem
+
+
+def _in_words(problem: Exception) -> str:
+    if isinstance(problem, FileNotFoundError):
+        return "nothing"
+    if isinstance(problem, OSError):
+        return problem.strerror or str(problem)
+    if isinstance(problem, ConfigError):  # of `dmagnet.config.from_dict`
+        return f"others ({problem})"
+    if isinstance(problem, KeyError):
+        return f"none with {problem}"
+    if isinstance(problem, RecursionError | MemoryError):
+        return "more than fits into memory"
+    return " ".join(str(problem).split())[:160]
+
+
+def read_json(
+    path: Path,
+    expected: str,
+    advice: str = AGAIN,
+    *,
+    error: type[DmagnetError] = DataError,
+) -> dict[str, Any]:
+    """Read a record in JSON."""
+    with as_written(path, expected, advice, error=error), open_file(path) as file:
+        content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES / 1e6:.0f} MB")
+        return plain_object(content)
+
+
+def plain_object(text: str | bytes) -> dict[str, Any]:
+    """Read an object of JSON."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise TypeError(f"a {type(values).__name__}, no object")
+    # Half a pair of surrogates is JSON and is text in Python, but never a file's.
+    json.dumps(values, ensure_ascii=False).encode()
+    return values
+
+
+def read_arrays(path: Path, expected: str, advice: str = AGAIN) -> Arrays:
+    """Read named arrays."""
+    with (
+        as_written(path, expected, advice),
+        open_file(path) as raw,
+        np.load(raw, allow_pickle=False) as file,
+    ):
+        return dict(file)

@@ -1,0 +1,178 @@
+"""Serve training views: the whole set lives on the device as one uint8 tensor."""
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dmagnet.config.train_config import TrainConfig
+from dmagnet.galaxies.augment import augment
+
+
+class Steps:
+    """The numbers of an epoch's batches, as a loader."""
+
+    def __init__(self, num: int) -> None:
+        self.num = num
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(range(self.num))
+
+    def state_dict(self) -> dict[str, int]:
+        """Tell Lightning that this loader can resume in the middle of an epoch."""
+        return {"num": self.num}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Accept what `state_dict` gave."""
+
+
+def step_seed(*parts: int) -> int:
+    """Mix a seed with epoch, batch and rank into one number."""
+    words = np.random.SeedSequence(list(parts)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
+def view_size(config: TrainConfig, epoch: int) -> int:
+    """Compute the side of the training views of an epoch."""
+    third = 3 * epoch // config.epochs
+    if not config.progressive or third >= 2:
+        return config.image_size
+    sixteenths = (10, 13)[third]
+    side = -(-config.image_size * sixteenths // 256) * 16
+    return min(max(side, 64), config.image_size)
+
+
+class GalaxyBatches(L.LightningDataModule):
+    """Training views and validation images of one labeled set.
+
+    Parameters
+    ----------
+    train : tuple of ndarray
+        Images (N, S, S, 3) uint8 with S = image_size / field, and labels (N,).
+    val : tuple of ndarray
+        The same, for validation; may be empty.
+    config : TrainConfig
+        Batch size, view size, augmentation and seed.
+    """
+
+    def __init__(
+        self,
+        train: tuple[NDArray[np.uint8], NDArray[np.int64]],
+        val: tuple[NDArray[np.uint8], NDArray[np.int64]],
+        config: TrainConfig,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.images, self.labels = _tensors(*train)
+        self.val_images, self.val_labels = _tensors(*val)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Count the whole batches in the training set.
+
+        Returns
+        -------
+        int
+            At least one.
+        """
+        return max(len(self.labels) // self.config.batch_size, 1)
+
+    def draw(
+        self, epoch: int, number: int, device: torch.device, rank: int, world: int
+    ) -> tuple[Tensor, Tensor, torch.Generator]:
+        """Draw one batch as a pure function of seed, epoch, number and rank.
+
+        Parameters
+        ----------
+        epoch : int
+            Selects the order of the galaxies.
+        number : int
+            Selects the batch within it.
+        device : torch.device
+            Where the views are made; the set moves there once.
+        rank : int
+            This process, from 0.
+        world : int
+            Number of processes; they share the batch.
+
+        Returns
+        -------
+        tuple
+            Views (B, 3, S, S) float32 in [0, 1], labels (B,) int64, and the generator
+            for whatever else is random in this step.
+        """
+        if self.images.device != device:
+            self.images, self.labels = self.images.to(device), self.labels.to(device)
+        seed, size = self.config.seed, self.config.batch_size
+        order = torch.Generator().manual_seed(step_seed(seed, epoch))
+        shuffled = torch.randperm(len(self.labels), generator=order)
+        mine = shuffled[number * size : (number + 1) * size][rank::world].to(device)
+        generator = torch.Generator(device)
+        generator.manual_seed(step_seed(seed, epoch, number + 1, rank))
+        views = augment(
+            self.images[mine],
+            self.config.augment,
+            image_size=self.config.image_size,
+            view_size=view_size(self.config, epoch),
+            generator=generator,
+        )
+        return views, self.labels[mine], generator
+
+    def train_dataloader(self) -> Steps:
+        """Serve the numbers of an epoch's batches.
+
+        Returns
+        -------
+        Steps
+            For `draw`.
+        """
+        return Steps(self.steps_per_epoch)
+
+    def val_dataloader(self) -> Steps:
+        """Serve the numbers of the validation batches.
+
+        Returns
+        -------
+        Steps
+            For `draw_val`.
+        """
+        return Steps(-(-len(self.val_labels) // self.config.batch_size))
+
+    def draw_val(self, number: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Draw a validation batch: the central view, nothing random.
+
+        Parameters
+        ----------
+        number : int
+            Selects the batch.
+        device : torch.device
+            Where the views are needed.
+
+        Returns
+        -------
+        tuple of Tensor
+            Views (B, 3, S, S) float32 in [0, 1] and labels (B,) int64.
+        """
+        size = self.config.batch_size
+        rows = slice(number * size, (number + 1) * size)
+        views = central_view(self.val_images[rows].to(device), self.config.image_size)
+        return views, self.val_labels[rows].to(device)
+
+
+def central_view(images: Tensor, image_size: int) -> Tensor:
+    """Cut the middle out of square frames."""
+    start = (images.shape[-1] - image_size) // 2
+    end = start + image_size
+    return images[..., start:end, start:end].float() / 255
+
+
+def _tensors(
+    images: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Wrap arrays as (N, 3, S, S) uint8 and (N,) int64 without copying pixels."""
+    pixels = images if images.flags.writeable else np.array(images)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels)

@@ -1,0 +1,223 @@
+"""The step that training repeats, as a LightningModule."""
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from dmagnet.config.train_config import TrainConfig
+from dmagnet.errors import ConfigError
+from dmagnet.galaxies.augment import mixup
+from dmagnet.training.batches import GalaxyBatches
+
+LAST_LR_SHARE = 0.005  # where the cosine ends, as a share of the peak
+GRADIENT_CLIP = 1.0  # norm; keeps the first steps of AdamW in check
+
+
+class TrainingModule(L.LightningModule):
+    """Any network from images in [0, 1] to logits, with loss and schedule.
+
+    Parameters
+    ----------
+    model : nn.Module
+        (B, 3, S, S) float in [0, 1] to (B, K) logits.
+    config : TrainConfig
+        Loss, optimizer and schedule.
+    class_shares : (K,) float Tensor
+        Share of each class among the training images.
+    membership : (K + M, K) bool Tensor, optional
+        Classes that each label allows, see `Galaxies`; if not given, each
+        label is a class.
+
+    Raises
+    ------
+    ConfigError
+        If mixup is to blend labels that leave the class open.
+
+    Notes
+    -----
+    See `partial_loss`. Class imbalance is met by logit adjustment
+    (Menon et al. 2021, ICLR, eq. 10): ``logit_adjustment`` times the log share is
+    added to the logits while training only.
+    """
+
+    prior: Tensor
+    membership: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        class_shares: Tensor,
+        membership: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        prior = config.logit_adjustment * class_shares.clamp(min=1e-12).log()
+        self.register_buffer("prior", prior, persistent=False)
+        num_classes = len(class_shares)
+        if membership is None:
+            membership = torch.eye(num_classes, dtype=torch.bool)
+        if config.mixup > 0 and len(membership) > num_classes:
+            raise ConfigError(
+                f"mixup: expected 0 where labels leave the class open, got "
+                f"{config.mixup}"
+            )
+        self.register_buffer("membership", membership.float(), persistent=False)
+        self.val_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.val_f1 = MulticlassF1Score(num_classes, average="macro")
+
+    @property
+    def batches(self) -> GalaxyBatches:
+        """Find the data of the trainer that runs this module.
+
+        Returns
+        -------
+        GalaxyBatches
+            Training views and validation images.
+        """
+        source: GalaxyBatches = self.trainer.datamodule  # type: ignore[attr-defined]
+        return source
+
+    def training_step(self, number: int, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Draw a batch and compute its loss.
+
+        Parameters
+        ----------
+        number : int
+            What the loader gave; not used, since it starts anew after a resume.
+        batch_idx : int
+            Number of the batch within the epoch.
+
+        Returns
+        -------
+        () Tensor
+            The loss.
+        """
+        trainer = self.trainer
+        with trainer.profiler.profile("draw_batch"):  # type: ignore[attr-defined]
+            images, labels, generator = self.batches.draw(
+                self.current_epoch,
+                batch_idx,
+                self.device,
+                trainer.global_rank,
+                trainer.world_size,
+            )
+            targets = self.membership[labels]
+            if self.config.mixup > 0:
+                images, targets = mixup(images, targets, self.config.mixup, generator)
+            images = images.contiguous(memory_format=torch.channels_last)
+        # Dropout reads torch's global state; tie it to the step, so that a run that
+        # resumes here continues with the same numbers.
+        torch.manual_seed(generator.initial_seed())
+        logits = self.model(images).float() + self.prior
+        loss = partial_loss(logits, targets, self.config.label_smoothing)
+        shown: dict[str, Any] = {"batch_size": len(labels), "on_step": False}
+        self.log("train_loss", loss, on_epoch=True, prog_bar=True, **shown)
+        return loss
+
+    def validation_step(self, number: int, batch_idx: int) -> None:  # noqa: ARG002
+        """Judge one validation batch.
+
+        Parameters
+        ----------
+        number : int
+            Number of the batch.
+        batch_idx : int
+            The same.
+        """
+        images, labels = self.batches.draw_val(number, self.device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        logits = self.model(images).float()
+        allowed = self.membership[labels]
+        loss = partial_loss(logits, allowed)
+        labels = (logits.softmax(1) * allowed).argmax(1)  # the best of what it may be
+        self.val_accuracy(logits, labels)
+        self.val_f1(logits, labels)
+        shown: dict[str, Any] = {
+            "on_step": False,
+            "on_epoch": True,
+            "batch_size": len(labels),
+        }
+        self.log("val_loss", loss, **shown)
+        self.log("val_accuracy", self.val_accuracy, prog_bar=True, **shown)
+        self.log("val_macro_f1", self.val_f1, **shown)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
+        """Clip the gradients, which no precision used here scales.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+            Not used; Lightning's own clipping refuses a fused one.
+        """
+        nn.utils.clip_grad_norm_(self.parameters(), GRADIENT_CLIP)
+
+    def configure_optimizers(self) -> Any:
+        """Set up AdamW with warm-up and cosine.
+
+        Returns
+        -------
+        dict
+            Optimizer and scheduler, stepped after each batch.
+        """
+        decayed = [p for p in self.parameters() if p.ndim > 1]
+        others = [p for p in self.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.config.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=self.config.lr,
+            fused=True,
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        epochs = self.config.epochs
+        warmup = min(self.config.warmup_epochs, epochs / 2) * steps / epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_share(step, warmup, steps)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Compute the loss of labels that may leave the class open."""
+    # The likelihood of a superset label (Jin & Ghahramani 2002, NIPS 15). With one
+    # class allowed it is the cross-entropy with label smoothing of torch; shares
+    # (mixup) are read as soft targets.
+    log_p = logits.log_softmax(1)
+    soft = allowed.sum(1) < 1.5
+    one = -(allowed * log_p).sum(1)
+    some = -(log_p + allowed.clamp(min=1e-30).log()).logsumexp(1)
+    spread = -log_p.mean(1)
+    loss = (1 - smoothing) * torch.where(soft, one, some) + smoothing * spread
+    return loss.mean()
+
+
+def lr_share(step: int, warmup: float, steps: int) -> float:
+    """Compute the learning rate of a step as a share of the peak."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(steps - warmup, 1)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
+    return LAST_LR_SHARE + (1 - LAST_LR_SHARE) * cosine
+
+
+def weight_averaging(decay: float) -> WeightAveraging:
+    """Keep an exponential moving average of weights and batch statistics."""
+
+    def _average(old: Tensor, new: Tensor, num_averaged: Tensor | int) -> Tensor:
+        if not old.is_floating_point():
+            return new  # counters
+        n = int(num_averaged)
+        return torch.lerp(old, new, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return WeightAveraging(use_buffers=True, avg_fn=_average)
