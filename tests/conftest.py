@@ -14,10 +14,10 @@ from filelock import FileLock
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # Few tests, but long ones: they begin first, so that no worker ends alone with them.
 LONGEST = (
-    *("test_terminal", "test_survey_ray", "test_measures_study", "test_story"),
-    *("test_export", "test_catalog_run", "test_dream_verbs", "test_train"),
-    *("test_runs_trust", "test_measures_morphology", "test_gallery", "test_docs"),
-    "test_train_resume",
+    *("test_survey_ray", "test_app_browser", "test_export", "test_app_http"),
+    *("test_terminal", "test_measures_study", "test_story", "test_train_resume"),
+    *("test_dream_verbs", "test_gallery", "test_catalog_run", "test_pages_browser"),
+    *("test_sources_cutouts", "test_app_readers", "test_train", "test_weights"),
 )
 
 

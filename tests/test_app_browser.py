@@ -9,6 +9,8 @@ import pytest
 from app_server import running
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install 'dmagnet[dev]'"
 )

@@ -209,7 +209,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * ("bomb" in name)) for name in BAD],
+)
 def test_a_bad_file_is_told_in_words(person, name):
     content, told = BAD[name]
     (only,) = person.ask("look", person.upload(content, name))
@@ -395,6 +398,7 @@ def test_another_host_name_is_not_ours(person):
     assert person.http.get("/config", headers={"host": "evil.org"}).status_code == 400
 
 
+@pytest.mark.slow
 def test_no_upload_stays_longer_than_it_was_said(person, page):
     person.look(png_of(blob()), "remember-me.png")
     assert any("remember-me" in path.name for path in page.uploads)
@@ -417,6 +421,7 @@ def test_a_page_that_is_closed_is_forgotten(person):
     assert person.http.get(f"/{href}").status_code == 404
 
 
+@pytest.mark.slow
 def test_ten_people_at_once_are_all_answered(page):
     def one(number):
         with Person(page.url) as person:
@@ -491,6 +496,7 @@ def test_any_class_is_explained_also_against_another(person):
     assert "the difference of the scores" in text_of(shown[0])
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_dreams_ends_the_page_at_once(tmp_path):
     scratch = tmp_path / "app" / "scratch"
     scratch.parent.mkdir()

@@ -342,6 +342,7 @@ def test_a_flood_is_refused_and_told_when_to_come_again(tmp_path):
         assert http.post("/gradio_api/cancel", json={}).status_code == 200
 
 
+@pytest.mark.slow
 def test_more_bytes_than_may_lie_there_are_refused_until_old_ones_are_gone(tmp_path):
     with listening(tmp_path, keep_s=2) as http:
         begun = time.monotonic()
@@ -353,6 +354,7 @@ def test_more_bytes_than_may_lie_there_are_refused_until_old_ones_are_gone(tmp_p
         assert http.post("/gradio_api/upload", content=bytes(MB)).status_code == 200
 
 
+@pytest.mark.slow
 def test_without_gradio_one_line_says_what_to_install():
     code = (
         "import sys; sys.modules['gradio'] = None; from dmagnet.cli import main; "

@@ -95,6 +95,7 @@ def test_why_there_is_no_picture_is_told(readers, tmp_path):
         readers.read(Item(id="gone", path="gone.png", files=("/nowhere/gone.png",)))
 
 
+@pytest.mark.slow
 def test_a_reader_that_hangs_is_ended_and_another_reads_on(quick, tmp_path):
     (stopped,) = quick._all
     stopped.send_signal(signal.SIGSTOP)
@@ -140,6 +141,7 @@ def test_a_reader_takes_no_more_memory_than_one_file_may_need(readers, tmp_path)
         assert READ_BYTES / 2 < most - own * resource.getpagesize() <= READ_BYTES
 
 
+@pytest.mark.slow
 def test_readers_end_with_their_page_also_when_it_is_killed(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; "

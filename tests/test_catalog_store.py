@@ -117,6 +117,7 @@ def test_a_run_of_other_weights_or_settings_is_refused_by_name(tmp_path, about, 
         pass
 
 
+@pytest.mark.slow
 def test_two_runs_into_one_table_are_refused_also_from_another_process(tmp_path):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"

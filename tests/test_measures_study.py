@@ -25,6 +25,8 @@ from dmagnet.network.checkpoint import Checkpoint, save
 from dmagnet.reporting.assess import galaxies_to_judge
 from dmagnet.simulator import write_hdf5
 
+pytestmark = pytest.mark.slow
+
 SMALL = MeasureConfig(
     per_class=2,
     seeds=2,

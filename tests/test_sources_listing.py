@@ -123,6 +123,7 @@ def test_without_any_image_there_is_one_clear_line(tmp_path, what):
         list_items(given.get(what, tmp_path / "*.jpg"))
 
 
+@pytest.mark.slow
 def test_many_files_are_listed_in_little_memory(tmp_path):
     """The peak of a process that lists 20,000 files, against one that lists 20."""
     for count in (20, 20_000):

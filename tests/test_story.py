@@ -149,6 +149,7 @@ class Dropping:
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interrupt_that_python_drops_comes_again():
     def work():
         Dropping()

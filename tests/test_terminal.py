@@ -130,6 +130,7 @@ def test_ctrl_c_at_a_wide_terminal_is_one_line(verb, terminals, words, smaller, 
     assert cursor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_narrow_terminal_keeps_the_results_and_no_bar(
     verb, terminals, words, smaller, server
