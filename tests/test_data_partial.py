@@ -156,6 +156,7 @@ def test_mixup_of_open_labels_is_refused():
         )
 
 
+@pytest.mark.slow
 def test_training_on_a_coarse_label_tells_its_classes_from_the_others(tmp_path):
     """Half of the thin blobs are known by name, the others only as not round."""
     galaxies = blobs(num=90)

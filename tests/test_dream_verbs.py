@@ -407,6 +407,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(run, image, tmp_path):
     out = tmp_path / "out"
     words = ["dream", image, "-o", out, "--weights", run, "--device", "cpu"]

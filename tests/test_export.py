@@ -33,6 +33,8 @@ from dmagnet.network.folding import folded
 from dmagnet.pictures import resize
 from dmagnet.simulator import draw
 
+pytestmark = pytest.mark.slow
+
 SIDE, CLASSES, T = 96, ("a", "b", "c", "é <d>"), 1.7
 
 

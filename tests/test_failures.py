@@ -84,6 +84,7 @@ def test_without_calibration_the_set_is_masked(checkpoint, labeled, tmp_path):
     assert Table.read(found.table)["set90"].mask.all()
 
 
+@pytest.mark.slow
 def test_sheets_of_an_earlier_call_do_not_stay(checkpoint, labeled, tmp_path):
     (tmp_path / "998-a-as-b.png").write_bytes(b"of others, with a name like ours")
     show_failures(checkpoint, labeled, tmp_path)

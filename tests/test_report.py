@@ -180,6 +180,7 @@ def test_a_page_too_large_shows_its_galaxies_smaller(tmp_path):
     assert 'width="200"' in path.read_text() or 'width="128"' in path.read_text()
 
 
+@pytest.mark.slow
 def test_a_page_too_large_even_so_is_refused_and_not_written(tmp_path):
     with pytest.raises(DataError, match="show fewer examples"):
         write_report(tmp_path, noise_report(450, 128))

@@ -521,6 +521,7 @@ def wait_for(server, num):
     assert len(server.queries) >= num
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path, serve):
     server = serve(delay=0.02)
     killed = start(server, tmp_path, 60)

@@ -80,6 +80,7 @@ def test_predict_at_the_temperature_is_what_judge_says(calibrated, galaxies):
         np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_calibration_for_eight_views_is_fitted_on_them_and_asks_for_them(
     checkpoint, galaxies
 ):
