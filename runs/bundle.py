@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pack import add_to_package, rounded
 
 from dmagnet.config import SimulateConfig
 from dmagnet.galaxies import load_galaxies
 from dmagnet.judging.predict import predict
 from dmagnet.network.checkpoint import Checkpoint, load
-from dmagnet.network.pack import add_to_package, rounded
 from dmagnet.pictures import standardize
 from dmagnet.simulator import simulate
 

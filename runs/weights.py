@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from composites import disturb, merge_pair
 from real_sets import GZ1, GZ2, MEANINGS, REAL60
 
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
@@ -28,7 +29,6 @@ from dmagnet.judging.predict import predict
 from dmagnet.network.checkpoint import Checkpoint, load, save
 from dmagnet.pictures import standardize
 from dmagnet.simulator import write_hdf5
-from dmagnet.simulator.composites import disturb, merge_pair
 from dmagnet.training import fit
 
 MEANINGS_GZ2 = MEANINGS[GZ2]

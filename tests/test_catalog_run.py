@@ -176,6 +176,26 @@ def test_a_folder_that_changed_between_two_starts_is_told_and_taken_in(
     assert table["flag"][0] == 0, "read before it went"
 
 
+def test_a_run_killed_while_it_is_cleared_away_ends_well(
+    weights, folder, tmp_path, monkeypatch
+):
+    out = tmp_path / "t.ecsv"
+
+    def killed(store):
+        for path in store.folder.rglob("*.arrow"):
+            path.unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkStore, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_catalog(folder, out, weights=weights, config=SMALL)
+    before = out.read_bytes()
+    write_catalog(folder, out, weights=weights, config=SMALL, overwrite=True)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["t.ecsv"]
+
+
 def test_a_table_that_is_there_is_not_replaced_unasked(weights, folder, tmp_path):
     out = tmp_path / "t.csv"
     write_catalog(folder, out, weights=weights, config=SMALL)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from composites import Warp, disturb, merge_pair
 from scipy import ndimage
 from statmorph import source_morphology
 
 from dmagnet.pictures import find_extent
-from dmagnet.simulator.composites import Warp, disturb, merge_pair
 
 
 def disc(radius=30.0, color=(1, 0.8, 0.6)):

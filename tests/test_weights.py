@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pack import add_to_package, matrices_of, rounded, save_half
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -32,7 +33,6 @@ from dmagnet.network.bundled import (
 )
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.checkpoint import load as load_file_of
-from dmagnet.network.pack import add_to_package, matrices_of, rounded, save_half
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "dmagnet"

@@ -1,9 +1,9 @@
 """The page in the browser: drop a galaxy, see why, dream it; no science in here.
 
 The chapters, in order: `questions` and `limits` (what is refused before anything reads
-it), `uploads` (where files lie for a minute), `records` and `sessions` (what is known
+it), `uploads` (where files lie for a minute), `answers` and `sessions` (what is known
 of one open page, and for how long), `given`, `readers` and `work` (galaxies in, answers
-out, by functions of other chapters), `pictures` and `words` (the same as HTML),
+out, by functions of other chapters), `thumbnails` and `words` (the same as HTML),
 `downloads` (the same as files), `handlers` (a click and what follows), `layout` (what
 stands where) and `server` (all of it, listening).
 """

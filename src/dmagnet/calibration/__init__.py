@@ -3,9 +3,9 @@
 The chapters, in order: `labels` (probabilities of coarse labels), `temperature` (how
 peaked probabilities are), `conformal` (sets that hold the right class so often),
 `fallback` (a coarser answer that is sure enough), `views` (how far views disagree),
-`space` (pictures unlike those the network knows), `record` (all of it, beside the
-weights) and `judgement` (views brought to one answer). NumPy, SciPy and scikit-learn
-only: arrays in, arrays out.
+`space` (pictures unlike those the network knows), `calibration` (all of it, beside
+the weights) and `judgement` (views brought to one answer). NumPy, SciPy and
+scikit-learn only: arrays in, arrays out.
 """
 
 from dmagnet.calibration.calibration import Calibration, from_parts, to_parts

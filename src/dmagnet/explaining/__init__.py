@@ -3,9 +3,9 @@
 The chapters, in order: `maps` (what the network itself says of places), `fill` (sky
 where a pixel is taken away), `curves` (how the answer follows), `needed` (what the
 class cannot do without), `borrowed` (captum's methods), `methods` (all of them by
-name), `record` and `folder` (one galaxy, on disk),
-`explaining` (all of it), `judging` (do the maps name what the network needs?) and
-`randomized` (do they depend on its weights?).
+name), `explanation` and `explanation_folder` (one galaxy, on disk), `explanations` (all
+of it), `faithfulness` (do the maps name what the network needs?) and `randomized` (do
+they depend on its weights?).
 """
 
 from dmagnet.explaining.curves import Curves, insertion_deletion

@@ -1,8 +1,9 @@
 """Networks out as ONNX, and in again without torch.
 
-The chapters, in order: `header` (what a file says about itself), `classifier` (images
-to probabilities, whatever runs the graph), `runtime` (onnxruntime and OpenVINO), and
-`write` (the only one that needs torch, loaded when `export_onnx` is asked for).
+The chapters, in order: `onnx_header` (what a file says about itself), `onnx_classifier`
+(images to probabilities, whatever runs the graph), `runtime` (onnxruntime and
+OpenVINO), and `onnx_export` (the only one that needs torch, loaded when `export_onnx`
+is asked for).
 """
 
 from typing import Any

@@ -223,7 +223,7 @@ def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
     Returns
     -------
     (..., height, width) float
-        As `dmagnet.images.on_pixels`.
+        As `dmagnet.pictures.on_pixels`.
     """
     down, across = (
         torch.from_numpy(shares(places, pixels)).to(maps)

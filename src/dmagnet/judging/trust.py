@@ -87,7 +87,7 @@ def judge_labeled(
     Returns
     -------
     Judged
-        Ready for `dmagnet.evaluate.score`.
+        Ready for `dmagnet.judging.score`.
 
     Raises
     ------
@@ -112,12 +112,12 @@ def as_labeled(
     galaxies : Galaxies
         Their labels may be sets of classes.
     judgement : Judgement
-        Of the same galaxies, by `dmagnet.predict.judge`.
+        Of the same galaxies, by `dmagnet.judging.predict.judge`.
 
     Returns
     -------
     Judged
-        Ready for `dmagnet.evaluate.score`.
+        Ready for `dmagnet.judging.score`.
 
     Raises
     ------

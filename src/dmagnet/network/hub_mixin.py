@@ -19,7 +19,7 @@ class Pretrained:
 
     Notes
     -----
-    The work is done by `dmagnet.weights.hub`, a later chapter, found when it is asked
+    The work is done by `dmagnet.network.hub`, a later chapter, found when it is asked
     for: the network itself needs no hub.
     """
 
@@ -36,7 +36,7 @@ class Pretrained:
             `save_pretrained` or a training wrote; or a repository of the hub, as
             ``owner/name``.
         **options : Any
-            Of `dmagnet.weights.hub.from_pretrained`: revision, token, cache folder.
+            Of `dmagnet.network.hub.from_pretrained`: revision, token, cache folder.
 
         Returns
         -------
@@ -108,7 +108,7 @@ class Pretrained:
         config : TrainConfig, optional
             How images are prepared; if not given, as it was loaded with.
         **options : Any
-            Of `dmagnet.weights.hub.push_to_hub`: private, token, revision, message.
+            Of `dmagnet.network.hub.push_to_hub`: private, token, revision, message.
 
         Returns
         -------

@@ -1,12 +1,12 @@
 """Pictures: files and fluxes in, RGB out.
 
 The chapters, in order: `rgb` (fluxes as the Legacy Survey viewer draws them), `faults`
-(what can be wrong), `files` (JPEG and the like), `frames` (crop and resize), `standard`
-(every galaxy at one size and one brightness), `cutout`
-(a picture that knows where it is on the sky), `bands` (any bands as RGB), `blanks`
-(pixels without a value), `header`, `grids` (one for all bands) and `planes` (fluxes out
-of FITS files), `fits`, `front` (the one door for all), and
-`places` (where in a picture the places of a network's map lie).
+(what can be wrong), `raster` (JPEG and the like), `frames` (crop and resize),
+`standard` (every galaxy at one size and one brightness), `cutout` (a picture that knows
+where it is on the sky), `bands` (any bands as RGB), `blanks` (pixels without a value),
+`header`, `grids` (one for all bands) and `planes` (fluxes out of FITS files),
+`fits_image`, `front` (the one door for all), and `places` (where in a picture the
+places of a network's map lie).
 """
 
 from dmagnet.pictures.bands import draw

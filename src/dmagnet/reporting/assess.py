@@ -70,7 +70,7 @@ def galaxies_to_judge(
     checkpoint : Checkpoint
         The network; gives image size, field, radii and classes.
     path : Path
-        Anything `dmagnet.data.load_galaxies` reads.
+        Anything `dmagnet.galaxies.load_galaxies` reads.
     split : {"train", "val", "test", "all"}, optional
         Which part. If not given: all of a set that the network was not trained on,
         and of its own set the validation part.
@@ -78,7 +78,7 @@ def galaxies_to_judge(
         Refuse unreadable images instead of leaving them out.
     meanings : Path, optional
         JSON that says which of the network's classes each coarse class of the data may
-        be; see `dmagnet.data.read_meanings`.
+        be; see `dmagnet.galaxies.read_meanings`.
     include_training : bool
         Keep the galaxies that the network was trained on, where it is its own set.
 

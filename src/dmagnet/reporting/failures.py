@@ -63,7 +63,7 @@ def show_failures(
     checkpoint : Checkpoint
         The network, with its calibration if it has one.
     galaxies : Galaxies
-        As `dmagnet.assess.galaxies_to_judge` gives them.
+        As `dmagnet.reporting.assess.galaxies_to_judge` gives them.
     out : Path
         Folder for sheets and table; made if it is missing. Sheets of an earlier call
         are replaced.
@@ -126,7 +126,7 @@ def confusions(judged: Judged) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
     Parameters
     ----------
     judged : Judged
-        From `dmagnet.trust.judge_labeled`.
+        From `dmagnet.judging.trust.judge_labeled`.
 
     Yields
     ------

@@ -3,7 +3,7 @@
 The chapters, in order: `profiles` (how light falls off), `dice` and `grid` (draws
 and pixels), `population` (who lives there), `render` and `knots` (their light),
 `sky` (stars, seeing, noise), `picture` (what compression makes of it), `scene` (one
-frame), `files` (many frames); and `composites`, which are made of real pixels.
+frame) and `datasets` (many frames).
 """
 
 from dmagnet.simulator.datasets import simulate as simulate

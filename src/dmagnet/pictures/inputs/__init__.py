@@ -1,6 +1,6 @@
 """Whatever an astronomer has, as a stream of pictures; nothing bad stops it.
 
-The chapters, in order: `record` (what travels), `stacks` (zip, HDF5, npy), `inputs` and
+The chapters, in order: `item` (what travels), `stacks` (zip, HDF5, npy), `inputs` and
 `listing` (what was given), the pages named cutout (positions become files), `framing`
 (the part of the sky the network expects) and `reading`.
 """

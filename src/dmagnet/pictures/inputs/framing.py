@@ -83,9 +83,9 @@ def framed(
     Notes
     -----
     With ``radii`` the galaxy is measured in the whole frame of 67.07 arcsec at the
-    image's own sampling, up to 512 px, by `dmagnet.images.find_extent`. Where the view
-    is larger than this frame and the image goes on, the frame is doubled: the rim of
-    the frame is to be sky.
+    image's own sampling, up to 512 px, by `find_extent`. Where the view is larger than
+    this frame and the image goes on, the frame is doubled: the rim of the frame is to
+    be sky.
     """
     if radii is not None:
         return _of_one_size(rgb, side, scale, radii)
