@@ -146,7 +146,9 @@ def cases(made: Path, address: str, digest: str) -> Iterator[Case]:
         "0",
     )
     train = ("train", data, "--device", "cpu", *knobs, *always)
-    yield Case("train", train, "trained", 3, left_out=("tensorboard", "last.ckpt"))
+    yield Case(
+        "train", train, "trained", 3, left_out=("logs", "tensorboard", "last.ckpt")
+    )
     yield Case("export", ("export", run), "network.onnx", 3)
     pages = [("report", str(made / name)) for name in ("judged", "failures")]
     yield Case("report", pages[0], "page.html", 6, pages[1])
