@@ -113,6 +113,11 @@ def test_the_command_line_loads_no_heavy_library():
     assert not HEAVY & loaded_after("import dmagnet.cli")
 
 
+def test_to_classify_loads_no_library_that_only_judges():
+    code = "import dmagnet.classifying.torch_classifier, dmagnet.classifying.engines"
+    assert "sklearn" not in loaded_after(code)
+
+
 def test_the_old_names_of_rooms_are_known():
     code = (
         "from dmagnet.images import legacy_rgb; from dmagnet.simulate import draw_flux;"

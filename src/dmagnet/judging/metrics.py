@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix
 
 from dmagnet.errors import DataError
 from dmagnet.judging.judged_record import NAN, SCALARS, ClassScore, Metrics
@@ -127,6 +126,8 @@ def score(
     support, hits = (
         table[name].sum(axis=0).astype(int) for name in ("support", "hits")
     )
+    from sklearn.metrics import confusion_matrix  # a second to load: not for classify
+
     return Metrics(
         n=len(truth),
         per_class=tuple(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, checked, interval_of
@@ -92,6 +91,8 @@ def compare(
     -----
     McNemar (1947, Psychometrika 12, 153) in its exact, binomial form.
     """
+    from scipy.stats import binomtest  # slow to load: not for classify
+
     both = _right_by_run(labels, [probs_a, probs_b])
     only_a = int((both[0] & ~both[1]).sum())
     only_b = int((both[1] & ~both[0]).sum())

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
 
 from dmagnet.judging.sampling import Floats, Ints, checked
 
@@ -73,6 +72,8 @@ def reliability(
     Bins of equal mass (Nguyen & O'Connor 2015, EMNLP, sec. 3) and not of equal width:
     a good network is sure of most galaxies, and nine bins of ten would stand empty.
     """
+    from scipy.stats import binomtest  # slow to load: not for classify
+
     truth, probs = checked(labels, probabilities)
     confidence = probs.max(axis=1)
     right = probs.argmax(axis=1) == truth

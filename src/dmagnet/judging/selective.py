@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import roc_auc_score
 
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import (
@@ -193,6 +192,8 @@ def separation(
             f"and {high.size} of impostors; leave out what has none"
         )
     truth = np.repeat([0, 1], [len(low), len(high)])
+    from sklearn.metrics import roc_auc_score  # a second to load: not for classify
+
     scores = np.concatenate([low, high])
     order = np.argsort(scores, kind="stable")
     ranked, kind = scores[order], truth[order]
