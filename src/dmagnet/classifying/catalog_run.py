@@ -251,8 +251,7 @@ def _filled(
     settings = settings_of(config, classifier)
     about = About(classifier.class_names, classifier.weights_hash, settings)
     with open_store(folder, about, listing, config.chunk_size) as store:
-        # of a finished run that was killed while it was cleared away, nothing is
-        missing = array("q", () if store.finished else store.missing())
+        missing = array("q", store.missing())
         done = store.num_items - sum(map(store.size, missing))
         count = announce("Classifying", store.num_items) if announce else None
         if count:

@@ -118,6 +118,8 @@ class ChunkStore:
         int
             Numbers of chunks, upwards.
         """
+        if self.finished is not None:  # and killed while it was cleared away
+            return
         for number in range(self.num_chunks):
             if not self._place(number).is_file():
                 yield number
