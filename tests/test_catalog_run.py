@@ -18,7 +18,8 @@ from PIL import Image
 import dmagnet
 from dmagnet.calibration import Calibration, fit_space
 from dmagnet.classes import CLASS_NAMES
-from dmagnet.classifying import ChunkStore, classify, open_classifier, write_catalog
+from dmagnet.classifying import classify, open_classifier, write_catalog
+from dmagnet.classifying.store import ChunkStore
 from dmagnet.cli import main
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
@@ -456,7 +457,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 from dmagnet.config import ClassifyConfig
 from dmagnet.classifying import write_catalog
-import dmagnet.classifying.torch_classifier
+import dmagnet.judging.predict
 
 images, out, weights = map(Path, sys.argv[1:])
 dice, pieces = random.Random(1), lambda: len([*out.parent.glob("*.parts/*/*.arrow")])

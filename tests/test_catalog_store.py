@@ -12,8 +12,9 @@ import pytest
 from altered import altered
 
 from dmagnet.calibration import Judgement
-from dmagnet.classifying import About, open_store, rows_of
+from dmagnet.classifying import About, rows_of
 from dmagnet.classifying.frozen_items import key_of
+from dmagnet.classifying.store import open_store
 from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.pictures.inputs.item import Flag, Item
 
@@ -31,7 +32,7 @@ def items(count, first=0):
 def rows(some):
     p = np.tile(np.float32([0.25, 0.75]), (len(some), 1))
     said = Judgement(p)
-    return rows_of(some, said, class_names=NAMES, weights=ABOUT.weights)
+    return rows_of(some, said, ABOUT)
 
 
 def fill(store, stop=10**9):

@@ -16,22 +16,17 @@ from pyarrow import parquet
 
 from dmagnet.calibration import Judgement
 from dmagnet.classes import CLASS_NAMES, CLASSES
-from dmagnet.classifying import (
-    About,
-    check_name,
-    columns,
-    rows_of,
-    schema,
-    to_qtable,
-    write_table,
-)
-from dmagnet.classifying.confidence import SUMS
+from dmagnet.classifying import About, rows_of, to_qtable, write_table
+from dmagnet.classifying.table import check_name
+from dmagnet.classifying.table_columns import SUMS, columns, schema
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs.item import Flag, Item
 
-ABOUT = About(CLASS_NAMES, "0123456789abcdef" * 4, {"views": 1, "source": {"hdu": ""}})
+TRUST = {"thresholds": [0.3, 0.1], "ood_limit": 1.0}
+SETTINGS = {"views": 1, "source": {"hdu": ""}, "calibration": TRUST}
+ABOUT = About(CLASS_NAMES, "0123456789abcdef" * 4, SETTINGS)
+PLAIN = About(CLASS_NAMES, "")
 FORMATS = ["t.ecsv", "t.csv", "t.fits", "t.vot", "t.parquet"]
-TRUST = {"thresholds": (0.3, 0.1), "ood_limit": 1.0}
 NASTY = 'é, "x" <&>;\\ 007\u2028'
 
 
@@ -47,7 +42,7 @@ def rows(count=7, first=0):
     items[2] = Item(id="c\nd", path="c", flag=Flag.UNREADABLE, reason="cut short")
     p[2] = np.nan
     said = Judgement(p, ood=p[:, 0] * 9, disagreement=p[:, 1])
-    return rows_of(items, said, **TRUST, class_names=CLASS_NAMES, weights=ABOUT.weights)
+    return rows_of(items, said, ABOUT)
 
 
 def batches():
@@ -176,23 +171,23 @@ def test_probabilities_have_six_decimals_and_still_add_up():
 def test_entropy_is_zero_when_sure_and_ln_k_when_not():
     items = [Item(id="a", path="a"), Item(id="b", path="b")]
     p = np.stack([np.eye(10)[3], np.full(10, 0.1)]).astype(np.float32)
-    found = rows_of(items, Judgement(p), class_names=CLASS_NAMES, weights="")["entropy"]
+    found = rows_of(items, Judgement(p), PLAIN)["entropy"]
     np.testing.assert_allclose(found.to_numpy(), [0, np.log(10)], atol=1e-6)
 
 
 def test_classes_of_another_kind_have_no_family():
     items = [Item(id="a", path="a")]
     sure = Judgement(np.eye(2)[:1])
-    one = rows_of(items, sure, class_names=["Cat", "Dog"], weights="")
+    one = rows_of(items, sure, About(("Cat", "Dog"), ""))
     assert one.to_pylist()[0]["family"] == ""
     assert np.isnan([one[name][0].as_py() for name in SUMS]).all()
 
 
 def test_the_family_is_found_by_any_spelling_of_a_class():
     items = [Item(id="a", path="a")]
-    ours = [f"{name} Galaxies" for name in CLASS_NAMES]
+    ours = tuple(f"{name} Galaxies" for name in CLASS_NAMES)
     sure = Judgement(np.eye(10)[4:5])
-    row = rows_of(items, sure, class_names=ours, weights="").to_pylist()[0]
+    row = rows_of(items, sure, About(ours, "")).to_pylist()[0]
     assert row["family"] == "smooth"
 
 
@@ -232,7 +227,7 @@ def test_what_lies_beyond_the_limit_is_flagged():
 def test_weights_without_a_calibration_leave_their_columns_unknown():
     items = [Item(id="a", path="a")]
     said = Judgement(np.eye(10)[:1])
-    (row,) = rows_of(items, said, class_names=CLASS_NAMES, weights="").to_pylist()
+    (row,) = rows_of(items, said, PLAIN).to_pylist()
     assert (row["set90"], row["set95"], row["ood_flag"]) == ("", "", None)
     assert np.isnan([row["ood"], row["disagreement"], row["radius_px"]]).all()
     assert row["irregular"] == 1

@@ -17,7 +17,7 @@ from astropy.table import Table
 
 from dmagnet import __version__
 from dmagnet.classes import CLASSES
-from dmagnet.classifying import columns
+from dmagnet.classifying.table_columns import columns
 from dmagnet.cli import VERBS
 from dmagnet.cli.door import prefixes
 from dmagnet.config import ModelConfig

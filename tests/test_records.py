@@ -24,8 +24,7 @@ from dmagnet.config import (
 from dmagnet.dreaming.request import read_request
 from dmagnet.dreaming.statistics import Statistics, galaxy_statistics
 from dmagnet.errors import CheckpointError, DmagnetError
-from dmagnet.exporting.contents import metadata_of
-from dmagnet.exporting.onnx_header import KEY, Header, read_header, sealed
+from dmagnet.exporting.onnx_header import KEY, Header, metadata_of, read_header, sealed
 from dmagnet.galaxies.partial import read_meanings
 from dmagnet.galaxies.repack import prepare, read_prepared
 from dmagnet.judging import read_metrics

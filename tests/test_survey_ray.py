@@ -241,7 +241,7 @@ def test_few_chunks_are_under_way_however_many_there_are(
 
     classifier = open_classifier(weights)
     with closing(
-        classify_on_cluster(chunks(), 20, classifier, ALONE, weights=weights)
+        classify_on_cluster(chunks(), 20, classifier, ALONE, weights)
     ) as finished:
         for number, rows in finished:
             done.append(number)
@@ -285,15 +285,15 @@ def test_unasked_as_many_work_as_the_cluster_has_room_for(
     device, name, resources, crew
 ):
     config = ClassifyConfig(cluster=ClusterConfig(threads_per_worker=2))
-    assert crew_of(config, device, resources, Path(name)) == crew
+    assert crew_of(replace(config, device=device), resources, Path(name)) == crew
 
 
 def test_a_cluster_without_room_for_one_worker_is_refused():
     config = ClassifyConfig(cluster=ClusterConfig(workers=2, threads_per_worker=8))
     with pytest.raises(ConfigError, match="8 cores, the cluster has 4 cores"):
-        crew_of(config, "auto", {"CPU": 4.0}, Path("w.onnx"))
+        crew_of(config, {"CPU": 4.0}, Path("w.onnx"))
     with pytest.raises(ConfigError, match=r"and a GPU, .* 0 GPUs"):
-        crew_of(config, "gpu", {"CPU": 64.0}, Path("w.safetensors"))
+        crew_of(replace(config, device="gpu"), {"CPU": 64.0}, Path("w.safetensors"))
 
 
 def test_without_ray_the_line_says_what_to_install(

@@ -68,5 +68,23 @@ CLASS_NAMES = tuple(entry.name for entry in CLASSES)
 
 def plain_names(names: Sequence[str]) -> list[str]:
     """Reduce class names to what folders and tables spell alike."""
-    bare = [re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names]
-    return [re.sub(r"[^a-z0-9]", "", name) for name in bare]
+    bare = (re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names)
+    plain = (re.sub(r"[^a-z0-9]", "", name) for name in bare)
+    return [re.sub(r"(?<=.)galax(y|ies)$", "", name) for name in plain]
+
+
+def family_of(name: str) -> str:
+    """Return the family of a class, however it is spelled; empty if it has none."""
+    return _FAMILY_OF.get(plain_names([name])[0], "")
+
+
+def is_galaxy10(names: Sequence[str]) -> bool:
+    """Compare class names with those of Galaxy10 DECaLS."""
+    return plain_names(names) == plain_names(CLASS_NAMES)
+
+
+_FAMILY_OF = {
+    spelling: entry.family
+    for entry in CLASSES
+    for spelling in plain_names([entry.name, entry.slug])
+}

@@ -17,7 +17,7 @@ from dmagnet.app.sessions import Session
 from dmagnet.app.thumbnails import laid_over
 from dmagnet.app.work import Work
 from dmagnet.classifying.table import write_table
-from dmagnet.classifying.table_columns import About, rows_of, settings_of
+from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation_folder import maps_hdus
@@ -107,18 +107,8 @@ def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
 
 def row_of(galaxy: Galaxy, work: Work, ending: str) -> bytes:
     """Write the row of a galaxy, as ``dmagnet classify`` does."""
-    classifier = work.classifier
-    calibration = classifier.calibration
-    rows = rows_of(
-        [galaxy.item],
-        galaxy.judgement,
-        class_names=classifier.class_names,
-        weights=classifier.weights_hash,
-        thresholds=None if calibration is None else calibration.thresholds,
-        ood_limit=classifier.ood_limit,
-    )
-    settings = settings_of(ClassifyConfig(), classifier)
-    about = About(classifier.class_names, classifier.weights_hash, settings)
+    about = about_of(ClassifyConfig(), work.classifier)
+    rows = rows_of([galaxy.item], galaxy.judgement, about)
     with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
         path = Path(scratch) / f"row.{ending}"
         return write_table(path, lambda: iter([rows]), about).read_bytes()

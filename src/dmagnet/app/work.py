@@ -16,9 +16,9 @@ from torch import Tensor
 from dmagnet.app.answers import VIEW_PX, DreamAnswer, Floats, Galaxy, Progress
 from dmagnet.app.given import position
 from dmagnet.app.readers import Readers
+from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES
-from dmagnet.classifying.classifier import Classifier, Device
-from dmagnet.classifying.engines import open_classifier
+from dmagnet.classifying.engines import Device, open_classifier
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample

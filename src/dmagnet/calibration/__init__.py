@@ -1,56 +1,33 @@
 """How sure to be: probabilities, sets of classes and a warning, fitted on labels.
 
-The chapters, in order: `labels` (probabilities of coarse labels), `temperature` (how
+The chapters, in order: `labels` (coarse labels, coarse answers), `temperature` (how
 peaked probabilities are), `conformal` (sets that hold the right class so often),
-`fallback` (a coarser answer that is sure enough), `views` (how far views disagree),
 `space` (pictures unlike those the network knows), `calibration` (all of it, beside
-the weights) and `judgement` (views brought to one answer). NumPy, SciPy and
-scikit-learn only: arrays in, arrays out.
+the weights) and `judgement` (a network's views of a picture brought to one answer).
+NumPy, SciPy and scikit-learn only: arrays in, arrays out.
 """
 
-from dmagnet.calibration.calibration import Calibration, from_parts, to_parts
-from dmagnet.calibration.conformal import (
-    LEVELS,
-    conformal_threshold,
-    conformal_thresholds,
-    prediction_sets,
-)
-from dmagnet.calibration.fallback import Answer, fallback, family_members, family_sums
-from dmagnet.calibration.judgement import Judgement, judgement_of, views_to_take
-from dmagnet.calibration.labels import Labeled, grouped, label_groups, to_groups
-from dmagnet.calibration.space import FeatureSpace, fit_space
-from dmagnet.calibration.temperature import (
-    fit_temperature,
-    fit_vector,
-    tempered,
-    vector_scaled,
-)
-from dmagnet.calibration.views import disagreement
-
-__all__ = [
-    "LEVELS",
-    "Answer",
-    "Calibration",
-    "FeatureSpace",
-    "Judgement",
-    "Labeled",
-    "conformal_threshold",
-    "conformal_thresholds",
-    "disagreement",
-    "fallback",
-    "family_members",
-    "family_sums",
-    "fit_space",
-    "fit_temperature",
-    "fit_vector",
-    "from_parts",
-    "grouped",
-    "judgement_of",
-    "label_groups",
-    "prediction_sets",
-    "tempered",
-    "to_groups",
-    "to_parts",
-    "vector_scaled",
-    "views_to_take",
-]
+from dmagnet.calibration.calibration import Calibration as Calibration
+from dmagnet.calibration.calibration import from_parts as from_parts
+from dmagnet.calibration.calibration import to_parts as to_parts
+from dmagnet.calibration.conformal import conformal_threshold as conformal_threshold
+from dmagnet.calibration.conformal import conformal_thresholds as conformal_thresholds
+from dmagnet.calibration.conformal import prediction_sets as prediction_sets
+from dmagnet.calibration.judgement import Judgement as Judgement
+from dmagnet.calibration.judgement import disagreement as disagreement
+from dmagnet.calibration.judgement import judgement_of as judgement_of
+from dmagnet.calibration.judgement import views_to_take as views_to_take
+from dmagnet.calibration.labels import Answer as Answer
+from dmagnet.calibration.labels import Labeled as Labeled
+from dmagnet.calibration.labels import fallback as fallback
+from dmagnet.calibration.labels import family_members as family_members
+from dmagnet.calibration.labels import family_sums as family_sums
+from dmagnet.calibration.labels import grouped as grouped
+from dmagnet.calibration.labels import label_groups as label_groups
+from dmagnet.calibration.labels import to_groups as to_groups
+from dmagnet.calibration.space import FeatureSpace as FeatureSpace
+from dmagnet.calibration.space import fit_space as fit_space
+from dmagnet.calibration.temperature import fit_temperature as fit_temperature
+from dmagnet.calibration.temperature import fit_vector as fit_vector
+from dmagnet.calibration.temperature import tempered as tempered
+from dmagnet.calibration.temperature import vector_scaled as vector_scaled

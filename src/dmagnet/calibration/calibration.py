@@ -52,31 +52,21 @@ class Calibration:
     views: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what no fit finds.
-
-        Raises
-        ------
-        CheckpointError
-            If the temperature is not above 0, a threshold is no probability, or the
-            views are neither 1 nor 8.
-        """
-        if self.views not in (1, 8):
-            raise CheckpointError(
-                f"views: expected 1 or 8, got {self.views}; calibrate the weights again"
-            )
-        if not (self.temperature > 0 and math.isfinite(self.temperature)):
-            raise CheckpointError(
-                f"temperature: expected a number above 0, got {self.temperature}; "
-                "calibrate the weights again"
-            )
-        if len(self.thresholds) != 2 or not all(0 <= t <= 1 for t in self.thresholds):
-            raise CheckpointError(
-                f"thresholds: expected two from 0 to 1, got {self.thresholds}; "
-                "calibrate the weights again"
-            )
+        """Refuse what no fit finds."""
+        for name, is_well, expected in (
+            ("views", self.views in (1, 8), "1 or 8"),
+            ("temperature", 0 < self.temperature < math.inf, "a number above 0"),
+            ("thresholds", [0 <= t <= 1 for t in self.thresholds] == [True, True],
+             "two from 0 to 1"),
+        ):  # fmt: skip
+            if not is_well:
+                raise CheckpointError(
+                    f"{name}: expected {expected}, got {getattr(self, name)}; "
+                    "calibrate the weights again"
+                )
 
     def probabilities(self, raw: npt.ArrayLike) -> Floats:
-        """Calibrate what the network says.
+        """Calibrate the answers of the network.
 
         Parameters
         ----------
@@ -91,7 +81,7 @@ class Calibration:
         return tempered(raw, self.temperature)
 
     def sets(self, calibrated: npt.ArrayLike) -> tuple[Flags, Flags]:
-        """Say which classes a galaxy may have.
+        """List the classes that a galaxy may have.
 
         Parameters
         ----------
@@ -123,13 +113,8 @@ def to_parts(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Single
         Float32 by name, ``calibration.axes`` and so on; empty without a space.
     """
     space = calibration.space
-    header: dict[str, Any] = {
-        "temperature": calibration.temperature,
-        "thresholds": list(calibration.thresholds),
-        "views": calibration.views,
-        "provenance": calibration.provenance,
-        "space": None,
-    }
+    header = {name: getattr(calibration, name) for name in PLAIN}
+    header["thresholds"] = list(calibration.thresholds)
     arrays: dict[str, Singles] = {}
     if space is not None:
         # JSON knows no infinity: a space without a limit has none.
@@ -184,24 +169,17 @@ def from_parts(
         if _digest(plain, arrays) != header["hash"]:
             raise ValueError("one that differs from its recorded hash")
         space = plain["space"]
+        if space is not None:
+            limit = math.inf if space["limit"] is None else float(space["limit"])
+            parts = {n: np.asarray(arrays[PREFIX + n], np.float32) for n in ARRAYS}
+            space = FeatureSpace(**parts, noise=float(space["noise"]), limit=limit)
         return Calibration(
             temperature=float(plain["temperature"]),
             thresholds=tuple(map(float, plain["thresholds"])),  # type: ignore[arg-type]
             provenance=dict(plain["provenance"]),
             views=int(plain["views"]),
-            space=None if space is None else _space(space, arrays),
+            space=space,
         )
-
-
-def _space(
-    header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
-) -> FeatureSpace:
-    limit = header["limit"]
-    return FeatureSpace(
-        **{name: np.asarray(arrays[PREFIX + name], np.float32) for name in ARRAYS},
-        noise=float(header["noise"]),
-        limit=float("inf") if limit is None else float(limit),
-    )
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

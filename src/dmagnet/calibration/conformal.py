@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from dmagnet.calibration.labels import Flags, Floats
+from dmagnet.calibration.labels import Flags
 from dmagnet.errors import DataError
 
 LEVELS = (0.90, 0.95)
@@ -79,7 +79,7 @@ def conformal_thresholds(
 def prediction_sets(
     probabilities: npt.ArrayLike, threshold: float, *, never_empty: bool = True
 ) -> Flags:
-    """Say which classes a galaxy may have.
+    """List the classes that a galaxy may have.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def prediction_sets(
     class belongs to every set. The promise still holds, and coverage is then at least
     the accuracy: 90 % sets of a network that is right for 95 % cover 95 %.
     """
-    probs: Floats = np.asarray(probabilities, np.float64)
+    probs = np.asarray(probabilities, np.float64)
     # A hair of slack: the galaxy that set the threshold belongs, in float32 as well.
     sets: Flags = probs >= threshold - 1e-6
     if never_empty:

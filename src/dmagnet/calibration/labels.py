@@ -1,4 +1,4 @@
-"""Labels that say less than the classes do: "one of these"."""
+"""Labels and answers that say less than the classes do: "one of these"."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Groups = tuple[tuple[int, ...], ...]
+
+CLASS, FAMILY, NONE = 0, 1, 2  # levels of an answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,37 +37,30 @@ class Labeled:
     groups: Groups = ()
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together.
-
-        Raises
-        ------
-        DataError
-            If labels are no groups, or a class is in two groups.
-        """
+        """Refuse labels that are no groups, and a class in two groups."""
         shape = np.shape(self.probabilities)
         if len(shape) != 2 or not shape[0] or np.shape(self.labels) != shape[:1]:
             raise DataError(
                 "labeled galaxies: expected probabilities (N, K) and N labels, got "
                 f"{shape} and {np.shape(self.labels)}; give one row per galaxy"
             )
-        num = len(self.member)
-        if np.min(self.labels) < 0 or np.max(self.labels) >= num:
+        num, low, high = len(self.member), np.min(self.labels), np.max(self.labels)
+        if low < 0 or high >= num:
             raise DataError(
-                f"labels: expected 0 to {num - 1}, got {np.min(self.labels)} to "
-                f"{np.max(self.labels)}; a label is the index of its group"
+                f"labels: expected 0 to {num - 1}, got {low} to {high}; a label is the "
+                "index of its group"
             )
 
     @property
     def member(self) -> Flags:
-        """Tell which class is in which group.
+        """Which class is in which group.
 
         Returns
         -------
         (G, K) bool
             The identity where each class is a group.
         """
-        num_classes = self.probabilities.shape[1]
-        return _member(self.groups, num_classes)
+        return _member(self.groups, self.probabilities.shape[1])
 
 
 def grouped(probabilities: npt.ArrayLike, groups: Sequence[Sequence[int]]) -> Floats:
@@ -157,19 +153,117 @@ def label_groups(
     return groups, np.array([place[code] for code in truth.tolist()], np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What can be said of each galaxy with a wanted confidence.
+
+    Attributes
+    ----------
+    level : (N,) int
+        0 a class, 1 a family, 2 neither.
+    index : (N,) int
+        Of the class, or of the family in `dmagnet.classes.FAMILIES`; -1 for neither.
+    confidence : (N,) float
+        Probability of the answer; of the likeliest family where there is none.
+    """
+
+    level: Ints
+    index: Ints
+    confidence: Floats
+
+
+def family_members() -> Groups:
+    """List the classes of each family.
+
+    Returns
+    -------
+    tuple of tuple of int
+        In the order of `dmagnet.classes.FAMILIES`.
+    """
+    return tuple(
+        tuple(entry.index for entry in CLASSES if entry.family == family)
+        for family in FAMILIES
+    )
+
+
+def family_sums(probabilities: npt.ArrayLike) -> Floats:
+    """Add the ten classes' probabilities family by family.
+
+    Parameters
+    ----------
+    probabilities : (N, 10) float in [0, 1]
+        Of the classes of Galaxy10 DECaLS, each row adding up to 1.
+
+    Returns
+    -------
+    (N, 4) float
+        Irregular, smooth, face-on disc, edge-on; rows add up to 1.
+
+    Raises
+    ------
+    DataError
+        If there are not ten columns: other classes have no families.
+    """
+    probs = np.asarray(probabilities, np.float64)
+    if probs.ndim != 2 or probs.shape[1] != len(CLASSES):
+        raise DataError(
+            f"families: expected probabilities of the {len(CLASSES)} classes of "
+            f"Galaxy10 DECaLS, got shape {probs.shape}; other classes have none"
+        )
+    return np.stack([probs[:, list(k)].sum(axis=1) for k in family_members()], axis=1)
+
+
+def fallback(probabilities: npt.ArrayLike, confidence: float) -> Answer:
+    """Answer as finely as a wanted confidence allows.
+
+    Parameters
+    ----------
+    probabilities : (N, 10) float in [0, 1]
+        Calibrated, of the classes of Galaxy10 DECaLS.
+    confidence : float
+        Smallest probability of an answer, above 0 to 1.
+
+    Returns
+    -------
+    Answer
+        The likeliest class where it is probable enough; else the likeliest family
+        where that is; else neither.
+
+    Raises
+    ------
+    DataError
+        If there are not ten columns, or the confidence is no share.
+
+    Notes
+    -----
+    The rule of Deng et al. 2012 (CVPR, "Hedging your bets") with a fixed confidence.
+    The family need not be that of the likeliest class: two likely barred and loose
+    spirals outweigh one likelier merger.
+    """
+    if not 0 < confidence <= 1:
+        raise DataError(f"confidence: expected above 0 to 1, got {confidence}")
+    by_level = np.asarray(probabilities, np.float64), family_sums(probabilities)
+    top = np.stack([each.max(axis=1) for each in by_level])
+    best = np.stack([each.argmax(axis=1) for each in by_level])
+    level = np.where(top >= confidence, [[CLASS], [FAMILY]], NONE).min(axis=0)
+    shown, row = np.minimum(level, FAMILY), np.arange(len(level))
+    index = np.where(level == NONE, -1, best[shown, row])
+    return Answer(level=level, index=index, confidence=top[shown, row])
+
+
 def _member(groups: Sequence[Sequence[int]], num_classes: int) -> Flags:
     """Return which class (column) is in which group (row)."""
     if not groups:
         return np.eye(num_classes, dtype=bool)
-    flat = [k for group in groups for k in group]
+    member = np.array([np.isin(np.arange(num_classes), group) for group in groups])
     if (
         not all(groups)
-        or len(set(flat)) != len(flat)
-        or not set(flat) <= set(range(num_classes))
+        or member.sum() != sum(map(len, groups))
+        or (member.sum(axis=0) > 1).any()
     ):
         raise DataError(
             f"groups: expected groups of the classes 0 to {num_classes - 1} that share "
             f"none, got {', '.join(str(tuple(group)) for group in groups)}; leave out "
             "or join those that overlap"
         )
-    return np.array([np.isin(np.arange(num_classes), group) for group in groups])
+    return member

@@ -1,6 +1,7 @@
 """How unlike the galaxies it knows a picture looks to the network."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,22 +39,15 @@ class FeatureSpace:
     limit: float = float("inf")
 
     def __post_init__(self) -> None:
-        """Refuse what is no Gaussian.
-
-        Raises
-        ------
-        CheckpointError
-            If shapes do not fit, or a variance is not above 0.
-        """
-        width, rank = len(self.mean), len(self.variances)
-        if self.mean.ndim != 1 or self.axes.shape != (rank, width):
+        """Refuse what is no Gaussian."""
+        shape = len(self.variances), len(self.mean)
+        if self.mean.ndim != 1 or self.axes.shape != shape:
             raise CheckpointError(
-                f"calibration: expected axes of shape ({rank}, {width}), got "
-                f"{self.axes.shape}; the file was altered: calibrate again"
+                f"calibration: expected axes of shape {shape}, got {self.axes.shape}; "
+                "the file was altered: calibrate again"
             )
         scales = np.array([*self.variances, self.noise])
-        numbers = (self.mean, self.axes, scales)
-        whole = all(np.isfinite(array).all() for array in numbers)
+        whole = all(np.isfinite(each).all() for each in (self.mean, self.axes, scales))
         if not whole or scales.min() <= 0 or not self.limit > 0:
             raise CheckpointError(
                 "calibration: expected finite features and variances and a limit above "
@@ -93,16 +87,12 @@ class FeatureSpace:
                 f"features: expected shape (N, {len(self.mean)}), got {points.shape}; "
                 "use the network that was calibrated"
             )
-        off = points - self.mean
-        along = off @ self.axes.T  # (N, R)
-        rest = off - along @ self.axes
-        squares = (along**2 / self.variances).sum(axis=1)
-        squares += (rest**2).sum(axis=1) / np.float32(self.noise)
-        scores: Singles = np.sqrt(squares / np.float32(len(self.mean)))
+        parts = self.mean, self.axes, self.variances, self.noise
+        scores: Singles = distance(points, *parts)
         return scores
 
     def flag(self, features: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Say which pictures lie beyond the limit.
+        """Flag the pictures that lie beyond the limit.
 
         Parameters
         ----------
@@ -154,8 +144,17 @@ class FeatureSpace:
         weights = np.concatenate([np.full(len(s), 1 / len(s)) for s in each])
         order = np.argsort(scores)
         reached = np.cumsum(weights[order]) / len(each)
-        at = int(np.searchsorted(reached, share - 1e-9))
-        return replace(self, limit=float(scores[order[min(at, len(order) - 1)]]))
+        at = min(int(np.searchsorted(reached, share - 1e-9)), len(order) - 1)
+        return replace(self, limit=float(scores[order[at]]))
+
+
+def distance(features: Any, mean: Any, axes: Any, variances: Any, noise: float) -> Any:
+    """Return the score of a `FeatureSpace`; of arrays, or of tensors in a graph."""
+    off = features - mean
+    along = off @ axes.T  # (N, R)
+    rest = off - along @ axes
+    squares = (along**2 / variances).sum(1) + (rest**2).sum(1) / noise
+    return (squares / len(mean)) ** 0.5
 
 
 def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:

@@ -3,26 +3,24 @@
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from dmagnet.classifying.classifier import Classifier, Device
+from dmagnet.calibration.judgement import Classifier
 from dmagnet.classifying.engines import open_classifier
 from dmagnet.classifying.local import Chunk, classify_chunks
-from dmagnet.classifying.qtable import to_qtable
-from dmagnet.classifying.store import ChunkStore, open_store
 from dmagnet.classifying.table import check_name, write_table
-from dmagnet.classifying.table_columns import About, settings_of, without_class
+from dmagnet.classifying.table_columns import About, about_of, to_qtable, without_class
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.network.bundled import DEFAULT
-from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.storage.disk import (
     make_way,
@@ -31,7 +29,9 @@ from dmagnet.storage.disk import (
     says_so,
 )
 
-Engine = Literal["local", "ray"]
+if TYPE_CHECKING:  # one image needs no store
+    from dmagnet.classifying.store import ChunkStore
+
 Announce = Callable[[str, int | None], Callable[[int], None]]
 Tell = Callable[[str], None]
 Inputs = str | Path | Sequence[str | Path]
@@ -68,17 +68,15 @@ def write_catalog(
     *,
     weights: Path | str | None = None,
     config: ClassifyConfig = CLASSIFY,
-    engine: Engine = "local",
-    device: Device = "auto",
-    cache: Path | None = None,
-    overwrite: bool = False,
     announce: Announce | None = None,
     tell: Tell | None = None,
+    **settings: Any,
 ) -> Outcome:
     """Classify any number of inputs into a table, in constant memory.
 
-    A run that was stopped goes on when the same call is made again; what it has done is
-    kept in a folder beside the table, ``<out>.parts``, which is removed at the end.
+    A run of several chunks that was stopped goes on when the same call is made again;
+    what it has done is kept in a folder beside the table, ``<out>.parts``, which is
+    removed at the end.
 
     Parameters
     ----------
@@ -90,20 +88,14 @@ def write_catalog(
         ``s`` or ``xs`` of the package, an .onnx file, a .safetensors file or a run
         folder; ``s`` if not given.
     config : ClassifyConfig
-        How to read and classify.
-    engine : {"local", "ray"}
-        This process, or a Ray cluster.
-    device : {"auto", "cpu", "gpu"}
-        Where the network runs.
-    cache : Path, optional
-        Folder of the cut-outs; the user's cache if not given.
-    overwrite : bool
-        Replace a table of that name, once the new one is whole.
+        How to read and classify, and where.
     announce : callable, optional
         Called with a name and a total, returns what to call with the count done.
     tell : callable, optional
         Called with a line when the cut-out service makes the run wait, and with none
         when it answers again.
+    **settings
+        Fields of ``config`` by name, in its place: ``device="cpu"``, ``views=1``...
 
     Returns
     -------
@@ -121,22 +113,9 @@ def write_catalog(
     CheckpointError
         If the weights cannot be opened.
     """
-    out = check_name(out)
-    folder = out.with_name(f"{out.name}.parts")
-    _check_free(out, folder, inputs, overwrite=overwrite)
-    with _filled(
-        inputs, out, folder, weights=weights, config=config, engine=engine,
-        device=device, cache=cache, announce=announce, tell=tell,
-    ) as (store, about, notes):  # fmt: skip
-        if store.finished is None:
-            missing = sum(map(without_class, store.rows()))
-            _refuse_nothing(store, missing)
-            write_table(out, store.rows, about)
-            store.finish(missing)
-            store.finished = store.num_items, missing
-        else:  # killed before it was cleared away
-            store.remove()
-    return Outcome(out, *store.finished, notes)
+    out, config = check_name(out), replace(config, **settings)
+    with _filled(inputs, out, weights, config, announce=announce, tell=tell) as run:
+        return Outcome(out, *_written(out, run), run.notes)
 
 
 def classify(
@@ -145,12 +124,9 @@ def classify(
     weights: Path | str | None = None,
     out: Path | str | None = None,
     config: ClassifyConfig = CLASSIFY,
-    engine: Engine = "local",
-    device: Device = "auto",
-    cache: Path | None = None,
-    overwrite: bool = False,
     announce: Announce | None = None,
     tell: Tell | None = None,
+    **settings: Any,
 ) -> Any:
     """Classify images of galaxies.
 
@@ -164,20 +140,14 @@ def classify(
     out : path or str, optional
         Write the table there too, and go on with a run that was stopped there.
     config : ClassifyConfig
-        How to read and classify.
-    engine : {"local", "ray"}
-        This process, or a Ray cluster.
-    device : {"auto", "cpu", "gpu"}
-        Where the network runs.
-    cache : Path, optional
-        Folder of the cut-outs; the user's cache if not given.
-    overwrite : bool
-        Replace a table of that name, once the new one is whole.
+        How to read and classify, and where.
     announce : callable, optional
         Called with a name and a total, returns what to call with the count done.
     tell : callable, optional
         Called with a line when the cut-out service makes the run wait, and with none
         when it answers again.
+    **settings
+        Fields of ``config`` by name, in its place: ``device="cpu"``, ``views=1``...
 
     Returns
     -------
@@ -190,51 +160,65 @@ def classify(
     ConfigError, DataError, CheckpointError
         As `write_catalog`.
     """
-    out = None if out is None else Path(out)
-    with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
-        folder = Path(scratch) / "run"
-        if out is not None:
-            folder = check_name(out).with_name(f"{out.name}.parts")
-            _check_free(out, folder, inputs, overwrite=overwrite)
-        with _filled(
-            inputs, out, folder, weights=weights, config=config, engine=engine,
-            device=device, cache=cache, announce=announce, tell=tell,
-        ) as (store, about, notes):  # fmt: skip
-            again = store.finished is not None  # killed before it was cleared away
-            if again:
-                store.remove()
-            else:
-                table = to_qtable(store.rows(), about)
-                table.meta["notes"] = list(notes)
-                if out is not None:
-                    missing = sum(map(without_class, store.rows()))
-                    _refuse_nothing(store, missing)
-                    write_table(out, store.rows, about)
-                    store.finish(missing)
-    if again:
-        return classify(
-            inputs, weights=weights, out=out, config=config, engine=engine,
-            device=device, cache=cache, overwrite=True, announce=announce, tell=tell,
-        )  # fmt: skip
-    return table
+    place = None if out is None else check_name(Path(out))
+    config = replace(config, **settings)
+    with _filled(inputs, place, weights, config, announce=announce, tell=tell) as run:
+        table = None
+        if run.kept.finished is None:
+            table = to_qtable(run.kept.rows(), run.about)
+            table.meta["notes"] = list(run.notes)
+        if place is not None:
+            _written(place, run)
+    if table is not None:
+        return table
+    anew = replace(config, overwrite=True)  # that run's rows may be gone
+    return classify(
+        inputs, weights=weights, out=out, config=anew, announce=announce, tell=tell
+    )
+
+
+class InMemory:
+    """The rows of a run of one chunk: a kill would lose them with a folder as well."""
+
+    notes: tuple[str, ...] = ()
+    finished: tuple[int, int] | None = None
+
+    def __init__(self, rows: Sequence[pa.RecordBatch]) -> None:
+        self._rows = rows
+        self.num_items = sum(batch.num_rows for batch in rows)
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Walk through the rows anew."""
+        yield from self._rows
+
+    def finish(self, _missing: int) -> None:
+        """Have nothing to clear away."""
+
+    def remove(self) -> None:
+        """Have nothing to clear away."""
+
+
+class Filled(NamedTuple):
+    """A run whose inputs all have their rows."""
+
+    kept: "InMemory | ChunkStore"
+    about: About
+    notes: tuple[str, ...]
 
 
 @contextmanager
 def _filled(
     inputs: Inputs,
     out: Path | None,
-    folder: Path,
-    *,
     weights: Path | str | None,
     config: ClassifyConfig,
-    engine: Engine,
-    device: Device,
-    cache: Path | None,
+    *,
     announce: Announce | None,
     tell: Tell | None,
-) -> Iterator[tuple[ChunkStore, About, tuple[str, ...]]]:
-    """Bring a store to its end: every input has its row."""
+) -> Iterator[Filled]:
+    """Classify all inputs; the rows are in a folder, or in memory if they are few."""
     several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    folder = None if out is None else _free_place(out, several, config.overwrite)
     listing = list_items(several, config.source)
     if out is not None:
         refuse_replacing(out, *listing.paths)
@@ -245,37 +229,64 @@ def _filled(
         weights,
         views=config.views,
         batch_size=config.batch_size,
-        device="cpu" if engine == "ray" else device,  # its workers have the GPUs
+        device="cpu" if config.engine == "ray" else config.device,  # workers have GPUs
         threads=1,
     )
-    settings = settings_of(config, classifier)
-    about = About(classifier.class_names, classifier.weights_hash, settings)
-    with open_store(folder, about, listing, config.chunk_size) as store:
+    about = about_of(config, classifier)
+    few = list(islice(listing, config.chunk_size + 1))
+    begun = folder is not None and folder.is_dir()
+    if config.engine == "local" and len(few) <= config.chunk_size and not begun:
+        count = _counter(announce, len(few), 0)
+        if any(item.kind == "position" for item in few):
+            few = list(_fetched(few, config, tell))
+        chunks = [(0, few)] if few else []
+        rows = [rows for _, rows in classify_chunks(chunks, classifier, config)]
+        count(len(few))
+        yield Filled(InMemory(rows), about, listing.notes)
+        return
+    from dmagnet.classifying.store import open_store
+
+    with ExitStack() as stack:
+        if folder is None:
+            scratch = tempfile.TemporaryDirectory(prefix="dmagnet-")
+            folder = Path(stack.enter_context(scratch)) / "run"
+        opened = open_store(folder, about, listing, config.chunk_size)
+        store = stack.enter_context(opened)
         missing = array("q", store.missing())
         done = store.num_items - sum(map(store.size, missing))
-        count = announce("Classifying", store.num_items) if announce else None
-        if count:
-            count(done)
+        count = _counter(announce, store.num_items, done)
+        listed = (item for number in missing for item in store.items(number))
         with (
-            closing(_chunks(store, missing, config, cache, tell)) as chunks,
+            closing(_fetched(listed, config, tell)) as items,
             closing(
                 _classified(
-                    chunks,
-                    len(missing),
-                    classifier,
-                    config,
-                    engine=engine,
-                    weights=weights,
-                    device=device,
+                    ((n, list(islice(items, store.size(n)))) for n in missing),
+                    *(len(missing), classifier, config, weights),
                 )
             ) as finished,
         ):
             for number, rows in finished:
                 store.put(number, rows)
                 done += rows.num_rows
-                if count:
-                    count(done)
-        yield store, about, (*listing.notes, *store.notes)
+                count(done)
+        yield Filled(store, about, (*listing.notes, *store.notes))
+
+
+def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int], None]:
+    """Begin to count what is done, if somebody wants to know."""
+    count = announce("Classifying", total) if announce else None
+    count = count or (lambda _: None)
+    count(done)
+    return count
+
+
+def _fetched(
+    items: Iterable[Item], config: ClassifyConfig, tell: Tell | None
+) -> Generator[Item]:
+    """Give positions their files, on the way."""
+    from dmagnet.pictures.inputs.cutouts import fetched
+
+    yield from fetched(items, config.cutout, cache=config.cache, progress=tell)
 
 
 def _classified(
@@ -283,59 +294,47 @@ def _classified(
     total: int,
     classifier: Classifier,
     config: ClassifyConfig,
-    *,
-    engine: Engine,
     weights: Path | str,
-    device: Device,
 ) -> Generator[tuple[int, pa.RecordBatch]]:
     """Begin to classify in the way that was asked for."""
-    if engine == "local":
+    if config.engine == "local":
         return classify_chunks(chunks, classifier, config)
-    if engine != "ray":
-        raise ConfigError(f"engine: expected local or ray, got {engine!r}")
     from dmagnet.classifying.cluster import classify_on_cluster
 
-    return classify_on_cluster(
-        chunks, total, classifier, config, weights=weights, device=device
-    )
+    return classify_on_cluster(chunks, total, classifier, config, weights)
 
 
-def _chunks(
-    store: ChunkStore,
-    missing: Sequence[int],
-    config: ClassifyConfig,
-    cache: Path | None,
-    tell: Tell | None,
-) -> Generator[Chunk]:
-    """Give the inputs of the chunks to do; positions become files on the way."""
-    listed = (item for number in missing for item in store.items(number))
-    items = fetched(listed, config.cutout, cache=cache, progress=tell)
-    for number in missing:
-        yield number, list(islice(items, store.size(number)))
+def _written(out: Path, run: Filled) -> tuple[int, int]:
+    """Write the table and clear the way; count rows, and those without a class."""
+    kept = run.kept
+    if kept.finished is not None:  # killed before it was cleared away
+        kept.remove()
+        return kept.finished
+    missing = sum(map(without_class, kept.rows()))
+    if missing == kept.num_items:
+        reasons = Counter(r for rows in kept.rows() for r in rows["reason"].to_pylist())
+        kept.remove()  # so that the run can begin anew
+        told = "; ".join(f"{reason} ({n})" for reason, n in reasons.most_common(SHOWN))
+        rest = len(reasons) - SHOWN
+        more = f"; and {rest} other reasons" if rest > 0 else ""
+        raise DataError(
+            f"none of {missing} inputs could be classified, so no table was written: "
+            f"{told}{more}"
+        )
+    write_table(out, kept.rows, run.about)
+    kept.finish(missing)
+    return kept.num_items, missing
 
 
-def _refuse_nothing(store: ChunkStore, missing: int) -> None:
-    """Say why there is no table if nothing has a class, and let the run begin anew."""
-    if missing < store.num_items:
-        return
-    reasons = Counter(r for rows in store.rows() for r in rows["reason"].to_pylist())
-    store.remove()
-    told = "; ".join(f"{reason} ({n})" for reason, n in reasons.most_common(SHOWN))
-    more = f"; and {len(reasons) - SHOWN} other reasons" if len(reasons) > SHOWN else ""
-    raise DataError(
-        f"none of {missing} inputs could be classified, so no table was written: "
-        f"{told}{more}"
-    )
-
-
-def _check_free(out: Path, folder: Path, inputs: Inputs, *, overwrite: bool) -> None:
+def _free_place(out: Path, inputs: Sequence[str | Path], overwrite: bool) -> Path:
     """Refuse to replace a table, unless it is the one of a run that goes on."""
-    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    folder = out.with_name(f"{out.name}.parts")
     with refusals_of_the_disk(out):
         there = out.exists()
-    refuse_replacing(out, *given)
+    refuse_replacing(out, *inputs)
     if there and not overwrite and not folder.is_dir():
         raise ConfigError(
             f"{out}: is there already; give another -o, or --overwrite to replace it"
         )
     make_way(out, says_so)
+    return folder

@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dmagnet.classifying.classifier import Classifier, Device
+from dmagnet.calibration.judgement import Classifier
 from dmagnet.classifying.local import Chunk, num_threads
 from dmagnet.classifying.worker import ERRORS, Inbox, Task, Worker, from_bytes
 from dmagnet.config.classify_config import ClassifyConfig
@@ -57,9 +57,7 @@ def classify_on_cluster(
     total: int,
     classifier: Classifier,
     config: ClassifyConfig,
-    *,
     weights: Path | str,
-    device: Device = "auto",
 ) -> Generator[tuple[int, pa.RecordBatch]]:
     """Read and classify chunks on a Ray cluster."""
     if not total:
@@ -67,7 +65,7 @@ def classify_on_cluster(
     with ExitStack() as stack:
         ray = stack.enter_context(_connected(config))
         place = path_of(weights)
-        crew = crew_of(config, device, ray.cluster_resources(), place)
+        crew = crew_of(config, ray.cluster_resources(), place)
         inbox = stack.enter_context(_inbox(ray, crew))
         task = Task(
             weights=place.absolute() if place == Path(weights) else str(weights),
@@ -94,16 +92,13 @@ def classify_on_cluster(
 
 
 def crew_of(
-    config: ClassifyConfig,
-    device: Device,
-    resources: Mapping[str, float],
-    weights: Path,
+    config: ClassifyConfig, resources: Mapping[str, float], weights: Path
 ) -> Crew:
-    """Say who works on a cluster."""
+    """Find who has room to work on a cluster."""
     cores, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
     threads = config.cluster.threads_per_worker
-    on_gpu = device == "gpu" or (
-        device == "auto" and gpus > 0 and weights.suffix != ".onnx"
+    on_gpu = config.device == "gpu" or (
+        config.device == "auto" and gpus > 0 and weights.suffix != ".onnx"
     )
     room = min(cores // threads, gpus) if on_gpu else cores // threads
     if room < 1:

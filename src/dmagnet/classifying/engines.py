@@ -1,10 +1,14 @@
 """Open weights with whichever library runs them."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
-from dmagnet.classifying.classifier import BATCH, Classifier, Device
+from dmagnet.calibration.judgement import BATCH, Classifier
 from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.network.bundled import DEFAULT, path_of
+
+Device = Literal["auto", "cpu", "gpu"]
 
 
 def open_classifier(
@@ -45,6 +49,7 @@ def open_classifier(
         If there is no such device, or no torch for weights that need it.
     """
     weights = path_of(DEFAULT if weights is None else weights)
+    how: dict[str, Any] = {"views": views, "batch_size": batch_size, "threads": threads}
     if weights.suffix == ".onnx":
         if device == "gpu":
             raise ConfigError(
@@ -53,15 +58,13 @@ def open_classifier(
             )
         from dmagnet.exporting.runtime import OnnxClassifier
 
-        return OnnxClassifier(
-            weights, views=views, batch_size=batch_size, threads=threads
-        )
+        return OnnxClassifier(weights, **how)
     if weights.suffix not in ("", ".safetensors") and not weights.is_dir():
         raise CheckpointError(
             f"{weights}: expected weights as .safetensors or .onnx, or a run folder"
         )
     try:
-        from dmagnet.classifying.torch_classifier import NetworkClassifier
+        import torch
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -70,6 +73,13 @@ def open_classifier(
             "pip install torch, or give --weights an .onnx file that 'dmagnet export' "
             "wrote"
         ) from error
-    return NetworkClassifier(
-        weights, views=views, batch_size=batch_size, device=device, threads=threads
-    )
+    from dmagnet.judging.predict import classifier_of
+    from dmagnet.network.checkpoint import load
+    from dmagnet.network.folding import folded
+
+    checkpoint = load(weights)
+    if device == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("device: expected a CUDA GPU, found none; use --device cpu")
+    place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    quick: Any = folded(checkpoint.model).to(place)
+    return classifier_of(replace(checkpoint, model=quick), **how)

@@ -13,57 +13,48 @@ import numpy as np
 import pyarrow as pa
 from astropy.io import fits
 
-from dmagnet.classifying.qtable import Rows
-from dmagnet.classifying.table_columns import NO_INDEX, About, columns
+from dmagnet.classifying.table_columns import (
+    CODE,
+    NO_INDEX,
+    TEXT,
+    About,
+    Rows,
+    columns,
+    measured,
+)
 
 BLOCK = 2880  # bytes, of which every FITS file is made
-CODES = {pa.float64(): "D", pa.float32(): "E", pa.int16(): "I", pa.int32(): "J"}
 
 
 def write_fits(path: Path, rows: Rows, about: About) -> None:
-    r"""Write a FITS file with one binary table."""
-    count, widths = _measure(rows, about)
-    header = _header(about, count, widths)
-    form = _dtype(about, widths)
+    """Write a FITS file with one binary table."""
+    count, widths = measured(rows, about, lambda a: max(map(len, _ascii(a)), default=0))
+    form = np.dtype(  # of one row: big-endian, no gaps
+        [
+            (c.name, f"S{widths[c.name]}" if c.type == TEXT else _big_endian(c.type))
+            for c in columns(about.class_names)
+        ]
+    )
     with path.open("wb") as file:
         file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
-        file.write(header.tostring().encode("ascii"))
+        file.write(_header(about, count, form).tostring().encode("ascii"))
         for batch in rows():
-            file.write(_to_numpy(batch, form).tobytes())
+            block = np.empty(batch.num_rows, form)
+            for name, array in zip(batch.schema.names, batch.columns, strict=True):
+                block[name] = _values(array)
+            file.write(block.tobytes())
         file.write(bytes(-count * form.itemsize % BLOCK))
 
 
-def _measure(rows: Rows, about: About) -> tuple[int, dict[str, int]]:
-    """Count the rows, and find the longest text of each column."""
-    text = [c.name for c in columns(about.class_names) if c.type == pa.string()]
-    count, widths = 0, dict.fromkeys(text, 1)
-    for batch in rows():
-        count += batch.num_rows
-        for name in text:
-            widest = max(map(len, _ascii(batch[name])), default=0)
-            widths[name] = max(widths[name], widest)
-    return count, widths
-
-
-def _header(about: About, count: int, widths: dict[str, int]) -> Any:
+def _header(about: About, count: int, form: np.dtype[Any]) -> fits.Header:
     """Make the table's header: types, units, UCDs, and what the table was made with."""
-    form = columns(about.class_names)
-    made = fits.BinTableHDU.from_columns(
-        [
-            fits.Column(
-                name=column.name,
-                format=CODES.get(column.type) or f"{widths[column.name]}A",
-                unit=column.unit or None,
-                null=NO_INDEX if column.type == pa.int16() else None,
-            )
-            for column in form
-        ],
-        nrows=0,
-        name="GALAXIES",
-    )
-    header = made.header
+    header = fits.BinTableHDU(np.empty(0, form), name="GALAXIES").header
     header["NAXIS2"] = count
-    for i, column in enumerate(form, 1):
+    for i, column in enumerate(columns(about.class_names), 1):
+        if column.unit:
+            header[f"TUNIT{i}"] = column.unit
+        if column.type == CODE:
+            header[f"TNULL{i}"] = NO_INDEX
         header[f"TUCD{i}"] = column.ucd
         header[f"TCOMM{i}"] = column.description
     header["DMAGNET"] = about.version
@@ -74,27 +65,15 @@ def _header(about: About, count: int, widths: dict[str, int]) -> Any:
     return header
 
 
-def _dtype(about: About, widths: dict[str, int]) -> np.dtype[Any]:
-    """Give one row as bytes: big-endian, no gaps."""
-    codes = {"D": ">f8", "E": ">f4", "I": ">i2", "J": ">i4"}
-    return np.dtype(
-        [
-            (c.name, codes[CODES[c.type]] if c.type in CODES else f"S{widths[c.name]}")
-            for c in columns(about.class_names)
-        ]
-    )
+def _big_endian(kind: pa.DataType) -> Any:
+    return np.dtype(kind.to_pandas_dtype()).newbyteorder(">")
 
 
-def _to_numpy(batch: pa.RecordBatch, form: np.dtype[Any]) -> Any:
-    """Lay rows out as FITS wants them."""
-    block = np.empty(batch.num_rows, form)
-    for name, array in zip(batch.schema.names, batch.columns, strict=True):
-        if pa.types.is_string(array.type):
-            block[name] = _ascii(array)
-        else:
-            values = array.fill_null(NO_INDEX) if array.null_count else array
-            block[name] = values.to_numpy(zero_copy_only=False)
-    return block
+def _values(array: pa.Array) -> Any:
+    if array.type == TEXT:
+        return _ascii(array)
+    filled = array.fill_null(NO_INDEX) if array.null_count else array
+    return filled.to_numpy(zero_copy_only=False)
 
 
 def _ascii(array: pa.Array) -> list[bytes]:

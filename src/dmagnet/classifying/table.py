@@ -1,43 +1,37 @@
 """From rows to a table that astropy, TOPCAT and Aladin open, piece by piece."""
 
+import io
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import IO
 
-from dmagnet.classifying.qtable import Rows
-from dmagnet.classifying.table_columns import About
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from dmagnet.classifying.table_columns import About, Rows, schema, to_qtable
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import beside, says_so
 
+# Text is written here; each binary format has a file of its own.
+HOMES = {"fits": "fits_table", "votable": "votable_table", "parquet": "parquet_table"}
 SUFFIXES = {
-    ".ecsv": "ECSV",
-    ".csv": "CSV",
-    ".fits": "FITS",
-    ".fit": "FITS",
-    ".vot": "VOTable",
-    ".votable": "VOTable",
-    ".xml": "VOTable",
-    ".parquet": "Parquet",
+    ".ecsv": "ecsv",
+    ".csv": "csv",
+    ".fits": "fits",
+    ".fit": "fits",
+    ".vot": "votable",
+    ".votable": "votable",
+    ".xml": "votable",
+    ".parquet": "parquet",
 }
+FORMULA = r"^[=+\-@\t\r]"
+NUMBER = r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$"
 
 
 def check_name(path: Path) -> Path:
-    """Refuse a name whose ending says no format, before any work is done.
-
-    Parameters
-    ----------
-    path : Path
-        Of a table to write.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    ConfigError
-        If the ending is unknown.
-    """
+    """Refuse a name whose ending says no format, before any work is done."""
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(
@@ -66,29 +60,71 @@ def write_table(path: Path, rows: Rows, about: About) -> Path:
 
     Raises
     ------
+    ConfigError
+        If the ending is unknown.
     DataError
         If the disk refuses.
     """
-    write = _writer(SUFFIXES[check_name(path).suffix.lower()])
+    form = SUFFIXES[check_name(path).suffix.lower()]
+    write = {"ecsv": write_ecsv, "csv": write_csv}.get(form)
+    if write is None:
+        home = import_module(f"dmagnet.classifying.{HOMES[form]}")
+        write = getattr(home, f"write_{form}")
     with beside(path, says_so) as part:
         write(part, rows, about)
     return path
 
 
-def _writer(format_name: str) -> Callable[[Path, Rows, About], None]:
-    """Load the writer of a format."""
-    if format_name == "FITS":
-        from dmagnet.classifying.fits_table import write_fits
+def write_csv(path: Path, rows: Rows, about: About) -> None:
+    """Write a CSV file; what is not known is left empty."""
+    with path.open("wb") as file:
+        file.write(f"{','.join(schema(about.class_names).names)}\n".encode())
+        _append(file, rows, about, plain=True)
 
-        return write_fits
-    if format_name == "VOTable":
-        from dmagnet.classifying.votable_table import write_votable
 
-        return write_votable
-    if format_name == "Parquet":
-        from dmagnet.classifying.parquet_table import write_parquet
+def write_ecsv(path: Path, rows: Rows, about: About) -> None:
+    """Write an ECSV file: astropy writes the head, Arrow the rows."""
+    head = io.StringIO()
+    to_qtable((), about).write(head, format="ascii.ecsv", delimiter=",")
+    with path.open("wb") as file:
+        file.write(head.getvalue().encode())
+        _append(file, rows, about)
 
-        return write_parquet
-    from dmagnet.classifying.text_table import write_csv, write_ecsv
 
-    return write_ecsv if format_name == "ECSV" else write_csv
+def _append(file: IO[bytes], rows: Rows, about: About, *, plain: bool = False) -> None:
+    """Write rows below a head; what is empty has no quotes around it."""
+    form, options = schema(about.class_names), csv.WriteOptions(include_header=False)
+    with csv.CSVWriter(file, form, write_options=options) as writer:
+        for batch in rows():
+            shown = batch
+            if plain:
+                shown = _changed(shown, pa.types.is_floating, _null_for_nan)
+                shown = _changed(shown, pa.types.is_string, _no_formula)
+            writer.write_batch(_changed(shown, pa.types.is_string, _null_for_empty))
+
+
+def _changed(
+    batch: pa.RecordBatch,
+    is_meant: Callable[[pa.DataType], bool],
+    change: Callable[[pa.Array], pa.Array],
+) -> pa.RecordBatch:
+    """Change the columns of some types."""
+    arrays = [change(each) if is_meant(each.type) else each for each in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+
+
+def _null_for_nan(array: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_nan(array), None, array)
+
+
+def _null_for_empty(array: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(array, ""), None, array)
+
+
+def _no_formula(array: pa.Array) -> pa.Array:
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    formula = pc.and_not(
+        pc.match_substring_regex(array, FORMULA),
+        pc.match_substring_regex(array, NUMBER),
+    )
+    return pc.if_else(formula, pc.binary_join_element_wise("'", array, ""), array)

@@ -1,7 +1,8 @@
-"""The columns of a table of galaxies, and its rows."""
+"""The columns of a table of galaxies, each declared together with its values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,25 +10,27 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.calibration.judgement import Judgement
-from dmagnet.classifying.classifier import Classifier
-from dmagnet.classifying.confidence import (
-    BETWEEN,
-    SETS,
-    SUMS,
-    confidence_columns,
-    family_of,
-    rounded,
-)
+from dmagnet.calibration.conformal import prediction_sets
+from dmagnet.calibration.judgement import Classifier, Judgement
+from dmagnet.classes import FAMILIES, family_of
+from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.pictures.inputs.item import NO_CLASS, Item
 
 Floats = npt.NDArray[np.floating[Any]]
+Rows = Callable[[], Iterator[pa.RecordBatch]]
 
 HASH_DIGITS = 12  # of the weights' hash in each row; the table's head has all 64
+DIGITS = 6  # decimals of a probability, so that text and binary say the same
 NO_INDEX = -1  # of a row without a class, where a format has no other null
+BETWEEN = "|"  # the classes of a set
+SETS = ("set90", "set95")
+# Columns with the summed probability of each family; names that need no quotes.
+SUMS = dict(zip(("irregular", "smooth", "disc", "edge_on"), FAMILIES, strict=True))
 # Control characters, what else ends a line, and what XML does not allow.
 UNFIT = [*range(32), *range(127, 160), 0x2028, 0x2029, 0xFFFE, 0xFFFF]
 CONTROLS = dict.fromkeys(UNFIT, "\N{REPLACEMENT CHARACTER}")
+TEXT, DOUBLE, SINGLE = pa.string(), pa.float64(), pa.float32()
+CODE, BITS = pa.int16(), pa.int32()  # a code may be null
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class About:
     weights : str
         SHA-256 of the weights.
     settings : dict
-        What the rows depend on: views, how images were read...
+        What the rows depend on: views, calibration, how images were read...
     version : str
         Of dmagnet.
     """
@@ -52,7 +55,7 @@ class About:
     version: str = __version__
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for a table's head.
+        """Return plain values for a table's head.
 
         Returns
         -------
@@ -67,227 +70,11 @@ class About:
         }
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of the table, as every format needs to know it.
-
-    Attributes
-    ----------
-    name : str
-        As it is called.
-    type : pa.DataType
-        Strings, float64, float32, int16 or int32. Only int16 may be null.
-    ucd : str
-        Unified content descriptor (IVOA UCD1+).
-    description : str
-        For a person.
-    unit : str
-        As astropy spells it.
-    """
-
-    name: str
-    type: pa.DataType
-    ucd: str
-    description: str
-    unit: str = ""
-
-
-def columns(class_names: Sequence[str]) -> tuple[Column, ...]:
-    """Say which columns a table has.
-
-    Parameters
-    ----------
-    class_names : sequence of str
-        The K classes.
-
-    Returns
-    -------
-    tuple of Column
-        In their order.
-    """
-    text, number, single = pa.string(), pa.float64(), pa.float32()
-    probabilities = (
-        Column(
-            f"p{i}", single, "stat.probability;src.morph.type", f"Probability of {name}"
-        )
-        for i, name in enumerate(class_names)
-    )
-    sums = (
-        Column(
-            name, single, "stat.probability;src.morph",
-            f"Probability of the family {family}; NaN if classes are not Galaxy10's",
-        )
-        for name, family in SUMS.items()
-    )  # fmt: skip
-    sets = (
-        Column(
-            name, text, "meta.code.multip;src.morph.type",
-            f"Indices of the classes that hold the true one in {level} % of galaxies, "
-            f"most probable first, with {BETWEEN} between them",
-        )
-        for name, level in SETS.items()
-    )  # fmt: skip
-    return (
-        Column("id", text, "meta.id;meta.main", "Name of the input"),
-        Column("path", text, "meta.ref;meta.file", "Where the image came from"),
-        Column("ra", number, "pos.eq.ra;meta.main", "Right ascension, ICRS", "deg"),
-        Column("dec", number, "pos.eq.dec;meta.main", "Declination, ICRS", "deg"),
-        Column(
-            "class_index", pa.int16(), "meta.code;src.morph.type",
-            "Most probable class, from 0; null without one",
-        ),
-        Column("class_name", text, "src.morph.type", "Most probable class"),
-        Column("family", text, "src.morph", "Family of that class"),
-        *probabilities,
-        Column(
-            "entropy", single, "stat.value;src.morph.type",
-            "Entropy of the probabilities, in nats: 0 is sure",
-        ),
-        Column(
-            "disagreement", single, "stat.value;src.morph.type",
-            "Mean distance between the answers to eight views, 0 to 1; NaN with one",
-        ),
-        *sums,
-        *sets,
-        Column(
-            "ood", single, "stat.value",
-            "Out-of-distribution score: how unlike the galaxies of the training",
-        ),
-        Column(
-            "ood_flag", pa.int16(), "meta.code.qual",
-            "1 if ood is above the limit of the weights, else 0; null if unknown",
-        ),
-        Column(
-            "radius_px", single, "phys.angSize;src",
-            "Isophotal radius in px of the image; NaN where it sets no size",
-        ),
-        Column(
-            "flag", pa.int32(), "meta.code.qual",
-            "Bits, see dmagnet.pictures.inputs.Flag; below 65536 there is no class",
-        ),
-        Column("reason", text, "meta.note", "The flags in words"),
-        Column("weights", text, "meta.id;meta.modelled", "Hash of the weights, begun"),
-        Column("version", text, "meta.version;meta.software", "Version of dmagnet"),
-    )  # fmt: skip
-
-
-def schema(class_names: Sequence[str]) -> pa.Schema:
-    """Give the columns as Arrow knows them.
-
-    Parameters
-    ----------
-    class_names : sequence of str
-        The K classes.
-
-    Returns
-    -------
-    pa.Schema
-        Names and types.
-    """
-    return pa.schema([(column.name, column.type) for column in columns(class_names)])
-
-
-def rows_of(
-    items: Sequence[Item],
-    judgement: Judgement,
-    *,
-    class_names: Sequence[str],
-    weights: str,
-    thresholds: Sequence[float] | None = None,
-    ood_limit: float | None = None,
-) -> pa.RecordBatch:
-    """Make rows of what was read and what was seen in it.
-
-    Parameters
-    ----------
-    items : sequence of Item
-        As they are after reading: position and flags are complete.
-    judgement : Judgement
-        Of N pictures; NaN where there is no class.
-    class_names : sequence of str
-        The K classes.
-    weights : str
-        Hash of the weights.
-    thresholds : (float, float), optional
-        Least probability of a class in the sets of 90 and 95 %; without them the sets
-        are empty.
-    ood_limit : float, optional
-        Score above which ``ood_flag`` is 1.
-
-    Returns
-    -------
-    pa.RecordBatch
-        N rows with the columns of `columns`.
-    """
-    p = rounded(judgement.probabilities)
-    known = np.asarray(np.isfinite(p).all(1))
-    index = np.where(known, np.nan_to_num(p).argmax(1), NO_INDEX)
-    families = [*map(family_of, class_names), ""]
-    names = [*class_names, ""]
-    values: dict[str, Any] = {
-        "id": [line(item.id) for item in items],
-        "path": [line(item.path) for item in items],
-        "ra": [item.ra for item in items],
-        "dec": [item.dec for item in items],
-        "class_index": pa.array(index, pa.int16(), mask=~known),
-        "class_name": [names[i] for i in index],
-        "family": [families[i] for i in index],
-        **{f"p{k}": each.astype(np.float32) for k, each in enumerate(p.T)},
-        "entropy": _entropy(p).astype(np.float32),
-        **confidence_columns(
-            judgement, class_names, thresholds=thresholds, ood_limit=ood_limit
-        ),
-        "radius_px": [item.radius_px for item in items],
-        "flag": [int(item.flag) for item in items],
-        "reason": [line(item.reason) for item in items],
-        "weights": [weights[:HASH_DIGITS]] * len(items),
-        "version": [__version__] * len(items),
-    }
-    form = schema(class_names)
-    arrays = [pa.array(values[f.name], f.type) for f in form]
-    return pa.RecordBatch.from_arrays(arrays, schema=form)
-
-
-def line(text: str) -> str:
-    """Make any string fit to stand in a table."""
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return valid.translate(CONTROLS)
-
-
-def without_class(rows: pa.RecordBatch) -> int:
-    """Count the rows that have no class.
-
-    Parameters
-    ----------
-    rows : pa.RecordBatch
-        Some rows.
-
-    Returns
-    -------
-    int
-        How many.
-    """
-    return int(np.count_nonzero(rows["flag"].to_numpy() & NO_CLASS))
-
-
-def settings_of(config: Any, classifier: Classifier) -> dict[str, Any]:
-    """Keep what the rows depend on, besides the weights.
-
-    Parameters
-    ----------
-    config : ClassifyConfig
-        As it runs.
-    classifier : Classifier
-        What it sees, and how its answers are calibrated.
-
-    Returns
-    -------
-    dict
-        Plain values; how fast it runs is left out.
-    """
+def about_of(config: ClassifyConfig, classifier: Classifier) -> About:
+    """Collect what the rows depend on; how fast it runs is left out."""
     asked = ("url", "layer", "bands", "pixel_scale", "size")
     calibration = classifier.calibration
-    return {
+    settings = {
         "image": {
             name: getattr(classifier, name) for name in ("image_size", "field", "radii")
         },
@@ -303,9 +90,234 @@ def settings_of(config: Any, classifier: Classifier) -> dict[str, Any]:
         "source": asdict(config.source),
         "cutout": {name: getattr(config.cutout, name) for name in asked},
     }
+    return About(classifier.class_names, classifier.weights_hash, settings)
 
 
-def _entropy(probabilities: Floats) -> Floats:
-    """Return -sum p ln p of each row, in nats; NaN stays."""
-    logs = np.log(np.where(probabilities > 0, probabilities, 1))
-    return rounded(np.abs((probabilities * logs).sum(1)))
+class Seen:
+    """What was read and what was seen in it, of N inputs."""
+
+    def __init__(
+        self, items: Sequence[Item], judgement: Judgement, about: About
+    ) -> None:
+        self.items, self.judgement, self.about = items, judgement, about
+        self.p = rounded(judgement.probabilities)
+        self.known = np.asarray(np.isfinite(self.p).all(1))
+        self.index = np.where(self.known, np.nan_to_num(self.p).argmax(1), NO_INDEX)
+        self.trust = about.settings.get("calibration") or {}
+
+    def texts(self, name: str) -> list[str]:
+        """Return what the items say, fit to stand in a table."""
+        return [line(getattr(item, name)) for item in self.items]
+
+    def named(self, names: Iterable[str]) -> list[str]:
+        """Return the name of each most probable class; empty without one."""
+        listed = [*names, ""]
+        return [listed[i] for i in self.index]
+
+    def single(self, values: Floats | None) -> npt.NDArray[np.float32]:
+        """Round a column; NaN where nobody can say."""
+        if values is None:
+            return np.full(len(self.items), np.nan, np.float32)
+        return rounded(values).astype(np.float32)
+
+    def entropy(self) -> Any:
+        """Return -sum p ln p of each row, in nats; NaN stays."""
+        logs = np.log(np.where(self.p > 0, self.p, 1))
+        return np.abs((self.p * logs).sum(1))
+
+    def family(self, family: str) -> Any:
+        """Add up a family; None if some class belongs to none, or a family is not."""
+        families = [family_of(name) for name in self.about.class_names]
+        if set(families) != set(FAMILIES):
+            return None
+        return self.p[:, [k for k, each in enumerate(families) if each == family]].sum(
+            1
+        )
+
+    def sets(self, level: int) -> list[str]:
+        """Name the classes of a conformal set, most probable first."""
+        if not self.trust:
+            return [""] * len(self.items)
+        inside = prediction_sets(self.p, self.trust["thresholds"][level])
+        order = np.argsort(-self.p, axis=1, kind="stable")
+        return [
+            BETWEEN.join(str(k) for k in ranked if chosen[k]) if known else ""
+            for ranked, chosen, known in zip(order, inside, self.known, strict=True)
+        ]
+
+    def unlike(self) -> pa.Array:
+        """Compare the out-of-distribution score with the limit of the weights."""
+        ood, limit = self.single(self.judgement.ood), self.trust.get("ood_limit")
+        known = np.isfinite(ood) & (limit is not None)
+        flags = np.where(known, ood > np.float32(limit or 0), 0)
+        return pa.array(flags.astype(np.int16), CODE, mask=~known)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, as every format needs to know it, and what makes its values."""
+
+    name: str
+    type: pa.DataType  # only a code may be null
+    ucd: str  # unified content descriptor (IVOA UCD1+)
+    description: str
+    values: Callable[[Seen], Any]
+    unit: str = ""  # as astropy spells it
+
+
+@cache
+def columns(class_names: tuple[str, ...]) -> tuple[Column, ...]:
+    """List the columns of a table, in their order."""
+    declared: list[tuple[Any, ...]] = [
+        ("id", TEXT, "meta.id;meta.main", "Name of the input",
+         lambda seen: seen.texts("id")),
+        ("path", TEXT, "meta.ref;meta.file", "Where the image came from",
+         lambda seen: seen.texts("path")),
+        ("ra", DOUBLE, "pos.eq.ra;meta.main", "Right ascension, ICRS",
+         lambda seen: [item.ra for item in seen.items], "deg"),
+        ("dec", DOUBLE, "pos.eq.dec;meta.main", "Declination, ICRS",
+         lambda seen: [item.dec for item in seen.items], "deg"),
+        ("class_index", CODE, "meta.code;src.morph.type",
+         "Most probable class, from 0; null without one",
+         lambda seen: pa.array(seen.index, CODE, mask=~seen.known)),
+        ("class_name", TEXT, "src.morph.type", "Most probable class",
+         lambda seen: seen.named(class_names)),
+        ("family", TEXT, "src.morph", "Family of that class",
+         lambda seen: seen.named(map(family_of, class_names))),
+        *((f"p{k}", SINGLE, "stat.probability;src.morph.type",
+           f"Probability of {name}", lambda seen, k=k: seen.p[:, k].astype(np.float32))
+          for k, name in enumerate(class_names)),
+        ("entropy", SINGLE, "stat.value;src.morph.type",
+         "Entropy of the probabilities, in nats: 0 is sure",
+         lambda seen: seen.single(seen.entropy())),
+        ("disagreement", SINGLE, "stat.value;src.morph.type",
+         "Mean distance between the answers to eight views, 0 to 1; NaN with one",
+         lambda seen: seen.single(seen.judgement.disagreement)),
+        *((name, SINGLE, "stat.probability;src.morph",
+           f"Probability of the family {family}; NaN if classes are not Galaxy10's",
+           lambda seen, family=family: seen.single(seen.family(family)))
+          for name, family in SUMS.items()),
+        *((name, TEXT, "meta.code.multip;src.morph.type",
+           f"Indices of the classes that hold the true one in {name[3:]} % of "
+           f"galaxies, most probable first, with {BETWEEN} between them",
+           lambda seen, level=level: seen.sets(level))
+          for level, name in enumerate(SETS)),
+        ("ood", SINGLE, "stat.value",
+         "Out-of-distribution score: how unlike the galaxies of the training",
+         lambda seen: seen.single(seen.judgement.ood)),
+        ("ood_flag", CODE, "meta.code.qual",
+         "1 if ood is above the limit of the weights, else 0; null if unknown",
+         Seen.unlike),
+        ("radius_px", SINGLE, "phys.angSize;src",
+         "Isophotal radius in px of the image; NaN where it sets no size",
+         lambda seen: [item.radius_px for item in seen.items]),
+        ("flag", BITS, "meta.code.qual",
+         "Bits, see dmagnet.pictures.inputs.Flag; below 65536 there is no class",
+         lambda seen: [int(item.flag) for item in seen.items]),
+        ("reason", TEXT, "meta.note", "The flags in words",
+         lambda seen: seen.texts("reason")),
+        ("weights", TEXT, "meta.id;meta.modelled", "Hash of the weights, begun",
+         lambda seen: [seen.about.weights[:HASH_DIGITS]] * len(seen.items)),
+        ("version", TEXT, "meta.version;meta.software", "Version of dmagnet",
+         lambda seen: [seen.about.version] * len(seen.items)),
+    ]  # fmt: skip
+    return tuple(Column(*each) for each in declared)
+
+
+def schema(class_names: tuple[str, ...]) -> pa.Schema:
+    """Return the columns as Arrow knows them."""
+    return pa.schema([(column.name, column.type) for column in columns(class_names)])
+
+
+def rows_of(
+    items: Sequence[Item], judgement: Judgement, about: About
+) -> pa.RecordBatch:
+    """Make rows of what was read and what was seen in it.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        As they are after reading: position and flags are complete.
+    judgement : Judgement
+        Of N pictures; NaN where there is no class.
+    about : About
+        The classes and weights, and the calibration with its thresholds of sets and
+        its limit of the out-of-distribution score.
+
+    Returns
+    -------
+    pa.RecordBatch
+        N rows with the columns of `columns`.
+    """
+    seen, form = Seen(items, judgement, about), columns(about.class_names)
+    arrays = [pa.array(column.values(seen), column.type) for column in form]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(about.class_names))
+
+
+def rounded(values: Floats) -> npt.NDArray[np.float64]:
+    """Round as all tables do."""
+    doubles: npt.NDArray[np.float64] = values.astype(np.float64)
+    return doubles.round(DIGITS)
+
+
+def line(text: str) -> str:
+    """Make any string fit to stand in a table."""
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return valid.translate(CONTROLS)
+
+
+def without_class(rows: pa.RecordBatch) -> int:
+    """Count the rows that have no class."""
+    return int(np.count_nonzero(rows["flag"].to_numpy() & NO_CLASS))
+
+
+def to_qtable(rows: Iterable[pa.RecordBatch], about: About) -> Any:
+    """Make an astropy table in memory.
+
+    Parameters
+    ----------
+    rows : iterable of pa.RecordBatch
+        All of them.
+    about : About
+        Becomes its ``meta``.
+
+    Returns
+    -------
+    QTable
+        Positions in degrees; ``class_index`` and ``ood_flag`` are masked where they
+        are not known.
+    """
+    import astropy.units as u
+    from astropy.table import MaskedColumn, QTable
+
+    whole = pa.Table.from_batches(list(rows), schema(about.class_names))
+    table = QTable(meta=about.to_dict())
+    for column in columns(about.class_names):
+        held = whole[column.name]
+        if column.type == TEXT:
+            values = np.array(held.to_pylist(), str)
+        elif column.type == CODE:
+            filled, mask = (
+                held.fill_null(NO_INDEX).to_numpy(),
+                held.is_null().to_numpy(),
+            )
+            values = MaskedColumn(filled, mask=mask, fill_value=NO_INDEX)
+        else:
+            values = held.to_numpy()
+        table[column.name] = values * u.Unit(column.unit) if column.unit else values
+        table[column.name].info.description = column.description
+        table[column.name].info.meta = {"ucd": column.ucd}
+    return table
+
+
+def measured(
+    rows: Rows, about: About, longest: Callable[[pa.Array], int]
+) -> tuple[int, dict[str, int]]:
+    """Count all rows, and find the longest text, 1 or more, of each column of text."""
+    form = columns(about.class_names)
+    count, widths = 0, {column.name: 1 for column in form if column.type == TEXT}
+    for batch in rows():
+        count += batch.num_rows
+        for name, width in widths.items():
+            widths[name] = max(width, longest(batch[name]))
+    return count, widths

@@ -3,24 +3,21 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.io.votable import from_table
 from astropy.io.votable.tree import CooSys, Param
 from astropy.table import Table
 
-from dmagnet.classifying.qtable import Rows
-from dmagnet.classifying.table_columns import About, columns
+from dmagnet.classifying.table_columns import TEXT, About, Rows, columns, to_qtable
 
 END_OF_CELL = "</TD><TD>"
 
 
 def write_votable(path: Path, rows: Rows, about: About) -> None:
     """Write a VOTable with plain rows (TABLEDATA)."""
-    head, tail = document(about).split("<TR/>")
+    head, tail = document(about)
     with path.open("wb") as file:
         file.write(head.encode())
         for batch in rows():
@@ -31,54 +28,34 @@ def write_votable(path: Path, rows: Rows, about: About) -> None:
         file.write(tail.encode())
 
 
-def document(about: About) -> str:
-    """Write the document around the rows."""
-    form = columns(about.class_names)
-    empty = Table({c.name: np.zeros(1, _code(c.type)) for c in form})
-    file = from_table(empty)
+def document(about: About) -> tuple[str, str]:
+    """Write the document before and behind the rows."""
+    one = Table(to_qtable((), about))
+    one.add_row()
+    file = from_table(one)
     system = CooSys(ID="icrs", system="ICRS")
     file.resources[0].coordinate_systems.append(system)
     table = file.get_first_table()
     table.name = "galaxies"
     table.description = "Galaxies classified by dmagnet"
-    for field, column in zip(table.fields, form, strict=True):
-        field.ucd, field.description = column.ucd, column.description
+    for field, column in zip(table.fields, columns(about.class_names), strict=True):
         if column.unit:
-            field.unit, field.ref = column.unit, system.ID
-        if column.type == pa.string():
+            field.ref = system.ID
+        if column.type == TEXT:
             field.arraysize = "*"
-    table.params.extend(_params(file, about))
-    xml = io.BytesIO()
-    file.to_xml(xml, tabledata_format="tabledata")
-    text = xml.getvalue().decode()
-    first, last = text.index("<TR>"), text.rindex("</TR>") + len("</TR>")
-    return f"{text[:first]}<TR/>{text[last:]}"
-
-
-def _params(file: Any, about: About) -> list[Any]:
-    """Say what the table was made with."""
-    values = {
+    made_with = {
         "dmagnet": (about.version, "meta.version;meta.software"),
         "weights": (about.weights, "meta.checksum"),
         "class_names": (json.dumps(list(about.class_names)), "meta.note"),
         "settings": (json.dumps(about.settings), "meta.note"),
     }
-    return [
-        Param(
-            file,
-            ID=f"about_{name}",
-            name=name,
-            datatype="unicodeChar",
-            arraysize="*",
-            value=value,
-            ucd=ucd,
-        )
-        for name, (value, ucd) in values.items()
-    ]
-
-
-def _code(kind: pa.DataType) -> str:
-    return "U1" if kind == pa.string() else np.dtype(kind.to_pandas_dtype()).str
+    for name, (value, ucd) in made_with.items():
+        told = {"ID": f"about_{name}", "name": name, "value": value, "ucd": ucd}
+        table.params.append(Param(file, **told, datatype="unicodeChar", arraysize="*"))
+    xml = io.BytesIO()
+    file.to_xml(xml, tabledata_format="tabledata")
+    text = xml.getvalue().decode()
+    return text[: text.index("<TR>")], text[text.rindex("</TR>") + len("</TR>") :]
 
 
 def _cells(array: pa.Array) -> pa.Array:

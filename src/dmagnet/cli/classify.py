@@ -1,8 +1,7 @@
 """The verb that classifies whatever an astronomer has."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
@@ -30,10 +29,6 @@ def classify(
     *,
     out: Out,
     weights: str = DEFAULT,
-    engine: Literal["local", "ray"] = "local",
-    device: Literal["auto", "cpu", "gpu"] = "auto",
-    cache: Path | None = None,
-    overwrite: bool = False,
 ) -> None:
     """Classify images or positions, any number of them, into a table.
 
@@ -43,20 +38,12 @@ def classify(
         Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
         of positions.
     config : Knobs
-        How to read and classify.
+        How to read and classify, and where.
     out : Path
         The table: .ecsv, .csv, .fits, .vot or .parquet. A stopped run goes on when the
         same command is given again.
     weights : str
         Weights of the package, s or xs; or a run folder, .safetensors or .onnx file.
-    engine : str
-        This process, or a Ray cluster.
-    device : str
-        Where the network runs.
-    cache : Path
-        Folder of the cut-outs; without one, the user's cache.
-    overwrite : bool
-        Replace a table of that name.
     """
     from dmagnet.classifying.catalog_run import write_catalog
     from dmagnet.pictures.inputs.listing import refuse_absent
@@ -68,10 +55,6 @@ def classify(
             out,
             weights=weights,
             config=config,
-            engine=engine,
-            device=device,
-            cache=cache,
-            overwrite=overwrite,
             announce=bar,
             tell=lambda line: print_notes([line] if line else []),
         )

@@ -2,11 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
-from dmagnet.config.checks import check_range
+from dmagnet.config.checks import check_choice, check_range
 from dmagnet.errors import ConfigError
 
 
@@ -127,12 +128,26 @@ class ClassifyConfig:
         int | None, Doc("threads that read and decode; one a core if not given")
     ] = None
     strict: Annotated[bool, Doc("stop at the first input that cannot be read")] = False
+    engine: Annotated[
+        Literal["local", "ray"], Doc("this process, or a Ray cluster")
+    ] = "local"
+    device: Annotated[Literal["auto", "cpu", "gpu"], Doc("where the network runs")] = (
+        "auto"
+    )
+    cache: Annotated[
+        Path | None, Doc("folder of the cut-outs; the user's cache if not given")
+    ] = None
+    overwrite: Annotated[
+        bool, Doc("replace a table of that name, once the new one is whole")
+    ] = False
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
     cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
     cluster: ClusterConfig = dataclasses.field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
+        check_choice(self, "engine", ("local", "ray"))
+        check_choice(self, "device", ("auto", "cpu", "gpu"))
         check_range(self, "chunk_size", 1, 1_000_000)
         check_range(self, "batch_size", 1, 65_536)
         if self.views not in (None, 1, 8):

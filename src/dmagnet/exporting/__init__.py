@@ -1,28 +1,19 @@
 """Networks out as ONNX, and in again without torch.
 
-The chapters, in order: `onnx_header` (what a file says about itself), `onnx_classifier`
-(images to probabilities, whatever runs the graph), `runtime` (onnxruntime and
-OpenVINO), and `onnx_export` (the only one that needs torch, loaded when `export_onnx`
-is asked for).
+The chapters, in order: `onnx_header` (what a file says about itself), `runtime`
+(onnxruntime and OpenVINO), and `onnx_export` (the only one that needs torch, loaded
+when `export_onnx` is asked for).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from dmagnet.exporting.onnx_header import Header
-from dmagnet.exporting.runtime import OnnxClassifier, OpenVINOClassifier, open_exported
+from dmagnet import _lazily
+from dmagnet.exporting.onnx_header import Header as Header
+from dmagnet.exporting.runtime import OnnxClassifier as OnnxClassifier
+from dmagnet.exporting.runtime import OpenVINOClassifier as OpenVINOClassifier
+from dmagnet.exporting.runtime import open_exported as open_exported
 
-__all__ = [
-    "Header",
-    "OnnxClassifier",
-    "OpenVINOClassifier",
-    "export_onnx",
-    "open_exported",
-]
+if TYPE_CHECKING:
+    from dmagnet.exporting.onnx_export import export_onnx as export_onnx
 
-
-def __getattr__(name: str) -> Any:
-    if name != "export_onnx":
-        raise AttributeError(f"module 'dmagnet.exporting' has no attribute {name!r}")
-    from dmagnet.exporting.onnx_export import export_onnx
-
-    return export_onnx
+__getattr__ = _lazily(__name__, {"export_onnx": "dmagnet.exporting.onnx_export"})

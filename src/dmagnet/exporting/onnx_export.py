@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from dmagnet.calibration.calibration import ARRAYS
+from dmagnet.calibration.space import distance
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.exporting.graph import Judging
 from dmagnet.exporting.onnx_header import (
     INPUT,
     KEY,
@@ -101,8 +103,8 @@ def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
 def largest_difference(checkpoint: Checkpoint, content: bytes) -> float:
     """Compare an ONNX file with the network it was made from."""
     session = onnx_session(content, "the exported network")
-    network = Judging(checkpoint.model, checkpoint.calibration).eval()
-    names = [PROBABILITIES] if network.distance is None else [PROBABILITIES, OOD]
+    network = Judging(checkpoint, checkpoint.model)
+    names = [PROBABILITIES] if network.space is None else [PROBABILITIES, OOD]
     side = checkpoint.config.image_size
     worst = 0.0
     for size, labels in ((side, (2, 5)), (side + OTHER_SIDE, (9,))):
@@ -113,10 +115,35 @@ def largest_difference(checkpoint: Checkpoint, content: bytes) -> float:
             ]
         found = session.run(names, {INPUT: images})
         off = np.abs(found[0] - answers[0]).max()
-        if network.distance is not None:
+        if network.space is not None:
             off = np.maximum(off, np.abs(found[1] / answers[2] - 1).max())
         worst = float(np.maximum(worst, off))
     return worst
+
+
+class Judging(nn.Module):
+    """A network that answers with probabilities, logits, and perhaps a warning."""
+
+    def __init__(self, checkpoint: Checkpoint, network: nn.Module) -> None:
+        super().__init__()
+        self.network: Any = network
+        calibration = checkpoint.calibration
+        self.temperature = calibration.temperature if calibration else 1.0
+        self.space = calibration.space if calibration else None
+        for name in ARRAYS if self.space else ():
+            values = torch.from_numpy(getattr(self.space, name).copy())
+            self.register_buffer(name, values)
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Classify a batch."""
+        pooled = self.network.features(images).mean(dim=(2, 3))
+        logits: Tensor = self.network.head(pooled)
+        answers = (logits / self.temperature).softmax(dim=1), logits
+        if self.space is None:
+            return answers
+        parts = {name: getattr(self, name) for name in ARRAYS}
+        return *answers, distance(pooled, **parts, noise=self.space.noise)
 
 
 def _galaxies(
@@ -176,7 +203,7 @@ def _serialized(checkpoint: Checkpoint, opset: int | None) -> bytes:
     header = _header(checkpoint)
     network: Any = folded(checkpoint.model).to("cpu")
     network = network.to(memory_format=torch.contiguous_format)
-    proto = _traced(Judging(network, checkpoint.calibration).eval(), opset)
+    proto = _traced(Judging(checkpoint, network), opset)
     _strip(proto)
     proto.producer_version = header.dmagnet
     onnx.helper.set_model_props(proto, {KEY: header.to_json()})
@@ -188,7 +215,7 @@ def _traced(network: Judging, opset: int | None) -> Any:
     """Return the network as an ONNX model."""
     images = torch.zeros(2, 3, 128, 160)  # three different sizes: none is taken as one
     sizes = {0: "batch", 2: "height", 3: "width"}
-    outputs = [PROBABILITIES, LOGITS] + [OOD] * (network.distance is not None)
+    outputs = [PROBABILITIES, LOGITS] + [OOD] * (network.space is not None)
     with _quiet():
         try:
             program = torch.onnx.export(

@@ -3,30 +3,90 @@
 import errno
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.exporting.contents import metadata_of
-from dmagnet.exporting.onnx_classifier import (
+from dmagnet.calibration.calibration import Calibration
+from dmagnet.calibration.judgement import (
     BATCH,
-    MIN_SIDE,
-    ExportedClassifier,
-    Floats,
+    Answers,
+    Classifier,
+    Pixels,
+    Singles,
+    views_to_take,
 )
-from dmagnet.exporting.onnx_header import INPUT, KEY, LOGITS, OOD, Header, read_header
+from dmagnet.errors import CheckpointError, ConfigError, DataError
+from dmagnet.exporting.onnx_header import (
+    INPUT,
+    KEY,
+    LOGITS,
+    OOD,
+    Header,
+    metadata_of,
+    read_header,
+)
 from dmagnet.storage.environment import environment
 
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16"]
+
+# Of a call of the graph, however many are asked for: larger activations leave the
+# cache of a core (256 px, onnxruntime: 8 images 112/s, 16 images 90/s).
+CALL_PIXELS, CALL_IMAGES = 2**19, 8
+MIN_SIDE = 64  # of an image, in px
 # As they are imported, both would give this machine an id and call home. That of
 # OpenVINO knows no other word for no (openvino_telemetry, OptInChecker).
 _QUIET = {"ORT_DISABLE_TELEMETRY": "1", "CI": "true"}
 
 
-class OnnxClassifier(ExportedClassifier):
+class Exported(Classifier):
+    """A network from an ONNX file; its two kinds differ in what runs the graph."""
+
+    def __init__(
+        self,
+        header: Header,
+        run: Callable[[Singles], Answers],
+        *,
+        views: int | None,
+        batch_size: int,
+    ) -> None:
+        self.header = header
+        calibration = header.thresholds and Calibration(
+            header.temperature,
+            header.thresholds,
+            provenance=header.calibration,
+            views=header.views,
+        )
+        fitting = min(max(CALL_PIXELS // header.image_size**2, 1), CALL_IMAGES)
+
+        def _forward(images: Pixels) -> Answers:
+            b, height, width, _ = images.shape
+            if min(height, width) < MIN_SIDE:
+                raise DataError(
+                    f"images: expected sides from {MIN_SIDE} px, got {height}x{width}"
+                )
+            planes = np.empty((b, 3, height, width), np.float32)
+            np.divide(images.transpose(0, 3, 1, 2), np.float32(255), out=planes)
+            return run(planes)
+
+        super().__init__(
+            class_names=header.class_names,
+            image_size=header.image_size,
+            field=header.field,
+            radii=header.radii,
+            weights_hash=header.weights_hash,
+            calibration=calibration,
+            ood_limit=header.ood_limit,
+            forward=_forward,
+            views=views_to_take(views, calibration),
+            batch_size=min(batch_size, fitting),
+        )
+
+
+class OnnxClassifier(Exported):
     """A network that onnxruntime runs, on the CPU.
 
     Parameters
@@ -34,9 +94,10 @@ class OnnxClassifier(ExportedClassifier):
     path : Path
         A file that `dmagnet.exporting.export_onnx` wrote.
     views : {1, 8}, optional
-        See `ExportedClassifier`.
+        Average over one look or all eight flips and quarter turns; if not given, as
+        the calibration was fitted, and one look without any.
     batch_size : int
-        Images at a time.
+        Images at a time; fewer where a core's cache would overflow.
     threads : int, optional
         Threads for one batch. As OMP_NUM_THREADS says if not given, and one a core
         if that is not set.
@@ -61,15 +122,15 @@ class OnnxClassifier(ExportedClassifier):
         session = onnx_session(content, str(path), threads)
         outputs = [LOGITS, OOD] if header.has_ood else [LOGITS]
 
-        def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
+        def _run(pixels: Singles) -> Answers:
             found = session.run(outputs, {INPUT: pixels})
             return found[0], found[1] if header.has_ood else None
 
-        _try(_forward, header, path, _refusals())
-        super().__init__(header, _forward, views=views, batch_size=batch_size)
+        _try(_run, header, path, _refusals())
+        super().__init__(header, _run, views=views, batch_size=batch_size)
 
 
-class OpenVINOClassifier(ExportedClassifier):
+class OpenVINOClassifier(Exported):
     """A network that OpenVINO runs, on the CPU.
 
     Parameters
@@ -77,7 +138,7 @@ class OpenVINOClassifier(ExportedClassifier):
     path : Path
         A file that `dmagnet.exporting.export_onnx` wrote.
     views : {1, 8}, optional
-        See `ExportedClassifier`.
+        As for `OnnxClassifier`.
     batch_size : int
         Images at a time.
     threads : int, optional
@@ -103,11 +164,7 @@ class OpenVINOClassifier(ExportedClassifier):
         threads: int | None = None,
         precision: Precision = "fp32",
     ) -> None:
-        try:
-            with environment(_QUIET):
-                import openvino
-        except ImportError as error:
-            raise ConfigError(_missing("OpenVINO", error, "openvino")) from error
+        openvino = _imported("openvino", "OpenVINO", "openvino")
         content, header = _read(Path(path))
         settings: dict[str, Any] = {
             # On a processor with bf16, OpenVINO would take that unasked.
@@ -120,14 +177,14 @@ class OpenVINOClassifier(ExportedClassifier):
         except RuntimeError as error:
             raise CheckpointError(_not_run(path, error)) from error
 
-        def _forward(pixels: Floats) -> tuple[Floats, Floats | None]:
+        def _run(pixels: Singles) -> Answers:
             # A request of its own, since one request serves one thread at a time.
             found = network.create_infer_request().infer({INPUT: pixels})
             ood = np.array(found[OOD], np.float32) if header.has_ood else None
             return np.array(found[LOGITS], np.float32), ood
 
-        _try(_forward, header, path, (RuntimeError,))
-        super().__init__(header, _forward, views=views, batch_size=batch_size)
+        _try(_run, header, path, (RuntimeError,))
+        super().__init__(header, _run, views=views, batch_size=batch_size)
 
 
 def open_exported(
@@ -138,7 +195,7 @@ def open_exported(
     batch_size: int = BATCH,
     threads: int | None = None,
     precision: Precision = "fp32",
-) -> ExportedClassifier:
+) -> Classifier:
     """Open an exported network.
 
     Parameters
@@ -148,7 +205,7 @@ def open_exported(
     runtime : {"onnxruntime", "openvino"}
         What runs it.
     views : {1, 8}, optional
-        See `ExportedClassifier`.
+        As for `OnnxClassifier`.
     batch_size : int
         Images at a time.
     threads : int, optional
@@ -158,7 +215,7 @@ def open_exported(
 
     Returns
     -------
-    ExportedClassifier
+    Classifier
         Ready to classify.
 
     Raises
@@ -166,26 +223,21 @@ def open_exported(
     ConfigError
         If the runtime is not installed, or cannot compute in this precision.
     """
+    how: dict[str, Any] = {"views": views, "batch_size": batch_size, "threads": threads}
     if runtime == "openvino":
-        return OpenVINOClassifier(
-            path,
-            views=views,
-            batch_size=batch_size,
-            threads=threads,
-            precision=precision,
-        )
+        return OpenVINOClassifier(path, **how, precision=precision)
     if runtime != "onnxruntime":
         raise ConfigError(f"runtime: expected onnxruntime or openvino, got {runtime!r}")
     if precision != "fp32":
         raise ConfigError(
             f"precision: onnxruntime computes in fp32, got {precision}; take openvino"
         )
-    return OnnxClassifier(path, views=views, batch_size=batch_size, threads=threads)
+    return OnnxClassifier(path, **how)
 
 
 def onnx_session(content: bytes, name: str, threads: int | None = None) -> Any:
     """Make onnxruntime ready to run a graph."""
-    onnxruntime, refusals = _onnxruntime(), _refusals()
+    onnxruntime = _imported("onnxruntime", "onnxruntime", "export")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads(threads)
     options.log_severity_level = 4  # what it refuses is told below, once
@@ -193,23 +245,26 @@ def onnx_session(content: bytes, name: str, threads: int | None = None) -> Any:
         return onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )
-    except refusals as error:
+    except _refusals() as error:
         raise CheckpointError(_not_run(name, error)) from error
 
 
-def _onnxruntime() -> Any:
-    """Import onnxruntime, which tells nobody about it."""
+def _imported(module: str, what: str, extra: str) -> Any:
+    """Import what runs graphs, which tells nobody about it."""
     try:
         with environment(_QUIET):
-            import onnxruntime
+            return import_module(module)
     except ImportError as error:
-        raise ConfigError(_missing("onnxruntime", error, "export")) from error
-    return onnxruntime
+        raise ConfigError(
+            f"{what} is needed to run an exported network ({error}); "
+            f"pip install 'dmagnet[{extra}]'"
+        ) from error
 
 
 def _refusals() -> tuple[type[Exception], ...]:
     """List what onnxruntime raises; ValueError for names that are not there."""
-    states = _onnxruntime().capi.onnxruntime_pybind11_state
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
     names = (
         *("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf"),
         *("NotImplemented", "RuntimeException", "EPFail"),
@@ -233,7 +288,7 @@ def _read(path: Path) -> tuple[bytes, Header]:
 
 
 def _try(
-    forward: Callable[[Floats], tuple[Floats, Floats | None]],
+    run: Callable[[Singles], Answers],
     header: Header,
     path: Path,
     refusals: tuple[type[Exception], ...],
@@ -241,7 +296,7 @@ def _try(
     """Ask a graph once, so that one which does not do what it says is refused."""
     num_classes = len(header.class_names)
     try:
-        logits, ood = forward(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
+        logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
     except refusals as error:
         raise CheckpointError(_not_run(path, error)) from error
     shapes = np.shape(logits), () if ood is None else np.shape(ood)
@@ -257,13 +312,6 @@ def _not_run(path: Path | str, error: Exception) -> str:
     return (
         f"{path}: the graph cannot be run ({line}); export it again, or update what "
         "runs it"
-    )
-
-
-def _missing(what: str, error: ImportError, extra: str) -> str:
-    return (
-        f"{what} is needed to run an exported network ({error}); "
-        f"pip install 'dmagnet[{extra}]'"
     )
 
 

@@ -1,32 +1,18 @@
 """How well the guesses fit the labels: arrays in, numbers with intervals out."""
 
-from dmagnet.judging.judged_record import (
-    ClassScore,
-    Metrics,
-    read_metrics,
-    write_metrics,
-)
-from dmagnet.judging.metrics import Trust, score
-from dmagnet.judging.paired import Comparison, SeedComparison, compare, compare_seeds
-from dmagnet.judging.reliability import Reliability, reliability
-from dmagnet.judging.sampling import choose_examples
-from dmagnet.judging.selective import RiskCoverage, risk_coverage, separation
-
-__all__ = [
-    "ClassScore",
-    "Comparison",
-    "Metrics",
-    "Reliability",
-    "RiskCoverage",
-    "SeedComparison",
-    "Trust",
-    "choose_examples",
-    "compare",
-    "compare_seeds",
-    "read_metrics",
-    "reliability",
-    "risk_coverage",
-    "score",
-    "separation",
-    "write_metrics",
-]
+from dmagnet.judging.judged_record import ClassScore as ClassScore
+from dmagnet.judging.judged_record import Metrics as Metrics
+from dmagnet.judging.judged_record import read_metrics as read_metrics
+from dmagnet.judging.judged_record import write_metrics as write_metrics
+from dmagnet.judging.metrics import Trust as Trust
+from dmagnet.judging.metrics import score as score
+from dmagnet.judging.paired import Comparison as Comparison
+from dmagnet.judging.paired import SeedComparison as SeedComparison
+from dmagnet.judging.paired import compare as compare
+from dmagnet.judging.paired import compare_seeds as compare_seeds
+from dmagnet.judging.reliability import Reliability as Reliability
+from dmagnet.judging.reliability import reliability as reliability
+from dmagnet.judging.sampling import choose_examples as choose_examples
+from dmagnet.judging.selective import RiskCoverage as RiskCoverage
+from dmagnet.judging.selective import risk_coverage as risk_coverage
+from dmagnet.judging.selective import separation as separation

@@ -8,16 +8,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dmagnet.calibration.judgement import Judgement, judgement_of, views_to_take
-from dmagnet.calibration.space import FeatureSpace
+from dmagnet.calibration.judgement import (
+    BATCH,
+    Answers,
+    Classifier,
+    Forward,
+    Judgement,
+    views_to_take,
+)
+from dmagnet.calibration.judgement import look as look_with
 from dmagnet.calibration.temperature import tempered
-from dmagnet.errors import ConfigError
 from dmagnet.galaxies.augment import dihedral_views, turned_back
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures.places import shares
 
-BATCH = 32  # larger activations leave the cache of a CPU core
+Progress = Callable[[int], None]
 
 
 @torch.inference_mode()
@@ -39,16 +45,8 @@ def probabilities_of(model: nn.Module, images: Tensor, *, views: int = 1) -> Ten
     (B, K) float32
         Probabilities; rows sum to 1.
     """
-    if views == 1:
-        seen = images[None]
-    elif views == 8:
-        seen = dihedral_views(images)
-    else:
-        raise ConfigError(f"views: expected 1 or 8, got {views}")
-    each = [
-        model(view.contiguous(memory_format=torch.channels_last)).float().softmax(1)
-        for view in seen
-    ]
+    seen = dihedral_views(images) if views_to_take(views, None) == 8 else images[None]
+    each = [model(_channels_last(view)).float().softmax(1) for view in seen]
     return torch.stack(each).mean(0)
 
 
@@ -59,7 +57,7 @@ def predict(
     views: int = 1,
     temperature: float = 1.0,
     batch_size: int = BATCH,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """Classify a stack of images.
 
@@ -89,15 +87,11 @@ def predict(
     ConfigError
         If ``views`` is neither 1 nor 8.
     """
-    done = []
     with evaluating(model):
-        for batch in batches_of(images, batch_size, next(model.parameters()).device):
-            done.append(probabilities_of(model, batch, views=views).cpu())
-            if progress:
-                progress(sum(map(len, done)))
-    probabilities = torch.cat(done).double()
-    each = (probabilities / probabilities.sum(1, keepdim=True)).numpy()
-    return each if temperature == 1 else tempered(each, temperature)
+        forward = _forward_of(model, lambda batch: (model(batch), None))
+        each, _ = look_with(forward, images, views, batch_size, progress)
+    mean: NDArray[np.float64] = each.mean(axis=0)
+    return mean if temperature == 1 else tempered(mean, temperature)
 
 
 def features_of(model: DMAGNet, images: Tensor) -> Tensor:
@@ -115,18 +109,16 @@ def features_of(model: DMAGNet, images: Tensor) -> Tensor:
     (B, C) float32
         Means over the frame.
     """
-    seen = images.contiguous(memory_format=torch.channels_last)
-    return model.features(seen).mean(dim=(2, 3)).float()
+    return model.features(_channels_last(images)).mean(dim=(2, 3)).float()
 
 
-@torch.inference_mode()
 def look(
     model: DMAGNet,
     images: NDArray[np.uint8],
     *,
     views: int = 1,
     batch_size: int = BATCH,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Classify a stack of images view by view, and keep what was seen.
 
@@ -155,19 +147,11 @@ def look(
     ConfigError
         If ``views`` is neither 1 nor 8.
     """
-    if views not in (1, 8):
-        raise ConfigError(f"views: expected 1 or 8, got {views}")
-    seen: list[Tensor] = []
-    device = next(model.parameters()).device
     with evaluating(model):
-        for batch in batches_of(images, batch_size, device):
-            each = batch[None] if views == 1 else dihedral_views(batch)
-            seen.append(torch.stack([features_of(model, view) for view in each]).cpu())
-            if progress:
-                progress(sum(part.shape[1] for part in seen))
-        features = torch.cat(seen, dim=1)
-        logits = model.head(features.to(device)).cpu()
-    return logits.double().softmax(2).numpy(), features.numpy()
+        each, features = look_with(
+            _with_features(model), images, views, batch_size, progress
+        )
+    return each, features
 
 
 def judge(
@@ -175,9 +159,9 @@ def judge(
     images: NDArray[np.uint8],
     *,
     views: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Judgement:
-    """Classify a stack of images, and say how far to trust it.
+    """Classify a stack of images, and measure how far to trust the answers.
 
     Parameters
     ----------
@@ -202,29 +186,83 @@ def judge(
     ConfigError
         If ``views`` is neither 1 nor 8.
     """
+    with evaluating(checkpoint.model):
+        return classifier_of(checkpoint, views=views).judge(images, progress)
+
+
+def classifier_of(
+    checkpoint: Checkpoint,
+    *,
+    views: int | None = None,
+    batch_size: int = BATCH,
+    threads: int | None = None,
+) -> Classifier:
+    """Return a network of torch, in evaluation mode, as what classifies pictures."""
+    model, config = checkpoint.model, checkpoint.config
     calibration = checkpoint.calibration
-    views = views_to_take(views, calibration)
-    each, features = look(checkpoint.model, images, views=views, progress=progress)
-    space: FeatureSpace | None = calibration.space if calibration else None
-    scores = None if space is None else np.stack([space.score(v) for v in features])
-    return judgement_of(each, scores, calibration)
+    space = calibration.space if calibration else None
+    see, usual = _with_features(model), torch.get_num_threads()
+
+    def _forward(images: NDArray[np.uint8]) -> Answers:
+        if threads is not None:
+            torch.set_num_threads(threads)  # of this thread
+        try:
+            logits, features = see(images)
+        finally:
+            if threads is not None:
+                torch.set_num_threads(usual)
+        return logits, None if space is None else space.score(features)
+
+    return Classifier(
+        class_names=tuple(checkpoint.class_names),
+        image_size=config.image_size,
+        field=config.field,
+        radii=config.radii,
+        weights_hash=checkpoint.weights_hash,
+        calibration=calibration,
+        ood_limit=space.limit if space else None,
+        forward=_forward,
+        views=views_to_take(views, calibration),
+        batch_size=batch_size,
+    )
+
+
+def _with_features(model: DMAGNet) -> Forward:
+    """Return what looks at a batch: logits (B, K) and pooled features (B, C)."""
+
+    def _ask(batch: Tensor) -> tuple[Tensor, Tensor]:
+        features = features_of(model, batch)
+        return model.head(features), features
+
+    return _forward_of(model, _ask)
+
+
+def _forward_of(
+    model: nn.Module, ask: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+) -> Forward:
+    """Return what takes a batch to the network, and its answers to the processor."""
+    device = next(model.parameters()).device
+
+    @torch.inference_mode()
+    def _forward(images: NDArray[np.uint8]) -> Answers:
+        logits, other = ask(_on_device(images, device))
+        known = None if other is None else other.cpu().numpy()
+        return logits.float().cpu().numpy(), known
+
+    return _forward
+
+
+def _on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Bring bytes to a device; (B, 3, H, W) float, channels last in memory."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring maps to the pixels of the picture.
-
-    Parameters
-    ----------
-    maps : (..., h, w) float
-        One number for each place.
-    size : tuple of int
-        Height and width of the picture, in px.
-
-    Returns
-    -------
-    (..., height, width) float
-        As `dmagnet.pictures.on_pixels`.
-    """
+    """Bring maps (..., h, w) to the pixels of a picture of some height and width."""
     down, across = (
         torch.from_numpy(shares(places, pixels)).to(maps)
         for places, pixels in zip(maps.shape[-2:], size, strict=True)
@@ -233,22 +271,7 @@ def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def over_views(make: Callable[[Tensor], Tensor], images: Tensor, views: int) -> Tensor:
-    """Average maps over the views that a network is asked about.
-
-    Parameters
-    ----------
-    make : callable
-        (B, 3, S, S) pictures to (B, ..., S, S) maps.
-    images : (B, 3, S, S) float in [0, 1]
-        Pictures.
-    views : {1, 8}
-        The pictures as they stand, or all eight flips and quarter turns.
-
-    Returns
-    -------
-    (B, ..., S, S) float
-        Each turned back to how its picture stands, and averaged.
-    """
+    """Average maps of pictures over their views, each turned back to how it stands."""
     if views == 1:
         return make(images)
     each = torch.stack([make(seen) for seen in dihedral_views(images)])
@@ -294,41 +317,14 @@ def attention(
 def batches_of(
     images: NDArray[np.uint8], batch_size: int, device: torch.device
 ) -> Iterator[Tensor]:
-    """Cut a stack of images into batches for the network.
-
-    Parameters
-    ----------
-    images : (N, H, W, 3) uint8
-        In memory or as a memory map.
-    batch_size : int
-        Images at a time.
-    device : torch.device
-        Where the batches go, as bytes; they become floats there.
-
-    Yields
-    ------
-    (B, 3, H, W) float32 in [0, 1]
-        Channels last in memory.
-    """
+    """Cut (N, H, W, 3) uint8 into batches (B, 3, H, W) in [0, 1] on a device."""
     for start in range(0, len(images), batch_size):
-        chunk = torch.from_numpy(np.array(images[start : start + batch_size]))
-        yield chunk.to(device).permute(0, 3, 1, 2).float() / 255
+        yield _on_device(np.array(images[start : start + batch_size]), device)
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and back.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Any network.
-
-    Yields
-    ------
-    None
-        While it is in evaluation mode.
-    """
+    """Put a network into evaluation mode, and back."""
     was_training = model.training
     model.eval()
     try:

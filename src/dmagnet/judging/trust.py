@@ -1,4 +1,4 @@
-"""Network and labeled galaxies in, honest uncertainty out: fit it, and apply it."""
+"""Calibration of a network on labeled galaxies, and its answers in their terms."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,23 @@ from numpy.typing import NDArray
 from dmagnet import __version__
 from dmagnet.calibration.calibration import Calibration
 from dmagnet.calibration.conformal import conformal_thresholds
-from dmagnet.calibration.fallback import family_members
 from dmagnet.calibration.judgement import Judgement, views_to_take
-from dmagnet.calibration.labels import Groups, Labeled, grouped, label_groups, to_groups
-from dmagnet.calibration.space import FeatureSpace, fit_space
+from dmagnet.calibration.labels import (
+    Groups,
+    Labeled,
+    family_members,
+    grouped,
+    label_groups,
+    to_groups,
+)
+from dmagnet.calibration.space import fit_space
 from dmagnet.calibration.temperature import (
     fit_temperature,
     fit_vector,
     tempered,
     vector_scaled,
 )
-from dmagnet.classes import CLASS_NAMES, FAMILIES, plain_names
+from dmagnet.classes import FAMILIES, is_galaxy10
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.metrics import Trust, score
@@ -70,7 +76,7 @@ def judge_labeled(
     views: int | None = None,
     progress: Progress | None = None,
 ) -> Judged:
-    """Classify labeled galaxies, and say it as coarsely as they are labeled.
+    """Classify labeled galaxies, in terms of their labels.
 
     Parameters
     ----------
@@ -103,7 +109,7 @@ def judge_labeled(
 def as_labeled(
     checkpoint: Checkpoint, galaxies: Galaxies, judgement: Judgement
 ) -> Judged:
-    """Say what a network said as coarsely as the galaxies are labeled.
+    """Turn what a network said into terms of the labels, which may be coarser.
 
     Parameters
     ----------
@@ -127,28 +133,28 @@ def as_labeled(
     each = judgement.probabilities.astype(np.float64)
     each /= each.sum(axis=1, keepdims=True)
     calibration = checkpoint.calibration
-    sets: list[NDArray[np.bool_] | None] = [None, None]
+    sets: tuple[Any, ...] = calibration.sets(each) if calibration else (None, None)
     flagged = None
-    if calibration is not None:
-        sets = [*calibration.sets(each)]
     if judgement.ood is not None and calibration and calibration.space:
         flagged = judgement.ood > calibration.space.limit
     names, labels = tuple(checkpoint.class_names), galaxies.labels
     notes: tuple[str, ...] = ()
     if galaxies.label_sets:
-        groups, labels = label_groups(labels, galaxies.label_sets, len(names))
+        num = len(names)
+        groups, labels = label_groups(labels, galaxies.label_sets, num)
         each = grouped(each, groups)
-        sets = [None if s is None else to_groups(s, groups) for s in sets]
+        sets = tuple(None if s is None else to_groups(s, groups) for s in sets)
         names = group_names(groups, names)
-        notes = (_grouped_note(names, groups, len(checkpoint.class_names)),)
-    return Judged(
-        judgement=judgement,
-        labels=labels,
-        probabilities=each,
-        names=names,
-        trust=Trust(sets[0], sets[1], judgement.disagreement, flagged),
-        notes=notes,
-    )
+        left_out = num - sum(map(len, groups))
+        kind = "class is" if left_out == 1 else "classes are"
+        rest = f"; {left_out} {kind} no label here and count for nothing"
+        notes = (
+            f"labels are coarse: scores are over {len(names)} groups "
+            f"({', '.join(names)}) with summed probabilities{rest if left_out else ''}",
+        )
+    low, high = sets
+    trust = Trust(low, high, judgement.disagreement, flagged)
+    return Judged(judgement, labels, each, names, trust, notes)
 
 
 def group_names(groups: Groups, class_names: Sequence[str]) -> tuple[str, ...]:
@@ -168,7 +174,7 @@ def group_names(groups: Groups, class_names: Sequence[str]) -> tuple[str, ...]:
         classes with "or" between them.
     """
     families: dict[tuple[int, ...], str] = {}
-    if plain_names(class_names) == plain_names(CLASS_NAMES):
+    if is_galaxy10(class_names):
         families = dict(zip(family_members(), FAMILIES, strict=True))
     return tuple(
         families.get(tuple(group)) or " or ".join(class_names[k] for k in group)
@@ -228,19 +234,28 @@ def fit_calibration(
             f"calibration: expected {FEWEST} labeled galaxies or more in each set, got "
             f"{found}; give more, or --split all"
         )
-    views = views_to_take(views, checkpoint.calibration)
-    # The space is of single views; what is judged is the mean over all of them.
-    asked = [(g, views) for g in held_back] + [(g, 1) for g in known]
-    looks = _looks(checkpoint, asked, progress)
-    num_classes = len(checkpoint.class_names)
-    parts = [
-        _labeled(galaxies, each, num_classes)
-        for galaxies, (each, _) in zip(held_back, looks, strict=False)
-    ]
+    old, model = checkpoint.calibration, checkpoint.model
+    views, done = views_to_take(views, old), 0
+
+    def _count(num: int) -> None:
+        if progress:
+            progress(done + num)
+
+    parts, held_features, known_features = [], [], []
+    for galaxies in held_back:
+        each, features = look(model, galaxies.images, views=views, progress=_count)
+        parts.append(_labeled(galaxies, each.mean(axis=0)))
+        held_features.append(features)
+        done += len(galaxies)
+    for galaxies in known:  # the space is of single views
+        _, features = look(model, galaxies.images, progress=_count)
+        known_features.append(features[0])
+        done += len(galaxies)
     temperature = fit_temperature(parts)
     full = [p for p, g in zip(parts, held_back, strict=True) if not g.label_sets]
-    thresholds = _thresholds(full or parts, temperature)
-    space = _space(checkpoint, [f for _, f in looks], len(held_back))
+    space = old.space if old else None
+    if known_features:
+        space = fit_space(np.concatenate(known_features))
     scale, shift = fit_vector(parts)
     sets = [
         {
@@ -256,8 +271,8 @@ def fit_calibration(
     ]
     return Calibration(
         temperature=temperature,
-        thresholds=thresholds,
-        space=space,
+        thresholds=_thresholds(full or parts, temperature),
+        space=space.limited(*held_features) if space else None,
         views=views,
         provenance={
             "version": __version__,
@@ -274,32 +289,11 @@ def fit_calibration(
     )
 
 
-def _looks(
-    checkpoint: Checkpoint,
-    asked: Sequence[tuple[Galaxies, int]],
-    progress: Progress | None,
-) -> list[tuple[Floats, NDArray[np.float32]]]:
-    """Return mean probabilities (N, K) and features (V, N, D) of each set."""
-    found: list[tuple[Floats, NDArray[np.float32]]] = []
-    done = 0
-
-    def _count(num: int) -> None:
-        if progress:
-            progress(done + num)
-
-    for galaxies, views in asked:
-        each, features = look(
-            checkpoint.model, galaxies.images, views=views, progress=_count
-        )
-        found.append((each.mean(axis=0), features))
-        done += len(galaxies)
-    return found
-
-
-def _labeled(galaxies: Galaxies, each: Floats, num_classes: int) -> Labeled:
+def _labeled(galaxies: Galaxies, each: Floats) -> Labeled:
     if not galaxies.label_sets:
         return Labeled(each, galaxies.labels)
-    groups, labels = label_groups(galaxies.labels, galaxies.label_sets, num_classes)
+    sets = galaxies.label_sets
+    groups, labels = label_groups(galaxies.labels, sets, each.shape[1])
     return Labeled(each, labels, groups)
 
 
@@ -313,15 +307,6 @@ def _thresholds(parts: Sequence[Labeled], temperature: float) -> tuple[float, fl
     return conformal_thresholds(np.zeros(len(chosen), np.int64), chosen)
 
 
-def _space(
-    checkpoint: Checkpoint, features: list[NDArray[np.float32]], num_held: int
-) -> FeatureSpace | None:
-    old = checkpoint.calibration.space if checkpoint.calibration else None
-    known = features[num_held:]
-    space = fit_space(np.concatenate([f[0] for f in known])) if known else old
-    return space.limited(*features[:num_held]) if space else None
-
-
 def _scores(part: Labeled, probabilities: Floats) -> dict[str, Any]:
     """Measure what a calibration is to improve, among the labels that occur."""
     among = grouped(probabilities, part.groups) if part.groups else probabilities
@@ -331,13 +316,3 @@ def _scores(part: Labeled, probabilities: Floats) -> dict[str, Any]:
         name: round(getattr(found, name), 5)
         for name in ("accuracy", "nll", "brier", "ece")
     }
-
-
-def _grouped_note(names: Sequence[str], groups: Groups, num_classes: int) -> str:
-    left_out = num_classes - sum(map(len, groups))
-    kind = "class is" if left_out == 1 else "classes are"
-    rest = f"; {left_out} {kind} no label here and count for nothing"
-    return (
-        f"labels are coarse: scores are over {len(names)} groups ({', '.join(names)}) "
-        f"with summed probabilities{rest if left_out else ''}"
-    )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dmagnet.calibration.fallback import CLASS, FAMILY, fallback, family_sums
+from dmagnet.calibration.labels import CLASS, FAMILY, fallback, family_sums
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES, plain_names
 from dmagnet.dreaming.targets import plain_name
 from dmagnet.figures.attention_maps import lam_overlay, lam_reach
