@@ -37,7 +37,6 @@ from trust_figures import draw
 
 from dmagnet import __version__
 from dmagnet.calibration import (
-    LEVELS,
     Labeled,
     conformal_threshold,
     fit_temperature,
@@ -49,6 +48,7 @@ from dmagnet.calibration import (
     tempered,
     vector_scaled,
 )
+from dmagnet.calibration.conformal import LEVELS
 from dmagnet.galaxies import Galaxies
 from dmagnet.judging import score, separation
 from dmagnet.judging.predict import judge, look

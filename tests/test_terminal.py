@@ -126,7 +126,7 @@ def test_ctrl_c_at_a_wide_terminal_is_one_line(verb, terminals, words, smaller, 
     assert status == 130, text
     lines, cursor = screen(text.replace("^C", ""), WIDE)
     assert lines[-1:] == [STOPPED]
-    assert all(line.startswith("note: ") for line in lines[:-1])
+    assert all(line.startswith("note: ") for line in lines[:-1]), lines
     assert cursor
 
 
