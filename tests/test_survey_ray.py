@@ -268,7 +268,7 @@ def test_a_chunk_stays_in_the_inbox_until_its_rows_are_there():
 def test_a_file_that_only_the_workers_miss_is_no_flag_but_an_error(tmp_path):
     answer = {"error": None, "machine": "node7", "absent": [os.fsencode(tmp_path)]}
     with pytest.raises(DataError, match=r"node7: .* is not there, but it is where"):
-        cluster._rows(answer)
+        cluster._rows(answer, None)
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,9 @@ def inputs(tmp_path_factory):
     images, labels = simulate(SimulateConfig(num=40, image_size=64))
     Image.fromarray(images[0]).save(folder / "one.png")
     (folder / "images").mkdir()
-    for number, image in enumerate(images[:20]):
-        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+    for number in range(200):
+        image = Image.fromarray(images[number % len(images)])
+        image.save(folder / "images" / f"{number}.png")
     for name, times in (("little.h5", 1), ("much.h5", 10), ("many.h5", 100)):
         with h5py.File(folder / name, "w") as file:
             file["images"] = np.tile(images, (times, 1, 1, 1))

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classifying.local import Chunk, num_threads
-from dmagnet.classifying.worker import ERRORS, Inbox, Task, Worker, from_bytes
+from dmagnet.classifying.table_columns import schema
+from dmagnet.classifying.worker import ERRORS, Inbox, Task, Worker
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.network.bundled import path_of
@@ -68,11 +69,9 @@ def classify_on_cluster(
         crew = crew_of(config, ray.cluster_resources(), place)
         inbox = stack.enter_context(_inbox(ray, crew))
         task = Task(
-            weights=place.absolute() if place == Path(weights) else str(weights),
-            weights_hash=classifier.weights_hash,
-            device="gpu" if crew.gpus else "cpu",
-            threads=crew.threads,
-            config=config,
+            place.absolute() if place == Path(weights) else str(weights),
+            classifier.weights_hash,
+            replace(config, device="gpu" if crew.gpus else "cpu"),
         )
         sent: dict[int, int] = {}  # numbers of chunks under way, and their places
         numbered = enumerate(chunks)
@@ -87,7 +86,7 @@ def classify_on_cluster(
                     if answer["number"] not in sent:
                         continue  # a repeated task
                     ray.get(inbox.drop.remote(sent.pop(answer["number"])))
-                    yield answer["number"], _rows(answer)
+                    yield answer["number"], _rows(answer, classifier)
                     _send(ray, inbox, islice(to_send, 1), sent)
 
 
@@ -145,7 +144,7 @@ def _local(ray: Any, config: ClassifyConfig) -> Iterator[None]:
     with tempfile.TemporaryDirectory(
         prefix="dmagnet-", dir=short, ignore_cleanup_errors=True
     ) as scratch:
-        with _own_signals(), _silence():
+        with _quietly():
             ray.init(
                 address="local",
                 num_cpus=max(cores, num_threads(config)),
@@ -166,7 +165,7 @@ def _join(ray: Any, address: str) -> None:
         if host and port.isdigit() and "://" not in address:
             # Ray itself would try for minutes.
             socket.create_connection((host, int(port)), CONNECT_S).close()
-        with _own_signals(), _silence():
+        with _quietly():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         line = " ".join(str(error).split())[:160]
@@ -178,22 +177,11 @@ def _join(ray: Any, address: str) -> None:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep what a person's program does on SIGTERM; Ray puts its own in place."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _quietly() -> Iterator[None]:
+    """Hold back what Ray's C++ prints as it begins, and its own answer to SIGTERM."""
+    main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Hold back what Ray's C++ prints as it begins; its errors are exceptions."""
-    kept = os.dup(2)
+    kept = os.dup(2)  # errors of Ray are exceptions
     try:
         with Path(os.devnull).open("w") as nothing:
             os.dup2(nothing.fileno(), 2)
@@ -201,6 +189,8 @@ def _silence() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -269,7 +259,7 @@ def _send(ray: Any, inbox: Any, numbered: Any, sent: dict[int, int]) -> None:
         ray.get(inbox.put.remote(place, (number, items)))
 
 
-def _rows(answer: Mapping[str, Any]) -> pa.RecordBatch:
+def _rows(answer: Mapping[str, Any], classifier: Classifier) -> pa.RecordBatch:
     """Open an answer; refuse that of a machine that does not see the same files."""
     if answer["error"]:
         raise ERRORS[answer["error"]](answer["message"])
@@ -280,4 +270,5 @@ def _rows(answer: Mapping[str, Any]) -> pa.RecordBatch:
                 "was started; put inputs, and cut-outs with --cache, where every "
                 "machine has them"
             )
-    return from_bytes(answer["rows"])
+    form = schema(classifier.class_names)
+    return pa.ipc.read_record_batch(pa.py_buffer(answer["rows"]), form)

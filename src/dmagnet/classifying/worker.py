@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.classifying.engines import Device, open_classifier
+from dmagnet.classifying.engines import open_classifier
 from dmagnet.classifying.local import Chunk, classify_chunk
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
@@ -35,14 +35,12 @@ ERRORS: Mapping[str, type[DmagnetError]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Task:
     """What a worker needs to know."""
 
     weights: Path | str
     weights_hash: str
-    device: Device
-    threads: int
     config: ClassifyConfig
     version: str = __version__
 
@@ -83,9 +81,9 @@ class Worker:
     """An actor that holds the network; Ray Data keeps as many as asked for."""
 
     def __init__(self, task: Task, inbox: Any) -> None:
-        self._task = task
-        self._inbox = inbox
-        self._pool = ThreadPoolExecutor(task.threads, thread_name_prefix="classify")
+        self._config, self._inbox = task.config, inbox
+        threads = task.config.cluster.threads_per_worker
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="classify")
         self._trouble: DmagnetError | None = None
         try:
             self._classifier = _opened(task)
@@ -115,27 +113,11 @@ class Worker:
                     f"{items[-1].path}; what is done is kept: give the same command "
                     "again, with --engine local if it stays so"
                 )
-            rows = classify_chunk(
-                items, self._classifier, self._task.config, self._pool
-            )
+            rows = classify_chunk(items, self._classifier, self._config, self._pool)
         except DmagnetError as error:
             return answer | {"error": type(error).__name__, "message": str(error)}
-        return answer | {"rows": to_bytes(rows), "absent": _absent(items, rows)}
-
-
-def to_bytes(rows: pa.RecordBatch) -> bytes:
-    """Pack rows for the way between machines."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_batch(rows)
-    packed: bytes = sink.getvalue().to_pybytes()
-    return packed
-
-
-def from_bytes(content: bytes) -> pa.RecordBatch:
-    """Unpack rows."""
-    with pa.ipc.open_stream(content) as reader:
-        return reader.read_next_batch()
+        packed = rows.serialize().to_pybytes()
+        return answer | {"rows": packed, "absent": _absent(items, rows)}
 
 
 def _absent(items: Sequence[Item], rows: pa.RecordBatch) -> list[bytes]:
@@ -157,11 +139,12 @@ def _opened(task: Task) -> Any:
             f"{here}: expected dmagnet {task.version} as where the run was started, "
             f"found {__version__}; install the same version on every machine"
         )
+    config = task.config
     classifier = open_classifier(
         task.weights,
-        views=task.config.views,
-        batch_size=task.config.batch_size,
-        device=task.device,
+        views=config.views,
+        batch_size=config.batch_size,
+        device=config.device,
         threads=1,
     )
     if classifier.weights_hash != task.weights_hash:

@@ -1,4 +1,4 @@
-"""What was measured, and the file it lies in."""
+"""The measures of an evaluation, and the file they lie in."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -115,13 +115,7 @@ class Metrics:
     risk: RiskCoverage | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse numbers that do not belong together.
-
-        Raises
-        ------
-        DataError
-            If there are no classes, or another number of scores or counts.
-        """
+        """Refuse numbers that do not belong together."""
         num = len(self.class_names)
         if not num == len(self.per_class) > 0 or self.confusion.shape != (num, num):
             raise DataError(
@@ -135,18 +129,11 @@ class Metrics:
         Returns
         -------
         dict
-            The fields by name.
+            The fields by name; the curve as ``risk_coverage``.
         """
-        values = {name: getattr(self, name) for name in ("n", *SCALARS)}
-        values["per_class"] = [asdict(entry) for entry in self.per_class]
-        values["confusion"] = self.confusion.tolist()
-        values["class_names"] = list(self.class_names)
-        values["intervals"] = {
-            name: list(pair) for name, pair in self.intervals.items()
-        }
-        values["risk_coverage"] = None if self.risk is None else self.risk.to_dict()
-        plain: dict[str, Any] = _null_for_nan(values)
-        return plain
+        values: dict[str, Any] = plain_json(asdict(self))
+        values["risk_coverage"] = values.pop("risk")
+        return values
 
 
 def write_metrics(
@@ -197,43 +184,33 @@ def read_metrics(path: Path) -> Metrics:
     expected, advice = "the metrics of 'dmagnet evaluate'", "evaluate the weights again"
     content = read_json(path, expected, advice)
     with as_written(path, expected, advice):
-        values = {name: _number(content[name]) for name in MEASURES}
-        values |= {name: _number(content.get(name)) for name in TRUST}
-        intervals = content["intervals"]
-        curve = content.get("risk_coverage")
-        found = {
-            "n": content["n"],
-            "per_class": [_class_of(entry) for entry in content["per_class"]],
-            "confusion": np.array(content["confusion"], dtype=np.int64),
-            "class_names": content["class_names"],
-            "intervals": {name: _pair(intervals[name]) for name in MEASURES}
-            | {name: _pair(intervals.get(name, (None, None))) for name in TRUST},
-            "risk": None if curve is None else RiskCoverage.from_dict(curve),
-            **values,
-        }
-        return from_dict(Metrics, found)
+        curve = content.pop("risk_coverage", None)
+        told = dict.fromkeys(TRUST, NAN) | nan_for_null(content)
+        intervals = dict.fromkeys(TRUST, NOWHERE) | told["intervals"]
+        told["intervals"] = {name: tuple(intervals[name]) for name in SCALARS}
+        told["per_class"] = [
+            from_dict(ClassScore, entry) for entry in told["per_class"]
+        ]
+        told["confusion"] = np.array(content["confusion"], dtype=np.int64)
+        told["risk"] = None if curve is None else RiskCoverage.from_dict(curve)
+        return from_dict(Metrics, told, more=True)
 
 
-def _class_of(values: Any) -> ClassScore:
-    numbers = {name: _number(value) for name, value in values.items()}
-    return from_dict(
-        ClassScore, {**numbers, "f1_interval": _pair(values["f1_interval"])}
-    )
-
-
-def _null_for_nan(value: Any) -> Any:
-    """Replace NaN by None, which JSON knows, at any depth."""
+def plain_json(value: Any) -> Any:
+    """Turn values into those of JSON, at any depth; null for what is not a number."""
+    if isinstance(value, np.ndarray):
+        return plain_json(value.tolist())
     if isinstance(value, dict):
-        return {name: _null_for_nan(entry) for name, entry in value.items()}
+        return {name: plain_json(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_null_for_nan(entry) for entry in value]
+        return [plain_json(entry) for entry in value]
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def _number(value: Any) -> Any:
-    return float("nan") if value is None else value
-
-
-def _pair(values: list[Any]) -> Interval:
-    low, high = values
-    return _number(low), _number(high)
+def nan_for_null(value: Any) -> Any:
+    """Turn null back into NaN, at any depth."""
+    if isinstance(value, dict):
+        return {name: nan_for_null(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [nan_for_null(entry) for entry in value]
+    return NAN if value is None else value

@@ -30,6 +30,7 @@ MEANS = (
     *("accuracy", "top2", "nll", "brier", "coverage90", "coverage95"),
     *("set_size90", "set_size95", "disagreement", "ood_share"),
 )
+BY_CLASS = ("precision", "recall", "f1")
 Table = dict[str, Floats]
 
 
@@ -116,35 +117,26 @@ def score(
     spread = {name: np.concatenate([part[name] for part in draws]) for name in point}
     intervals = {name: interval_of(spread[name]) for name in SCALARS if name in spread}
     noise = interval_of(np.abs(spread["gap"] - point["gap"]).sum(axis=1))[1]
-    intervals["ece"] = (
-        max(float(point["ece"]) - noise, 0.0),
-        float(point["ece"]) + max(float(point["ece"]) - intervals["ece"][0], 0.0),
-    )
+    ece, low = float(point["ece"]), intervals["ece"][0]
+    intervals["ece"] = max(ece - noise, 0.0), ece + max(ece - low, 0.0)
     curve = risk_coverage(truth, probs, num_bootstrap=num_bootstrap, seed=seed)
-    intervals["aurc"] = curve.interval
-    point["aurc"] = np.asarray(curve.aurc)
-    support, hits = (
-        table[name].sum(axis=0).astype(int) for name in ("support", "hits")
-    )
-    from sklearn.metrics import confusion_matrix  # a second to load: not for classify
-
+    intervals["aurc"], point["aurc"] = curve.interval, np.asarray(curve.aurc)
+    counts = {name: table[name].sum(axis=0).astype(int) for name in ("hits", "support")}
+    guesses, num = probs.argmax(axis=1), probs.shape[1]
+    confusion = np.bincount(truth * num + guesses, minlength=num**2).reshape(num, num)
     return Metrics(
         n=len(truth),
         per_class=tuple(
             ClassScore(
                 name=str(name),
-                correct=int(hits[k]),
-                support=int(support[k]),
-                precision=float(point["precision"][k]),
-                recall=float(point["recall"][k]),
-                f1=float(point["f1"][k]),
+                correct=int(counts["hits"][k]),
+                support=int(counts["support"][k]),
                 f1_interval=interval_of(spread["f1"][:, k]),
+                **{each: float(point[each][k]) for each in BY_CLASS},
             )
             for k, name in enumerate(class_names)
         ),
-        confusion=confusion_matrix(
-            truth, probs.argmax(axis=1), labels=np.arange(probs.shape[1])
-        ),
+        confusion=confusion,
         class_names=tuple(str(name) for name in class_names),
         intervals={name: intervals[name] for name in SCALARS},
         risk=curve,
@@ -155,17 +147,15 @@ def score(
 def _per_galaxy(labels: Ints, probs: Floats) -> Table:
     """Return what each galaxy adds to the sums, in blocks (N, width)."""
     n, num_classes = probs.shape
-    row = np.arange(n)
-    guesses = probs.argmax(axis=1)
+    row, guesses, sure = np.arange(n), probs.argmax(axis=1), probs.max(axis=1)
     right = (guesses == labels).astype(np.float64)
     chosen = probs[row, labels][:, None]
     # Ties go to the lower index, as in argmax, so that a flat row is no free hit.
     before = np.arange(num_classes) < labels[:, None]
     rank = ((probs > chosen) | ((probs == chosen) & before)).sum(axis=1)
-    bins = equal_mass_bins(probs.max(axis=1), NUM_BINS)
-    member = np.eye(num_classes)
+    bins, member = equal_mass_bins(sure, NUM_BINS), np.eye(num_classes)
     gap = np.zeros((n, bins.max() + 1))
-    gap[row, bins] = probs.max(axis=1) - right
+    gap[row, bins] = sure - right
     return {
         "accuracy": right,
         "top2": (rank < 2).astype(np.float64),
@@ -181,27 +171,23 @@ def _per_galaxy(labels: Ints, probs: Floats) -> Table:
 def _trusted(labels: Ints, probs: Floats, trust: Trust) -> Table:
     """Return what sets, views and flags add to the sums, NaN where unknown."""
     n = len(labels)
-    unknown = np.full(n, NAN)
-    table: dict[str, npt.ArrayLike] = {}
+    table: dict[str, Any] = {}
     for level, sets in (("90", trust.set90), ("95", trust.set95)):
-        table[f"coverage{level}"] = table[f"set_size{level}"] = unknown
-        if sets is None:
-            continue
-        if np.shape(sets) != probs.shape:
+        if sets is not None and np.shape(sets) != probs.shape:
             raise DataError(
                 f"set{level}: expected shape {probs.shape}, got {np.shape(sets)}; give "
                 "one row per galaxy, one column per class"
             )
-        table[f"coverage{level}"] = sets[np.arange(n), labels]
-        table[f"set_size{level}"] = sets.sum(axis=1)
-    for name, values in (
-        ("disagreement", trust.disagreement),
-        ("ood_share", trust.flagged),
-    ):
-        if values is not None and np.shape(values) != (n,):
-            raise DataError(f"{name}: expected {n} values, got {np.shape(values)}")
-        table[name] = unknown if values is None else values
-    return {name: np.asarray(column, np.float64) for name, column in table.items()}
+        table[f"coverage{level}"] = None if sets is None else sets[range(n), labels]
+        table[f"set_size{level}"] = None if sets is None else sets.sum(axis=1)
+    table |= {"disagreement": trust.disagreement, "ood_share": trust.flagged}
+    for name in ("disagreement", "ood_share"):
+        if table[name] is not None and np.shape(table[name]) != (n,):
+            raise DataError(f"{name}: expected {n} values, got {np.shape(table[name])}")
+    return {
+        name: np.full(n, NAN) if values is None else np.asarray(values, np.float64)
+        for name, values in table.items()
+    }
 
 
 def _measures(sums: Table) -> Table:

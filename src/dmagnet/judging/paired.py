@@ -1,4 +1,4 @@
-"""Is A better than B? Paired over the same galaxies, and over seeds."""
+"""Comparison of two networks, paired over the same galaxies, and over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,9 +93,8 @@ def compare(
     """
     from scipy.stats import binomtest  # slow to load: not for classify
 
-    both = _right_by_run(labels, [probs_a, probs_b])
-    only_a = int((both[0] & ~both[1]).sum())
-    only_b = int((both[1] & ~both[0]).sum())
+    a, b = _right_by_run(labels, [probs_a, probs_b])
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     paired = compare_seeds(
         labels, [probs_a], [probs_b], num_bootstrap=num_bootstrap, seed=seed
     )

@@ -1,4 +1,4 @@
-"""How sure the network is, against how often it is right."""
+"""Confidence of the network against its accuracy."""
 
 from dataclasses import dataclass
 
@@ -78,19 +78,14 @@ def reliability(
     confidence = probs.max(axis=1)
     right = probs.argmax(axis=1) == truth
     bins = equal_mass_bins(confidence, num_bins)
-    count = np.bincount(bins)
-    hits = np.bincount(bins, weights=right)
+    count, hits = np.bincount(bins), np.bincount(bins, weights=right)
     wilson = [
         binomtest(int(k), int(n)).proportion_ci(method="wilson")
         for k, n in zip(hits, count, strict=True)
     ]
-    return Reliability(
-        confidence=np.bincount(bins, weights=confidence) / count,
-        accuracy=hits / count,
-        low=np.array([interval.low for interval in wilson]),
-        high=np.array([interval.high for interval in wilson]),
-        count=count,
-    )
+    low, high = np.array([(each.low, each.high) for each in wilson]).T
+    mean = np.bincount(bins, weights=confidence) / count
+    return Reliability(mean, hits / count, low, high, count)
 
 
 def equal_mass_bins(values: Floats, num_bins: int) -> Ints:

@@ -1,4 +1,4 @@
-"""Check what came in, and draw from it: bootstrap weights, intervals, examples."""
+"""Checks of labels and probabilities, and draws: bootstrap, intervals, examples."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How much surer answers are righter: risk against coverage."""
+"""Does accuracy rise with confidence? Risk against coverage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from dmagnet.judging.sampling import (
 )
 
 NUM_COVERAGES = 20
+CURVE = ("coverage", "risk", "low", "high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,8 @@ class RiskCoverage:
     interval: Interval
 
     def __post_init__(self) -> None:
-        """Refuse columns of different lengths, and no rows.
-
-        Raises
-        ------
-        DataError
-            If the curve has no points, or a column has others.
-        """
-        shapes = {np.shape(c) for c in (self.coverage, self.risk, self.low, self.high)}
+        """Refuse columns of different lengths, and no rows."""
+        shapes = {np.shape(getattr(self, name)) for name in CURVE}
         if len(shapes) != 1 or len(self.coverage) == 0:
             raise DataError(f"risk: expected columns of one length, got {shapes}")
 
@@ -64,10 +59,7 @@ class RiskCoverage:
         dict
             The curve and its area.
         """
-        curve = {
-            name: getattr(self, name).tolist()
-            for name in ("coverage", "risk", "low", "high")
-        }
+        curve = {name: getattr(self, name).tolist() for name in CURVE}
         return curve | {"aurc": self.aurc, "interval": list(self.interval)}
 
     @classmethod
@@ -84,10 +76,7 @@ class RiskCoverage:
         RiskCoverage
             The same curve.
         """
-        curve = {
-            name: np.array(values[name], np.float64)
-            for name in ("coverage", "risk", "low", "high")
-        }
+        curve = {name: np.array(values[name], np.float64) for name in CURVE}
         low, high = values["interval"]
         return cls(**curve, aurc=values["aurc"], interval=(low, high))
 
@@ -160,7 +149,7 @@ def risk_coverage(
 def separation(
     inside: ArrayLike, outside: ArrayLike, *, num_bootstrap: int = 1000, seed: int = 0
 ) -> tuple[float, Interval]:
-    """Measure how well a score tells impostors from galaxies.
+    """Measure how well a score separates impostors from galaxies.
 
     Parameters
     ----------
@@ -191,23 +180,20 @@ def separation(
             f"scores: expected finite ones of both kinds, got {low.size} of galaxies "
             f"and {high.size} of impostors; leave out what has none"
         )
-    truth = np.repeat([0, 1], [len(low), len(high)])
     from sklearn.metrics import roc_auc_score  # a second to load: not for classify
 
-    scores = np.concatenate([low, high])
+    scores, kind = np.concatenate([low, high]), np.repeat([0, 1], [low.size, high.size])
     order = np.argsort(scores, kind="stable")
-    ranked, kind = scores[order], truth[order]
-    first = np.searchsorted(ranked, ranked, side="left")
-    last = np.searchsorted(ranked, ranked, side="right")
-    inner = bootstrap_weights(len(low), num_bootstrap, seed)
-    outer = bootstrap_weights(len(high), num_bootstrap, seed + 1)
+    ranked, impostor = scores[order], kind[order] == 1
+    ends = [np.searchsorted(ranked, ranked, side=side) for side in ("left", "right")]
+    inner = bootstrap_weights(low.size, num_bootstrap, seed)
+    outer = bootstrap_weights(high.size, num_bootstrap, seed + 1)
     weights = np.hstack([np.concatenate([*inner]), np.concatenate([*outer])])[:, order]
     # Galaxies below each score; those that tie count half.
-    sums = np.cumsum(weights * (kind == 0), axis=1)
-    sums = np.hstack([np.zeros((len(sums), 1)), sums])
-    below = (sums[:, first] + sums[:, last]) / 2
-    draws = (weights * (kind == 1) * below).sum(axis=1) / (len(low) * len(high))
-    return float(roc_auc_score(truth, scores)), interval_of(draws)
+    sums = np.pad(np.cumsum(weights * ~impostor, axis=1), ((0, 0), (1, 0)))
+    below = (sums[:, ends[0]] + sums[:, ends[1]]) / 2
+    draws = (weights * impostor * below).sum(axis=1) / (low.size * high.size)
+    return float(roc_auc_score(kind, scores)), interval_of(draws)
 
 
 def _curve(weights: Floats, wrong: Floats, last: Floats) -> tuple[Floats, Floats]:

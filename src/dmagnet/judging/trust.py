@@ -299,10 +299,10 @@ def _labeled(galaxies: Galaxies, each: Floats) -> Labeled:
 
 def _thresholds(parts: Sequence[Labeled], temperature: float) -> tuple[float, float]:
     """Fit the conformal sets; of a group counts its likeliest class."""
-    best = []
-    for part in parts:
-        probs = tempered(part.probabilities, temperature)
-        best.append(np.where(part.member[part.labels], probs, 0).max(axis=1))
+    best = [
+        np.where(p.member[p.labels], tempered(p.probabilities, temperature), 0).max(1)
+        for p in parts
+    ]
     chosen = np.concatenate(best)[:, None]
     return conformal_thresholds(np.zeros(len(chosen), np.int64), chosen)
 
@@ -312,7 +312,5 @@ def _scores(part: Labeled, probabilities: Floats) -> dict[str, Any]:
     among = grouped(probabilities, part.groups) if part.groups else probabilities
     names = [str(k) for k in range(among.shape[1])]
     found = score(part.labels, among, names, num_bootstrap=1)
-    return {
-        name: round(getattr(found, name), 5)
-        for name in ("accuracy", "nll", "brier", "ece")
-    }
+    named = ("accuracy", "nll", "brier", "ece")
+    return {name: round(getattr(found, name), 5) for name in named}
