@@ -34,15 +34,13 @@ class Calibration:
     temperature : float
         Logits are divided by it; above 0.
     thresholds : tuple of float
-        A class is in the 90 (95) % set if its calibrated probability is at least the
-        first (second), 0 to 1.
+        Least calibrated probability of a class in the 90 and in the 95 % set, 0 to 1.
     space : FeatureSpace or None
-        Scores and flags pictures unlike the galaxies of training.
+        Flags pictures unlike the galaxies of training.
     provenance : dict
         What it was fitted on: names, numbers, date, scores before and after.
     views : {1, 8}
-        Over how many views the answers were averaged that it was fitted on, and are
-        unless somebody asks for another number.
+        Over how many views answers were averaged for it, and are if nobody asks.
     """
 
     temperature: float = 1.0
@@ -108,9 +106,9 @@ def to_parts(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Single
     Returns
     -------
     header : dict
-        Plain values for JSON, among them a SHA-256 over all of it.
+        Plain values for JSON, with a SHA-256 over all of it.
     arrays : dict
-        Float32 by name, ``calibration.axes`` and so on; empty without a space.
+        Float32 by name (``calibration.axes``...); empty without a space.
     """
     space = calibration.space
     header = {name: getattr(calibration, name) for name in PLAIN}

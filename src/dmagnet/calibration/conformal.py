@@ -17,22 +17,17 @@ def conformal_threshold(
     Parameters
     ----------
     labels : (N,) int in 0 to K - 1
-        The true classes of galaxies that trained nothing.
+        The true classes of galaxies that trained nothing, one or more.
     probabilities : (N, K) float in [0, 1]
         Calibrated; of groups of classes where labels are groups.
     level : float
-        Share of sets that are to hold the right class, above 0, below 1.
+        Share of sets that are to hold the right class, above 0, below 1; anything else
+        is a DataError.
 
     Returns
     -------
     float
-        From 0 to 1; 0, so that all classes belong, where N is too small to promise
-        more.
-
-    Raises
-    ------
-    DataError
-        If there are no galaxies, or the level is no share.
+        From 0 to 1; 0, so that all classes belong, where N is too small for more.
 
     Notes
     -----
@@ -40,8 +35,8 @@ def conformal_threshold(
     sets of Sadinle, Lei & Wasserman 2019 (JASA 114, 223): the nonconformity is
     1 - p(label), and its quantile of rank ceil((N + 1) level) makes the right class
     belong in at least ``level`` of new galaxies drawn like these, on average over the
-    N, and in at most 1 / (N + 1) more where no two nonconformities are equal. It says
-    nothing of single classes, nor of galaxies drawn otherwise.
+    N, and in at most 1 / (N + 1) more without ties. It says nothing of single classes,
+    nor of galaxies drawn otherwise.
     """
     truth, probs = np.asarray(labels), np.asarray(probabilities, np.float64)
     if not len(truth) or not 0 < level < 1:
@@ -97,11 +92,10 @@ def prediction_sets(
 
     Notes
     -----
-    The sets of the theorem may be empty, and are where the network is right more often
-    than the level asks: they keep the promise by naming nothing for the galaxies it is
-    least sure of. An astronomer gains nothing from that, so here the most probable
-    class belongs to every set. The promise still holds, and coverage is then at least
-    the accuracy: 90 % sets of a network that is right for 95 % cover 95 %.
+    Where the network is right more often than the level asks, the sets of the theorem
+    keep the promise by being empty for the galaxies it is least sure of. Nobody gains
+    from that, so here the most probable class belongs to every set; coverage is then
+    at least the accuracy.
     """
     probs = np.asarray(probabilities, np.float64)
     # A hair of slack: the galaxy that set the threshold belongs, in float32 as well.

@@ -71,18 +71,13 @@ def grouped(probabilities: npt.ArrayLike, groups: Sequence[Sequence[int]]) -> Fl
     probabilities : (N, K) float in [0, 1]
         Of each class, each row adding up to 1.
     groups : sequence of sequence of int
-        The classes of each group, none in two; they need not hold all classes.
+        The classes of each group, none in two (else a DataError), perhaps not all.
 
     Returns
     -------
     (N, G) float
-        Of each group, given that one of the groups is right: rows add up to 1. A row
-        that gives all groups nothing is even.
-
-    Raises
-    ------
-    DataError
-        If a group is empty, names no class, or shares one with another.
+        Of each group, given that one of them is right: rows add up to 1. A row that
+        gives all groups nothing is even.
     """
     probs = np.asarray(probabilities, np.float64)
     sums: Floats = probs @ _member(groups, probs.shape[1]).T
@@ -100,18 +95,12 @@ def to_groups(sets: Flags, groups: Sequence[Sequence[int]]) -> Flags:
     sets : (N, K) bool
         The classes in the set of each galaxy.
     groups : sequence of sequence of int
-        The classes of each group, none in two.
+        The classes of each group, none in two (else a DataError).
 
     Returns
     -------
     (N, G) bool
-        The groups with a class in the set; a set that holds the right class becomes one
-        that holds the right group.
-
-    Raises
-    ------
-    DataError
-        If a group is empty, names no class, or shares one with another.
+        The groups with a class in the set.
     """
     member = _member(groups, sets.shape[1]).astype(np.int64)
     found: Flags = sets.astype(np.int64) @ member.T > 0
@@ -192,17 +181,13 @@ def family_sums(probabilities: npt.ArrayLike) -> Floats:
     Parameters
     ----------
     probabilities : (N, 10) float in [0, 1]
-        Of the classes of Galaxy10 DECaLS, each row adding up to 1.
+        Of the classes of Galaxy10 DECaLS, each row adding up to 1; others have no
+        families, a DataError.
 
     Returns
     -------
     (N, 4) float
         Irregular, smooth, face-on disc, edge-on; rows add up to 1.
-
-    Raises
-    ------
-    DataError
-        If there are not ten columns: other classes have no families.
     """
     probs = np.asarray(probabilities, np.float64)
     if probs.ndim != 2 or probs.shape[1] != len(CLASSES):
@@ -228,11 +213,6 @@ def fallback(probabilities: npt.ArrayLike, confidence: float) -> Answer:
     Answer
         The likeliest class where it is probable enough; else the likeliest family
         where that is; else neither.
-
-    Raises
-    ------
-    DataError
-        If there are not ten columns, or the confidence is no share.
 
     Notes
     -----

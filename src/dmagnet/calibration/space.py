@@ -60,7 +60,8 @@ class FeatureSpace:
         Parameters
         ----------
         features : (N, D) float
-            Pooled features behind LAM, before the linear layer.
+            Pooled features behind LAM, before the linear layer; with other columns it
+            is a DataError.
 
         Returns
         -------
@@ -68,18 +69,13 @@ class FeatureSpace:
             Root mean square, over the D directions, of the distance in standard
             deviations: about 1 for galaxies like those of training.
 
-        Raises
-        ------
-        DataError
-            If there are not D columns.
-
         Notes
         -----
         The Mahalanobis distance (Lee et al. 2018, NeurIPS) under the covariance of
         probabilistic PCA (Tipping & Bishop 1999, JRSS B 61, 611): R variances along
-        axes and one along all others, which needs a quarter of the numbers of the full
-        matrix and tells impostors apart as well. One center: with a center per class
-        the area under the curve changed by 0.001.
+        axes and one along all others, a quarter of the numbers of the full matrix and
+        as good against impostors. With a center per class the area under the curve
+        changed by 0.001.
         """
         points = np.asarray(features, np.float32)
         if points.ndim != 2 or points.shape[1] != len(self.mean):
@@ -103,11 +99,6 @@ class FeatureSpace:
         -------
         (N,) bool
             True for pictures unlike the galaxies.
-
-        Raises
-        ------
-        DataError
-            If there are not D columns.
         """
         beyond: npt.NDArray[np.bool_] = self.score(features) > self.limit
         return beyond
@@ -118,8 +109,8 @@ class FeatureSpace:
         Parameters
         ----------
         *parts : (N, D) or (V, N, D) float
-            Features of galaxies that the space was not fitted to, set by set; each set
-            weighs the same however many it has. Scores of V views are averaged.
+            Features of galaxies that the space was not fitted to, in sets that are not
+            empty and weigh the same. Scores of V views are averaged.
         share : float
             Of galaxies below the limit, above 0 to 1.
 
@@ -127,11 +118,6 @@ class FeatureSpace:
         -------
         FeatureSpace
             The same space with that limit.
-
-        Raises
-        ------
-        DataError
-            If a set is empty or does not have D columns.
         """
         each = [
             np.mean([self.score(view) for view in views], axis=0)
@@ -163,7 +149,8 @@ def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:
     Parameters
     ----------
     features : (N, D) float
-        Pooled features of training galaxies, several times as many as axes.
+        Pooled features of training galaxies: 8 (else a DataError), or better several
+        times as many as axes.
     rank : int
         Largest number of axes; fewer where there are few galaxies or features.
 
@@ -171,11 +158,6 @@ def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:
     -------
     FeatureSpace
         Without a limit; `FeatureSpace.limited` sets it.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than 8 galaxies.
     """
     points = np.asarray(features, np.float64)
     if points.ndim != 2 or len(points) < 8:

@@ -31,9 +31,8 @@ def tempered(probabilities: npt.ArrayLike, temperature: float) -> Floats:
 
     Notes
     -----
-    Guo et al. 2017 (ICML, eq. 9). For one view this is dividing the logits; for an
-    average over views the temperature acts on the average, as Ashukha et al. 2020
-    (ICLR, sec. 4) find best for ensembles.
+    Guo et al. 2017 (ICML, eq. 9). For one view this divides the logits; on an average
+    over views it acts as Ashukha et al. 2020 (ICLR, sec. 4) find best for ensembles.
     """
     each: Floats = softmax(_log(probabilities) / temperature, axis=-1)
     return each
@@ -45,7 +44,7 @@ def fit_temperature(parts: Sequence[Labeled]) -> float:
     Parameters
     ----------
     parts : sequence of Labeled
-        One or more sets of galaxies; each weighs the same however many it has.
+        Sets of galaxies; each weighs the same however many it has.
 
     Returns
     -------
@@ -55,8 +54,8 @@ def fit_temperature(parts: Sequence[Labeled]) -> float:
     Notes
     -----
     The negative log-likelihood is convex in the inverse temperature where labels are
-    classes; where they are groups it need not be, hence the grid before Brent's method.
-    Of a group counts the summed probability, among the groups of its set.
+    classes; where they are groups, with summed probabilities, it need not be: hence
+    the grid before Brent's method.
     """
     tables = [_table(part) for part in parts]
 
@@ -105,10 +104,9 @@ def fit_vector(
     Parameters
     ----------
     parts : sequence of Labeled
-        One or more sets of galaxies; each weighs the same however many it has.
+        Sets of galaxies; each weighs the same however many it has.
     decay : float
-        Cost of the squared distance from doing nothing; it decides what a coarse label
-        leaves open.
+        Cost of the squared distance from doing nothing, where labels leave it open.
 
     Returns
     -------
@@ -117,9 +115,8 @@ def fit_vector(
 
     Notes
     -----
-    Vector scaling of Guo et al. 2017 (ICML, sec. 4.2), offered for comparison: with
-    2 K numbers it follows the class shares of small validation sets, which galaxies of
-    another survey do not share.
+    Vector scaling of Guo et al. 2017 (ICML, sec. 4.2), for comparison: its 2 K numbers
+    follow the class shares of small validation sets, which other surveys do not share.
     """
     tables = [_table(part) for part in parts]
     num = parts[0].probabilities.shape[1]

@@ -1,4 +1,4 @@
-"""Write a network as ONNX, and refuse to when it does not say what torch says."""
+"""A network as ONNX, not written where its answers are not those of torch."""
 
 import logging
 import math
@@ -110,14 +110,11 @@ def largest_difference(checkpoint: Checkpoint, content: bytes) -> float:
     for size, labels in ((side, (2, 5)), (side + OTHER_SIDE, (9,))):
         images = _galaxies(checkpoint, size, labels)
         with torch.inference_mode():
-            answers: list[NDArray[np.float32]] = [
-                answer.numpy() for answer in network(torch.from_numpy(images))
-            ]
-        found = session.run(names, {INPUT: images})
-        off = np.abs(found[0] - answers[0]).max()
-        if network.space is not None:
-            off = np.maximum(off, np.abs(found[1] / answers[2] - 1).max())
-        worst = float(np.maximum(worst, off))
+            probs, _, *scores = (a.numpy() for a in network(torch.from_numpy(images)))
+        found, *beside = session.run(names, {INPUT: images})
+        off = [np.abs(found - probs).max()]
+        off += [np.abs(b / s - 1).max() for b, s in zip(beside, scores, strict=True)]
+        worst = float(np.max([worst, *off]))
     return worst
 
 
@@ -148,37 +145,32 @@ class Judging(nn.Module):
 
 def _galaxies(
     checkpoint: Checkpoint, side: int, labels: tuple[int, ...]
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """Draw galaxies as the network sees them, (B, 3, S, S) in [0, 1]."""
     config = checkpoint.config
-    generator = torch.Generator().manual_seed(0)
     drawn = draw(
         torch.tensor(labels),
         image_size=side,
         field=config.field if config.radii is None else 1.0,
-        generator=generator,
+        generator=torch.Generator().manual_seed(0),
     )
     images = drawn.permute(0, 2, 3, 1).numpy()
     if config.radii is not None:
         images = np.stack([standardize(i, side, config.radii) for i in images])
-    planes: NDArray[np.float32] = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return planes / np.float32(255)
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)) / np.float32(255)
 
 
 def _header(checkpoint: Checkpoint) -> Header:
     config, calibration = checkpoint.config, checkpoint.calibration
     trust: dict[str, Any] = {}
     if calibration is not None:
-        space = calibration.space
-        limit = space.limit if space is not None else math.inf
         trust = {
-            "temperature": calibration.temperature,
-            "thresholds": calibration.thresholds,
-            "views": calibration.views,
-            "calibration": calibration.provenance,
-            "has_ood": space is not None,
-            "ood_limit": limit if math.isfinite(limit) else None,
+            n: getattr(calibration, n) for n in ("temperature", "thresholds", "views")
         }
+        trust["calibration"] = calibration.provenance
+        if calibration.space is not None:
+            limit = calibration.space.limit
+            trust |= {"has_ood": True, "ood_limit": limit if limit < math.inf else None}
     return Header(
         class_names=checkpoint.class_names,
         image_size=config.image_size,
@@ -262,9 +254,7 @@ def _quiet() -> Iterator[None]:
     before = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        for category in (FutureWarning, DeprecationWarning, UserWarning):
-            warnings.simplefilter("ignore", category)
+    with warnings.catch_warnings(action="ignore"):
         try:
             yield
         finally:

@@ -32,6 +32,8 @@ from dmagnet.storage.environment import environment
 
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16"]
+Run = Callable[[Singles], Answers]  # of (B, 3, H, W) pictures in [0, 1]
+Refusals = tuple[type[Exception], ...]
 
 # Of a call of the graph, however many are asked for: larger activations leave the
 # cache of a core (256 px, onnxruntime: 8 images 112/s, 16 images 90/s).
@@ -46,13 +48,20 @@ class Exported(Classifier):
     """A network from an ONNX file; its two kinds differ in what runs the graph."""
 
     def __init__(
-        self,
-        header: Header,
-        run: Callable[[Singles], Answers],
-        *,
-        views: int | None,
-        batch_size: int,
+        self, path: Path, header: Header, run: Run, refusals: Refusals, **how: Any
     ) -> None:
+        """Ask the graph once, so that one which does not do what it says is refused."""
+        try:
+            logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
+        except refusals as error:
+            raise CheckpointError(_not_run(path, error)) from error
+        num = len(header.class_names)
+        shapes = np.shape(logits), () if ood is None else np.shape(ood)
+        if shapes != ((2, num), (2,) if header.has_ood else ()):
+            raise CheckpointError(
+                f"{path}: expected {LOGITS} of {num} classes, got shapes {shapes} for "
+                "2 images; export the network again"
+            )
         self.header = header
         calibration = header.thresholds and Calibration(
             header.temperature,
@@ -81,8 +90,8 @@ class Exported(Classifier):
             calibration=calibration,
             ood_limit=header.ood_limit,
             forward=_forward,
-            views=views_to_take(views, calibration),
-            batch_size=min(batch_size, fitting),
+            views=views_to_take(how["views"], calibration),
+            batch_size=min(how["batch_size"], fitting),
         )
 
 
@@ -126,8 +135,8 @@ class OnnxClassifier(Exported):
             found = session.run(outputs, {INPUT: pixels})
             return found[0], found[1] if header.has_ood else None
 
-        _try(_run, header, path, _refusals())
-        super().__init__(header, _run, views=views, batch_size=batch_size)
+        how = {"views": views, "batch_size": batch_size}
+        super().__init__(path, header, _run, _refusals(), **how)
 
 
 class OpenVINOClassifier(Exported):
@@ -183,8 +192,8 @@ class OpenVINOClassifier(Exported):
             ood = np.array(found[OOD], np.float32) if header.has_ood else None
             return np.array(found[LOGITS], np.float32), ood
 
-        _try(_run, header, path, (RuntimeError,))
-        super().__init__(header, _run, views=views, batch_size=batch_size)
+        how = {"views": views, "batch_size": batch_size}
+        super().__init__(path, header, _run, (RuntimeError,), **how)
 
 
 def open_exported(
@@ -261,7 +270,7 @@ def _imported(module: str, what: str, extra: str) -> Any:
         ) from error
 
 
-def _refusals() -> tuple[type[Exception], ...]:
+def _refusals() -> Refusals:
     """List what onnxruntime raises; ValueError for names that are not there."""
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
@@ -285,26 +294,6 @@ def _read(path: Path) -> tuple[bytes, Header]:
         ) from error
     text = metadata_of(content, str(path)).get(KEY)
     return content, read_header(text, content, str(path))
-
-
-def _try(
-    run: Callable[[Singles], Answers],
-    header: Header,
-    path: Path,
-    refusals: tuple[type[Exception], ...],
-) -> None:
-    """Ask a graph once, so that one which does not do what it says is refused."""
-    num_classes = len(header.class_names)
-    try:
-        logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
-    except refusals as error:
-        raise CheckpointError(_not_run(path, error)) from error
-    shapes = np.shape(logits), () if ood is None else np.shape(ood)
-    if shapes != ((2, num_classes), (2,) if header.has_ood else ()):
-        raise CheckpointError(
-            f"{path}: expected {LOGITS} of {num_classes} classes, got shapes {shapes} "
-            "for 2 images; export the network again"
-        )
 
 
 def _not_run(path: Path | str, error: Exception) -> str:

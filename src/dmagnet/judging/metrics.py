@@ -70,7 +70,7 @@ def score(
     labels : (N,) int in 0 to K - 1
         The true classes.
     probabilities : (N, K) float in [0, 1]
-        Of each class, each row adding up to 1.
+        Of each class, each row adding up to 1; all else is a DataError.
     class_names : sequence of str
         The K names.
     trust : Trust, optional
@@ -85,22 +85,14 @@ def score(
     Metrics
         All measures; a class without a galaxy has NaN and counts in no mean.
 
-    Raises
-    ------
-    DataError
-        If shapes, labels or probabilities are not as above.
-    ConfigError
-        If ``num_bootstrap`` is below 1.
-
     Notes
     -----
     Percentile intervals (Efron & Tibshirani 1993, An Introduction to the Bootstrap,
-    ch. 13), save for the ECE: resampling adds noise to its bins and so raises it, and
-    the percentile interval of a calibrated network lies wholly above the truth. With
-    the bins kept, the lower end here is the estimate less the noise of its bins, the
-    upper end that of the basic interval. On simulated guesses both cover the truth in
-    92 to 98 % of cases. Macro F1 is scikit-learn's over the classes that have a galaxy;
-    a probability of 0 costs 36 nats, also as there.
+    ch. 13), save for the ECE: resampling adds noise to its bins and so raises it. With
+    the bins kept, its lower end here is the estimate less the noise of the bins, its
+    upper end that of the basic interval; both cover simulated truths in 92 to 98 % of
+    cases. Macro F1 is scikit-learn's over the classes that have a galaxy; a probability
+    of 0 costs 36 nats, also as there.
     """
     truth, probs = checked(labels, probabilities)
     if len(class_names) != probs.shape[1]:

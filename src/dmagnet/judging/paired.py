@@ -82,11 +82,6 @@ def compare(
     Comparison
         The difference with its interval and the test.
 
-    Raises
-    ------
-    DataError
-        If shapes, labels or probabilities are not as above.
-
     Notes
     -----
     McNemar (1947, Psychometrika 12, 153) in its exact, binomial form.
@@ -131,16 +126,11 @@ def compare_seeds(
     SeedComparison
         The mean difference with its interval.
 
-    Raises
-    ------
-    DataError
-        If A and B have not the same number of runs, or an array is not as above.
-
     Notes
     -----
     Runs and galaxies are both resampled (the pigeonhole bootstrap of Owen 2007, Ann.
-    Appl. Stat. 1, 386), so the interval covers new seeds and new galaxies; it tends to
-    be too wide in galaxies and, with S runs, too narrow by sqrt(1 - 1/S) in seeds.
+    Appl. Stat. 1, 386): the interval covers new seeds and galaxies; it tends to be too
+    wide in galaxies and, with S runs, too narrow by sqrt(1 - 1/S) in seeds.
     """
     if len(probs_a) != len(probs_b) or not len(probs_a):
         raise DataError(

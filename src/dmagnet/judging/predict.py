@@ -37,8 +37,7 @@ def probabilities_of(model: nn.Module, images: Tensor, *, views: int = 1) -> Ten
     images : (B, 3, H, H) float in [0, 1]
         On the device of the model.
     views : {1, 8}
-        Average the probabilities over one view, or over all eight flips and quarter
-        turns, which makes them independent of those.
+        Average over one view, or over all eight flips and quarter turns.
 
     Returns
     -------
@@ -70,22 +69,16 @@ def predict(
     views : {1, 8}
         See `probabilities_of`.
     temperature : float
-        Of the checkpoint's calibration; it acts on the average over views. The network
-        as it is if not given.
+        Of a calibration; it acts on the average over views.
     batch_size : int
         Images at a time.
     progress : callable, optional
-        Called with the number of images done so far.
+        Called with the number of images done.
 
     Returns
     -------
     (N, K) float64
         Probabilities; rows sum to 1.
-
-    Raises
-    ------
-    ConfigError
-        If ``views`` is neither 1 nor 8.
     """
     with evaluating(model):
         forward = _forward_of(model, lambda batch: (model(batch), None))
@@ -133,7 +126,7 @@ def look(
     batch_size : int
         Images at a time.
     progress : callable, optional
-        Called with the number of images done so far.
+        Called with the number of images done.
 
     Returns
     -------
@@ -141,11 +134,6 @@ def look(
         As the network gives them; rows sum to 1.
     features : (views, N, C) float32
         Pooled behind LAM.
-
-    Raises
-    ------
-    ConfigError
-        If ``views`` is neither 1 nor 8.
     """
     with evaluating(model):
         each, features = look_with(
@@ -170,21 +158,15 @@ def judge(
     images : (N, H, H, 3) uint8
         As the network wants to see them.
     views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns; if not given, as
-        the calibration was fitted, and one look without any.
+        One look or all eight flips and quarter turns; as calibrated if not given.
     progress : callable, optional
-        Called with the number of images done so far.
+        Called with the number of images done.
 
     Returns
     -------
     Judgement
-        Calibrated probabilities, out-of-distribution scores where the weights have a
-        feature space, disagreement where there are views.
-
-    Raises
-    ------
-    ConfigError
-        If ``views`` is neither 1 nor 8.
+        With out-of-distribution scores where the weights have a feature space, and
+        disagreement where there are several views.
     """
     with evaluating(checkpoint.model):
         return classifier_of(checkpoint, views=views).judge(images, progress)

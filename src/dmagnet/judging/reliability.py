@@ -53,7 +53,7 @@ def reliability(
     labels : (N,) int in 0 to K - 1
         The true classes.
     probabilities : (N, K) float in [0, 1]
-        Of each class, each row adding up to 1.
+        Of each class, each row adding up to 1; all else is a DataError.
     num_bins : int
         Largest number of bins, at least 1; galaxies of equal confidence share one.
 
@@ -62,15 +62,10 @@ def reliability(
     Reliability
         The bins that hold a galaxy, from low to high confidence.
 
-    Raises
-    ------
-    DataError
-        If shapes, labels or probabilities are not as above.
-
     Notes
     -----
-    Bins of equal mass (Nguyen & O'Connor 2015, EMNLP, sec. 3) and not of equal width:
-    a good network is sure of most galaxies, and nine bins of ten would stand empty.
+    Bins of equal mass (Nguyen & O'Connor 2015, EMNLP, sec. 3): a good network is sure
+    of most galaxies, and nine bins of ten of equal width would stand empty.
     """
     from scipy.stats import binomtest  # slow to load: not for classify
 

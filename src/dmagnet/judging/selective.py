@@ -95,7 +95,7 @@ def risk_coverage(
     labels : (N,) int in 0 to K - 1
         The true classes.
     probabilities : (N, K) float in [0, 1]
-        Of each class, each row adding up to 1.
+        Of each class, each row adding up to 1; all else is a DataError.
     num_bootstrap : int
         Draws of the bootstrap over galaxies, at least 1.
     seed : int
@@ -106,18 +106,10 @@ def risk_coverage(
     RiskCoverage
         At up to 20 coverages, and the area under the curve of all N.
 
-    Raises
-    ------
-    DataError
-        If shapes, labels or probabilities are not as above.
-    ConfigError
-        If ``num_bootstrap`` is below 1.
-
     Notes
     -----
-    Geifman & El-Yaniv 2017 (NeurIPS, "Selective classification for deep neural
-    networks"), confidence being the probability of the first guess. Galaxies of equal
-    confidence are named together, so the order of the data does not matter.
+    Geifman & El-Yaniv 2017 (NeurIPS), confidence being the probability of the first
+    guess. Galaxies of equal confidence are named together, in whatever order they come.
     """
     truth, probs = checked(labels, probabilities)
     confidence = probs.max(axis=1)
@@ -154,9 +146,9 @@ def separation(
     Parameters
     ----------
     inside : (N,) float
-        Scores of galaxies.
+        Scores of galaxies, finite.
     outside : (M,) float
-        Scores of what is no galaxy, higher where the score does its work.
+        Scores of what is no galaxy, finite, higher where the score does its work.
     num_bootstrap : int
         Draws of the bootstrap over both, at least 1.
     seed : int
@@ -168,11 +160,6 @@ def separation(
         Area under the ROC curve: the chance that an impostor scores higher.
     interval : tuple of float
         95 % bootstrap interval.
-
-    Raises
-    ------
-    DataError
-        If one of the two is empty or not finite.
     """
     low, high = np.asarray(inside, np.float64), np.asarray(outside, np.float64)
     if not low.size or not high.size or not np.isfinite([*low, *high]).all():

@@ -83,10 +83,9 @@ def judge_labeled(
     checkpoint : Checkpoint
         The network, with its calibration if it has one.
     galaxies : Galaxies
-        As the network wants to see them; labels may be sets of classes.
+        As the network wants to see them; labels may be sets of classes that share none.
     views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns; if not given, as
-        the calibration was fitted, and one look without any.
+        One look or all eight flips and quarter turns; as calibrated if not given.
     progress : callable, optional
         Called with the number of galaxies done so far.
 
@@ -94,13 +93,6 @@ def judge_labeled(
     -------
     Judged
         Ready for `dmagnet.judging.score`.
-
-    Raises
-    ------
-    DataError
-        If two labels share a class.
-    ConfigError
-        If ``views`` is neither 1 nor 8.
     """
     judgement = judge(checkpoint, galaxies.images, views=views, progress=progress)
     return as_labeled(checkpoint, galaxies, judgement)
@@ -116,7 +108,7 @@ def as_labeled(
     checkpoint : Checkpoint
         The network that judged.
     galaxies : Galaxies
-        Their labels may be sets of classes.
+        Their labels may be sets of classes that share none, else it is a DataError.
     judgement : Judgement
         Of the same galaxies, by `dmagnet.judging.predict.judge`.
 
@@ -124,11 +116,6 @@ def as_labeled(
     -------
     Judged
         Ready for `dmagnet.judging.score`.
-
-    Raises
-    ------
-    DataError
-        If two labels share a class.
     """
     each = judgement.probabilities.astype(np.float64)
     each /= each.sum(axis=1, keepdims=True)
@@ -170,8 +157,8 @@ def group_names(groups: Groups, class_names: Sequence[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The class, where it is one; the family, where it is all of one; else the
-        classes with "or" between them.
+        The class if it is one, the family if it is all of one, else the classes with
+        "or" between them.
     """
     families: dict[tuple[int, ...], str] = {}
     if is_galaxy10(class_names):
@@ -190,43 +177,36 @@ def fit_calibration(
     views: int | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
-    """Fit all that a person needs to trust the network as far as it deserves.
+    """Fit temperature, sets of classes and the flag for what is no galaxy.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        The network; a calibration it has already counts for nothing, except that its
-        feature space stays where ``known`` is empty.
+        The network; of a calibration that it has, the feature space stays where
+        ``known`` is empty.
     held_back : sequence of Galaxies
-        Real galaxies that trained nothing, as the network wants to see them, perhaps
-        coarsely labeled; each set weighs the same.
+        Real galaxies that trained nothing, perhaps coarsely labeled; each set weighs
+        the same, and has 20 or more (else a DataError).
     known : sequence of Galaxies
         Galaxies of training, for the feature space; labels do not matter.
     views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns, now and whenever
-        the weights are used; if not given, as for the calibration they have, and one
-        look without any.
+        One look or all eight flips and quarter turns, now and whenever the weights are
+        used; as for the calibration they have if not given, or one look.
     progress : callable, optional
         Called with the number of galaxies done so far.
 
     Returns
     -------
     Calibration
-        Temperature from all of ``held_back``; thresholds from those of its sets whose
-        every label is one class, or, where there are none, from all; the limit of the
-        feature space such that 95 % of ``held_back`` stay below it.
-
-    Raises
-    ------
-    DataError
-        If a held-back set has fewer than 20 galaxies, labels of it share a class, or
-        there is none.
+        Temperature from all of ``held_back``; thresholds from its sets whose every
+        label is one class, or, without any, from all; the limit of the feature space
+        such that 95 % of ``held_back`` stay below it.
 
     Notes
     -----
-    A threshold from coarse labels promises less: that a class of the right group is in
-    the set, not which. Provenance says which of the two it is. Scores before and after
-    are of the galaxies of the fit; those of others are for `runs/trust.py`.
+    A threshold from coarse labels promises only that a class of the right group is in
+    the set; provenance says so. Scores before and after are of the galaxies of the fit;
+    those of others are for `runs/trust.py`.
     """
     if not held_back or min(map(len, held_back)) < FEWEST:
         found = ", ".join(str(len(each)) for each in held_back) or "none"
