@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +30,6 @@ FORM = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Frozen:
-    """What was written to a list of inputs."""
-
-    count: int
-    fingerprint: str
-
-
 def key_of(item: Item) -> bytes:
     """Fingerprint one input: where it is and what it is called."""
     parts = (item.id, item.path, item.kind, item.key, item.row, item.ra, item.dec)
@@ -45,39 +37,27 @@ def key_of(item: Item) -> bytes:
     return hashlib.blake2b(text, digest_size=KEY_BYTES).digest()
 
 
-def freeze(path: Path, items: Iterable[Item], chunk_size: int) -> Frozen:
-    """Write a list of inputs, one record batch for each chunk."""
-    digest, count = hashlib.sha256(), 0
-    source = iter(items)
+def freeze(path: Path, items: Iterable[Item], chunk_size: int) -> tuple[int, str]:
+    """Write a list of inputs, a record batch for each chunk; count and fingerprint."""
+    digest, count, source = hashlib.sha256(), 0, iter(items)
     with path.open("wb") as sink, pa.ipc.new_file(sink, FORM) as writer:
         while chunk := list(islice(source, chunk_size)):
             for item in chunk:
                 digest.update(key_of(item))
             count += len(chunk)
-            writer.write_batch(_to_arrow(chunk))
-    return Frozen(count, digest.hexdigest())
+            stored = ([_stored(getattr(i, f.name)) for i in chunk] for f in FORM)
+            arrays = [pa.array(c, f.type) for c, f in zip(stored, FORM, strict=True)]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=FORM))
+    return count, digest.hexdigest()
 
 
 def thaw(path: Path, chunk: int) -> list[Item]:
     """Read one chunk of a frozen list."""
     with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
         rows = reader.get_batch(chunk).to_pylist()
-    return [
-        Item(
-            id=_text(row["id"]),
-            path=_text(row["path"]),
-            kind=row["kind"],
-            files=tuple(map(_text, row["files"])),
-            key=_text(row["key"]),
-            row=row["row"],
-            ra=row["ra"],
-            dec=row["dec"],
-            flag=Flag(row["flag"]),
-            reason=_text(row["reason"]),
-            shared=row.get("shared", False),
-        )
-        for row in rows
-    ]
+    flags = [Flag(row.pop("flag")) for row in rows]
+    given = ({name: _given(value) for name, value in row.items()} for row in rows)
+    return [Item(**row, flag=flag) for row, flag in zip(given, flags, strict=True)]
 
 
 def fingerprint(items: Iterable[Item]) -> tuple[str, Keys]:
@@ -108,28 +88,15 @@ def all_items(paths: Iterable[Path]) -> Iterator[Item]:
             yield from thaw(path, chunk)
 
 
-def _to_arrow(items: list[Item]) -> pa.RecordBatch:
-    """Turn items into columns; the inverse of `thaw`."""
-    values = {
-        "id": [_bytes(item.id) for item in items],
-        "path": [_bytes(item.path) for item in items],
-        "key": [_bytes(item.key) for item in items],
-        "reason": [_bytes(item.reason) for item in items],
-        "kind": [item.kind for item in items],
-        "files": [[*map(_bytes, item.files)] for item in items],
-        "row": [item.row for item in items],
-        "ra": [item.ra for item in items],
-        "dec": [item.dec for item in items],
-        "flag": [int(item.flag) for item in items],
-        "shared": [item.shared for item in items],
-    }
-    arrays = [pa.array(values[column.name], column.type) for column in FORM]
-    return pa.RecordBatch.from_arrays(arrays, schema=FORM)
+def _stored(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_stored(each) for each in value]
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+def _given(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_given(each) for each in value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return value

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dmagnet.classifying.frozen_items import (
-    Frozen,
     all_items,
     fingerprint,
     freeze,
@@ -280,16 +279,12 @@ def open_store(
         with refusals_of_the_disk(folder):
             store = _go_on(folder, about, listing, chunk_size)
             if store is None:
-                frozen = freeze(folder / "items-0.arrow", listing, chunk_size)
-                store = _begin(folder, about, frozen, chunk_size)
+                file = "items-0.arrow"
+                count, listed = freeze(folder / file, listing, chunk_size)
+                parts = (ItemsPart(file, 0, count),)
+                _write_head(folder, about, parts, listed)  # from now on it exists
+                store = ChunkStore(folder, parts, chunk_size)
         yield store
-
-
-def _begin(folder: Path, about: About, frozen: Frozen, chunk_size: int) -> ChunkStore:
-    """Write the head of a new store: from now on it exists."""
-    parts = (ItemsPart("items-0.arrow", 0, frozen.count),)
-    _write_head(folder, about, parts, frozen.fingerprint)
-    return ChunkStore(folder, parts, chunk_size)
 
 
 def _go_on(
@@ -344,7 +339,7 @@ def _append(
 ) -> tuple[ItemsPart, ...]:
     """Freeze inputs that were found later, as further chunks."""
     name = f"items-{len(store.parts)}.arrow"
-    count = freeze(folder / name, items, store.chunk_size).count
+    count, _ = freeze(folder / name, items, store.chunk_size)
     return (*store.parts, ItemsPart(name, store.num_chunks, count))
 
 

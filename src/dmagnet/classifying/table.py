@@ -14,17 +14,12 @@ from dmagnet.classifying.table_columns import About, Rows, schema, to_qtable
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import beside, says_so
 
-# Text is written here; each binary format has a file of its own.
-HOMES = {"fits": "fits_table", "votable": "votable_table", "parquet": "parquet_table"}
 SUFFIXES = {
-    ".ecsv": "ecsv",
-    ".csv": "csv",
-    ".fits": "fits",
-    ".fit": "fits",
-    ".vot": "votable",
-    ".votable": "votable",
-    ".xml": "votable",
-    ".parquet": "parquet",
+    ".ecsv": "table.write_ecsv",
+    ".csv": "table.write_csv",
+    **dict.fromkeys((".fits", ".fit"), "fits_table.write_fits"),
+    **dict.fromkeys((".vot", ".votable", ".xml"), "votable_table.write_votable"),
+    ".parquet": "parquet_table.write_parquet",
 }
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$"
@@ -65,11 +60,8 @@ def write_table(path: Path, rows: Rows, about: About) -> Path:
     DataError
         If the disk refuses.
     """
-    form = SUFFIXES[check_name(path).suffix.lower()]
-    write = {"ecsv": write_ecsv, "csv": write_csv}.get(form)
-    if write is None:
-        home = import_module(f"dmagnet.classifying.{HOMES[form]}")
-        write = getattr(home, f"write_{form}")
+    home, _, name = SUFFIXES[check_name(path).suffix.lower()].partition(".")
+    write = getattr(import_module(f"dmagnet.classifying.{home}"), name)
     with beside(path, says_so) as part:
         write(part, rows, about)
     return path

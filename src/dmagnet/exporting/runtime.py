@@ -48,9 +48,19 @@ class Exported(Classifier):
     """A network from an ONNX file; its two kinds differ in what runs the graph."""
 
     def __init__(
-        self, path: Path, header: Header, run: Run, refusals: Refusals, **how: Any
+        self,
+        path: Path,
+        *,
+        views: int | None = None,
+        batch_size: int = BATCH,
+        threads: int | None = None,
+        precision: Precision = "fp32",
     ) -> None:
-        """Ask the graph once, so that one which does not do what it says is refused."""
+        path = Path(path)
+        content, self.header = _read(path)
+        header = self.header
+        run, refusals = self._made_ready(content, str(path), threads, precision)
+        # Asked once, a graph that does not do what it says is refused.
         try:
             logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
         except refusals as error:
@@ -62,7 +72,6 @@ class Exported(Classifier):
                 f"{path}: expected {LOGITS} of {num} classes, got shapes {shapes} for "
                 "2 images; export the network again"
             )
-        self.header = header
         calibration = header.thresholds and Calibration(
             header.temperature,
             header.thresholds,
@@ -81,119 +90,67 @@ class Exported(Classifier):
             np.divide(images.transpose(0, 3, 1, 2), np.float32(255), out=planes)
             return run(planes)
 
+        known = ("class_names", "image_size", "field", "radii", "weights_hash")
         super().__init__(
-            class_names=header.class_names,
-            image_size=header.image_size,
-            field=header.field,
-            radii=header.radii,
-            weights_hash=header.weights_hash,
+            **{name: getattr(header, name) for name in (*known, "ood_limit")},
             calibration=calibration,
-            ood_limit=header.ood_limit,
             forward=_forward,
-            views=views_to_take(how["views"], calibration),
-            batch_size=min(how["batch_size"], fitting),
+            views=views_to_take(views, calibration),
+            batch_size=min(batch_size, fitting),
         )
+
+    def _made_ready(
+        self, content: bytes, name: str, threads: int | None, precision: Precision
+    ) -> tuple[Run, Refusals]:
+        """Return what runs the graph, and what it raises where it cannot."""
+        raise NotImplementedError
 
 
 class OnnxClassifier(Exported):
-    """A network that onnxruntime runs, on the CPU.
+    """A network that onnxruntime runs, on the CPU; arguments as of `open_exported`."""
 
-    Parameters
-    ----------
-    path : Path
-        A file that `dmagnet.exporting.export_onnx` wrote.
-    views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns; if not given, as
-        the calibration was fitted, and one look without any.
-    batch_size : int
-        Images at a time; fewer where a core's cache would overflow.
-    threads : int, optional
-        Threads for one batch. As OMP_NUM_THREADS says if not given, and one a core
-        if that is not set.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing, damaged, altered, or not one of ours.
-    ConfigError
-        If onnxruntime is not installed.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        views: int | None = None,
-        batch_size: int = BATCH,
-        threads: int | None = None,
-    ) -> None:
-        content, header = _read(Path(path))
-        session = onnx_session(content, str(path), threads)
-        outputs = [LOGITS, OOD] if header.has_ood else [LOGITS]
+    def _made_ready(
+        self, content: bytes, name: str, threads: int | None, precision: Precision
+    ) -> tuple[Run, Refusals]:
+        if precision != "fp32":
+            raise ConfigError(
+                f"precision: onnxruntime computes in fp32, got {precision}; take "
+                "openvino"
+            )
+        session = onnx_session(content, name, threads)
+        outputs = [LOGITS, OOD] if self.header.has_ood else [LOGITS]
 
         def _run(pixels: Singles) -> Answers:
-            found = session.run(outputs, {INPUT: pixels})
-            return found[0], found[1] if header.has_ood else None
+            logits, *ood = session.run(outputs, {INPUT: pixels})
+            return logits, ood[0] if ood else None
 
-        how = {"views": views, "batch_size": batch_size}
-        super().__init__(path, header, _run, _refusals(), **how)
+        return _run, _refusals()
 
 
 class OpenVINOClassifier(Exported):
-    """A network that OpenVINO runs, on the CPU.
+    """A network that OpenVINO runs, on the CPU; arguments as of `open_exported`."""
 
-    Parameters
-    ----------
-    path : Path
-        A file that `dmagnet.exporting.export_onnx` wrote.
-    views : {1, 8}, optional
-        As for `OnnxClassifier`.
-    batch_size : int
-        Images at a time.
-    threads : int, optional
-        As for `OnnxClassifier`.
-    precision : {"fp32", "bf16"}
-        What the network computes in. bf16 changes probabilities in the third digit,
-        and takes a processor that has it; others compute in fp32 nevertheless.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing, damaged, altered, or not one of ours.
-    ConfigError
-        If OpenVINO is not installed.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        views: int | None = None,
-        batch_size: int = BATCH,
-        threads: int | None = None,
-        precision: Precision = "fp32",
-    ) -> None:
-        openvino = _imported("openvino", "OpenVINO", "openvino")
-        content, header = _read(Path(path))
+    def _made_ready(
+        self, content: bytes, name: str, threads: int | None, precision: Precision
+    ) -> tuple[Run, Refusals]:
+        core = _imported("openvino", "OpenVINO", "openvino").Core()
         settings: dict[str, Any] = {
             # On a processor with bf16, OpenVINO would take that unasked.
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
             "INFERENCE_NUM_THREADS": _threads(threads),
         }
-        core = openvino.Core()
         try:
             network = core.compile_model(core.read_model(content), "CPU", settings)
         except RuntimeError as error:
-            raise CheckpointError(_not_run(path, error)) from error
+            raise CheckpointError(_not_run(name, error)) from error
 
         def _run(pixels: Singles) -> Answers:
             # A request of its own, since one request serves one thread at a time.
             found = network.create_infer_request().infer({INPUT: pixels})
-            ood = np.array(found[OOD], np.float32) if header.has_ood else None
+            ood = np.array(found[OOD], np.float32) if self.header.has_ood else None
             return np.array(found[LOGITS], np.float32), ood
 
-        how = {"views": views, "batch_size": batch_size}
-        super().__init__(path, header, _run, (RuntimeError,), **how)
+        return _run, (RuntimeError,)
 
 
 def open_exported(
@@ -204,7 +161,7 @@ def open_exported(
     batch_size: int = BATCH,
     threads: int | None = None,
     precision: Precision = "fp32",
-) -> Classifier:
+) -> Exported:
     """Open an exported network.
 
     Parameters
@@ -214,34 +171,38 @@ def open_exported(
     runtime : {"onnxruntime", "openvino"}
         What runs it.
     views : {1, 8}, optional
-        As for `OnnxClassifier`.
+        One look or all eight flips and quarter turns; as calibrated if not given.
     batch_size : int
-        Images at a time.
+        Images at a time; fewer where the cache of a core would overflow.
     threads : int, optional
-        As for `OnnxClassifier`.
+        Threads for one batch. As OMP_NUM_THREADS says if not given, and one a core
+        if that is not set.
     precision : {"fp32", "bf16"}
-        Of OpenVINO; onnxruntime computes in fp32.
+        Of OpenVINO; onnxruntime computes in fp32. bf16 changes probabilities in the
+        third digit, on processors that have it.
 
     Returns
     -------
-    Classifier
-        Ready to classify.
+    Exported
+        A classifier, with the file's `Header` as its ``header``.
 
     Raises
     ------
+    CheckpointError
+        If the file is missing, damaged, altered, or not one of ours.
     ConfigError
         If the runtime is not installed, or cannot compute in this precision.
     """
-    how: dict[str, Any] = {"views": views, "batch_size": batch_size, "threads": threads}
-    if runtime == "openvino":
-        return OpenVINOClassifier(path, **how, precision=precision)
-    if runtime != "onnxruntime":
+    kinds = {"onnxruntime": OnnxClassifier, "openvino": OpenVINOClassifier}
+    if runtime not in kinds:
         raise ConfigError(f"runtime: expected onnxruntime or openvino, got {runtime!r}")
-    if precision != "fp32":
-        raise ConfigError(
-            f"precision: onnxruntime computes in fp32, got {precision}; take openvino"
-        )
-    return OnnxClassifier(path, **how)
+    return kinds[runtime](
+        path,
+        views=views,
+        batch_size=batch_size,
+        threads=threads,
+        precision=precision,
+    )
 
 
 def onnx_session(content: bytes, name: str, threads: int | None = None) -> Any:
