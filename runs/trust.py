@@ -48,7 +48,7 @@ from dmagnet.calibration import (
     tempered,
     vector_scaled,
 )
-from dmagnet.calibration.conformal import LEVELS
+from dmagnet.calibration.fitting import LEVELS
 from dmagnet.galaxies import Galaxies
 from dmagnet.judging import score, separation
 from dmagnet.judging.predict import judge, look

@@ -114,7 +114,7 @@ def test_the_command_line_loads_no_heavy_library():
 
 
 def test_to_classify_loads_no_library_that_only_judges():
-    code = "import dmagnet.judging.predict, dmagnet.classifying.engines"
+    code = "import dmagnet.judging.predict, dmagnet.classifying.local"
     assert "sklearn" not in loaded_after(code)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dmagnet.app.limits import Gate
 from dmagnet.app.sessions import Places, Sessions
 from dmagnet.app.uploads import sweep, uploads_folder
-from dmagnet.classifying.engines import Device
+from dmagnet.classifying.local import Device
 from dmagnet.config.app_config import AppConfig
 from dmagnet.errors import ConfigError
 from dmagnet.network.bundled import DEFAULT

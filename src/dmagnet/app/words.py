@@ -13,7 +13,7 @@ from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
 from dmagnet.app.limits import LOCAL
 from dmagnet.app.thumbnails import enlarged, laid_over, picture_of
 from dmagnet.app.work import Work
-from dmagnet.calibration.conformal import prediction_sets
+from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.classes import CLASSES, FAMILIES, family_of
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation import Explanation

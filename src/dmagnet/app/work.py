@@ -18,7 +18,7 @@ from dmagnet.app.given import position
 from dmagnet.app.readers import Readers
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES
-from dmagnet.classifying.engines import Device, open_classifier
+from dmagnet.classifying.local import Device, open_classifier
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample

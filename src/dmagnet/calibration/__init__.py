@@ -1,18 +1,22 @@
 """How sure to be: probabilities, sets of classes and a warning, fitted on labels.
 
-The chapters, in order: `labels` (coarse labels, coarse answers), `temperature` (how
-peaked probabilities are), `conformal` (sets that hold the right class so often),
-`space` (pictures unlike those the network knows), `calibration` (all of it, beside
-the weights) and `judgement` (a network's views of a picture brought to one answer).
+The chapters, in order: `labels` (coarse labels, coarse answers), `space` (pictures
+unlike those the network knows), `calibration` (what was fitted, beside the weights),
+`fitting` (temperature and thresholds of sets) and `judgement` (a network's views of a
+picture brought to one answer).
 NumPy, SciPy and scikit-learn only: arrays in, arrays out.
 """
 
 from dmagnet.calibration.calibration import Calibration as Calibration
 from dmagnet.calibration.calibration import from_parts as from_parts
+from dmagnet.calibration.calibration import prediction_sets as prediction_sets
+from dmagnet.calibration.calibration import tempered as tempered
 from dmagnet.calibration.calibration import to_parts as to_parts
-from dmagnet.calibration.conformal import conformal_threshold as conformal_threshold
-from dmagnet.calibration.conformal import conformal_thresholds as conformal_thresholds
-from dmagnet.calibration.conformal import prediction_sets as prediction_sets
+from dmagnet.calibration.fitting import conformal_threshold as conformal_threshold
+from dmagnet.calibration.fitting import conformal_thresholds as conformal_thresholds
+from dmagnet.calibration.fitting import fit_temperature as fit_temperature
+from dmagnet.calibration.fitting import fit_vector as fit_vector
+from dmagnet.calibration.fitting import vector_scaled as vector_scaled
 from dmagnet.calibration.judgement import Judgement as Judgement
 from dmagnet.calibration.judgement import disagreement as disagreement
 from dmagnet.calibration.judgement import judgement_of as judgement_of
@@ -27,7 +31,3 @@ from dmagnet.calibration.labels import label_groups as label_groups
 from dmagnet.calibration.labels import to_groups as to_groups
 from dmagnet.calibration.space import FeatureSpace as FeatureSpace
 from dmagnet.calibration.space import fit_space as fit_space
-from dmagnet.calibration.temperature import fit_temperature as fit_temperature
-from dmagnet.calibration.temperature import fit_vector as fit_vector
-from dmagnet.calibration.temperature import tempered as tempered
-from dmagnet.calibration.temperature import vector_scaled as vector_scaled

@@ -1,4 +1,4 @@
-"""All that was fitted on labels, as it lies beside the weights."""
+"""Temperature, sets of classes and a space of features, kept beside the weights."""
 
 import hashlib
 import json
@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
-from dmagnet.calibration.conformal import prediction_sets
 from dmagnet.calibration.labels import Flags, Floats
 from dmagnet.calibration.space import FeatureSpace
-from dmagnet.calibration.temperature import tempered
 from dmagnet.errors import CheckpointError
 from dmagnet.storage.records import as_written
 
@@ -21,6 +20,8 @@ PREFIX = "calibration."  # of tensors in a file of weights
 ARRAYS = ("mean", "axes", "variances")
 _AGAIN = "the file was altered: copy it or calibrate the weights again"
 PLAIN = ("temperature", "thresholds", "views", "provenance", "space")
+
+TINY = np.finfo(np.float64).tiny  # floor of a probability
 
 Singles = npt.NDArray[np.float32]
 
@@ -93,6 +94,64 @@ class Calibration:
         """
         low, high = (prediction_sets(calibrated, t) for t in self.thresholds)
         return low, high
+
+
+def tempered(probabilities: npt.ArrayLike, temperature: float) -> Floats:
+    """Divide log-probabilities by a temperature and normalize.
+
+    Parameters
+    ----------
+    probabilities : (..., K) float in [0, 1]
+        Each row adding up to 1, of one view or averaged over views.
+    temperature : float
+        Above 0; above 1 makes the network less sure.
+
+    Returns
+    -------
+    (..., K) float
+        Each row adding up to 1, in the same order of classes.
+
+    Notes
+    -----
+    Guo et al. 2017 (ICML, eq. 9). For one view this divides the logits; on an average
+    over views it acts as Ashukha et al. 2020 (ICLR, sec. 4) find best for ensembles.
+    """
+    each: Floats = softmax(logs_of(probabilities) / temperature, axis=-1)
+    return each
+
+
+def prediction_sets(
+    probabilities: npt.ArrayLike, threshold: float, *, never_empty: bool = True
+) -> Flags:
+    """List the classes that a galaxy may have.
+
+    Parameters
+    ----------
+    probabilities : (N, K) float in [0, 1]
+        Calibrated.
+    threshold : float
+        What `conformal_threshold` found.
+    never_empty : bool
+        Let the most probable class always belong.
+
+    Returns
+    -------
+    (N, K) bool
+        True for the classes in the set.
+
+    Notes
+    -----
+    Where the network is right more often than the level asks, the sets of the theorem
+    keep the promise by being empty for the galaxies it is least sure of. Nobody gains
+    from that, so here the most probable class belongs to every set; coverage is then
+    at least the accuracy.
+    """
+    probs = np.asarray(probabilities, np.float64)
+    # A hair of slack: the galaxy that set the threshold belongs, in float32 as well.
+    sets: Flags = probs >= threshold - 1e-6
+    if never_empty:
+        sets[np.arange(len(probs)), probs.argmax(axis=1)] = True
+    return sets
 
 
 def to_parts(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Singles]]:
@@ -188,3 +247,9 @@ def _digest(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def logs_of(probabilities: npt.ArrayLike) -> Floats:
+    """Take logarithms, with a floor where a probability has underflowed to 0."""
+    logs: Floats = np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))
+    return logs

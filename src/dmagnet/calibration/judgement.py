@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from dmagnet.calibration.calibration import Calibration
-from dmagnet.calibration.temperature import tempered
+from dmagnet.calibration.calibration import Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
 
 Singles = npt.NDArray[np.float32]

@@ -4,7 +4,7 @@ from dmagnet.calibration.judgement import Classifier as Classifier
 from dmagnet.classifying.catalog_run import Outcome as Outcome
 from dmagnet.classifying.catalog_run import classify as classify
 from dmagnet.classifying.catalog_run import write_catalog as write_catalog
-from dmagnet.classifying.engines import open_classifier as open_classifier
+from dmagnet.classifying.local import open_classifier as open_classifier
 from dmagnet.classifying.store import ChunkStore as ChunkStore
 from dmagnet.classifying.store import open_store as open_store
 from dmagnet.classifying.table import write_table as write_table

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from dmagnet.calibration.judgement import Classifier
-from dmagnet.classifying.engines import open_classifier
-from dmagnet.classifying.local import Chunk, classify_chunks
+from dmagnet.classifying.local import Chunk, classify_chunks, open_classifier
 from dmagnet.classifying.table import check_name, write_table
 from dmagnet.classifying.table_columns import About, about_of, to_qtable, without_class
 from dmagnet.config.classify_config import ClassifyConfig

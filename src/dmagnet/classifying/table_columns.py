@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.calibration.conformal import prediction_sets
+from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.calibration.judgement import Classifier, Judgement
 from dmagnet.classes import FAMILIES, family_of
 from dmagnet.config.classify_config import ClassifyConfig

@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.classifying.engines import open_classifier
-from dmagnet.classifying.local import Chunk, classify_chunk
+from dmagnet.classifying.local import Chunk, classify_chunk, open_classifier
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
 from dmagnet.pictures.inputs.item import NO_CLASS, Item

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dmagnet.calibration.calibration import tempered
 from dmagnet.calibration.judgement import (
     BATCH,
     Answers,
@@ -17,7 +18,6 @@ from dmagnet.calibration.judgement import (
     views_to_take,
 )
 from dmagnet.calibration.judgement import look as look_with
-from dmagnet.calibration.temperature import tempered
 from dmagnet.galaxies.augment import dihedral_views, turned_back
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet

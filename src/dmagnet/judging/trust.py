@@ -10,8 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmagnet import __version__
-from dmagnet.calibration.calibration import Calibration
-from dmagnet.calibration.conformal import conformal_thresholds
+from dmagnet.calibration.calibration import Calibration, tempered
+from dmagnet.calibration.fitting import (
+    conformal_thresholds,
+    fit_temperature,
+    fit_vector,
+    vector_scaled,
+)
 from dmagnet.calibration.judgement import Judgement, views_to_take
 from dmagnet.calibration.labels import (
     Groups,
@@ -22,12 +27,6 @@ from dmagnet.calibration.labels import (
     to_groups,
 )
 from dmagnet.calibration.space import fit_space
-from dmagnet.calibration.temperature import (
-    fit_temperature,
-    fit_vector,
-    tempered,
-    vector_scaled,
-)
 from dmagnet.classes import FAMILIES, is_galaxy10
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import Galaxies

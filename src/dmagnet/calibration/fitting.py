@@ -1,4 +1,4 @@
-"""Make probabilities as peaked as the network is right: temperature scaling."""
+"""Fits on labeled galaxies: temperature, vector scaling, thresholds of sets."""
 
 from collections.abc import Sequence
 
@@ -7,35 +7,13 @@ import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logsumexp, softmax
 
+from dmagnet.calibration.calibration import logs_of
 from dmagnet.calibration.labels import Flags, Floats, Labeled
+from dmagnet.errors import DataError
 
-TINY = np.finfo(np.float64).tiny
+LEVELS = (0.90, 0.95)  # of the sets of classes
 LOG_RANGE = (np.log(0.05), np.log(20.0))  # of temperatures, searched
 NUM_STARTS = 25
-
-
-def tempered(probabilities: npt.ArrayLike, temperature: float) -> Floats:
-    """Divide log-probabilities by a temperature and normalize.
-
-    Parameters
-    ----------
-    probabilities : (..., K) float in [0, 1]
-        Each row adding up to 1, of one view or averaged over views.
-    temperature : float
-        Above 0; above 1 makes the network less sure.
-
-    Returns
-    -------
-    (..., K) float
-        Each row adding up to 1, in the same order of classes.
-
-    Notes
-    -----
-    Guo et al. 2017 (ICML, eq. 9). For one view this divides the logits; on an average
-    over views it acts as Ashukha et al. 2020 (ICLR, sec. 4) find best for ensembles.
-    """
-    each: Floats = softmax(_log(probabilities) / temperature, axis=-1)
-    return each
 
 
 def fit_temperature(parts: Sequence[Labeled]) -> float:
@@ -91,7 +69,7 @@ def vector_scaled(
         Each row adding up to 1; the order of classes may change.
     """
     each: Floats = softmax(
-        _log(probabilities) * np.asarray(scale) + np.asarray(shift), axis=-1
+        logs_of(probabilities) * np.asarray(scale) + np.asarray(shift), axis=-1
     )
     return each
 
@@ -138,17 +116,11 @@ def fit_vector(
     return found[:num], found[num:]
 
 
-def _log(probabilities: npt.ArrayLike) -> Floats:
-    """Take logarithms, with a floor where a probability has underflowed to 0."""
-    logs: Floats = np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))
-    return logs
-
-
 def _table(part: Labeled) -> tuple[Floats, Flags, Flags]:
     """Return log-probabilities, the right classes, and those that could be right."""
     member = part.member
     allowed: Flags = np.logical_or.reduce(member, axis=0)
-    return _log(part.probabilities), member[part.labels], allowed
+    return logs_of(part.probabilities), member[part.labels], allowed
 
 
 def _nll(scores: Floats, right: Flags, allowed: Flags) -> float:
@@ -162,3 +134,65 @@ def _within(scores: Floats, chosen: Flags) -> Floats:
     """Return the softmax over the chosen classes, 0 elsewhere."""
     shares: Floats = softmax(np.where(chosen, scores, -np.inf), axis=1)
     return shares
+
+
+def conformal_threshold(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, level: float
+) -> float:
+    """Find how probable a class must be to belong to a galaxy's set.
+
+    Parameters
+    ----------
+    labels : (N,) int in 0 to K - 1
+        The true classes of galaxies that trained nothing, one or more.
+    probabilities : (N, K) float in [0, 1]
+        Calibrated; of groups of classes where labels are groups.
+    level : float
+        Share of sets that are to hold the right class, above 0, below 1; anything else
+        is a DataError.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0, so that all classes belong, where N is too small for more.
+
+    Notes
+    -----
+    Split conformal prediction (Vovk, Gammerman & Shafer 2005) with the least ambiguous
+    sets of Sadinle, Lei & Wasserman 2019 (JASA 114, 223): the nonconformity is
+    1 - p(label), and its quantile of rank ceil((N + 1) level) makes the right class
+    belong in at least ``level`` of new galaxies drawn like these, on average over the
+    N, and in at most 1 / (N + 1) more without ties. It says nothing of single classes,
+    nor of galaxies drawn otherwise.
+    """
+    truth, probs = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if not len(truth) or not 0 < level < 1:
+        raise DataError(
+            "conformal sets: expected one galaxy or more and a level between 0 and 1, "
+            f"got {len(truth)} and {level}"
+        )
+    nonconformity = np.sort(1 - probs[np.arange(len(truth)), truth])
+    # Without rounding, 0.9 * 10 would be 9.000000000000002 and its ceiling 10.
+    rank = int(np.ceil(np.round((len(truth) + 1) * level, 9)))
+    return float(1 - nonconformity[rank - 1]) if rank <= len(truth) else 0.0
+
+
+def conformal_thresholds(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike
+) -> tuple[float, float]:
+    """Find the thresholds of the 90 and 95 % sets.
+
+    Parameters
+    ----------
+    labels : (N,) int in 0 to K - 1
+        The true classes of galaxies that trained nothing.
+    probabilities : (N, K) float in [0, 1]
+        Calibrated.
+
+    Returns
+    -------
+    tuple of float
+        See `conformal_threshold`.
+    """
+    low, high = (conformal_threshold(labels, probabilities, x) for x in LEVELS)
+    return low, high
