@@ -3,23 +3,26 @@
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-
-from dmagnet.calibration.judgement import Classifier
-from dmagnet.classifying.local import Chunk, classify_chunks, open_classifier
+from dmagnet.classifying.local import classify_chunks, open_for
 from dmagnet.classifying.table import check_name, write_table
-from dmagnet.classifying.table_columns import About, about_of, to_qtable, without_class
+from dmagnet.classifying.table_columns import (
+    About,
+    Rows,
+    about_of,
+    to_qtable,
+    without_class,
+)
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.network.bundled import DEFAULT
-from dmagnet.pictures.inputs.item import Item
+from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.storage.disk import (
     make_way,
@@ -163,8 +166,8 @@ def classify(
     config = replace(config, **settings)
     with _filled(inputs, place, weights, config, announce=announce, tell=tell) as run:
         table = None
-        if run.kept.finished is None:
-            table = to_qtable(run.kept.rows(), run.about)
+        if run.store is None or run.store.finished is None:
+            table = to_qtable(run.rows(), run.about)
             table.meta["notes"] = list(run.notes)
         if place is not None:
             _written(place, run)
@@ -176,33 +179,14 @@ def classify(
     )
 
 
-class InMemory:
-    """The rows of a run of one chunk: a kill would lose them with a folder as well."""
-
-    notes: tuple[str, ...] = ()
-    finished: tuple[int, int] | None = None
-
-    def __init__(self, rows: Sequence[pa.RecordBatch]) -> None:
-        self._rows = rows
-        self.num_items = sum(batch.num_rows for batch in rows)
-
-    def rows(self) -> Iterator[pa.RecordBatch]:
-        """Walk through the rows anew."""
-        yield from self._rows
-
-    def finish(self, _missing: int) -> None:
-        """Have nothing to clear away."""
-
-    def remove(self) -> None:
-        """Have nothing to clear away."""
-
-
 class Filled(NamedTuple):
-    """A run whose inputs all have their rows."""
+    """A run whose inputs all have their rows, in memory where there is no store."""
 
-    kept: "InMemory | ChunkStore"
+    rows: Rows
+    num_items: int
     about: About
     notes: tuple[str, ...]
+    store: "ChunkStore | None" = None
 
 
 @contextmanager
@@ -215,7 +199,7 @@ def _filled(
     announce: Announce | None,
     tell: Tell | None,
 ) -> Iterator[Filled]:
-    """Classify all inputs; the rows are in a folder, or in memory if they are few."""
+    """Classify all inputs; only if they are more than a chunk, a kill can lose some."""
     several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     folder = None if out is None else _free_place(out, several, config.overwrite)
     listing = list_items(several, config.source)
@@ -223,25 +207,21 @@ def _filled(
         refuse_replacing(out, *listing.paths)
         for item in listing if out.exists() else ():
             refuse_replacing(out, *item.files)
-    weights = DEFAULT if weights is None else weights
-    classifier = open_classifier(
-        weights,
-        views=config.views,
-        batch_size=config.batch_size,
-        device="cpu" if config.engine == "ray" else config.device,  # workers have GPUs
-        threads=1,
-    )
+    weights, local = DEFAULT if weights is None else weights, config.engine == "local"
+    here = config if local else replace(config, device="cpu")  # workers have the GPUs
+    classifier = open_for(weights, here)
     about = about_of(config, classifier)
+    desk: dict[str, Any] = {"cache": config.cache, "progress": tell}
     few = list(islice(listing, config.chunk_size + 1))
     begun = folder is not None and folder.is_dir()
-    if config.engine == "local" and len(few) <= config.chunk_size and not begun:
+    if local and len(few) <= config.chunk_size and not begun:
         count = _counter(announce, len(few), 0)
         if any(item.kind == "position" for item in few):
-            few = list(_fetched(few, config, tell))
-        chunks = [(0, few)] if few else []
-        rows = [rows for _, rows in classify_chunks(chunks, classifier, config)]
+            few = list(fetched(few, config.cutout, **desk))
+        only = [(0, few)] if few else []
+        held = [rows for _, rows in classify_chunks(only, classifier, config)]
         count(len(few))
-        yield Filled(InMemory(rows), about, listing.notes)
+        yield Filled(lambda: iter(held), len(few), about, listing.notes)
         return
     from dmagnet.classifying.store import open_store
 
@@ -255,20 +235,24 @@ def _filled(
         done = store.num_items - sum(map(store.size, missing))
         count = _counter(announce, store.num_items, done)
         listed = (item for number in missing for item in store.items(number))
-        with (
-            closing(_fetched(listed, config, tell)) as items,
-            closing(
-                _classified(
-                    ((n, list(islice(items, store.size(n)))) for n in missing),
-                    *(len(missing), classifier, config, weights),
+        with closing(fetched(listed, config.cutout, **desk)) as items:  # type: ignore[type-var]
+            chunks = ((n, list(islice(items, store.size(n)))) for n in missing)
+            if local:
+                finished = classify_chunks(chunks, classifier, config)
+            else:
+                from dmagnet.classifying.cluster import classify_on_cluster
+
+                todo = len(missing)
+                finished = classify_on_cluster(
+                    chunks, todo, classifier, config, weights
                 )
-            ) as finished,
-        ):
-            for number, rows in finished:
-                store.put(number, rows)
-                done += rows.num_rows
-                count(done)
-        yield Filled(store, about, (*listing.notes, *store.notes))
+            with closing(finished):
+                for number, rows in finished:
+                    store.put(number, rows)
+                    done += rows.num_rows
+                    count(done)
+        notes = (*listing.notes, *store.notes)
+        yield Filled(store.rows, store.num_items, about, notes, store)
 
 
 def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int], None]:
@@ -279,40 +263,17 @@ def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int]
     return count
 
 
-def _fetched(
-    items: Iterable[Item], config: ClassifyConfig, tell: Tell | None
-) -> Generator[Item]:
-    """Give positions their files, on the way."""
-    from dmagnet.pictures.inputs.cutouts import fetched
-
-    yield from fetched(items, config.cutout, cache=config.cache, progress=tell)
-
-
-def _classified(
-    chunks: Iterator[Chunk],
-    total: int,
-    classifier: Classifier,
-    config: ClassifyConfig,
-    weights: Path | str,
-) -> Generator[tuple[int, pa.RecordBatch]]:
-    """Begin to classify in the way that was asked for."""
-    if config.engine == "local":
-        return classify_chunks(chunks, classifier, config)
-    from dmagnet.classifying.cluster import classify_on_cluster
-
-    return classify_on_cluster(chunks, total, classifier, config, weights)
-
-
 def _written(out: Path, run: Filled) -> tuple[int, int]:
     """Write the table and clear the way; count rows, and those without a class."""
-    kept = run.kept
-    if kept.finished is not None:  # killed before it was cleared away
-        kept.remove()
-        return kept.finished
-    missing = sum(map(without_class, kept.rows()))
-    if missing == kept.num_items:
-        reasons = Counter(r for rows in kept.rows() for r in rows["reason"].to_pylist())
-        kept.remove()  # so that the run can begin anew
+    store = run.store
+    if store and store.finished:  # killed before it was cleared away
+        store.remove()
+        return store.finished
+    missing = sum(map(without_class, run.rows()))
+    if missing == run.num_items:
+        reasons = Counter(r for rows in run.rows() for r in rows["reason"].to_pylist())
+        if store:
+            store.remove()  # so that the run can begin anew
         told = "; ".join(f"{reason} ({n})" for reason, n in reasons.most_common(SHOWN))
         rest = len(reasons) - SHOWN
         more = f"; and {rest} other reasons" if rest > 0 else ""
@@ -320,9 +281,10 @@ def _written(out: Path, run: Filled) -> tuple[int, int]:
             f"none of {missing} inputs could be classified, so no table was written: "
             f"{told}{more}"
         )
-    write_table(out, kept.rows, run.about)
-    kept.finish(missing)
-    return kept.num_items, missing
+    write_table(out, run.rows, run.about)
+    if store:
+        store.finish(missing)
+    return run.num_items, missing
 
 
 def _free_place(out: Path, inputs: Sequence[str | Path], overwrite: bool) -> Path:

@@ -35,6 +35,7 @@ CHUNKS_AHEAD = 3  # for each worker; with fewer than tasks, they could wait for 
 CHUNKS_A_LAP = 10_000  # of one execution: Ray keeps a record of each until it ends
 STORE_BYTES = 256 << 20  # of a local Ray's object store; items and rows are small
 CONNECT_S = 10  # seconds to wait for the machine of a cluster
+QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 # What a local Ray reads as it begins.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it tells nobody
@@ -128,34 +129,31 @@ def _connected(config: ClassifyConfig) -> Iterator[Any]:
             stack.enter_context(environment(ENVIRONMENT))
             address = config.cluster.ray_address or os.environ.get("RAY_ADDRESS")
             if address in (None, "", "local"):
-                stack.enter_context(_local(ray, config))
+                # Sockets of Ray have long names, which have to stay below 108 bytes.
+                short = "/tmp" if Path("/tmp").is_dir() else None
+                scratch = tempfile.TemporaryDirectory(
+                    prefix="dmagnet-", dir=short, ignore_cleanup_errors=True
+                )
+                _begin(ray, config, stack.enter_context(scratch))
             else:
                 _join(ray, address)
             stack.callback(ray.shutdown)
         yield ray
 
 
-@contextmanager
-def _local(ray: Any, config: ClassifyConfig) -> Iterator[None]:
+def _begin(ray: Any, config: ClassifyConfig, scratch: str) -> None:
     """Begin a Ray of this machine alone; its files go with it."""
     cores = (config.cluster.workers or 1) * config.cluster.threads_per_worker
-    # Sockets of Ray have long names, which have to stay below 108 bytes.
-    short = "/tmp" if Path("/tmp").is_dir() else None
-    with tempfile.TemporaryDirectory(
-        prefix="dmagnet-", dir=short, ignore_cleanup_errors=True
-    ) as scratch:
-        with _quietly():
-            ray.init(
-                address="local",
-                num_cpus=max(cores, num_threads(config)),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=scratch,
-            )
-        yield
+    with _quietly():
+        ray.init(
+            address="local",
+            num_cpus=max(cores, num_threads(config)),
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=scratch,
+            **QUIET,
+        )
 
 
 def _join(ray: Any, address: str) -> None:
@@ -166,7 +164,7 @@ def _join(ray: Any, address: str) -> None:
             # Ray itself would try for minutes.
             socket.create_connection((host, int(port)), CONNECT_S).close()
         with _quietly():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=address, **QUIET)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         line = " ".join(str(error).split())[:160]
         raise ConfigError(

@@ -105,6 +105,14 @@ def open_classifier(
     return classifier_of(replace(checkpoint, model=quick), **how)
 
 
+def open_for(weights: Path | str, config: ClassifyConfig) -> Classifier:
+    """Open weights as a run wants them: each of its threads calls with one core."""
+    views, batch_size, device = config.views, config.batch_size, config.device
+    return open_classifier(
+        weights, views=views, batch_size=batch_size, device=device, threads=1
+    )
+
+
 def num_threads(config: ClassifyConfig) -> int:
     """Return how many threads read and classify: one a core, if nobody says."""
     if config.threads is not None:

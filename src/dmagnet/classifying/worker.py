@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.classifying.local import Chunk, classify_chunk, open_classifier
+from dmagnet.classifying.local import Chunk, classify_chunk, open_for
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
 from dmagnet.pictures.inputs.item import NO_CLASS, Item
@@ -138,14 +138,7 @@ def _opened(task: Task) -> Any:
             f"{here}: expected dmagnet {task.version} as where the run was started, "
             f"found {__version__}; install the same version on every machine"
         )
-    config = task.config
-    classifier = open_classifier(
-        task.weights,
-        views=config.views,
-        batch_size=config.batch_size,
-        device=config.device,
-        threads=1,
-    )
+    classifier = open_for(task.weights, task.config)
     if classifier.weights_hash != task.weights_hash:
         raise CheckpointError(
             f"{here}: {task.weights} holds other weights than where the run was started"

@@ -85,13 +85,7 @@ class Header:
     dmagnet: str = __version__
 
     def __post_init__(self) -> None:
-        """Refuse what no network can be used with.
-
-        Raises
-        ------
-        ConfigError
-            If a value is out of its range, or two classes have one name.
-        """
+        """Refuse values out of their range, and two classes of one name."""
         check_range(self, "image_size", 64, 4096)
         check_range(self, "field", 0.3, 1)
         if self.radii is not None:
@@ -134,16 +128,13 @@ def read_header(text: str | None, content: bytes, name: str) -> Header:
     with as_written(name, _WRITTEN, _AGAIN, error=CheckpointError):
         values = plain_object(text)
         version, digest = int(values.pop("format")), str(values.pop("digest"))
-    if version > FORMAT:
-        raise CheckpointError(
-            f"{name}: format {version} is newer than this dmagnet {__version__} "
-            f"reads ({FORMAT}); update dmagnet"
+    if version != FORMAT:
+        told = (
+            f"newer than this dmagnet {__version__} reads ({FORMAT}); update dmagnet"
+            if version > FORMAT
+            else f"of an older dmagnet, expected {FORMAT}; export the network again"
         )
-    if version < FORMAT:
-        raise CheckpointError(
-            f"{name}: format {version} is of an older dmagnet, expected {FORMAT}; "
-            "export the network again"
-        )
+        raise CheckpointError(f"{name}: format {version} is {told}")
     blank = _with_digest(content, digest, _NO_DIGEST)
     if hashlib.sha256(blank).hexdigest() != digest:
         raise CheckpointError(f"{name}: differs from its recorded digest; {_AGAIN}")
