@@ -6,6 +6,7 @@ Started as a script, it reads requests as lines of JSON, and answers each with o
 import fcntl
 import functools
 import importlib
+import itertools
 import json
 import os
 import pty
@@ -16,9 +17,12 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 import traceback
 from pathlib import Path
+
+from rich.console import Console
 
 ROWS, SECONDS = 24, 300  # the longest of a verb, on a busy machine
 ESCAPE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])")
@@ -45,15 +49,18 @@ class Terminals:
 
         `press` is what to wait for and what to type then; `smaller` gives functions
         of the package other defaults; `stdout` is a file instead of the terminal;
-        the rest are variables of the environment.
+        `drawing` interrupts rich when it lets go of its console for that time; the
+        rest are variables of the environment.
         """
         stdout = rest.pop("stdout", None)
+        drawing = rest.pop("drawing", 0)
         request = {
             "argv": [str(word) for word in argv],
             "columns": columns,
             "press": press,
             "smaller": smaller or {},
             "stdout": str(stdout or ""),
+            "drawing": drawing,
             "environ": {"TERM": "xterm-256color", **rest},
         }
         print(json.dumps(request), file=self._server.stdin, flush=True)
@@ -138,7 +145,7 @@ def _answer(*, press, **request):
     return {"status": os.waitstatus_to_exitcode(status), "text": text.decode()}
 
 
-def _child(*, argv, columns, smaller, stdout, environ):
+def _child(*, argv, columns, smaller, stdout, drawing, environ):
     """Be a new process in a new terminal."""
     status = 1
     try:
@@ -157,6 +164,8 @@ def _child(*, argv, columns, smaller, stdout, environ):
             place = importlib.import_module(module)
             whole = getattr(place, function)
             setattr(place, function, functools.partial(whole, **defaults))
+        if drawing:
+            _interrupt_drawing(drawing)
         from dmagnet.cli import main
 
         status = main(argv)
@@ -167,6 +176,19 @@ def _child(*, argv, columns, smaller, stdout, environ):
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _interrupt_drawing(step):
+    """Send Ctrl-C's signal from within rich, in the main thread."""
+    before, steps = Console._exit_buffer, itertools.count(1)
+
+    def exit_buffer(console):
+        here = threading.current_thread() is threading.main_thread()
+        if here and next(steps) == step:
+            signal.raise_signal(signal.SIGINT)
+        before(console)
+
+    Console._exit_buffer = exit_buffer
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ CTRL_C = "\x03"
 # in capitals are inputs: little to be done soon, or much to be stopped on the way.
 VERBS = {
     "simulate": ("Drawing galaxies", "-o OUT.h5 --num NUM --image-size 64", "OUT.h5"),
-    "prepare": ("Repacking", "MANY -o OUT", "OUT"),
+    "prepare": ("Checking", "MANY -o OUT", "OUT"),
     "train": (
         "Training",
         "STACK -o OUT --recipe smoke --device cpu --epochs 2",
@@ -70,7 +70,7 @@ def inputs(tmp_path_factory):
     for number in range(200):
         image = Image.fromarray(images[number % len(images)])
         image.save(folder / "images" / f"{number}.png")
-    for name, times in (("little.h5", 1), ("much.h5", 10), ("many.h5", 100)):
+    for name, times in (("little.h5", 1), ("much.h5", 10), ("many.h5", 200)):
         with h5py.File(folder / name, "w") as file:
             file["images"] = np.tile(images, (times, 1, 1, 1))
             file["ans"] = np.tile(labels, times)
@@ -129,6 +129,17 @@ def test_ctrl_c_at_a_wide_terminal_is_one_line(verb, terminals, words, smaller, 
     assert lines[-1:] == [STOPPED]
     assert all(line.startswith("note: ") for line in lines[:-1]), lines
     assert cursor
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+def test_ctrl_c_while_a_bar_is_being_drawn_loses_no_line(step, terminals, words):
+    _, arguments, _ = VERBS["prepare"]
+    status, text = terminals(
+        *("prepare", *words(arguments, much=True).split()), drawing=step
+    )
+    assert status == 130, text
+    assert screen(text)[0] == [STOPPED]
+    assert screen(text)[1]
 
 
 @pytest.mark.slow

@@ -112,23 +112,43 @@ def _told(name: str, total: int | None) -> Callable[[int], None]:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop a run as Ctrl-C does.
+    """Let SIGTERM and SIGHUP stop a run as Ctrl-C does, and none of them break a bar.
 
     Batch systems send the first, a terminal that is closed the second.
     """
-
-    def _stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
-            for name in ("SIGTERM", "SIGHUP"):
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 number = getattr(signal, name, None)  # Windows has no SIGHUP
                 if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                    stack.callback(signal.signal, number, signal.signal(number, _stop))
+                    before = signal.signal(number, _interrupt)
+                    stack.callback(signal.signal, number, before)
             stack.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
             sys.unraisablehook = partial(_unheard, sys.unraisablehook)
         yield
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise, but not while rich draws: its console would keep what is printed next."""
+    while frame:
+        if frame.f_globals.get("__name__", "").startswith("rich."):
+            return _again(number)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _again(number: int) -> None:
+    """Send a signal to the main thread a moment later, if it still matters then."""
+
+    def _send() -> None:
+        if signal.getsignal(number) is not _interrupt:
+            return
+        if hasattr(signal, "pthread_kill"):  # which wakes a thread that waits
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            signal.raise_signal(number)
+
+    Timer(0.02, _send).start()
 
 
 def _unheard(usual: Callable[[Any], Any], dropped: Any) -> None:
@@ -137,7 +157,7 @@ def _unheard(usual: Callable[[Any], Any], dropped: Any) -> None:
     A moment later, or it would be dropped in here.
     """
     if issubclass(dropped.exc_type, KeyboardInterrupt):
-        Timer(0.02, signal.raise_signal, (signal.SIGINT,)).start()
+        _again(signal.SIGINT)
     else:
         usual(dropped)
 

@@ -62,8 +62,7 @@ def prepare(source: Positional[Path], *, out: Out, seed: int = 0) -> None:
     from dmagnet.galaxies.repack import prepare as run
 
     with bars() as bar:
-        count = bar("Repacking", 17736)
-        folder = run(source, out, seed=seed, progress=lambda done, _: count(done))
+        folder = run(source, out, seed=seed, progress=bar)
     print(folder)
 
 

@@ -40,7 +40,7 @@ OLD = ".dmagnet-old"  # ends the name of what is being replaced
 LAYOUT = 1  # raised when an older reader would misread the folder
 
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int | None], Callable[[int], None]]
 
 
 def prepare(
@@ -66,7 +66,8 @@ def prepare(
     seed : int
         Seed of the split.
     progress : callable or None
-        Called with the number of images done and of all.
+        Called with the name and the length of a stage; what it returns, with the
+        number of images done.
 
     Returns
     -------
@@ -85,6 +86,8 @@ def prepare(
     beside ``out_folder`` under a name of its own, and renames it at the end; a folder
     that is replaced keeps its place until then, and gets it back after a kill.
     """
+    begin = progress or (lambda _name, _num: lambda _done: None)
+    begin("Checking the file", 1)
     catalog = read_catalog(h5)
     source_hash = pooch.file_hash(str(h5))
     if sha256 is not None and source_hash != sha256.lower():
@@ -106,7 +109,7 @@ def prepare(
         part.mkdir()
         try:
             _check_room(part, catalog)
-            _write_images(h5, part / IMAGES, catalog, progress)
+            _write_images(h5, part / IMAGES, catalog, begin("Repacking", catalog.num))
             _write_table(part / TABLE, catalog, split)
             _write_manifest(
                 part / MANIFEST,
@@ -164,7 +167,7 @@ def _no_room(part: Path, catalog: Catalog) -> str:
 
 
 def _write_images(
-    h5: Path, path: Path, catalog: Catalog, progress: Progress | None
+    h5: Path, path: Path, catalog: Catalog, count: Callable[[int], None]
 ) -> None:
     """Write a .npy file slab by slab; a memory map would count as used memory."""
     shape = (catalog.num, catalog.side, catalog.side, 3)
@@ -173,8 +176,7 @@ def _write_images(
         np.lib.format.write_array_header_1_0(out, header)
         for start, images in read_slabs(source["images"]):
             out.write(images.data)
-            if progress is not None:
-                progress(start + len(images), catalog.num)
+            count(start + len(images))
 
 
 def _write_table(path: Path, catalog: Catalog, split: Split) -> None:
