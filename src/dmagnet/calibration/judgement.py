@@ -53,7 +53,7 @@ class Classifier:
     field : float
         Share of the 67 arcsec frame that they show.
     radii : float or None
-        Side in isophotal radii, where all galaxies are seen at one size.
+        Side in isophotal radii, if all galaxies are seen at one size.
     weights_hash : str
         SHA-256 of the weights.
     calibration : Calibration or None
@@ -85,17 +85,12 @@ class Classifier:
         Parameters
         ----------
         images : (N, S, S, 3) uint8
-            Of side `image_size`.
+            Of side `image_size`; anything else is a DataError.
 
         Returns
         -------
         (N, K) float32
             Calibrated where the weights were; rows sum to 1.
-
-        Raises
-        ------
-        DataError
-            If they are no pictures.
         """
         return self.judge(images).probabilities
 
@@ -107,19 +102,14 @@ class Classifier:
         Parameters
         ----------
         images : (N, S, S, 3) uint8
-            Of side `image_size`.
+            Of side `image_size`; anything else is a DataError.
         progress : callable, optional
-            Called with the number of pictures done so far.
+            Called with the number of pictures done.
 
         Returns
         -------
         Judgement
             Of the N pictures.
-
-        Raises
-        ------
-        DataError
-            If they are no pictures.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise DataError(
@@ -176,12 +166,8 @@ def views_to_take(asked: int | None, calibration: Calibration | None) -> int:
     Returns
     -------
     int
-        As asked; else as the calibration was fitted; else 1.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither 1 nor 8.
+        As asked; else as the calibration was fitted; else 1. Asking for anything but 1
+        and 8 is a ConfigError.
     """
     views = asked if asked is not None else calibration.views if calibration else 1
     if views not in (1, 8):

@@ -50,10 +50,8 @@ class Outcome:
     ----------
     path : Path
         The table.
-    rows : int
-        One for each input.
-    without_class : int
-        Rows that have no class; their ``flag`` and ``reason`` say why.
+    rows, without_class : int
+        One for each input, and those without a class, whose ``reason`` says why.
     notes : tuple of str
         What a person should know.
     """
@@ -94,8 +92,7 @@ def write_catalog(
     announce : callable, optional
         Called with a name and a total, returns what to call with the count done.
     tell : callable, optional
-        Called with a line when the cut-out service makes the run wait, and with none
-        when it answers again.
+        Called with a line when the cut-out service makes us wait, and with none after.
     **settings
         Fields of ``config`` by name, in its place: ``device="cpu"``, ``views=1``...
 
@@ -109,9 +106,8 @@ def write_catalog(
     ConfigError
         If the table is there already, or a run of other settings is half done there.
     DataError
-        If there is nothing to classify, no input could be classified (then there is no
-        table), the disk refuses, or an input cannot be read and ``config.strict`` is
-        set.
+        If no input could be classified (then there is no table), the disk refuses, or
+        an input cannot be read and ``config.strict`` is set.
     CheckpointError
         If the weights cannot be opened.
     """
@@ -146,8 +142,7 @@ def classify(
     announce : callable, optional
         Called with a name and a total, returns what to call with the count done.
     tell : callable, optional
-        Called with a line when the cut-out service makes the run wait, and with none
-        when it answers again.
+        Called with a line when the cut-out service makes us wait, and with none after.
     **settings
         Fields of ``config`` by name, in its place: ``device="cpu"``, ``views=1``...
 

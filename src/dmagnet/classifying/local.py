@@ -8,7 +8,7 @@ of the network uses one core, which beats sharing a call between cores.
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from dmagnet.calibration.judgement import BATCH, Classifier, Judgement
 from dmagnet.classifying.table_columns import about_of, rows_of
-from dmagnet.config.classify_config import ClassifyConfig, SourceConfig
+from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.network.bundled import DEFAULT, path_of
 from dmagnet.pictures.inputs.item import NO_CLASS, Item
@@ -47,8 +47,7 @@ def open_classifier(
         ``s`` or ``xs`` for the weights of the package; an ``.onnx`` file, which needs
         no torch; a ``.safetensors`` file or a run folder. ``s`` if not given.
     views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns; if not given, as
-        the calibration was fitted, and one look without any.
+        One look or all eight flips and quarter turns; as calibrated if not given.
     batch_size : int
         Images at a time.
     device : {"auto", "cpu", "gpu"}
@@ -122,91 +121,74 @@ def num_threads(config: ClassifyConfig) -> int:
     return os.cpu_count() or 1
 
 
-def classify_chunk(
-    items: Sequence[Item],
-    classifier: Classifier,
-    config: ClassifyConfig,
-    pool: Executor,
-) -> pa.RecordBatch:
-    """Read and classify the inputs of one chunk, a row for each, in order.
+class Threads:
+    """Threads that read and classify the batches of chunks."""
 
-    The same inputs give the same rows, whatever went before: batches begin anew with
-    each chunk.
-    """
-    return _finish(_begin(items, classifier, config, pool), classifier, config)
+    def __init__(
+        self, num: int, classifier: Classifier, config: ClassifyConfig
+    ) -> None:
+        self.pool = ThreadPoolExecutor(num, thread_name_prefix="classify")
+        self.classifier, self.config = classifier, config
+        self.about = about_of(config, classifier)
+
+    def begin(self, items: Sequence[Item]) -> Batches:
+        """Hand out the batches of one chunk, whatever went before: none is shared."""
+        size = self.config.batch_size
+        starts = range(0, len(items), size)
+        return [self.pool.submit(self._batch, items[i : i + size]) for i in starts]
+
+    def finish(self, batches: Batches) -> pa.RecordBatch:
+        """Collect the batches of one chunk into its rows, one for each input."""
+        done = [batch.result() for batch in batches]
+        items = [item for batch, _ in done for item in batch]
+        if self.config.strict:
+            for item in items:
+                if item.flag & NO_CLASS:
+                    raise DataError(f"{item.path}: {item.reason}")
+        parts = [vars(judgement) for _, judgement in done]
+        whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        return rows_of(items, Judgement(**whole), self.about)
+
+    def _batch(self, items: Sequence[Item]) -> tuple[list[Item], Judgement]:
+        """Read one batch and classify those that are pictures; NaN elsewhere."""
+        seer, source = self.classifier, self.config.source
+        view = seer.image_size, seer.field
+        pictures = [read_picture(i, *view, source, radii=seer.radii) for i in items]
+        pixels = {i: p.rgb for i, p in enumerate(pictures) if p.rgb is not None}
+        num = len(items)
+        shapes = ((num, len(seer.class_names)), (num,), (num,))
+        answer = Judgement(*(np.full(shape, np.nan, np.float32) for shape in shapes))
+        if pixels:
+            given = vars(seer.judge(np.stack([*pixels.values()])))
+            for name, whole in vars(answer).items():
+                if given[name] is not None:
+                    whole[[*pixels]] = given[name]
+        return [picture.item for picture in pictures], answer
 
 
 def classify_chunks(
     chunks: Iterable[Chunk], classifier: Classifier, config: ClassifyConfig
 ) -> Generator[tuple[int, pa.RecordBatch]]:
     """Read and classify chunk after chunk, a few batches ahead of what is asked for."""
-    threads = num_threads(config)
+    num = num_threads(config)
+    threads = Threads(num, classifier, config)
     under_way: deque[tuple[int, Batches]] = deque()
+
+    def _waiting() -> int:
+        """Count the batches behind the first chunk that are not done yet."""
+        later = list(under_way)[1:]
+        return sum(not batch.done() for _, batches in later for batch in batches)
 
     def _first() -> tuple[int, pa.RecordBatch]:
         number, batches = under_way.popleft()
-        return number, _finish(batches, classifier, config)
+        return number, threads.finish(batches)
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="classify")
     try:
         for number, items in chunks:
-            under_way.append((number, _begin(items, classifier, config, pool)))
-            while _waiting(under_way) > BATCHES_AHEAD * threads:
+            under_way.append((number, threads.begin(items)))
+            while _waiting() > BATCHES_AHEAD * num:
                 yield _first()
         while under_way:
             yield _first()
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin(
-    items: Sequence[Item],
-    classifier: Classifier,
-    config: ClassifyConfig,
-    pool: Executor,
-) -> Batches:
-    """Hand out the batches of one chunk."""
-    size = config.batch_size
-    return [
-        pool.submit(_classify_batch, items[i : i + size], classifier, config.source)
-        for i in range(0, len(items), size)
-    ]
-
-
-def _waiting(under_way: Iterable[tuple[int, Batches]]) -> int:
-    """Count the batches behind the first chunk that are not done yet."""
-    later = list(under_way)[1:]
-    return sum(not batch.done() for _, batches in later for batch in batches)
-
-
-def _finish(
-    batches: Batches, classifier: Classifier, config: ClassifyConfig
-) -> pa.RecordBatch:
-    """Collect the batches of one chunk into its rows."""
-    done = [batch.result() for batch in batches]
-    items = [item for batch, _ in done for item in batch]
-    if config.strict:
-        for item in items:
-            if item.flag & NO_CLASS:
-                raise DataError(f"{item.path}: {item.reason}")
-    parts = [vars(judgement) for _, judgement in done]
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return rows_of(items, Judgement(**whole), about_of(config, classifier))
-
-
-def _classify_batch(
-    items: Sequence[Item], classifier: Classifier, source: SourceConfig
-) -> tuple[list[Item], Judgement]:
-    """Read one batch of inputs and classify those that are pictures; NaN elsewhere."""
-    side, field, radii = classifier.image_size, classifier.field, classifier.radii
-    pictures = [read_picture(item, side, field, source, radii=radii) for item in items]
-    pixels = {i: p.rgb for i, p in enumerate(pictures) if p.rgb is not None}
-    num = len(items)
-    shapes = ((num, len(classifier.class_names)), (num,), (num,))
-    answer = Judgement(*(np.full(shape, np.nan, np.float32) for shape in shapes))
-    if pixels:
-        given = vars(classifier.judge(np.stack([*pixels.values()])))
-        for name, whole in vars(answer).items():
-            if given[name] is not None:
-                whole[[*pixels]] = given[name]
-    return [picture.item for picture in pictures], answer
+        threads.pool.shutdown(cancel_futures=True)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from dmagnet import __version__
-from dmagnet.classifying.local import Chunk, classify_chunk, open_for
+from dmagnet.classifying.local import Chunk, Threads, open_for
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
 from dmagnet.pictures.inputs.item import NO_CLASS, Item
@@ -80,12 +79,11 @@ class Worker:
     """An actor that holds the network; Ray Data keeps as many as asked for."""
 
     def __init__(self, task: Task, inbox: Any) -> None:
-        self._config, self._inbox = task.config, inbox
-        threads = task.config.cluster.threads_per_worker
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="classify")
+        self._inbox, config = inbox, task.config
         self._trouble: DmagnetError | None = None
         try:
-            self._classifier = _opened(task)
+            num = config.cluster.threads_per_worker
+            self._threads = Threads(num, _opened(task), config)
         except DmagnetError as error:
             self._trouble = error
 
@@ -112,7 +110,7 @@ class Worker:
                     f"{items[-1].path}; what is done is kept: give the same command "
                     "again, with --engine local if it stays so"
                 )
-            rows = classify_chunk(items, self._classifier, self._config, self._pool)
+            rows = self._threads.finish(self._threads.begin(items))
         except DmagnetError as error:
             return answer | {"error": type(error).__name__, "message": str(error)}
         packed = rows.serialize().to_pybytes()

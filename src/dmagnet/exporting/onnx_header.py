@@ -42,30 +42,14 @@ class Header:
 
     Attributes
     ----------
-    class_names : tuple of str
-        Name of each output.
-    image_size : int
-        Side of the images it was trained on, in px.
-    field : float
-        Share of the 67 arcsec frame that it sees.
-    radii : float or None
-        Side of the images in isophotal radii, where all galaxies are seen at one size.
-    weights_hash : str
-        Of the weights it was made from, as `dmagnet.network.checkpoint` computes it.
-    temperature : float
-        By what the logits are divided in the graph before the softmax.
-    thresholds : (float, float) or None
-        Least probability of a class in the sets of 90 and 95 %.
-    views : {1, 8}
-        Over how many views answers are averaged unless somebody asks otherwise.
+    class_names, image_size, field, radii, weights_hash, ood_limit
+        As of `dmagnet.classifying.Classifier`.
+    temperature, thresholds, views
+        As of `dmagnet.calibration.Calibration`; the graph divides by the temperature.
     has_ood : bool
         Whether the graph has the output ``ood``.
-    ood_limit : float or None
-        Score above which a galaxy is unlike those of the training; None without one.
-    calibration : dict
-        What the calibration was fitted on.
-    provenance : dict
-        What the checkpoint recorded of its training.
+    calibration, provenance : dict
+        What the calibration was fitted on, and what is recorded of the training.
     dmagnet : str
         Version that wrote the file.
     """
@@ -97,7 +81,7 @@ class Header:
             )
 
     def to_json(self) -> str:
-        """Write it for the metadata of the file.
+        """Return it as the metadata of a file.
 
         Returns
         -------

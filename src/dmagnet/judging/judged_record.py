@@ -34,12 +34,10 @@ class ClassScore:
         The class.
     correct, support : int
         Galaxies of the class that were named right, and all galaxies of it.
-    precision : float
-        Share of right ones among the galaxies given this name; NaN if none was.
-    recall : float
-        ``correct / support``.
+    precision, recall : float
+        ``correct`` as a share of the galaxies given this name, and of ``support``.
     f1 : float
-        Harmonic mean of both. Recall and F1 are NaN in a class without a galaxy.
+        Harmonic mean of both; each is NaN where it would divide by 0.
     f1_interval : tuple of float
         95 % bootstrap interval of ``f1``.
     """
@@ -61,12 +59,10 @@ class Metrics:
     ----------
     n : int
         Number of galaxies.
-    accuracy : float
-        Share of galaxies named right.
+    accuracy, top2 : float
+        Share whose label is the first guess, and one of the first two.
     balanced_accuracy, macro_f1 : float
         Means of the classes' recall and F1, over the classes that have a galaxy.
-    top2 : float
-        Share of galaxies whose label is the first or the second guess.
     nll, brier : float
         Mean of -ln p(label), and of the squared distance to the one-hot label (0 to 2).
     ece : float
@@ -81,14 +77,12 @@ class Metrics:
         95 % bootstrap interval of each number above and below.
     aurc : float
         Mean risk over all coverages: how well confidence sorts right from wrong.
-    coverage90, coverage95 : float
-        Share of conformal sets that hold the label; NaN without calibration.
-    set_size90, set_size95 : float
-        Mean number of classes in them; NaN without calibration.
-    disagreement : float
-        Mean total-variation distance between views; NaN with one view.
-    ood_share : float
-        Share of galaxies flagged as unlike those of training; NaN without calibration.
+    coverage90, coverage95, set_size90, set_size95 : float
+        Share of conformal sets that hold the label, and the mean number of classes in
+        them; NaN without calibration.
+    disagreement, ood_share : float
+        Mean total-variation distance between views, and share of galaxies flagged as
+        unlike those of training; NaN where unknown.
     risk : RiskCoverage or None
         Risk at every coverage, for the curve.
     """
@@ -144,7 +138,7 @@ def write_metrics(
     Parameters
     ----------
     path : Path
-        The file to write, by custom ``metrics.json``.
+        By custom ``metrics.json``.
     metrics : Metrics
         What `score` returned.
     provenance : dict, optional
@@ -169,7 +163,7 @@ def read_metrics(path: Path) -> Metrics:
     Parameters
     ----------
     path : Path
-        The JSON file; keys that are no field of `Metrics` are left aside.
+        The JSON file; other keys are left aside.
 
     Returns
     -------

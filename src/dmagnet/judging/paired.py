@@ -16,10 +16,8 @@ class Comparison:
 
     Attributes
     ----------
-    difference : float
-        From -1 to 1; above 0 where A is better.
-    interval : tuple of float
-        95 % bootstrap interval of the difference.
+    difference, interval : float, tuple of float
+        From -1 to 1, above 0 where A is better, with its 95 % bootstrap interval.
     p_value : float
         Two-sided exact McNemar test of equal accuracy.
     only_a, only_b, n : int
@@ -40,10 +38,9 @@ class SeedComparison:
 
     Attributes
     ----------
-    difference : float
-        Mean over the pairs of runs.
-    interval : tuple of float
-        95 % bootstrap interval over runs and galaxies.
+    difference, interval : float, tuple of float
+        Mean over the pairs of runs, with its 95 % bootstrap interval over runs and
+        galaxies.
     per_seed : tuple of float
         The difference of each pair of runs.
     n : int

@@ -28,14 +28,11 @@ class RiskCoverage:
     ----------
     coverage : (M,) float in (0, 1]
         Share of galaxies that are named, the surest first.
-    risk : (M,) float
-        Share of them named wrong.
-    low, high : (M,) float
-        95 % bootstrap interval of the risk.
-    aurc : float
-        Area under the curve of all galaxies: the mean risk over all coverages.
-    interval : tuple of float
-        95 % bootstrap interval of the area.
+    risk, low, high : (M,) float
+        Share of them named wrong, with its 95 % bootstrap interval.
+    aurc, interval : float, tuple of float
+        Area under the curve of all galaxies, which is the mean risk over all
+        coverages, with its 95 % bootstrap interval.
     """
 
     coverage: Floats

@@ -10,13 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmagnet import __version__
+from dmagnet.calibration import fitting
 from dmagnet.calibration.calibration import Calibration, tempered
-from dmagnet.calibration.fitting import (
-    conformal_thresholds,
-    fit_temperature,
-    fit_vector,
-    vector_scaled,
-)
 from dmagnet.calibration.judgement import Judgement, views_to_take
 from dmagnet.calibration.labels import (
     Groups,
@@ -230,12 +225,12 @@ def fit_calibration(
         _, features = look(model, galaxies.images, progress=_count)
         known_features.append(features[0])
         done += len(galaxies)
-    temperature = fit_temperature(parts)
+    temperature = fitting.fit_temperature(parts)
     full = [p for p, g in zip(parts, held_back, strict=True) if not g.label_sets]
     space = old.space if old else None
     if known_features:
         space = fit_space(np.concatenate(known_features))
-    scale, shift = fit_vector(parts)
+    vector = fitting.fit_vector(parts)
     sets = [
         {
             "name": Path(galaxies.source).name,
@@ -244,7 +239,7 @@ def fit_calibration(
             "labels": len(part.member),
             "before": _scores(part, part.probabilities),
             "after": _scores(part, tempered(part.probabilities, temperature)),
-            "vector": _scores(part, vector_scaled(part.probabilities, scale, shift)),
+            "vector": _scores(part, fitting.vector_scaled(part.probabilities, *vector)),
         }
         for galaxies, part in zip(held_back, parts, strict=True)
     ]
@@ -283,7 +278,7 @@ def _thresholds(parts: Sequence[Labeled], temperature: float) -> tuple[float, fl
         for p in parts
     ]
     chosen = np.concatenate(best)[:, None]
-    return conformal_thresholds(np.zeros(len(chosen), np.int64), chosen)
+    return fitting.conformal_thresholds(np.zeros(len(chosen), np.int64), chosen)
 
 
 def _scores(part: Labeled, probabilities: Floats) -> dict[str, Any]:
