@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logsumexp, softmax
 
 from dmagnet.calibration.calibration import logs_of
@@ -35,6 +34,8 @@ def fit_temperature(parts: Sequence[Labeled]) -> float:
     classes; where they are groups, with summed probabilities, it need not be: hence
     the grid before Brent's method.
     """
+    from scipy.optimize import minimize_scalar  # slow to load: not for classify
+
     tables = [_table(part) for part in parts]
 
     def _loss(log_temperature: float) -> float:
@@ -96,6 +97,8 @@ def fit_vector(
     Vector scaling of Guo et al. 2017 (ICML, sec. 4.2), for comparison: its 2 K numbers
     follow the class shares of small validation sets, which other surveys do not share.
     """
+    from scipy.optimize import minimize  # slow to load: not for classify
+
     tables = [_table(part) for part in parts]
     num = parts[0].probabilities.shape[1]
     nothing = np.concatenate([np.ones(num), np.zeros(num)])

@@ -105,9 +105,10 @@ class Seen:
         self.index = np.where(self.known, np.nan_to_num(self.p).argmax(1), NO_INDEX)
         self.trust = about.settings.get("calibration") or {}
 
-    def texts(self, name: str) -> list[str]:
-        """Return what the items say, fit to stand in a table."""
-        return [line(getattr(item, name)) for item in self.items]
+    def read(self, name: str) -> list[Any]:
+        """Return what the items say; text that is fit to stand in a table."""
+        values = [getattr(item, name) for item in self.items]
+        return [line(v) if isinstance(v, str) else v for v in values]
 
     def named(self, names: Iterable[str]) -> list[str]:
         """Return the name of each most probable class; empty without one."""
@@ -130,9 +131,8 @@ class Seen:
         families = [family_of(name) for name in self.about.class_names]
         if set(families) != set(FAMILIES):
             return None
-        return self.p[:, [k for k, each in enumerate(families) if each == family]].sum(
-            1
-        )
+        members = [k for k, each in enumerate(families) if each == family]
+        return self.p[:, members].sum(1)
 
     def sets(self, level: int) -> list[str]:
         """Name the classes of a conformal set, most probable first."""
@@ -161,22 +161,23 @@ class Column:
     type: pa.DataType  # only a code may be null
     ucd: str  # unified content descriptor (IVOA UCD1+)
     description: str
-    values: Callable[[Seen], Any]
+    make: Callable[[Seen], Any] | None = None  # of an item by its name, without
     unit: str = ""  # as astropy spells it
+
+    def values(self, seen: Seen) -> pa.Array:
+        """Return its values in some rows."""
+        values = self.make(seen) if self.make else seen.read(self.name)
+        return pa.array(values, self.type)
 
 
 @cache
 def columns(class_names: tuple[str, ...]) -> tuple[Column, ...]:
     """List the columns of a table, in their order."""
     declared: list[tuple[Any, ...]] = [
-        ("id", TEXT, "meta.id;meta.main", "Name of the input",
-         lambda seen: seen.texts("id")),
-        ("path", TEXT, "meta.ref;meta.file", "Where the image came from",
-         lambda seen: seen.texts("path")),
-        ("ra", DOUBLE, "pos.eq.ra;meta.main", "Right ascension, ICRS",
-         lambda seen: [item.ra for item in seen.items], "deg"),
-        ("dec", DOUBLE, "pos.eq.dec;meta.main", "Declination, ICRS",
-         lambda seen: [item.dec for item in seen.items], "deg"),
+        ("id", TEXT, "meta.id;meta.main", "Name of the input"),
+        ("path", TEXT, "meta.ref;meta.file", "Where the image came from"),
+        ("ra", DOUBLE, "pos.eq.ra;meta.main", "Right ascension, ICRS", None, "deg"),
+        ("dec", DOUBLE, "pos.eq.dec;meta.main", "Declination, ICRS", None, "deg"),
         ("class_index", CODE, "meta.code;src.morph.type",
          "Most probable class, from 0; null without one",
          lambda seen: pa.array(seen.index, CODE, mask=~seen.known)),
@@ -209,13 +210,10 @@ def columns(class_names: tuple[str, ...]) -> tuple[Column, ...]:
          "1 if ood is above the limit of the weights, else 0; null if unknown",
          Seen.unlike),
         ("radius_px", SINGLE, "phys.angSize;src",
-         "Isophotal radius in px of the image; NaN where it sets no size",
-         lambda seen: [item.radius_px for item in seen.items]),
+         "Isophotal radius in px of the image; NaN where it sets no size"),
         ("flag", BITS, "meta.code.qual",
-         "Bits, see dmagnet.pictures.inputs.Flag; below 65536 there is no class",
-         lambda seen: [int(item.flag) for item in seen.items]),
-        ("reason", TEXT, "meta.note", "The flags in words",
-         lambda seen: seen.texts("reason")),
+         "Bits, see dmagnet.pictures.inputs.Flag; below 65536 there is no class"),
+        ("reason", TEXT, "meta.note", "The flags in words"),
         ("weights", TEXT, "meta.id;meta.modelled", "Hash of the weights, begun",
          lambda seen: [seen.about.weights[:HASH_DIGITS]] * len(seen.items)),
         ("version", TEXT, "meta.version;meta.software", "Version of dmagnet",
@@ -250,7 +248,7 @@ def rows_of(
         N rows with the columns of `columns`.
     """
     seen, form = Seen(items, judgement, about), columns(about.class_names)
-    arrays = [pa.array(column.values(seen), column.type) for column in form]
+    arrays = [column.values(seen) for column in form]
     return pa.RecordBatch.from_arrays(arrays, schema=schema(about.class_names))
 
 
