@@ -125,9 +125,10 @@ class Metrics:
         dict
             The fields by name; the curve as ``risk_coverage``.
         """
-        values: dict[str, Any] = plain_json(asdict(self))
-        values["risk_coverage"] = values.pop("risk")
-        return values
+        values = plain_json(asdict(self))
+        others = ("per_class", "confusion", "class_names", "intervals")
+        found = {name: values[name] for name in ("n", *SCALARS, *others)}
+        return found | {"risk_coverage": values["risk"]}
 
 
 def write_metrics(
