@@ -28,9 +28,13 @@ from dmagnet.pictures.inputs.cutout_files import (
     cutout_folder,
     place,
 )
-from dmagnet.pictures.inputs.cutout_pace import retry_after
-from dmagnet.pictures.inputs.cutout_service import GIVE_UP_AFTER
-from dmagnet.pictures.inputs.cutouts import LOOK_AHEAD, fetch_cutouts, fetched
+from dmagnet.pictures.inputs.cutouts import (
+    GIVE_UP_AFTER,
+    LOOK_AHEAD,
+    fetch_cutouts,
+    fetched,
+    retry_after,
+)
 from dmagnet.pictures.inputs.item import Flag, Item
 from dmagnet.pictures.inputs.reading import read_picture
 

@@ -39,12 +39,11 @@ from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
 from dmagnet.pictures.faults import refused
 from dmagnet.pictures.frames import crop_side, resize
+from dmagnet.pictures.inputs.stacks import open_cell
 from dmagnet.pictures.opening import spooled
 from dmagnet.pictures.standard import standardize
 from dmagnet.pictures.tables import opened
-from dmagnet.pictures.tables.cells import open_cell
-from dmagnet.pictures.tables.columns import find_columns
-from dmagnet.pictures.tables.rows import LabeledRow, file_of, read_labeled
+from dmagnet.pictures.tables.columns import Row, file_of, find_columns, read_rows
 from dmagnet.storage.disk import open_file
 
 NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
@@ -201,14 +200,14 @@ def _load_zip(path: Path, wish: _Wish) -> Galaxies:
 
 def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
     """Read one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
-    rows: list[LabeledRow] = []
+    rows: list[Row] = []
     parts: list[int] = []
     skipped: list[str] = []
     openers: dict[str, Callable[[], IO[bytes]]] = {}
     for table in tables:
         columns = find_columns(table, needed=("path", "label"))
         named = PART_CODES.get(re.split(r"[-_.]", table.name)[0].lower(), NO_PART)
-        for number, row in enumerate(read_labeled(table, columns)):
+        for number, row in enumerate(read_rows(table, columns, labeled=True)):
             if row.fault:
                 skipped.append(f"{table}: {row.fault}")
                 continue
@@ -239,7 +238,7 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
 
 
 def _image_of(
-    table: Path, number: int, row: LabeledRow, packed: bool
+    table: Path, number: int, row: Row, packed: bool
 ) -> tuple[str, Callable[[], IO[bytes]]]:
     """Name the image of a row, and say how to open it."""
     if packed:

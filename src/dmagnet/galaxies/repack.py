@@ -28,8 +28,7 @@ from dmagnet.galaxies.galaxy10 import (
     read_slabs,
 )
 from dmagnet.galaxies.split import Split, split_of
-from dmagnet.pictures.tables.columns import find_columns
-from dmagnet.pictures.tables.rows import read_labeled
+from dmagnet.pictures.tables.columns import find_columns, read_rows
 from dmagnet.storage.disk import open_file, part_of, refusals_of_the_disk
 from dmagnet.storage.records import as_written, read_json
 
@@ -258,7 +257,7 @@ def read_prepared(folder: Path) -> Galaxies:
     manifest = _read_manifest(folder)
     side = manifest.image_size
     columns = find_columns(folder / TABLE, needed=("label", "split", "ra", "dec"))
-    rows = list(read_labeled(folder / TABLE, columns))
+    rows = list(read_rows(folder / TABLE, columns, labeled=True))
     with as_written(folder / IMAGES, "a whole array", "prepare it again"):
         open_file(folder / IMAGES).close()  # of a pipe NumPy would wait for the end
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)

@@ -16,8 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from dmagnet import __version__
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxy10 import SUFFIXES, read_catalog
-from dmagnet.pictures.tables.columns import find_columns
-from dmagnet.pictures.tables.rows import read_labeled
+from dmagnet.pictures.tables.columns import find_columns, read_rows
 from dmagnet.storage.disk import beside, open_file, says_so
 
 FRAME_ARCSEC = 67.0  # 256 px of 0.262": closer pairs show each other
@@ -247,7 +246,7 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
             raise DataError(f"{path}: expected positions in 'ra' and 'dec', found none")
         return catalog.labels, catalog.ra, catalog.dec
     columns = find_columns(path, needed=("ra", "dec"))
-    rows = list(read_labeled(path, columns))
+    rows = list(read_rows(path, columns, labeled=True))
     ra, dec = (np.array([getattr(row, c) for row in rows]) for c in ("ra", "dec"))
     if not known_positions(ra, dec).any():
         raise DataError(

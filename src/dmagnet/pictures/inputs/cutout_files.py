@@ -1,21 +1,27 @@
-"""Where cut-outs are kept, and what is known without asking for them again."""
+"""Where cut-outs are kept, what is known of them, and whether an answer is one."""
 
 import hashlib
+import io
 import json
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+import numpy as np
+import numpy.typing as npt
 import platformdirs
+from astropy.io import fits
+from PIL import Image
 
 from dmagnet.config.classify_config import CutoutConfig
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.pictures.faults import BROKEN
 from dmagnet.pictures.inputs.item import Flag
-from dmagnet.storage.disk import PART
+from dmagnet.pictures.opening import quiet, sound_hdus
+from dmagnet.storage.disk import part_of
 
 LEGACY_URL = "https://www.legacysurvey.org/viewer/cutout.fits"
 CUTOUT_URL = "DMAGNET_CUTOUT_URL"  # environment variable: a mirror of the service
@@ -24,6 +30,10 @@ DATA_DIR = "DMAGNET_DATA_DIR"  # environment variable: where data are kept
 _DIGITS = 7  # of a degree: 0.4 mas
 _FITS_BLOCK = 2880  # bytes; every FITS file is whole blocks
 _STARTS = {".fits": b"SIMPLE  =", ".jpg": b"\xff\xd8\xff"}
+_CENTER = 4  # px around the position that say whether it was observed
+_JPEG_NOISE = 2  # levels by which a blank JPEG may vary
+
+Planes = npt.NDArray[np.generic]
 
 
 class Position(NamedTuple):
@@ -41,6 +51,16 @@ class Failure:
     reason: str
 
 
+class AgainError(Exception):
+    """No image this time; `pause` is how long the service wants to be left alone."""
+
+    def __init__(
+        self, reason: str, pause: float = 0.0, *, of_service: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.pause, self.of_service = pause, of_service
+
+
 def place(ra: float, dec: float) -> Position | Failure:
     """Bring a position to the form that is asked for."""
     if not (-180 <= ra <= 360 and -90 <= dec <= 90):  # no NaN either
@@ -51,7 +71,7 @@ def place(ra: float, dec: float) -> Position | Failure:
 
 
 def cutout_folder() -> Path:
-    """Return where cut-outs are kept when nobody says."""
+    """Return the folder of cut-outs when none is given."""
     known = os.environ.get(DATA_DIR)
     return Path(known or platformdirs.user_cache_path("dmagnet")) / "cutouts"
 
@@ -76,8 +96,7 @@ class Shelf:
             )
         suffix = ".jpg" if re.search("jpe?g", parts.path) else ".fits"
         settings = (config.layer, config.bands, config.pixel_scale, config.size)
-        words = [parts.netloc, *(str(value) for value in settings)]
-        name = re.sub(r"[^\w.-]", "-", "_".join(words))
+        name = re.sub(r"[^\w.-]", "-", "_".join(map(str, (parts.netloc, *settings))))
         mark = hashlib.sha256(repr((base, *settings)).encode()).hexdigest()[:8]
         root = cutout_folder() if cache is None else Path(cache)
         return cls(root / f"{name}_{mark}", base, config, suffix)
@@ -88,21 +107,17 @@ class Shelf:
         return urlsplit(self.base).netloc
 
     def address(self, position: Position) -> str:
-        """Give the address of a cut-out, for a program or a person."""
-        query = {
-            "ra": _decimal(position.ra),
-            "dec": _decimal(position.dec),
-            "layer": self.config.layer,
-            "pixscale": f"{self.config.pixel_scale:g}",
-            "size": self.config.size,
-            "bands": self.config.bands,
-        }
-        return f"{self.base}?{urlencode(query)}"
+        """Return the address of a cut-out, for a program or a person."""
+        ra, dec = map(_decimal, position)
+        config = self.config
+        query = {"ra": ra, "dec": dec, "layer": config.layer}
+        query |= {"pixscale": f"{config.pixel_scale:g}", "size": str(config.size)}
+        return f"{self.base}?{urlencode(query | {'bands': config.bands})}"
 
     def find(self, position: Position) -> Path | Failure | None:
         """Look up what is known of a position."""
         path = self._path(position)
-        if _whole(path):
+        if _is_whole(path):
             return path
         try:
             known = json.loads(path.with_suffix(".none").read_text("utf-8"))
@@ -117,7 +132,7 @@ class Shelf:
             path = path.with_suffix(".none")
             known = {"flag": found.flag.name, "reason": found.reason}
             found = json.dumps(known).encode()
-        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
+        part = part_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -134,7 +149,7 @@ class Shelf:
 
     def _path(self, position: Position) -> Path:
         """Spread files over 4096 folders: file systems dislike a million in one."""
-        name = f"{_decimal(position.ra)}_{_decimal(position.dec)}"
+        name = "_".join(map(_decimal, position))
         drawer = hashlib.sha256(name.encode()).hexdigest()[:3]
         return self.folder / drawer / f"{name}{self.suffix}"
 
@@ -144,7 +159,7 @@ def _decimal(degrees: float) -> str:
     return f"{degrees:.{_DIGITS}f}".rstrip("0").rstrip(".")
 
 
-def _whole(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
     """Tell a whole image from what a crash of the machine may have left."""
     try:
         with path.open("rb") as file:
@@ -155,3 +170,89 @@ def _whole(path: Path) -> bool:
     if not start.startswith(_STARTS[path.suffix]):
         return False
     return path.suffix != ".fits" or (size > _FITS_BLOCK and size % _FITS_BLOCK == 0)
+
+
+def largest(config: CutoutConfig) -> int:
+    """Return the most bytes that an image may have."""
+    return len(config.bands) * config.size**2 * 8 + 2**20
+
+
+def examine(body: bytes, config: CutoutConfig, suffix: str) -> Failure | None:
+    """Check that an answer is the image that was asked for."""
+    if not body.startswith(_STARTS[suffix]):
+        kind = "JPEG" if suffix == ".jpg" else "FITS"
+        raise AgainError(f"expected {kind}, got {_what(body)}")
+    middle = config.size // 2
+    center = slice(max(0, middle - _CENTER), middle + _CENTER)
+    if suffix == ".jpg":
+        planes = _jpeg(body, config.size)
+        blank = centered = np.ptp(planes, axis=(-2, -1)).max() <= _JPEG_NOISE
+    else:
+        planes = _fits(body, config)
+        if isinstance(planes, Failure):
+            return planes
+        seen = np.isfinite(planes) & (planes != 0)
+        blank = ~seen.any(axis=(-2, -1))
+        centered = ~seen[:, center, center].any(axis=(-2, -1))
+    if np.all(blank):
+        return Failure(Flag.OUTSIDE_SURVEY, f"{config.layer} has no image there")
+    if np.all(centered):
+        return Failure(Flag.OUTSIDE_SURVEY, f"{config.layer} ends before this place")
+    if np.any(blank):
+        missing = "".join(np.array(list(config.bands))[blank])
+        line = f"{config.layer} has no {missing} image there"
+        return Failure(Flag.MISSING_BAND, line)
+    return None
+
+
+def _fits(body: bytes, config: CutoutConfig) -> Any:
+    """Read the planes of the first HDU; astropy would not mind a missing end."""
+    file = io.BytesIO(body)
+    if not sound_hdus(file)[0]:
+        raise AgainError("a FITS file that is damaged or cut short")
+    file.seek(0)
+    try:
+        header = fits.Header.fromfile(file)
+        sides = [int(header[f"NAXIS{i}"]) for i in range(int(header["NAXIS"]), 0, -1)]
+        bits = int(header["BITPIX"])
+        dtype = np.dtype(f">{'f' if bits < 0 else 'i'}{abs(bits) // 8}")
+        bands = str(header.get("BANDS", config.bands)).strip()
+        overlap = bool(header.get("OVERLAP", True))
+    except BROKEN as error:
+        raise AgainError("a FITS header that cannot be read") from error
+    if not sides or not overlap:
+        return Failure(Flag.OUTSIDE_SURVEY, f"{config.layer} has no image there")
+    if bands != config.bands:  # what the service does with bands it does not know
+        reason = f"{config.layer}: expected bands {config.bands}, got {bands}"
+        return Failure(Flag.FETCH_FAILED, reason)
+    expected = [len(config.bands), config.size, config.size]
+    if sides != expected and sides != expected[len(config.bands) == 1 :]:
+        raise AgainError(
+            f"expected {config.size} px, got {' x '.join(map(str, sides))}"
+        )
+    count = int(np.prod(sides))
+    return np.frombuffer(body, dtype, count, file.tell()).reshape(expected)
+
+
+def _jpeg(body: bytes, size: int) -> npt.NDArray[np.int16]:
+    """Decode; what is cut short fails here."""
+    try:
+        with quiet(), Image.open(io.BytesIO(body), formats=("JPEG",)) as image:
+            if image.size == (size, size):
+                return np.moveaxis(np.asarray(image.convert("RGB"), np.int16), -1, 0)
+            got = f"{image.width} x {image.height}"
+    except (MemoryError, *BROKEN) as error:
+        raise AgainError("a JPEG that is damaged or cut short") from error
+    raise AgainError(f"expected {size} px, got {got}")
+
+
+def _what(body: bytes) -> str:
+    """Name briefly what came instead of an image."""
+    start = body[:512].lstrip().lower()
+    if not start:
+        return "nothing"
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return "a web page"
+    text = body[:60].decode("latin-1").strip()
+    plain = text.isascii() and text.isprintable()
+    return f"the text {text!r}" if plain else "other bytes"

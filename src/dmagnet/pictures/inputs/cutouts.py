@@ -1,21 +1,53 @@
-"""Turn positions into images: ask a cut-out service politely, and never twice."""
+"""Positions become images: ask a cut-out service politely, and never twice.
+
+Slow when asked, patient when the service breaks.
+"""
 
 import asyncio
+import contextlib
+import itertools
+import math
+import random
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
+import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from dmagnet import __version__
 from dmagnet.config.classify_config import CutoutConfig
-from dmagnet.pictures.inputs.cutout_files import Failure, Shelf, place
-from dmagnet.pictures.inputs.cutout_service import Found, Say, Service
-from dmagnet.pictures.inputs.item import NO_CLASS, Item
+from dmagnet.pictures.inputs.cutout_files import (
+    AgainError,
+    Failure,
+    Position,
+    Shelf,
+    examine,
+    largest,
+    place,
+)
+from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, flagged
+
+Found = Path | Failure
+Say = Callable[[str], None]
+Ordered = Found | Future[Found] | None
 
 LOOK_AHEAD = 256  # inputs whose images may be under way before they are needed
+LONGEST_WAIT_S = 60.0  # between two attempts, when the service does not say
+LONGEST_REST_S = 3600.0  # that a service may ask for
+CONNECT_S = 15.0  # for a connection; a network that swallows packets shows itself
+MAX_REDIRECTS = 5
+GIVE_UP_AFTER = 16  # attempts without one image, if there never was one
+
+_BUSY = (429, 503)  # they mean the client, not the image
+_WORTH_A_RETRY = (408, 425, 429)  # of the client errors; and all server errors
+_NO_SUCH_IMAGE = (404, 410)
 
 
 def fetched(
@@ -59,15 +91,15 @@ def fetched(
     not in the cache. Leaving the generator, also by Ctrl-C, ends the requests under
     way; whole images stay, and the next run goes on from there.
     """
-    ahead: deque[tuple[Item, Found | Future[Found] | None]] = deque()
-    with ExitStack() as stack:
-        desk = Desk(stack, config or CutoutConfig(), cache, progress)
+    ahead: deque[tuple[Item, Ordered]] = deque()
+    with contextlib.ExitStack() as stack:
+        desk = _Desk(stack, config or CutoutConfig(), cache, progress)
         for item in items:
-            ahead.append((item, desk.order(item)))
-            while ahead and (len(ahead) > LOOK_AHEAD or _ready(ahead[0][1])):
-                yield desk.hand_out(*ahead.popleft())
+            ahead.append(desk.order(item))
+            while ahead and (len(ahead) > LOOK_AHEAD or _is_ready(ahead[0][1])):
+                yield _handed_out(*ahead.popleft())
         while ahead:
-            yield desk.hand_out(*ahead.popleft())
+            yield _handed_out(*ahead.popleft())
 
 
 async def fetch_cutouts(
@@ -100,55 +132,266 @@ async def fetch_cutouts(
             yield await soonest
 
 
-class Desk:
+class _Desk:
     """Take orders in the caller's thread; the service works in another."""
 
     def __init__(
         self,
-        stack: ExitStack,
+        stack: contextlib.ExitStack,
         config: CutoutConfig,
         cache: Path | None,
         progress: Say | None,
     ) -> None:
         self._stack, self._progress = stack, progress
         self._config, self._cache = config, cache
-        self._shelf: Shelf | None = None
-        self._at_work: tuple[BlockingPortal, Service] | None = None
 
-    def order(self, item: Item) -> Found | Future[Found] | None:
+    @cached_property
+    def _shelf(self) -> Shelf:
+        return Shelf.of(self._config, self._cache)
+
+    @cached_property
+    def _at_work(self) -> tuple[BlockingPortal, "Service"]:
+        portal = self._stack.enter_context(start_blocking_portal())
+        service = Service(self._config, self._shelf, self._progress)
+        self._stack.enter_context(portal.wrap_async_context_manager(service))
+        return portal, service
+
+    def order(self, item: Item) -> tuple[Item, Ordered]:
         """Look a position up, and order its image if it is not there."""
         if item.kind != "position" or item.flag & NO_CLASS:
-            return None
+            return item, None
         where = place(item.ra, item.dec)
         if isinstance(where, Failure):
-            return where
-        if self._shelf is None:
-            self._shelf = Shelf.of(self._config, self._cache)
+            return item, where
+        item = replace(item, path=self._shelf.address(where))
         if (known := self._shelf.find(where)) is not None:
-            return known
-        if self._at_work is None:
-            portal = self._stack.enter_context(start_blocking_portal())
-            service = Service(self._config, self._shelf, self._progress)
-            self._stack.enter_context(portal.wrap_async_context_manager(service))
-            self._at_work = portal, service
+            return item, known
         portal, service = self._at_work
-        return portal.start_task_soon(service.get, where)
-
-    def hand_out(self, item: Item, found: Found | Future[Found] | None) -> Item:
-        """Wait for an image, and write down what came of it."""
-        if found is None:
-            return item
-        if isinstance(found, Future):
-            found = found.result()
-        where = place(item.ra, item.dec)
-        if self._shelf is not None and not isinstance(where, Failure):
-            item = replace(item, path=self._shelf.address(where))
-        if isinstance(found, Failure):
-            reasons = [reason for reason in (item.reason, found.reason) if reason]
-            flag = item.flag | found.flag
-            return replace(item, flag=flag, reason="; ".join(reasons))
-        return replace(item, kind="file", files=(str(found),))
+        return item, portal.start_task_soon(service.get, where)
 
 
-def _ready(found: Found | Future[Found] | None) -> bool:
+def _handed_out(item: Item, found: Ordered) -> Item:
+    """Wait for an image, and note what came of it."""
+    if isinstance(found, Future):
+        found = found.result()
+    if isinstance(found, Failure):
+        return flagged(item, found.flag, found.reason)
+    return item if found is None else replace(item, kind="file", files=(str(found),))
+
+
+def _is_ready(found: Ordered) -> bool:
     return not isinstance(found, Future) or found.done()
+
+
+class Service:
+    """A cut-out service, for use within one event loop."""
+
+    def __init__(
+        self, config: CutoutConfig, shelf: Shelf, say: Say | None = None
+    ) -> None:
+        self._config, self._shelf = config, shelf
+        self._say: Say = say or (lambda _: None)
+        self._slots = asyncio.Semaphore(config.parallel)
+        self._door = asyncio.Lock()
+        self._next = -math.inf  # when the next request may begin
+        self._asked: dict[Position, asyncio.Task[Found]] = {}
+        self._over = asyncio.Event()  # nothing more is asked, for this reason:
+        self._reason = ""
+        self._reached = False  # it answered, whatever it was
+        self._useful = False  # it gave an image, or one that is blank
+        self._failures = 0  # attempts in a row
+
+    async def __aenter__(self) -> Self:
+        connect = min(CONNECT_S, self._config.timeout)
+        agent = f"dmagnet/{__version__}"
+        self._client = httpx2.AsyncClient(
+            # packed answers may unpack to any size
+            headers={"User-Agent": agent, "Accept-Encoding": "identity"},
+            timeout=httpx2.Timeout(None, connect=connect),
+            limits=httpx2.Limits(max_connections=self._config.parallel),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = list(self._asked.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    async def get(self, position: Position) -> Found:
+        """Ask for an image; while it is under way, others who ask wait with us."""
+        if position not in self._asked:
+            task = asyncio.create_task(self._fetch(position))
+            task.add_done_callback(lambda _: self._asked.pop(position, None))
+            self._asked[position] = task
+        return await asyncio.shield(self._asked[position])
+
+    async def _fetch(self, position: Position) -> Found:
+        """Look, ask, and ask again."""
+        if (known := self._shelf.find(position)) is not None:
+            return known
+        config = self._config
+        for attempt in itertools.count():
+            try:
+                return await self._ask(position)
+            except AgainError as error:
+                if attempt == config.retries:
+                    reason = self._reason or f"{self._shelf.host}: {error}"
+                    return Failure(Flag.FETCH_FAILED, reason)
+                pause = self._growing(attempt + 1) + random.uniform(0, config.wait)
+                pause = max(error.pause, min(pause, LONGEST_WAIT_S))
+                if not self._over.is_set():
+                    seconds = max(pause, self._left())
+                    self._say(f"{self._shelf.host}: {error}; again in {seconds:.0f} s")
+            await self._rest(pause)
+        raise AssertionError
+
+    async def _ask(self, position: Position) -> Found:
+        """Ask once, in turn."""
+        async with self._slots:
+            async with self._door:  # one after another, an interval or a rest apart
+                while self._left() > 0 and not self._over.is_set():
+                    await self._rest(self._left())
+                now = asyncio.get_running_loop().time()
+                self._next = now + 1 / self._config.per_second
+            if self._over.is_set():
+                return Failure(Flag.FETCH_FAILED, self._reason)
+            try:
+                found = await self._download(position)
+            except AgainError as error:
+                self._count(str(error), error.pause, of_service=error.of_service)
+                raise
+        if isinstance(found, Failure) and found.flag == Flag.FETCH_FAILED:
+            self._count(found.reason, 0, of_service=True, final=True)
+        else:
+            if self._failures:
+                self._say("")
+            self._failures = 0
+        return found
+
+    async def _download(self, position: Position) -> Found:
+        """Have the whole answer, checked and kept, in time."""
+        reached = False
+        request = self._client.build_request("GET", self._shelf.address(position))
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                for _ in range(MAX_REDIRECTS + 1):
+                    answer = await self._client.send(request, stream=True)
+                    async with contextlib.aclosing(answer):
+                        if not answer.has_redirect_location:
+                            reached = self._reached = True
+                            body = await self._body(answer)
+                            break
+                        request = _followed(request.url, answer.next_request)
+                else:
+                    raise _RefusedError("sends us in circles")
+            return await asyncio.to_thread(self._keep, position, body)
+        except _RefusedError as error:
+            return Failure(Flag.FETCH_FAILED, f"{self._shelf.host} {error}")
+        except TimeoutError as error:
+            reason = f"no whole answer in {self._config.timeout:g} s"
+            raise AgainError(reason, of_service=not reached) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            reason = "the connection was cut" if reached else "no connection"
+            raise AgainError(reason, of_service=not reached) from error
+
+    async def _body(self, answer: httpx2.Response) -> bytes | Failure:
+        """Read what came, if its status is that of an image, and no further than one.
+
+        An answer may also say that there never is one, or perhaps later.
+        """
+        code, host = answer.status_code, self._shelf.host
+        if code in _NO_SUCH_IMAGE:
+            reason = f"{host} has no image there (status {code})"
+            return Failure(Flag.OUTSIDE_SURVEY, reason)
+        if code >= 500 or code in _WORTH_A_RETRY:
+            pause = retry_after(answer.headers.get("Retry-After", ""))
+            raise AgainError(f"status {code}", pause, of_service=code in _BUSY)
+        if code >= 300:
+            return Failure(Flag.FETCH_FAILED, f"{host} refuses: status {code}")
+        if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise AgainError("expected an image, got a packed answer")
+        body, limit = bytearray(), largest(self._config)
+        async for block in answer.aiter_raw():
+            body += block
+            if len(body) > limit:
+                raise AgainError(f"expected at most {limit} bytes, got more")
+        return bytes(body)
+
+    def _keep(self, position: Position, body: bytes | Failure) -> Found:
+        """Check and keep an answer, in a thread of its own."""
+        if isinstance(body, Failure):
+            return body
+        failure = examine(body, self._config, self._shelf.suffix)
+        if failure is not None and failure.flag == Flag.FETCH_FAILED:
+            return failure
+        path = self._shelf.keep(position, failure or body)
+        self._useful = True
+        return failure or path
+
+    def _count(
+        self, reason: str, pause: float, *, of_service: bool, final: bool = False
+    ) -> None:
+        """Slow down for all, or give up, after a failure that is not one image's."""
+        self._failures += 1
+        free = 0 if of_service else 2 * self._config.parallel
+        if self._failures > free:
+            pause = max(pause, self._growing(self._failures - free))
+        now = asyncio.get_running_loop().time()
+        self._next = max(self._next, now + pause)
+        few = final or not self._reached
+        most = self._config.retries + 1 if few else GIVE_UP_AFTER
+        if self._useful or self._over.is_set() or self._failures < most:
+            return
+        what = "was given up" if self._reached else "cannot be reached"
+        self._reason = f"{self._shelf.host} {what}: {reason}"
+        self._say(self._reason)
+        self._over.set()
+
+    def _growing(self, tries: int) -> float:
+        """Double a pause with every attempt."""
+        return min(self._config.wait * 2.0 ** min(tries - 1, 16), LONGEST_WAIT_S)
+
+    def _left(self) -> float:
+        """Return how long nobody may begin, in seconds."""
+        return max(0.0, self._next - asyncio.get_running_loop().time())
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not when there is nothing more to wait for."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+
+
+class _RefusedError(Exception):
+    """The service sends us where nobody told us to ask."""
+
+
+def _followed(url: httpx2.URL, request: httpx2.Request | None) -> httpx2.Request:
+    """Refuse another host; the same one may ask for HTTPS instead of HTTP."""
+    if request is None:
+        raise _RefusedError("sends us to an address that is none")
+    target = request.url
+    upgraded = (url.scheme, target.scheme) == ("http", "https")
+    same = (target.scheme, target.port) == (url.scheme, url.port)
+    if target.host != url.host or not (same or upgraded):
+        other = f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
+        raise _RefusedError(
+            f"sends us to {other[:80]}; if you trust it, name it with --cutout.url"
+        )
+    return request
+
+
+def retry_after(value: str) -> float:
+    """Read how long a service wants to be left alone, in seconds."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except (ValueError, OverflowError):
+            return 0.0
+        if when.tzinfo is None:  # "-0000": UTC
+            when = when.replace(tzinfo=UTC)
+        seconds = (when - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_REST_S) if math.isfinite(seconds) else 0.0

@@ -1,5 +1,5 @@
 """The forms an input can have, and the items that each holds."""
-# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH119, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH120, PTH122, PTH207
 # There may be millions of paths: they stay text.
 
 import dataclasses
@@ -15,12 +15,11 @@ from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.faults import ImageError
 from dmagnet.pictures.header import split_bands
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.stacks import STACK_SUFFIXES, members, open_stack
-from dmagnet.pictures.tables.columns import Columns
+from dmagnet.pictures.tables.columns import Columns, Row, file_of, read_rows
 from dmagnet.pictures.tables.coordinates import valid_position
 from dmagnet.pictures.tables.opened import BLOCK, is_table, why_not
-from dmagnet.pictures.tables.rows import Row, file_of, read_rows
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
@@ -41,9 +40,11 @@ BRACES = re.compile(r"\{([\w,\- ]+)\}")
 def expanded(text: str) -> Iterator[tuple[str, str]]:
     """Tell the form of an input; a glob is what it names."""
     if os.path.exists(text):  # a name that no file can have does not exist either
-        if word := why_not(Path(text)):
+        form = _form(text)
+        other = form == "file" and not text.lower().endswith(IMAGES)
+        if other and (word := why_not(Path(text))):
             raise DataError(f"{text}: expected images or a table, got {word}")
-        yield _form(Path(text)), text
+        yield form, text
     elif INSIDE in text or "\0" in text:
         yield "file", text
     elif BRACES.search(text):
@@ -51,7 +52,7 @@ def expanded(text: str) -> Iterator[tuple[str, str]]:
     elif glob.has_magic(text):
         for name in sorted(glob.iglob(text, recursive=True)):
             # notes lie beside images: a text is a table only by its own name
-            yield "file" if name.lower().endswith(NOTES) else _form(Path(name)), name
+            yield "file" if name.lower().endswith(NOTES) else _form(name), name
     else:
         yield "file", text  # reading it says that it is not there
 
@@ -69,43 +70,44 @@ def is_there(text: str) -> bool:
     return glob.has_magic(text) and any(True for _ in glob.iglob(text, recursive=True))
 
 
-def _form(path: Path) -> str:
-    if path.is_dir():
+def _form(path: str) -> str:
+    if os.path.isdir(path):
         return "folder"
-    name = path.name.lower()
+    name = path.lower()
+    if name.endswith(PICTURES):
+        return "file"
     if name.endswith(".zip"):
         return "zip"
     if name.endswith(STACK_SUFFIXES):
         return "stack"
-    return "table" if is_table(path) else "file"
+    return "table" if is_table(Path(path)) else "file"
 
 
 def items_of(form: str, path: str, config: SourceConfig) -> Iterator[Item]:
     """Name the images of one input that is no table."""
-    if form == "folder":
-        return _of_folder(path)
-    if form == "zip":
-        return _of_zip(path)
-    if form == "stack":
-        return _of_stack(path, config)
-    if form == "bands":
-        return _of_bands(path, config)
-    return iter([_of_name(path)])
-
-
-def check_dataset(path: str, config: SourceConfig) -> None:
-    """Raise if a whole stack has no images; one that is damaged becomes a row."""
     try:
-        open_stack(os.path.abspath(path), config.dataset)
-    except ImageError:
-        return
+        match form:
+            case "folder":
+                yield from _of_folder(path)
+            case "zip":
+                yield from _of_zip(path)
+            case "stack":
+                yield from _of_stack(path, config)
+            case "bands":
+                yield from _of_bands(path, config)
+            case _:
+                yield _of_name(path)
+    except ImageError as error:
+        yield refused(path, error)
 
 
 def _stem(name: str) -> str:
     """Return a name without its suffix, however it is packed."""
     lower = name.lower()
-    suffix = next((s for s in sorted(IMAGES, key=len)[::-1] if lower.endswith(s)), "")
-    return name[: len(name) - len(suffix)] if suffix else os.path.splitext(name)[0]
+    fitting = [suffix for suffix in IMAGES if lower.endswith(suffix)]
+    if not fitting:
+        return os.path.splitext(name)[0]
+    return name[: -len(max(fitting, key=len))]
 
 
 def _of_name(path: str, identity: str = "") -> Item:
@@ -120,16 +122,15 @@ def _of_name(path: str, identity: str = "") -> Item:
         line = "no file can have this name (NUL)"
         return Item(id=path, path=path, flag=Flag.NOT_FOUND, reason=line)
     whole, inside, key = path.partition(INSIDE)
-    file = os.path.abspath(whole)
     if not inside or os.path.exists(path):
         name = identity or _stem(os.path.basename(path))
         return Item(id=name, path=path, files=(os.path.abspath(path),))
+    files = (os.path.abspath(whole),)
     if key.isdecimal() and len(key) < DIGITS and not whole.lower().endswith(".zip"):
-        stem = _stem(os.path.basename(whole))
-        name = identity or f"{stem}/{key}"
-        return Item(id=name, path=path, kind="row", files=(file,), row=int(key))
+        name = identity or f"{_stem(os.path.basename(whole))}/{key}"
+        return Item(id=name, path=path, kind="row", files=files, row=int(key))
     name = identity or _stem(key)
-    return Item(id=name, path=path, kind="member", files=(file,), key=key)
+    return Item(id=name, path=path, kind="member", files=files, key=key)
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
@@ -166,9 +167,7 @@ def _of_folder(folder: str) -> Iterator[Item]:
         relative = os.path.relpath(path, folder).replace(os.sep, "/")
         if not is_file:
             line = "a folder that cannot be listed"
-            yield dataclasses.replace(
-                _of_name(path, relative), flag=Flag.UNREADABLE, reason=line
-            )
+            yield flagged(_of_name(path, relative), Flag.UNREADABLE, line)
         elif path.lower().endswith(IMAGES):
             yield _of_name(path, _stem(relative))
 
@@ -176,28 +175,19 @@ def _of_folder(folder: str) -> Iterator[Item]:
 def others(folder: str) -> int:
     """Count the files of a folder that are no images."""
     files = (path for path, is_file in _walk(folder, set()) if is_file)
-    return sum(1 for path in files if not path.lower().endswith(IMAGES))
+    return sum(not path.lower().endswith(IMAGES) for path in files)
 
 
 def _of_zip(path: str) -> Iterator[Item]:
     file = os.path.abspath(path)
-    try:
-        names = members(file, IMAGES)
-    except ImageError as error:
-        yield refused(path, error)
-        return
-    for name in names:
+    for name in members(file, IMAGES):
         shown = f"{path}{INSIDE}{name}"
         yield Item(id=_stem(name), path=shown, kind="member", files=(file,), key=name)
 
 
 def _of_stack(path: str, config: SourceConfig) -> Iterator[Item]:
     file = os.path.abspath(path)
-    try:
-        stack = open_stack(file, config.dataset)
-    except ImageError as error:
-        yield refused(path, error)
-        return
+    stack = open_stack(file, config.dataset)
     stem = _stem(os.path.basename(path))
     for start in range(0, len(stack), BLOCK):
         rows = range(start, min(start + BLOCK, len(stack)))
@@ -248,56 +238,42 @@ def _around(name: str, before: str, band: str, after: str) -> tuple[str, str]:
 
 def items_of_table(path: str, columns: Columns) -> Iterator[Item]:
     """Name what the rows of a table point at."""
-    folder = os.path.dirname(os.path.abspath(path))
+    file = os.path.abspath(path)
+    stem, folder = _stem(os.path.basename(path)), os.path.dirname(file)
     for number, row in enumerate(read_rows(Path(path), columns)):
-        if columns.packed:
-            yield _of_cell(row, number, path, columns)
-        else:
+        if not columns.packed:
             yield _of_row(row, number, folder, columns)
-
-
-def _of_cell(row: Row, number: int, path: str, columns: Columns) -> Item:
-    """Name an image that a Parquet file holds itself."""
-    return Item(
-        id=row.id or f"{_stem(os.path.basename(path))}/{number}",
-        path=f"{path}{INSIDE}{number}", kind="row", files=(os.path.abspath(path),),
-        key=columns.packed, row=number, ra=row.ra, dec=row.dec, reason=row.doubt,
-    )  # fmt: skip
+            continue
+        yield Item(
+            id=row.id or f"{stem}/{number}", path=f"{path}{INSIDE}{number}", kind="row",
+            files=(file,), key=columns.packed, row=number, ra=row.ra, dec=row.dec,
+            reason=row.doubt,
+        )  # fmt: skip
 
 
 def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
-    ra, dec, line = row.ra, row.dec, row.doubt
-    identity = row.id or (str(number) if not columns.paths else "")
+    """Name what one row points at: files, a place, or nothing."""
+    shown, ra, dec = ",".join(row.paths), row.ra, row.dec
+    name = row.id or str(number)
     if row.fault:
-        name, flag = row.id or str(number), Flag.UNREADABLE
-        return Item(id=name, path="", flag=flag, reason=row.fault)
+        return Item(id=name, path="", flag=Flag.UNREADABLE, reason=row.fault)
     try:
         files = tuple(file_of(folder, p) if p else "" for p in row.paths)
     except ImageError as error:
-        shown = ",".join(row.paths)
-        name, flag = identity or shown, Flag.NOT_FOUND
-        return Item(id=name, path=shown, ra=ra, dec=dec, flag=flag, reason=str(error))
+        item = Item(id=row.id or shown, path=shown, ra=ra, dec=dec)
+        return flagged(item, Flag.NOT_FOUND, str(error))
+    item = Item(id=name, path=shown, ra=ra, dec=dec)
     if columns.bands:
-        shown = ",".join(row.paths)
-        item = Item(
-            id=identity or str(number), path=shown, kind="bands", files=files,
-            key=",".join(columns.bands), ra=ra, dec=dec,
-        )  # fmt: skip
-    elif columns.paths and row.paths[0]:
-        item = _of_name(files[0], identity)
-        item = dataclasses.replace(item, path=row.paths[0], ra=ra, dec=dec)
-    elif columns.paths:
-        lacks = f"row {number} has no path"
-        flag = Flag.NOT_FOUND
-        item = Item(id=identity or str(number), path="", flag=flag, reason=lacks)
-        item = dataclasses.replace(item, ra=ra, dec=dec)
-    else:
-        item = Item(id=identity, path="", kind="position", ra=ra, dec=dec)
+        key = ",".join(columns.bands)
+        item = dataclasses.replace(item, kind="bands", files=files, key=key)
+    elif not columns.paths:
+        item = dataclasses.replace(item, kind="position")
         if math.isnan(ra):
-            line = line or f"row {number} has no position"
-            return dataclasses.replace(item, flag=Flag.BAD_POSITION, reason=line)
-    if line:
-        told = f"{item.reason}; {line}" if item.reason else line
-        flag = item.flag | Flag.BAD_COORDINATE
-        item = dataclasses.replace(item, flag=flag, reason=told)
-    return item
+            line = row.doubt or f"row {number} has no position"
+            return flagged(item, Flag.BAD_POSITION, line)
+    elif shown:
+        item = _of_name(files[0], row.id)
+        item = dataclasses.replace(item, path=shown, ra=ra, dec=dec)
+    else:
+        item = flagged(item, Flag.NOT_FOUND, f"row {number} has no path")
+    return flagged(item, Flag.BAD_COORDINATE, row.doubt) if row.doubt else item

@@ -1,6 +1,6 @@
 """What travels from an input to its row: what to read, and what was read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Any, Literal
 
@@ -121,6 +121,12 @@ class Item:
     shared: bool = False
 
 
+def flagged(item: Item, flag: Flag, reason: str) -> Item:
+    """Return an item with one flag more, and its reason."""
+    told = "; ".join(filter(None, (item.reason, reason)))
+    return replace(item, flag=item.flag | flag, reason=told)
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One input as the network wants to see it.
@@ -169,12 +175,6 @@ class Picture:
         dict
             ``id``, ``path``, ``ra``, ``dec``, ``flag`` and ``reason``.
         """
-        item = self.item
-        return {
-            "id": item.id,
-            "path": item.path,
-            "ra": item.ra,
-            "dec": item.dec,
-            "flag": int(item.flag),
-            "reason": item.reason,
-        }
+        names = ("id", "path", "ra", "dec", "flag", "reason")
+        row = {name: getattr(self.item, name) for name in names}
+        return row | {"flag": int(self.item.flag)}

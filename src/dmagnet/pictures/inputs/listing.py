@@ -5,15 +5,16 @@ import math
 import os
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
+from dmagnet.pictures.faults import ImageError
 from dmagnet.pictures.inputs.inputs import (
     PICTURES,
-    check_dataset,
     expanded,
     is_there,
     items_of,
@@ -21,7 +22,8 @@ from dmagnet.pictures.inputs.inputs import (
     others,
     refused,
 )
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs.item import Flag, Item, flagged
+from dmagnet.pictures.inputs.stacks import open_stack
 from dmagnet.pictures.tables.columns import Columns, find_columns
 from dmagnet.pictures.tables.opened import is_table
 
@@ -63,7 +65,8 @@ class Listing:
                 if form == "table" and path not in self._columns:
                     self._columns[path] = find_columns(Path(path), config.table_id)
                 if form == "stack":
-                    check_dataset(path, config)
+                    with suppress(ImageError):  # one that is damaged becomes a row
+                        open_stack(str(Path(path).absolute()), config.dataset)
             except DataError as error:
                 if len(self._inputs) == 1:
                     raise
@@ -91,12 +94,8 @@ class Listing:
             shared = bool(self._shared) and _image_of(listed) in self._shared
             item = dataclasses.replace(listed, shared=True) if shared else listed
             if hash(item.id) in self._twice:
-                line = "another row has the same id"
-                flag = item.flag | Flag.DUPLICATE_ID
-                told = f"{item.reason}; {line}" if item.reason else line
-                yield dataclasses.replace(item, flag=flag, reason=told)
-            else:
-                yield item
+                item = flagged(item, Flag.DUPLICATE_ID, "another row has the same id")
+            yield item
 
     def _once(self) -> Iterator[Item]:
         """List what overlapping inputs name twice only once."""

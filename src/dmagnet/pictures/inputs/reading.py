@@ -29,9 +29,11 @@ from dmagnet.pictures.inputs.framing import (
     laid_on_sky,
     small_note,
 )
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels
+from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels, flagged
 from dmagnet.pictures.inputs.stacks import (
     COLORS,
+    is_packed,
+    open_cell,
     open_mosaic,
     open_stack,
     read_member,
@@ -41,7 +43,6 @@ from dmagnet.pictures.large import LARGE, one_large_at_a_time, strips
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.raster import read_part
 from dmagnet.pictures.sections import Around
-from dmagnet.pictures.tables.cells import is_packed, open_cell
 from dmagnet.storage.disk import open_file
 
 FAULTS: dict[Fault, Flag] = {
@@ -128,7 +129,7 @@ def read_picture(
         return Picture(item, None)
     if item.kind == "position":
         line = "its cut-out was not fetched"
-        return Picture(_flagged(item, Flag.FETCH_FAILED, line), None)
+        return Picture(flagged(item, Flag.FETCH_FAILED, line), None)
     least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
     try:
         with refused("image", "an image"), one_large_at_a_time():
@@ -145,7 +146,7 @@ def read_picture(
                 raise ImageError(line, "no values")
     except DataError as error:
         flag = FAULTS[error.fault] if isinstance(error, ImageError) else Flag.UNREADABLE
-        return Picture(_flagged(item, flag, _short(error, item)), None)
+        return Picture(flagged(item, flag, _short(error, item)), None)
     left, top, wide, high = frame.box
     below = len(seen.rgb) - top - high  # FITS counts rows from the bottom
     box = (left - seen.start[0], below - seen.start[1], wide, high)
@@ -167,7 +168,7 @@ def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
         notes.append(("faint", "nothing stands out of the sky"))
     item = dataclasses.replace(item, radius_px=frame.radius_px * seen.zoom)
     for doubt, text in notes:
-        item = _flagged(item, DOUBTS[doubt], text)
+        item = flagged(item, DOUBTS[doubt], text)
     if math.isnan(item.ra) and math.isfinite(seen.center[0] + seen.center[1]):
         item = dataclasses.replace(item, ra=seen.center[0], dec=seen.center[1])
     return item
@@ -355,12 +356,6 @@ def _bytes(rgb: Any) -> Pixels:
 
 def _too_small(shape: tuple[int, ...]) -> str:
     return f"expected at least {MIN_SIDE} px a side, got {shape[1]} x {shape[0]}"
-
-
-def _flagged(item: Item, flag: Flag, reason: str) -> Item:
-    """Add a flag and its reason."""
-    told = f"{item.reason}; {reason}" if item.reason else reason
-    return dataclasses.replace(item, flag=item.flag | flag, reason=told)
 
 
 def _short(error: BaseException, item: Item | str) -> str:

@@ -1,11 +1,16 @@
 """Files of many images, and images of many galaxies; each is opened once a process."""
 
+import bisect
 import functools
+import io
+import itertools
 import math
 import mmap
 import os
+import threading
 import zipfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -13,6 +18,8 @@ from typing import IO, Any
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import parquet
 
 from dmagnet.errors import DataError
 from dmagnet.pictures.faults import ImageError, refused
@@ -20,6 +27,7 @@ from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
 from dmagnet.pictures.large import LARGE, part_of, take_turn
 from dmagnet.pictures.opening import KeptFits, spooled
 from dmagnet.pictures.raster import MAX_PIXELS
+from dmagnet.pictures.tables.opened import PARQUET, packed_columns
 from dmagnet.storage.disk import open_file
 
 OPEN_FILES = 8  # a process keeps open
@@ -27,6 +35,17 @@ MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 STRIP = 256  # rows of pixels read at a time
 COLORS = (3, 4)  # an axis of this length is that of colors
+CELLS = 8  # of Parquet read at a time; a row group may hold all of them
+KEPT = 4  # such pieces are kept: readers side by side ask for neighbors
+
+Version = tuple[int, int]
+
+
+def version_of(path: str) -> Version:
+    """Tell one version of a file from the next; refuse what is no file."""
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,18 +70,11 @@ class Stack:
 def open_stack(path: str, dataset: str = "") -> Stack:
     """Open a file of images, or return it if this process has it open."""
     with refused(path, "a whole file of images"):
-        return _open_stack(path, dataset, *_version(path))
-
-
-def _version(path: str) -> tuple[int, int]:
-    """Tell one version of a file from the next; refuse what is no file."""
-    with open_file(path) as file:
-        status = os.fstat(file.fileno())
-    return status.st_mtime_ns, status.st_size
+        return _open_stack(path, dataset, version_of(path))
 
 
 @functools.lru_cache(OPEN_FILES)
-def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noqa: ARG001
+def _open_stack(path: str, dataset: str, _version: Version) -> Stack:
     if path.lower().endswith(".npy"):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
         if _is_one(images.shape):
@@ -84,9 +96,7 @@ def _open_stack(path: str, dataset: str, mtime: int, size: int) -> Stack:  # noq
     fitting = {
         key: column
         for key, column in columns.items()
-        if column is not None
-        and column.shape == images.shape[:1]
-        and column.dtype.kind in "uif"
+        if getattr(column, "shape", None) == images.shape[:1] and _is_number(column)
     }
     return Stack(images, name, fitting)
 
@@ -104,33 +114,35 @@ def _row_size(images: Any) -> int:
 
 def _images_in(file: h5py.File, path: str, dataset: str) -> str:
     """Find the data set with the images."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    fitting: list[str] = []
+    found: dict[str, Any] = {}
 
     def _visit(name: str, node: Any) -> None:
         if isinstance(node, h5py.Dataset) and node.shape is not None:
-            shapes[name] = node.shape
-            if _holds_images(node):
-                fitting.append(name)
+            found[name] = node
 
     file.visititems(_visit)
+    fitting = [name for name, node in found.items() if _holds_images(node)]
     wanted = dataset.strip("/") or ("images" if "images" in fitting else "")
     if not wanted and len(fitting) == 1:
         wanted = fitting[0]
     if wanted in fitting:
         numbers_of(file, wanted)  # refuses what lies elsewhere
         return wanted
-    found = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:8])
+    told = ", ".join(f"{name} {found[name].shape}" for name in [*found][:8])
     asked = f"a data set {wanted!r}" if wanted else "one data set"
     raise DataError(
-        f"{path}: expected {asked} of images (N, H, W, 3), found {found or 'none'}; "
+        f"{path}: expected {asked} of images (N, H, W, 3), found {told or 'none'}; "
         "name it with --dataset"
     )
 
 
+def _is_number(array: Any) -> bool:
+    return bool(array.dtype.kind in "uif")
+
+
 def _holds_images(array: Any) -> bool:
-    shape, kind = array.shape, array.dtype.kind
-    return len(shape) in (3, 4) and kind in "uif" and min(shape[1:], default=0) > 0
+    shape = array.shape
+    return len(shape) in (3, 4) and _is_number(array) and min(shape[1:], default=0) > 0
 
 
 def read_row(
@@ -139,11 +151,8 @@ def read_row(
     """Read one image, of a very large one what is needed."""
     shape = stack.images.shape[1:]
     if math.prod(shape) > MAX_PIXELS:
-        raise ImageError(
-            f"expected at most {MAX_PIXELS / 1e6:.0f} million values in a row, got "
-            f"{shape}",
-            "too large",
-        )
+        most = f"{MAX_PIXELS / 1e6:.0f} million values in a row"
+        raise ImageError(f"expected at most {most}, got {shape}", "too large")
     take_turn(math.prod(shape))
     with refused(f"row {row}", "a whole image"):
         if isinstance(stack.images, h5py.Dataset):
@@ -199,21 +208,88 @@ def read_member(path: str, name: str) -> IO[bytes]:
 
 def _zip(path: str) -> zipfile.ZipFile:
     with refused(path, "a whole zip"):
-        return _open_zip(path, *_version(path))
+        return _open_zip(path, version_of(path))
 
 
 @functools.lru_cache(OPEN_FILES)
-def _open_zip(path: str, mtime: int, size: int) -> zipfile.ZipFile:  # noqa: ARG001
+def _open_zip(path: str, _version: Version) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
 def open_mosaic(path: str, member: str = "") -> KeptFits:
     """Open a FITS image on which several galaxies lie, once a process."""
     with refused(path, "a whole FITS file"):
-        return _open_mosaic(path, member, *_version(path))
+        return _open_mosaic(path, member, version_of(path))
 
 
 @functools.lru_cache(OPEN_FILES)
-def _open_mosaic(path: str, member: str, mtime: int, size: int) -> KeptFits:  # noqa: ARG001
+def _open_mosaic(path: str, member: str, _version: Version) -> KeptFits:
     file = read_member(path, member) if member else open_file(path)
     return KeptFits(file, member or path)
+
+
+def is_packed(path: str) -> bool:
+    """Tell a file that may hold images as bytes."""
+    return path.lower().endswith(PARQUET)
+
+
+def open_cell(path: str, row: int) -> IO[bytes]:
+    """Open the image in a row of a Parquet file."""
+    with refused(path, "a whole Parquet file"):
+        return _open_cells(path, version_of(path)).cell(row)
+
+
+@functools.lru_cache(OPEN_FILES)
+def _open_cells(path: str, _version: Version) -> "_Cells":
+    return _Cells(path)
+
+
+class _Cells:
+    """The column of images of one file, read a few rows at a time."""
+
+    def __init__(self, path: str) -> None:
+        self._file = parquet.ParquetFile(
+            open_file(path), buffer_size=1 << 20, pre_buffer=False
+        )
+        columns = packed_columns(self._file.schema_arrow)
+        if not columns:
+            raise DataError(f"{path}: expected a column of images as bytes, found none")
+        self._name, self._place = next(iter(columns.items()))
+        groups = range(self._file.num_row_groups)
+        sizes = (self._file.metadata.row_group(group).num_rows for group in groups)
+        self._starts = [0, *itertools.accumulate(sizes)]
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._at, self._end = 0, 0  # what comes next, and where its row group ends
+        self._recent: deque[tuple[int, pa.Array]] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+
+    def cell(self, row: int) -> IO[bytes]:
+        """Read the bytes of one image."""
+        if not 0 <= row < self._starts[-1]:
+            line = f"expected a row from 0 to {self._starts[-1] - 1}, got {row}"
+            raise ImageError(line, "missing")
+        with self._lock:
+            content = self._read(row)
+        if not content:
+            raise ImageError(f"row {row} has no image", "missing")
+        return io.BytesIO(content)
+
+    def _read(self, row: int) -> Any:
+        for start, values in self._recent:
+            if start <= row < start + len(values):
+                return values[row - start].as_py()
+        if not self._at <= row < self._end:
+            group = bisect.bisect_right(self._starts, row) - 1
+            self._at, self._end = self._starts[group : group + 2]
+            self._batches = self._file.iter_batches(
+                CELLS, row_groups=[group], columns=[self._place]
+            )
+        for batch in self._batches:
+            values = batch.column(0)
+            if self._place != self._name:
+                values = values.field("bytes")
+            self._recent.append((self._at, values))
+            self._at += len(values)
+            if row < self._at:
+                return values[row - self._at + len(values)].as_py()
+        raise ImageError(f"row {row} is not there", "damaged")

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,17 +74,15 @@ def places(first: Sequence[Any], second: Sequence[Any], system: System) -> list[
     if not frame and set(units) <= {None, 1.0}:
         with contextlib.suppress(TypeError, ValueError):  # most are plain degrees
             ra, dec = (np.array(cells, np.float64) for cells in (first, second))
-            if (
-                ra.ndim == dec.ndim == 1
-                and ((ra >= 0) & (ra < TURN) & (np.abs(dec) <= 90)).all()
-            ):
+            plain = (ra >= 0) & (ra < TURN) & (np.abs(dec) <= 90)
+            if ra.ndim == dec.ndim == 1 and plain.all():
                 return list(map(Place, ra.tolist(), dec.tolist()))
     with quiet():
         found = [
             _place(pair, units, system.names, in_hours=in_hours)
             for pair in zip(first, second, strict=True)
         ]
-        return list(_icrs(found, frame, equinox)) if frame else found
+        return _icrs(found, frame, equinox) if frame else found
 
 
 def valid_position(ra: float, dec: float) -> tuple[float, float] | None:
@@ -142,9 +140,7 @@ def degrees(cell: Any, unit: float | None = None, *, hours: bool = False) -> flo
         cell = cell.decode("utf-8", "replace")
     if isinstance(cell, str):
         cell = COMMA.sub(r"\1.\2", cell.strip().replace(MINUS, "-"))
-        if cell.lower() in MISSING:
-            return math.nan
-    if cell is None:
+    if cell is None or (isinstance(cell, str) and cell.lower() in MISSING):
         return math.nan
     if isinstance(cell, list | tuple | dict):
         raise ValueError(cell)
@@ -191,13 +187,11 @@ def _place(
 ) -> Place:
     """Read one position."""
     values = []
-    for cell, unit, name, hours in zip(
-        pair, units, names, (in_hours, False), strict=True
-    ):
+    for k, (cell, unit) in enumerate(zip(pair, units, strict=True)):
         try:
-            values.append(degrees(cell, unit, hours=hours))
+            values.append(degrees(cell, unit, hours=in_hours and k == 0))
         except (ValueError, TypeError, u.UnitsError):
-            return Place(doubt=f"{name} {cell!r} is no coordinate")
+            return Place(doubt=f"{names[k]} {cell!r} is no coordinate")
     if all(map(math.isnan, values)):
         return Place()
     if place := valid_position(*values):
@@ -206,21 +200,10 @@ def _place(
     return Place(doubt=f"no place on the sky: {told}")
 
 
-def _icrs(found: list[Place], frame: str, equinox: str) -> Iterator[Place]:
+def _icrs(found: list[Place], frame: str, equinox: str) -> list[Place]:
     """Bring positions of another frame to ICRS."""
     told = {"equinox": equinox} if equinox else {}
-    good = [place for place in found if math.isfinite(place.ra)]
-    there = SkyCoord(
-        [place.ra for place in good],
-        [place.dec for place in good],
-        unit=u.deg,
-        frame=frame,
-        **told,
-    ).icrs
-    turned = iter(zip(there.ra.deg, there.dec.deg, strict=True))
-    for place in found:
-        if math.isfinite(place.ra):
-            ra, dec = next(turned)
-            yield Place(float(ra), float(dec))
-        else:
-            yield place
+    good = [(place.ra, place.dec) for place in found if math.isfinite(place.ra)]
+    there = SkyCoord(np.reshape(good, (-1, 2)), unit=u.deg, frame=frame, **told).icrs
+    turned = map(Place, there.ra.deg.tolist(), there.dec.deg.tolist())
+    return [next(turned) if math.isfinite(place.ra) else place for place in found]

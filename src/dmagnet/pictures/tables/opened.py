@@ -1,10 +1,11 @@
 """Tables of any form as blocks of columns, so that size does not matter."""
 
 import contextlib
+import csv
+import io
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ from pyarrow import parquet
 from dmagnet.errors import DataError
 from dmagnet.pictures.faults import BROKEN, in_short
 from dmagnet.pictures.opening import open_fits, quiet, unpacked
-from dmagnet.pictures.tables.heads import of_arrow, of_votable
 from dmagnet.pictures.tables.names import PACKED, plain
-from dmagnet.pictures.tables.text import Block, open_text, text_blocks
+from dmagnet.pictures.tables.text import Block, Frames, Table, of_yaml, text_table
 from dmagnet.storage.disk import open_file
 
 BLOCK = 8192  # rows
@@ -44,51 +44,36 @@ NOT_READ = {
 }
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """An open table."""
-
-    names: list[str]
-    pieces: Callable[[list[str]], Iterator[Block]]
-    units: dict[str, str] = field(default_factory=dict)
-    frames: dict[str, tuple[str, str]] = field(default_factory=dict)
-    ucds: dict[str, str] = field(default_factory=dict)
-    packed: dict[str, str] = field(default_factory=dict)
-
-
 @contextlib.contextmanager
-def open_tables(path: Path) -> Iterator[list[Blocks]]:
+def open_tables(path: Path) -> Iterator[list[Table]]:
     """Open the tables of a file of any form."""
     name = path.name.lower()
     if word := why_not(path):
         raise DataError(f"{path}: expected a table, got {word}")
-    if name.endswith(TEXT):
-        opened = _text(path)
-    elif name.endswith(PARQUET):
-        opened = _parquet(path)
-    elif name.endswith(VOTABLE):
-        opened = _votable(path)
-    elif name.endswith(FITS_TABLE):
-        opened = _fits(path)
-    else:
+    if not name.endswith(SUFFIXES):
         raise DataError(
             f"{path}: expected a table (.csv, .tsv, .txt, .ecsv, .fits, .vot, "
             f".parquet), got {path.suffix or 'no'} suffix"
         )
     try:
-        with opened as tables:
-            yield tables
+        with contextlib.ExitStack() as stack:
+            if name.endswith(TEXT):
+                yield [text_table(path, stack)]
+            elif name.endswith(PARQUET):
+                yield [_parquet(path, stack)]
+            else:
+                yield (_votable if name.endswith(VOTABLE) else _fits)(path, stack)
     except DataError:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: expected a table, found nothing") from None
-    except (MemoryError, *BROKEN) as error:  # pyarrow's errors are of these too
+    except (MemoryError, csv.Error, *BROKEN) as error:  # pyarrow's are of these too
         line = f"{path}: expected a whole table: {in_short(error)}"
         raise DataError(line) from error
 
 
 def why_not(path: Path) -> str:
-    """Say why a file is not read, and what to do."""
+    """Return why a file is not read, and what to do."""
     name = path.name.lower()
     return next((word for ends, word in NOT_READ.items() if name.endswith(ends)), "")
 
@@ -96,55 +81,49 @@ def why_not(path: Path) -> str:
 def is_table(path: Path) -> bool:
     """Tell whether a file is a table."""
     name = path.name.lower()
-    if name.endswith(TEXT + PARQUET + VOTABLE):
-        return True
     if not name.endswith(FITS_TABLE):
-        return False
+        return name.endswith(SUFFIXES)
     try:
         with open_file(path) as file:
             if re.search(rb"NAXIS   = +[2-9] ", file.read(2880)):
                 return False
         with open_fits(path) as hdus:
-            tables = [isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in hdus]
             images = [hdu.is_image and len(hdu.shape) > 1 for hdu in hdus]
-            return any(tables) and not any(images)
+            return any(map(_is_table, hdus)) and not any(images)
     except (DataError, *BROKEN):
         return False
 
 
-@contextlib.contextmanager
-def _text(path: Path) -> Iterator[list[Blocks]]:
-    with open_text(path) as (head, below):
-
-        def _pieces(wanted: list[str]) -> Iterator[Block]:
-            return text_blocks(head, below, wanted)
-
-        yield [Blocks(head.names, _pieces, head.units, head.frames)]
+def _is_table(hdu: Any) -> bool:
+    return isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
 
 
-@contextlib.contextmanager
-def _parquet(path: Path) -> Iterator[list[Blocks]]:
-    with open_file(path) as opened, parquet.ParquetFile(opened) as file:
-        schema = file.schema_arrow
-        classes = _class_names(schema.metadata or {})
+def _slices(length: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, length, BLOCK))
 
-        def _pieces(wanted: list[str]) -> Iterator[Block]:
-            if not wanted:
-                total = file.metadata.num_rows
-                for start in range(0, total, BLOCK):
-                    yield {"": [None] * min(BLOCK, total - start)}
-                return
-            for batch in file.iter_batches(BLOCK, columns=wanted):
-                block = {name: _column(batch, name).to_pylist() for name in wanted}
-                for name in classes.keys() & block.keys():
-                    names = dict(enumerate(classes[name]))
-                    block[name] = [names.get(code) for code in block[name]]
-                yield block
 
-        with quiet():
-            told, packed = of_arrow(schema), packed_columns(schema)
-        names = list(schema.names)
-        yield [Blocks(names, _pieces, told.units, told.frames, packed=packed)]
+def _parquet(path: Path, stack: contextlib.ExitStack) -> Table:
+    opened = stack.enter_context(open_file(path))
+    file = stack.enter_context(parquet.ParquetFile(opened))
+    schema = file.schema_arrow
+    classes = _class_names(schema.metadata or {})
+
+    def _pieces(wanted: list[str]) -> Iterator[Block]:
+        if not wanted:
+            total = range(file.metadata.num_rows)
+            yield from ({"": [None] * len(total[rows])} for rows in _slices(len(total)))
+            return
+        for batch in file.iter_batches(BLOCK, columns=wanted):
+            block = {name: _column(batch, name).to_pylist() for name in wanted}
+            for name in classes.keys() & block.keys():
+                names = dict(enumerate(classes[name]))
+                block[name] = [names.get(code) for code in block[name]]
+            yield block
+
+    with quiet():
+        units, frames = _told(schema)
+    packed = packed_columns(schema)
+    return Table(schema.names, units, frames, packed=packed, pieces=_pieces)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -155,6 +134,25 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
     return batch.column(whole).field(part)
 
 
+def _told(schema: pa.Schema) -> tuple[dict[str, str], Frames]:
+    """Read the units and frames that astropy, TOPCAT and others write into Parquet."""
+    known, units = schema.metadata or {}, {}
+    for column in schema:
+        for key in (b"unit", b"units"):
+            if unit := (column.metadata or {}).get(key):
+                units[column.name] = unit.decode("utf-8", "replace").strip('"')
+    try:
+        if packed := known.get(b"table_meta_yaml"):
+            return of_yaml(packed.decode().split("\n"))[1:]
+        if packed := known.get(b"IVOA.VOTable-Parquet.content"):
+            tree = votable.parse(io.BytesIO(packed), verify="ignore")
+            table = _votable_table(tree, tree.get_first_table())
+            return table.units, table.frames
+    except BROKEN:
+        pass
+    return units, {}
+
+
 def packed_columns(schema: pa.Schema) -> dict[str, str]:
     """Find the columns of a Parquet file that hold images as bytes."""
     found: dict[str, str] = {}
@@ -162,16 +160,13 @@ def packed_columns(schema: pa.Schema) -> dict[str, str]:
         kind = column.type
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             found[column.name] = f"{column.name}.bytes"
-        elif _is_binary(kind) and plain(column.name) in PACKED[4:]:
-            found[column.name] = column.name  # a path or file may be text in binary
+        elif kind in (pa.binary(), pa.large_binary()) and (
+            plain(column.name) in PACKED[4:]  # a path or file may be text in binary
+        ):
+            found[column.name] = column.name
     ranks = {name: rank for rank, name in enumerate(PACKED)}
-    return dict(
-        sorted(found.items(), key=lambda c: ranks.get(plain(c[0]), len(PACKED)))
-    )
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    ordered = sorted(found, key=lambda name: ranks.get(plain(name), len(PACKED)))
+    return {name: found[name] for name in ordered}
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
@@ -187,73 +182,77 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         return {}
 
 
-@contextlib.contextmanager
-def _votable(path: Path) -> Iterator[list[Blocks]]:
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(quiet())
-        file = unpacked(stack.enter_context(open_file(path)), path)
-        stack.callback(file.close)
-        if re.search(rb"<(\w+:)?STREAM\b[^>]*\bhref\s*=", content := file.read()):
-            raise DataError(
-                f"{path}: expected a whole table, its values are in another file "
-                "(STREAM href); save it with the values inside"
-            )
-        del content
-        file.seek(0)
-        tree = votable.parse(file, verify="ignore")
-        yield [_votable_blocks(tree, table) for table in tree.iter_tables()]
+def _votable(path: Path, stack: contextlib.ExitStack) -> list[Table]:
+    stack.enter_context(quiet())
+    file = unpacked(stack.enter_context(open_file(path)), path)
+    stack.callback(file.close)
+    if re.search(rb"<(\w+:)?STREAM\b[^>]*\bhref\s*=", file.read()):
+        raise DataError(
+            f"{path}: expected a whole table, its values are in another file "
+            "(STREAM href); save it with the values inside"
+        )
+    file.seek(0)
+    tree = votable.parse(file, verify="ignore")
+    return [_votable_table(tree, table) for table in tree.iter_tables()]
 
 
-def _votable_blocks(tree: Any, source: Any) -> Blocks:
+def _votable_table(tree: Any, source: Any) -> Table:
     """Take one table of a VOTable by the names of its fields, not by machine ids."""
-    fields = {f.name or f.ID: f for f in reversed(source.fields)}
-    told = of_votable(tree, source)
+    names = [each.name or each.ID for each in source.fields]
+    fields = dict(zip(names[::-1], source.fields[::-1], strict=True))
+    systems = {system.ID: system for system in tree.iter_coosys()}
+    refs = {name: systems[f.ref] for name, f in fields.items() if f.ref in systems}
 
     def _pieces(wanted: list[str]) -> Iterator[Block]:
         values = source.array  # masked
-        for start in range(0, len(values), BLOCK):
-            piece = values[start : start + BLOCK]
-            yield {name: piece[fields[name].ID].tolist() for name in wanted}
+        for rows in _slices(len(values)):
+            yield {name: values[rows][fields[name].ID].tolist() for name in wanted}
 
-    ucds = {name: f.ucd for name, f in fields.items() if f.ucd}
-    return Blocks(told.names, _pieces, told.units, told.frames, ucds)
-
-
-@contextlib.contextmanager
-def _fits(path: Path) -> Iterator[list[Blocks]]:
-    with open_fits(path, memmap=True) as hdus:
-        tables = [h for h in hdus if isinstance(h, fits.BinTableHDU | fits.TableHDU)]
-        if not tables:
-            raise DataError(f"{path}: expected a table, found no table HDU")
-        yield [_fits_blocks(hdu) for hdu in tables]
+    return Table(
+        names,
+        {name: str(f.unit) for name, f in fields.items() if f.unit is not None},
+        {n: (str(s.system or ""), str(s.equinox or "")) for n, s in refs.items()},
+        {name: f.ucd for name, f in fields.items() if f.ucd},
+        pieces=_pieces,
+    )
 
 
-def _fits_blocks(hdu: Any) -> Blocks:
-    for k in range(1, int(hdu.header["TFIELDS"]) + 1):
-        if not str(hdu.header.get(f"TTYPE{k}", "")).strip():
-            hdu.header[f"TTYPE{k}"] = f"column {k}"  # astropy wants one
+def _fits(path: Path, stack: contextlib.ExitStack) -> list[Table]:
+    hdus = stack.enter_context(open_fits(path, memmap=True))
+    if tables := [_fits_table(hdu) for hdu in hdus if _is_table(hdu)]:
+        return tables
+    raise DataError(f"{path}: expected a table, found no table HDU")
+
+
+def _fits_table(hdu: Any) -> Table:
+    header = hdu.header
+    for k in range(1, int(header["TFIELDS"]) + 1):
+        if not str(header.get(f"TTYPE{k}", "")).strip():
+            header[f"TTYPE{k}"] = f"column {k}"  # astropy wants one
     columns = list(hdu.columns)
     names = [c.name for c in columns]
     places = {name: k for k, name in reversed(list(enumerate(names)))}
 
     def _pieces(wanted: list[str]) -> Iterator[Block]:
         data = hdu.data
-        for start in range(0, 0 if data is None else len(data), BLOCK):
-            piece = data[start : start + BLOCK]
+        for rows in _slices(0 if data is None else len(data)):
             block: Block = {}
             for name in wanted:
-                cells = piece.field(places[name])
+                cells = data[rows].field(places[name])
                 if cells.ndim == 2 and cells.shape[1] == 1:
                     cells = cells[:, 0]
                 block[name] = _without_null(cells.tolist(), columns[places[name]])
             yield block
 
-    units = {name: str(columns[k].unit or "") for name, k in places.items()}
-    ucds = {name: str(hdu.header.get(f"TUCD{k + 1}", "")) for name, k in places.items()}
-    system = str(hdu.header.get("RADESYS", hdu.header.get("RADECSYS", "")))
-    frame = system, str(hdu.header.get("EQUINOX", ""))
-    frames = dict.fromkeys(names, frame) if any(frame) else {}
-    return Blocks(names, _pieces, units, frames, ucds)
+    system = str(header.get("RADESYS", header.get("RADECSYS", "")))
+    frame = system, str(header.get("EQUINOX", ""))
+    return Table(
+        names,
+        {name: str(columns[k].unit or "") for name, k in places.items()},
+        dict.fromkeys(names, frame) if any(frame) else {},
+        {name: str(header.get(f"TUCD{k + 1}", "")) for name, k in places.items()},
+        pieces=_pieces,
+    )
 
 
 def _without_null(cells: list[Any], column: Any) -> list[Any]:
@@ -262,6 +261,5 @@ def _without_null(cells: list[Any], column: Any) -> list[Any]:
     if null in (None, ""):
         return cells
     if column.bscale not in (None, "", 1) or column.bzero not in (None, "", 0):
-        scale, zero = column.bscale or 1, column.bzero or 0
-        null = null * scale + zero
+        null = null * (column.bscale or 1) + (column.bzero or 0)
     return [None if cell == null else cell for cell in cells]

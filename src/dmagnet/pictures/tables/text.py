@@ -10,18 +10,19 @@ import itertools
 import lzma
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+from astropy.table import meta
 from pyarrow import csv as arrow
 
 from dmagnet.errors import DataError
 from dmagnet.pictures.opening import quiet
 from dmagnet.pictures.tables.coordinates import unit_of
-from dmagnet.pictures.tables.heads import of_yaml
 from dmagnet.pictures.tables.names import known, positions
 from dmagnet.storage.disk import open_file
 
@@ -46,33 +47,30 @@ SPACES = re.compile(rb'"[^"\n]*"|[ \t]+')
 BAD = "\0bad"  # no column is called so: what is wrong with a row
 
 Block = dict[str, list[Any]]
+Frames = dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Head:
-    """What stands above the rows of a table."""
+class Table:
+    """An open table: what it says of its columns, and blocks of those wanted."""
 
-    names: list[str]
-    delimiter: str
-    units: dict[str, str]
-    frames: dict[str, tuple[str, str]] = field(default_factory=dict)
-    exact: bool = False
+    names: list[str] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
+    frames: Frames = field(default_factory=dict)
+    ucds: dict[str, str] = field(default_factory=dict)
+    packed: dict[str, str] = field(default_factory=dict)
+    pieces: Callable[[list[str]], Iterator[Block]] = lambda _: iter(())
 
 
-@contextlib.contextmanager
-def open_text(path: Path) -> Iterator[tuple[Head, Iterator[bytes]]]:
+def text_table(path: Path, stack: contextlib.ExitStack) -> Table:
     """Open a table as text."""
-    with contextlib.ExitStack() as stack:
-        file: IO[bytes] = stack.enter_context(open_file(path))
-        start = file.read(6)
-        file.seek(0)
-        for magic, opened in PACKERS.items():
-            if start.startswith(magic):
-                file = stack.enter_context(opened(file))
-        try:
-            yield _head(path, _whole_lines(path, file))
-        except csv.Error as error:
-            raise DataError(f"{path}: expected a whole table: {error}") from error
+    file: IO[bytes] = stack.enter_context(open_file(path))
+    start = file.read(6)
+    file.seek(0)
+    for magic, opened in PACKERS.items():
+        if start.startswith(magic):
+            file = stack.enter_context(opened(file))
+    return _table(path, _whole_lines(path, file))
 
 
 def _whole_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
@@ -102,24 +100,17 @@ def _whole_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
 
 def _utf8(piece: bytes) -> bytes:
     """Take lines that are no UTF-8 for Latin-1."""
-    if piece.isascii():
-        return piece
     try:
         piece.decode()
     except UnicodeDecodeError:
-        return b"".join(map(_line_utf8, piece.splitlines(keepends=True)))
+        lines = piece.splitlines(keepends=True)
+        if len(lines) > 1:
+            return b"".join(map(_utf8, lines))
+        return piece.decode("latin-1").encode()
     return piece
 
 
-def _line_utf8(line: bytes) -> bytes:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return line.decode("latin-1").encode()
-    return line
-
-
-def _head(path: Path, pieces: Iterator[bytes]) -> tuple[Head, Iterator[bytes]]:
+def _table(path: Path, pieces: Iterator[bytes]) -> Table:
     """Find the header among comments, and what divides the columns."""
     comments: list[str] = []
     line, rest = b"", b""
@@ -131,30 +122,30 @@ def _head(path: Path, pieces: Iterator[bytes]) -> tuple[Head, Iterator[bytes]]:
                 comments.append(line.decode().rstrip())
         if line.strip() and not line.startswith(b"#"):
             break
-    below = itertools.chain([rest], pieces)
     header = "" if line.startswith(b"#") else line.decode().rstrip("\r")
     if comments and comments[0].startswith("# %ECSV"):
-        return _ecsv_head(comments, header), below
+        return _ecsv(comments, header, itertools.chain([rest], pieces))
     if path.name.lower().endswith((".ecsv", ".ecsv.gz")):
         raise DataError(f"{path}: expected a whole table, an ECSV begins with # %ECSV")
     above = comments[-1].lstrip("# \t") if comments else ""
     if not (header or above).strip():
         raise DataError(f"{path}: expected a whole table, found no line with columns")
-    delimiter = _delimiter(header or above, rest.partition(b"\n")[0].decode())
-    names, hashed = split_line(header, delimiter), split_line(above, delimiter)
+    mark = _delimiter(header or above, rest.partition(b"\n")[0].decode())
+    names, hashed = split_line(header, mark), split_line(above, mark)
+    lines, units = rest.split(b"\n", 3), {}
     if known(hashed) > known(names) and (not header or len(hashed) == len(names)):
         names = hashed  # as np.savetxt and TOPCAT write it
-        below = itertools.chain([line + b"\n" if header else b"", rest], pieces)
-        return Head(names, delimiter, {}), below
-    lines, units = rest.split(b"\n", 3), {}
-    first = split_line(lines[0][:SHORT].decode(errors="replace"), delimiter)
-    told = dict(zip(names, first, strict=False))
-    ruled = len(lines) > 2 and RULE.fullmatch(lines[1])  # VizieR: units, then a rule
-    if len(lines) > 1 and (ruled or _are_units(told)):
-        units, lines = told, lines[1:]
-    if len(lines) > 1 and RULE.fullmatch(lines[0]):
-        lines = lines[1:]
-    return Head(names, delimiter, units), itertools.chain([b"\n".join(lines)], pieces)
+        lines = [line, rest] if header else [rest]
+    else:
+        first = split_line(lines[0][:SHORT].decode(errors="replace"), mark)
+        told = dict(zip(names, first, strict=False))
+        ruled = len(lines) > 2 and RULE.fullmatch(lines[1])  # VizieR: units, a rule
+        if len(lines) > 1 and (ruled or _are_units(told)):
+            units, lines = told, lines[1:]
+        if len(lines) > 1 and RULE.fullmatch(lines[0]):
+            lines = lines[1:]
+    below = _cleaned(itertools.chain([b"\n".join(lines)], pieces), mark)
+    return Table(names, units, pieces=partial(_blocks, names, mark, below))
 
 
 def _are_units(cells: dict[str, str]) -> bool:
@@ -166,15 +157,36 @@ def _are_units(cells: dict[str, str]) -> bool:
     return None not in units
 
 
-def _ecsv_head(comments: list[str], header: str) -> Head:
+def _ecsv(comments: list[str], header: str, below: Iterator[bytes]) -> Table:
+    """Take what an ECSV says of its columns, if it names those of the header."""
     with quiet():
-        told = of_yaml(line[2:] for line in comments[1:])
+        names, units, frames = of_yaml(line[2:] for line in comments[1:])
     comma = any(re.match(r"# delimiter: .,", line) for line in comments)
     mark = "," if comma else " "
-    if (names := split_line(header, mark)) != told.names:
-        line = f"columns {', '.join(names)}, the head names {', '.join(told.names)}"
+    if (told := split_line(header, mark)) != names:
+        line = f"columns {', '.join(told)}, the head names {', '.join(names)}"
         raise ValueError(line)
-    return Head(told.names, mark, told.units, told.frames, exact=True)
+    blocks = partial(_blocks, names, mark, _uncommented(below))
+    return Table(names, units, frames, pieces=blocks)
+
+
+def of_yaml(lines: Iterable[str]) -> tuple[list[str], dict[str, str], Frames]:
+    """Read the names, units and frames that astropy writes into ECSV and Parquet."""
+    try:
+        head = meta.get_header_from_yaml([*lines])
+    except meta.YamlParseError as error:
+        raise ValueError("the head of the table cannot be read") from error
+    names = [column["name"] for column in head["datatype"]]
+    told = {c["name"]: str(c.get("unit") or "") for c in head["datatype"]}
+    units = {name: unit for name, unit in told.items() if unit}
+    frames: Frames = {}
+    packed = (head.get("meta") or {}).get("__serialized_columns__", {})
+    for name, what in packed.items():
+        if isinstance(what, dict) and (frame := what.get("frame")):
+            place = str(frame), str(what.get("equinox", ""))
+            parts = [each for each in names if each.startswith(f"{name}.")]
+            frames.update(dict.fromkeys(parts, place))
+    return names, units, frames
 
 
 def _delimiter(header: str, below: str) -> str:
@@ -196,11 +208,37 @@ def split_line(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(cells, [])]
 
 
-def text_blocks(
-    head: Head, below: Iterator[bytes], wanted: list[str]
+def _uncommented(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Leave comments out; within quotes are none."""
+    quotes = 0
+    for piece in pieces:
+        lines = [piece]
+        if piece.startswith(b"#") or b"\n#" in piece:
+            lines = piece.splitlines(keepends=True)
+        kept = []
+        for line in lines:
+            if quotes % 2 or not line.startswith(b"#"):
+                quotes += line.count(b'"')
+                kept.append(line)
+        yield b"".join(kept)
+
+
+def _cleaned(pieces: Iterator[bytes], mark: str) -> Iterator[bytes]:
+    """Leave out what Arrow does not know: comments, and spaces around cells."""
+    spaced = f'{mark} "'.encode()
+    for lines in _uncommented(pieces):
+        if mark == " ":
+            bare = SPACES.sub(lambda m: m[0] if m[0][:1] == b'"' else b" ", lines)
+            yield re.sub(rb"(?m)^ +| +(?=\r?$)", b"", bare)
+        else:
+            yield lines.replace(spaced, spaced.replace(b" ", b""))
+
+
+def _blocks(
+    names: list[str], mark: str, lines: Iterator[bytes], wanted: list[str]
 ) -> Iterator[Block]:
-    """Read the rows of a table, a block at a time."""
-    lines = (piece for piece in _cleaned(head, below) if piece.strip())
+    """Read the rows of a table, a block at a time; bad ones keep their places."""
+    lines = (piece for piece in lines if piece.strip())
     start = next(lines, b"")
     if not start:
         return
@@ -212,15 +250,17 @@ def text_blocks(
             f"row {row.number - 1} has {row.actual_columns} cells, expected "
             f"{row.expected_columns}: {shown!r}"
         )
-        cells = split_line(row.text, head.delimiter)
-        bad.append((row.number - 1, cells[0] if cells else "", line))
+        bad.append((row.number - 1, next(iter(split_line(row.text, mark)), ""), line))
         return "skip"
 
-    places = {name: str(head.names.index(name)) for name in wanted}
+    places = {name: str(names.index(name)) for name in wanted}
     first = next((name for name, place in places.items() if place == "0"), "")
     at = 0
-    for block in _arrow_blocks(head, itertools.chain([start], lines), places, _skip):
-        size = len(block[wanted[0]])
+    reader = _opened(itertools.chain([start], lines), len(names), mark, places, _skip)
+    for batch in reader:
+        cells = batch.to_pydict()
+        block = {name: cells[place] for name, place in places.items()}
+        size = len(batch)
         while bad and bad[0][0] <= at + size:
             number, cell, line = bad.popleft()
             told = block.setdefault(BAD, [""] * size)
@@ -231,28 +271,23 @@ def text_blocks(
         at += size
         yield block
     if bad:
-        block = {name: [None] * len(bad) for name in wanted}
-        if first:
-            block[first] = [cell for _, cell, _ in bad]
-        yield {**block, BAD: [line for _, _, line in bad]}
+        cells, told = [cell for _, cell, _ in bad], [line for *_, line in bad]
+        empty = {name: [None] * len(bad) for name in wanted if name != first}
+        yield empty | ({first: cells} if first else {}) | {BAD: told}
 
 
-def _arrow_blocks(
-    head: Head, lines: Iterator[bytes], places: dict[str, str], skip: Any
-) -> Iterator[Block]:
+def _opened(
+    lines: Iterator[bytes], count: int, mark: str, places: dict[str, str], skip: Any
+) -> Iterator[pa.RecordBatch]:
+    """Open lines with Arrow; columns are called by their numbers."""
     columns = list(dict.fromkeys(places.values()))
+    names = [str(k) for k in range(count)]
     try:
         reader = arrow.open_csv(
             _Stream(lines),
-            arrow.ReadOptions(
-                column_names=[str(k) for k in range(len(head.names))],
-                block_size=PIECE,
-                use_threads=False,
-            ),
+            arrow.ReadOptions(column_names=names, block_size=PIECE, use_threads=False),
             arrow.ParseOptions(
-                delimiter=head.delimiter,
-                newlines_in_values=True,
-                invalid_row_handler=skip,
+                delimiter=mark, newlines_in_values=True, invalid_row_handler=skip
             ),
             arrow.ConvertOptions(
                 # as text: numbers keep their digits, and no block has its own types
@@ -267,9 +302,7 @@ def _arrow_blocks(
             return
         raise
     with reader:
-        for batch in reader:
-            cells = batch.to_pydict()
-            yield {name: cells[place] for name, place in places.items()}
+        yield from reader
 
 
 class _Stream(io.RawIOBase):
@@ -279,36 +312,12 @@ class _Stream(io.RawIOBase):
         self._pieces, self._rest = pieces, b""
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return True, unlike what `io.RawIOBase` answers."""
         return True
 
     def read(self, size: int = -1) -> bytes:
         """Read what comes next."""
         piece = self._rest or next(self._pieces, b"")
-        if size < 0:
-            size = len(piece)
+        size = len(piece) if size < 0 else size
         self._rest = piece[size:]
-        return piece[:size] if self._rest else piece
-
-
-def _cleaned(head: Head, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Leave comments out, and what else Arrow does not know."""
-    quotes = 0
-    spaced = f'{head.delimiter} "'.encode()
-    for piece in pieces:
-        lines = piece
-        if piece.startswith(b"#") or b"\n#" in piece:
-            kept = []
-            for line in piece.splitlines(keepends=True):
-                if quotes % 2 or not line.startswith(b"#"):  # not within quotes
-                    quotes += line.count(b'"')
-                    kept.append(line)
-            lines = b"".join(kept)
-        else:
-            quotes += piece.count(b'"')
-        if head.delimiter == " " and not head.exact:
-            lines = SPACES.sub(lambda m: m[0] if m[0][:1] == b'"' else b" ", lines)
-            lines = re.sub(rb"(?m)^ +| +(?=\r?$)", b"", lines)
-        elif spaced in lines and not head.exact:
-            lines = lines.replace(spaced, spaced.replace(b" ", b""))
-        yield lines
+        return piece[:size]
