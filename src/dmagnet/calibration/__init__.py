@@ -1,4 +1,4 @@
-"""How sure to be: probabilities, sets of classes and a warning, fitted on labels.
+"""Uncertainty fitted on labels: probabilities, sets of classes and a warning.
 
 The chapters, in order: `labels` (coarse labels, coarse answers), `space` (pictures
 unlike those the network knows), `calibration` (what was fitted, beside the weights),

@@ -28,7 +28,7 @@ Singles = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What turns the scores of a network into honest uncertainty.
+    """Honest uncertainty from the scores of a network.
 
     Attributes
     ----------

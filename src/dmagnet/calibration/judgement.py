@@ -1,4 +1,4 @@
-"""What a classifier says of pictures: the answers to several views as one."""
+"""Judgements of pictures: the answers to several views as one, and who gives them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ BATCH = 32  # larger activations leave the cache of a CPU core
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What a classifier says of N pictures.
+    """The answer of a classifier to N pictures.
 
     Attributes
     ----------

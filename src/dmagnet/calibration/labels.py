@@ -144,7 +144,7 @@ def label_groups(
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What can be said of each galaxy with a wanted confidence.
+    """The answer about each galaxy that a wanted confidence allows.
 
     Attributes
     ----------

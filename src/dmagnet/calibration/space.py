@@ -1,4 +1,4 @@
-"""How unlike the galaxies it knows a picture looks to the network."""
+"""Distance of a picture from the galaxies that the network knows."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ SMALLEST_NOISE = 1e-6  # of the largest variance: features that never vary
 
 @dataclass(frozen=True, eq=False)
 class FeatureSpace:
-    """Where the features of galaxies lie: a Gaussian of few long axes.
+    """The features of galaxies, as a Gaussian of few long axes.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ def distance(features: Any, mean: Any, axes: Any, variances: Any, noise: float) 
 
 
 def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:
-    """Describe where the features of galaxies lie.
+    """Fit a Gaussian to the features of galaxies.
 
     Parameters
     ----------

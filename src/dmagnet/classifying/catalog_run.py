@@ -44,7 +44,7 @@ SHOWN = 3  # reasons why nothing could be classified
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """The result of a run.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ CODE, BITS = pa.int16(), pa.int32()  # a code may be null
 
 @dataclass(frozen=True)
 class About:
-    """What a whole table was made with.
+    """All that a whole table was made with.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def about_of(config: ClassifyConfig, classifier: Classifier) -> About:
 
 
 class Seen:
-    """What was read and what was seen in it, of N inputs."""
+    """N inputs as they were read, and what was seen in them."""
 
     def __init__(
         self, items: Sequence[Item], judgement: Judgement, about: About

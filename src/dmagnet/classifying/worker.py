@@ -1,4 +1,4 @@
-"""What runs on the machines of a cluster: one that hands out chunks, many that work."""
+"""Actors on the machines of a cluster: one hands out chunks, many work."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ ERRORS: Mapping[str, type[DmagnetError]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to know."""
+    """All that a worker needs to know."""
 
     weights: Path | str
     weights_hash: str

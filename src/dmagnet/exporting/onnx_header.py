@@ -38,7 +38,7 @@ MOST_DEEP = 32  # graphs within graphs; an exported network has none
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What is needed to use an exported network, and to cite it.
+    """All that is needed to use an exported network, and to cite it.
 
     Attributes
     ----------

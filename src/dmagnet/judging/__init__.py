@@ -1,4 +1,4 @@
-"""How well the guesses fit the labels: arrays in, numbers with intervals out."""
+"""Fit of guesses to labels: arrays in, numbers with intervals out."""
 
 from dmagnet.judging.judged_record import ClassScore as ClassScore
 from dmagnet.judging.judged_record import Metrics as Metrics

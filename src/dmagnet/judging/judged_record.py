@@ -26,7 +26,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is found.
+    """Scores of one class.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class ClassScore:
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """How well the guesses fit the labels.
+    """Fit of guesses to labels.
 
     Attributes
     ----------

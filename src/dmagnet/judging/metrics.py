@@ -36,7 +36,7 @@ Table = dict[str, Floats]
 
 @dataclass(frozen=True, eq=False)
 class Trust:
-    """What else a calibrated network says of each galaxy.
+    """The rest of what a calibrated network says of each galaxy.
 
     Attributes
     ----------

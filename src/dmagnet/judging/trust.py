@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a network says of labeled galaxies, in terms of their labels.
+    """The answer of a network to labeled galaxies, in terms of their labels.
 
     Attributes
     ----------
