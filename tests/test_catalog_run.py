@@ -177,6 +177,17 @@ def test_a_folder_that_changed_between_two_starts_is_told_and_taken_in(
     assert table["flag"][0] == 0, "read before it went"
 
 
+def test_a_run_of_one_chunk_leaves_no_folder_on_its_way(weights, folder, tmp_path):
+    out, seen = tmp_path / "t.ecsv", []
+
+    def announce(name, total):
+        return lambda done: seen.append((done, [*tmp_path.iterdir()]))
+
+    write_catalog(folder, out, weights=weights, announce=announce, threads=1)
+    assert seen == [(0, []), (30, [])]
+    assert len(QTable.read(out)) == 30
+
+
 def test_a_run_killed_while_it_is_cleared_away_ends_well(
     weights, folder, tmp_path, monkeypatch
 ):

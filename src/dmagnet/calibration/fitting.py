@@ -83,7 +83,7 @@ def fit_vector(
     Parameters
     ----------
     parts : sequence of Labeled
-        Sets of galaxies; each weighs the same however many it has.
+        As of `fit_temperature`.
     decay : float
         Cost of the squared distance from doing nothing, where labels leave it open.
 
@@ -187,15 +187,13 @@ def conformal_thresholds(
 
     Parameters
     ----------
-    labels : (N,) int in 0 to K - 1
-        The true classes of galaxies that trained nothing.
-    probabilities : (N, K) float in [0, 1]
-        Calibrated.
+    labels, probabilities : array
+        As of `conformal_threshold`.
 
     Returns
     -------
     tuple of float
-        See `conformal_threshold`.
+        As of `conformal_threshold`.
     """
     low, high = (conformal_threshold(labels, probabilities, x) for x in LEVELS)
     return low, high

@@ -84,17 +84,10 @@ def write_catalog(
         Files, folders, globs, zips, stacks, tables; see `list_items`.
     out : Path
         The table; its ending says the format: .ecsv, .csv, .fits, .vot, .parquet.
-    weights : path or str, optional
-        ``s`` or ``xs`` of the package, an .onnx file, a .safetensors file or a run
-        folder; ``s`` if not given.
-    config : ClassifyConfig
-        How to read and classify, and where.
-    announce : callable, optional
-        Called with a name and a total, returns what to call with the count done.
-    tell : callable, optional
-        Called with a line when the cut-out service makes us wait, and with none after.
+    weights, config, announce, tell : optional
+        As of `classify`.
     **settings
-        Fields of ``config`` by name, in its place: ``device="cpu"``, ``views=1``...
+        As of `classify`.
 
     Returns
     -------

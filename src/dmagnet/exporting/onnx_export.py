@@ -25,7 +25,7 @@ from dmagnet.exporting.onnx_header import (
     Header,
     sealed,
 )
-from dmagnet.exporting.runtime import onnx_session
+from dmagnet.exporting.runtime import cores, onnx_session
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.network.folding import folded
 from dmagnet.pictures.standard import standardize
@@ -102,7 +102,7 @@ def write_checked(checkpoint: Checkpoint, content: bytes, path: Path) -> Path:
 
 def largest_difference(checkpoint: Checkpoint, content: bytes) -> float:
     """Compare an ONNX file with the network it was made from."""
-    session = onnx_session(content, "the exported network")
+    session = onnx_session(content, "the exported network", cores(None))
     network = Judging(checkpoint, checkpoint.model)
     names = [PROBABILITIES] if network.space is None else [PROBABILITIES, OOD]
     side = checkpoint.config.image_size

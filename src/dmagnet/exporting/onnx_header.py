@@ -174,17 +174,14 @@ def _fields(content: memoryview) -> Iterator[tuple[int, Any]]:
     at = 0
     while at < len(content):
         tag, at = _number(content, at)
-        value: Any
-        if tag & 7 == 0:
-            value, at = _number(content, at)
-        else:
-            if tag & 7 == 2:
-                size, at = _number(content, at)
-            else:
-                size = {1: 8, 5: 4}.get(tag & 7, len(content) + 1)
+        kind, size = tag & 7, {1: 8, 5: 4}.get(tag & 7, len(content) + 1)
+        if kind in (0, 2):
+            size, at = _number(content, at)
+        value: Any = size
+        if kind:
             value, at = content[at : at + size], at + size
-            if at > len(content):
-                raise ValueError(f"{at - len(content)} bytes are missing")
+        if at > len(content):
+            raise ValueError(f"{at - len(content)} bytes are missing")
         yield tag >> 3, value
 
 

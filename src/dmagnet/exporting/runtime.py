@@ -57,9 +57,9 @@ class Exported(Classifier):
         precision: Precision = "fp32",
     ) -> None:
         path = Path(path)
-        content, self.header = _read(path)
-        header = self.header
-        run, refusals = self._made_ready(content, str(path), threads, precision)
+        content, header = _read(path)
+        self.header, self.threads, self.precision = header, cores(threads), precision
+        run, refusals = self._made_ready(content, str(path))
         # Asked once, a graph that does not do what it says is refused.
         try:
             logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
@@ -99,9 +99,7 @@ class Exported(Classifier):
             batch_size=min(batch_size, fitting),
         )
 
-    def _made_ready(
-        self, content: bytes, name: str, threads: int | None, precision: Precision
-    ) -> tuple[Run, Refusals]:
+    def _made_ready(self, content: bytes, name: str) -> tuple[Run, Refusals]:
         """Return what runs the graph, and what it raises where it cannot."""
         raise NotImplementedError
 
@@ -109,15 +107,13 @@ class Exported(Classifier):
 class OnnxClassifier(Exported):
     """A network that onnxruntime runs, on the CPU; arguments as of `open_exported`."""
 
-    def _made_ready(
-        self, content: bytes, name: str, threads: int | None, precision: Precision
-    ) -> tuple[Run, Refusals]:
-        if precision != "fp32":
+    def _made_ready(self, content: bytes, name: str) -> tuple[Run, Refusals]:
+        if self.precision != "fp32":
             raise ConfigError(
-                f"precision: onnxruntime computes in fp32, got {precision}; take "
+                f"precision: onnxruntime computes in fp32, got {self.precision}; take "
                 "openvino"
             )
-        session = onnx_session(content, name, threads)
+        session = onnx_session(content, name, self.threads)
         outputs = [LOGITS, OOD] if self.header.has_ood else [LOGITS]
 
         def _run(pixels: Singles) -> Answers:
@@ -130,14 +126,12 @@ class OnnxClassifier(Exported):
 class OpenVINOClassifier(Exported):
     """A network that OpenVINO runs, on the CPU; arguments as of `open_exported`."""
 
-    def _made_ready(
-        self, content: bytes, name: str, threads: int | None, precision: Precision
-    ) -> tuple[Run, Refusals]:
+    def _made_ready(self, content: bytes, name: str) -> tuple[Run, Refusals]:
         core = _imported("openvino", "OpenVINO", "openvino").Core()
         settings: dict[str, Any] = {
             # On a processor with bf16, OpenVINO would take that unasked.
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-            "INFERENCE_NUM_THREADS": _threads(threads),
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
+            "INFERENCE_NUM_THREADS": self.threads,
         }
         try:
             network = core.compile_model(core.read_model(content), "CPU", settings)
@@ -205,11 +199,11 @@ def open_exported(
     )
 
 
-def onnx_session(content: bytes, name: str, threads: int | None = None) -> Any:
+def onnx_session(content: bytes, name: str, threads: int) -> Any:
     """Make onnxruntime ready to run a graph."""
     onnxruntime = _imported("onnxruntime", "onnxruntime", "export")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads(threads)
+    options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what it refuses is told below, once
     try:
         return onnxruntime.InferenceSession(
@@ -265,7 +259,7 @@ def _not_run(path: Path | str, error: Exception) -> str:
     )
 
 
-def _threads(wanted: int | None) -> int:
+def cores(wanted: int | None) -> int:
     """Return how many threads a batch may use; 0 lets the library choose."""
     given = os.environ.get("OMP_NUM_THREADS", "")
     return wanted or (int(given) if given.isdigit() else 0)

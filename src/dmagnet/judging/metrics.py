@@ -75,10 +75,8 @@ def score(
         The K names.
     trust : Trust, optional
         Sets, disagreement and flags of the same galaxies, measured where given.
-    num_bootstrap : int
-        Draws of the bootstrap over galaxies, at least 1.
-    seed : int
-        Of the draws.
+    num_bootstrap, seed : int
+        Draws of the bootstrap over galaxies, at least 1, and their seed.
 
     Returns
     -------

@@ -69,10 +69,8 @@ def compare(
         The true classes.
     probs_a, probs_b : (N, K) float in [0, 1]
         What each says of the same galaxies in the same order.
-    num_bootstrap : int
-        Draws over galaxies, at least 1.
-    seed : int
-        Of the draws.
+    num_bootstrap, seed : int
+        Draws over galaxies, at least 1, and their seed.
 
     Returns
     -------
@@ -113,10 +111,8 @@ def compare_seeds(
         The true classes.
     probs_a, probs_b : sequence of (N, K) float in [0, 1]
         One array per run; run i of A and run i of B had the same seed.
-    num_bootstrap : int
-        Draws over runs and galaxies, at least 1.
-    seed : int
-        Of the draws.
+    num_bootstrap, seed : int
+        Draws over runs and galaxies, at least 1, and their seed.
 
     Returns
     -------

@@ -121,12 +121,8 @@ def look(
         Its mode is restored afterwards.
     images : (N, H, H, 3) uint8
         At the side the model was trained for.
-    views : {1, 8}
-        One look, or all eight flips and quarter turns.
-    batch_size : int
-        Images at a time.
-    progress : callable, optional
-        Called with the number of images done.
+    views, batch_size, progress : int, int, callable
+        As of `predict`.
 
     Returns
     -------
@@ -160,7 +156,7 @@ def judge(
     views : {1, 8}, optional
         One look or all eight flips and quarter turns; as calibrated if not given.
     progress : callable, optional
-        Called with the number of images done.
+        As of `predict`.
 
     Returns
     -------
@@ -275,10 +271,8 @@ def attention(
         With its attention module.
     images : (N, H, W, 3) uint8
         Galaxies.
-    views : {1, 8}
-        Average over one look or all eight flips and quarter turns, turned back.
-    batch_size : int
-        Images at a time.
+    views, batch_size : int
+        As of `predict`; views are turned back.
 
     Returns
     -------

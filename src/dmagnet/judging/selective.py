@@ -93,10 +93,8 @@ def risk_coverage(
         The true classes.
     probabilities : (N, K) float in [0, 1]
         Of each class, each row adding up to 1; all else is a DataError.
-    num_bootstrap : int
-        Draws of the bootstrap over galaxies, at least 1.
-    seed : int
-        Of the draws.
+    num_bootstrap, seed : int
+        Draws of the bootstrap over galaxies, at least 1, and their seed.
 
     Returns
     -------
@@ -146,10 +144,8 @@ def separation(
         Scores of galaxies, finite.
     outside : (M,) float
         Scores of what is no galaxy, finite, higher where the score does its work.
-    num_bootstrap : int
-        Draws of the bootstrap over both, at least 1.
-    seed : int
-        Of the draws.
+    num_bootstrap, seed : int
+        Draws of the bootstrap over both, at least 1, and their seed.
 
     Returns
     -------

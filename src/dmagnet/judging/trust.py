@@ -187,7 +187,7 @@ def fit_calibration(
         One look or all eight flips and quarter turns, now and whenever the weights are
         used; as for the calibration they have if not given, or one look.
     progress : callable, optional
-        Called with the number of galaxies done so far.
+        As of `judge_labeled`.
 
     Returns
     -------
