@@ -5,8 +5,6 @@ from dmagnet.classifying.catalog_run import Outcome as Outcome
 from dmagnet.classifying.catalog_run import classify as classify
 from dmagnet.classifying.catalog_run import write_catalog as write_catalog
 from dmagnet.classifying.local import open_classifier as open_classifier
-from dmagnet.classifying.store import ChunkStore as ChunkStore
-from dmagnet.classifying.store import open_store as open_store
 from dmagnet.classifying.table import write_table as write_table
 from dmagnet.classifying.table_columns import About as About
 from dmagnet.classifying.table_columns import rows_of as rows_of

@@ -1,4 +1,4 @@
-"""The list of inputs, frozen in a file: what a run began with, chunk by chunk."""
+"""The list of inputs that a run began with, frozen in a file chunk by chunk."""
 
 import hashlib
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What a run has done so far, in a folder beside its table, safe from being killed.
+"""A run's inputs and finished rows, in a folder beside its table, safe from a kill.
 
 A chunk is written beside its place, brought to the disk, then renamed: it is there
 whole or not at all. Nothing here is pickled.
@@ -7,12 +7,12 @@ whole or not at all. Nothing here is pickled.
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -42,14 +42,6 @@ HEAD = "run.json"
 OWN = re.compile(r"run\.json|items-\d+\.arrow|\d{6}")  # what a store writes
 
 
-class Items(Protocol):
-    """A list of inputs that can be walked through again."""
-
-    def __iter__(self) -> Iterator[Item]:
-        """Begin anew."""
-        ...
-
-
 @dataclass(frozen=True)
 class ItemsPart:
     """Inputs that were listed at one time."""
@@ -60,63 +52,30 @@ class ItemsPart:
 
 
 class ChunkStore:
-    """A run's inputs and finished chunks; made by `open_store`.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it is.
-    parts : tuple of ItemsPart
-        The inputs of the first start, then those that were found later.
-    chunk_size : int
-        Inputs a chunk; the last of a part may have fewer.
-
-    Attributes
-    ----------
-    notes : tuple of str
-        What a person should know: the run goes on, or its inputs changed.
-    """
+    """A run's inputs and finished chunks; made by `open_store`."""
 
     def __init__(
         self, folder: Path, parts: tuple[ItemsPart, ...], chunk_size: int
     ) -> None:
         self.folder = folder
-        self.parts = parts
-        self.chunk_size = chunk_size
+        self.parts = parts  # those of the first start, then those found later
+        self.chunk_size = chunk_size  # the last of a part may have fewer
         self.notes: tuple[str, ...] = ()
         self.finished: tuple[int, int] | None = None  # rows, and those without a class
 
     @property
     def num_items(self) -> int:
-        """Count the inputs.
-
-        Returns
-        -------
-        int
-            Those of all parts.
-        """
+        """Count the inputs."""
         return sum(part.count for part in self.parts)
 
     @property
     def num_chunks(self) -> int:
-        """Count the chunks.
-
-        Returns
-        -------
-        int
-            Done or not.
-        """
+        """Count the chunks, done or not."""
         last = self.parts[-1]
         return last.first_chunk + -(-last.count // self.chunk_size)
 
     def missing(self) -> Iterator[int]:
-        """Find what is still to do.
-
-        Yields
-        ------
-        int
-            Numbers of chunks, upwards.
-        """
+        """Yield the numbers of the chunks to do, upwards."""
         if self.finished is not None:  # and killed while it was cleared away
             return
         for number in range(self.num_chunks):
@@ -124,73 +83,26 @@ class ChunkStore:
                 yield number
 
     def size(self, number: int) -> int:
-        """Count the inputs of one chunk.
-
-        Parameters
-        ----------
-        number : int
-            The chunk.
-
-        Returns
-        -------
-        int
-            Inputs in it.
-        """
+        """Count the inputs of one chunk."""
         part = self._part_of(number)
         before = (number - part.first_chunk) * self.chunk_size
         return min(self.chunk_size, part.count - before)
 
     def items(self, number: int) -> list[Item]:
-        """Read the inputs of one chunk, as they were listed.
-
-        Parameters
-        ----------
-        number : int
-            The chunk.
-
-        Returns
-        -------
-        list of Item
-            In order.
-        """
+        """Read the inputs of one chunk, as they were listed."""
         part = self._part_of(number)
         return thaw(self.folder / part.file, number - part.first_chunk)
 
     def put(self, number: int, rows: pa.RecordBatch) -> None:
-        """Keep the rows of one chunk for good.
-
-        Parameters
-        ----------
-        number : int
-            The chunk.
-        rows : pa.RecordBatch
-            One for each of its inputs, in order.
-
-        Raises
-        ------
-        DataError
-            If the disk refuses; what is done already stays.
-        """
+        """Keep the rows of one chunk for good."""
         assert rows.num_rows == self.size(number), "a row for each input"
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_batch(rows)
-        place = self._place(number)
-        write_whole(place, sink.getvalue())
+        write_whole(self._place(number), sink.getvalue())
 
     def rows(self) -> Iterator[pa.RecordBatch]:
-        """Read all rows, chunk by chunk.
-
-        Yields
-        ------
-        pa.RecordBatch
-            In the order of the inputs.
-
-        Raises
-        ------
-        DataError
-            If a chunk was damaged; it is removed, so that the run can do it again.
-        """
+        """Read all rows, in the order of the inputs; a damaged chunk is removed."""
         for number in range(self.num_chunks):
             place = self._place(number)
             try:
@@ -205,15 +117,8 @@ class ChunkStore:
             yield from rows.combine_chunks().to_batches()
 
     def finish(self, missing: int) -> None:
-        """Note that the table is whole, and clear the store away.
+        """Note that the table is whole, and how many have no class; clear all away.
 
-        Parameters
-        ----------
-        missing : int
-            Rows without a class.
-
-        Notes
-        -----
         If it is killed in between, the same command sees the note and does the rest.
         """
         head = json.loads((self.folder / HEAD).read_text())
@@ -242,33 +147,12 @@ class ChunkStore:
 
 @contextmanager
 def open_store(
-    folder: Path, about: About, listing: Items, chunk_size: int
+    folder: Path, about: About, listing: Iterable[Item], chunk_size: int
 ) -> Iterator[ChunkStore]:
-    """Begin a run, or go on with it; nobody else can meanwhile.
+    """Begin a run, or go on with it, while nobody else can.
 
-    Parameters
-    ----------
-    folder : Path
-        Beside the table.
-    about : About
-        What decides the rows; a store of something else is refused.
-    listing : Listing
-        The inputs of now. At the first start they are frozen; later, new ones are
-        added at the end, and those that have gone keep their place.
-    chunk_size : int
-        Inputs a chunk.
-
-    Yields
-    ------
-    ChunkStore
-        While it is locked.
-
-    Raises
-    ------
-    ConfigError
-        If it belongs to another run.
-    DataError
-        If another process writes there, it holds other files, or the disk refuses.
+    At the first start the inputs are frozen; later, new ones are added at the end, and
+    those that have gone keep their place.
     """
     with claimed(folder):
         if strange := not_ours(folder):
@@ -279,16 +163,14 @@ def open_store(
         with refusals_of_the_disk(folder):
             store = _go_on(folder, about, listing, chunk_size)
             if store is None:
-                file = "items-0.arrow"
-                count, listed = freeze(folder / file, listing, chunk_size)
-                parts = (ItemsPart(file, 0, count),)
-                _write_head(folder, about, parts, listed)  # from now on it exists
-                store = ChunkStore(folder, parts, chunk_size)
+                store = ChunkStore(folder, (), chunk_size)
+                listed = _append(store, listing)
+                _write_head(store, about, listed)  # from now on it exists
         yield store
 
 
 def _go_on(
-    folder: Path, about: About, listing: Items, chunk_size: int
+    folder: Path, about: About, listing: Iterable[Item], chunk_size: int
 ) -> ChunkStore | None:
     """Open a store that is there already; None if there is none."""
     head_file = folder / HEAD
@@ -309,23 +191,23 @@ def _go_on(
         finished = typed(tuple[int, int] | None, head.get("finished"), "finished")
     _compare(folder, before, about.to_dict())
     store = ChunkStore(folder, parts, chunk_size)
+    store.finished = finished
+    now, keys = fingerprint(listing)
     if finished is not None:
-        if fingerprint(listing)[0] != listed:
+        if now != listed:
             raise ConfigError(
                 f"{folder}: belongs to a table of other inputs that is whole; give "
                 "another -o, or remove that folder"
             )
-        store.finished = finished
         return store
     left = sum(1 for _ in store.missing())
     notes = [f"going on: {store.num_chunks - left} of {store.num_chunks} chunks done"]
-    print_now, keys = fingerprint(listing)
-    if print_now != listed:
+    if now != listed:
         files = [folder / part.file for part in parts]
         is_new, gone = new_among(keys, fingerprint(all_items(files))[1])
         if is_new.any():
-            store.parts = _append(folder, store, compress(listing, is_new))
-        _write_head(folder, about, store.parts, print_now)
+            _append(store, compress(listing, is_new))
+        _write_head(store, about, now)
         notes.append(
             f"the inputs changed since the first start: {int(is_new.sum())} new ones "
             f"at the end, {gone} not there any more"
@@ -334,45 +216,35 @@ def _go_on(
     return store
 
 
-def _append(
-    folder: Path, store: ChunkStore, items: Iterator[Item]
-) -> tuple[ItemsPart, ...]:
-    """Freeze inputs that were found later, as further chunks."""
+def _append(store: ChunkStore, items: Iterable[Item]) -> str:
+    """Freeze inputs as further chunks, and return their fingerprint."""
     name = f"items-{len(store.parts)}.arrow"
-    count, _ = freeze(folder / name, items, store.chunk_size)
-    return (*store.parts, ItemsPart(name, store.num_chunks, count))
+    count, listed = freeze(store.folder / name, items, store.chunk_size)
+    first = store.num_chunks if store.parts else 0
+    store.parts = (*store.parts, ItemsPart(name, first, count))
+    return listed
 
 
-def _write_head(
-    folder: Path, about: About, parts: tuple[ItemsPart, ...], listed: str
-) -> None:
+def _write_head(store: ChunkStore, about: About, listed: str) -> None:
     head = {
         "format": FORMAT,
         "about": about.to_dict(),
         "fingerprint": listed,
-        "parts": [asdict(part) for part in parts],
+        "parts": [asdict(part) for part in store.parts],
     }
-    write_whole(folder / HEAD, json.dumps(head, indent=1).encode())
+    write_whole(store.folder / HEAD, json.dumps(head, indent=1).encode())
 
 
-def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def _compare(
+    folder: Path, before: dict[str, Any], now: dict[str, Any], prefix: str = ""
+) -> None:
     """Refuse to go on with other weights or settings."""
-    for name, (old, new) in _differences(before, now).items():
-        raise ConfigError(
-            f"{folder}: began with {name} = {old}, now it is {new}; give the same "
-            "again, another -o, or remove that folder to begin anew"
-        )
-
-
-def _differences(
-    before: dict[str, Any], now: dict[str, Any], prefix: str = ""
-) -> dict[str, tuple[Any, Any]]:
-    """List where two dictionaries differ, with dotted names."""
-    found: dict[str, tuple[Any, Any]] = {}
     for name in {**before, **now}:
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            found |= _differences(old, new, f"{prefix}{name}.")
+            _compare(folder, old, new, f"{prefix}{name}.")
         elif old != new:
-            found[f"{prefix}{name}"] = (old, new)
-    return found
+            raise ConfigError(
+                f"{folder}: began with {prefix}{name} = {old}, now it is {new}; give "
+                "the same again, another -o, or remove that folder to begin anew"
+            )
