@@ -13,8 +13,7 @@ from altered import altered
 
 from dmagnet.calibration import Judgement
 from dmagnet.classifying import About, rows_of
-from dmagnet.classifying.frozen_items import key_of
-from dmagnet.classifying.store import open_store
+from dmagnet.classifying.store import key_of, open_store
 from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.pictures.inputs.item import Flag, Item
 
