@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config.classify_config import ClassifyConfig, ClusterConfig, SourceConfig
@@ -12,10 +12,12 @@ from dmagnet.network.bundled import DEFAULT
 
 @dataclass(frozen=True, kw_only=True)
 class Knobs(ClassifyConfig):
-    """How to classify; how to read the inputs needs no prefix, cut-outs do."""
+    """How to classify; how to read the inputs needs no prefix, those of cut-outs do."""
 
-    source: Annotated[SourceConfig, arg(name="")] = field(default_factory=SourceConfig)
-    cluster: Annotated[ClusterConfig, arg(name="")] = field(
+    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
+        default_factory=SourceConfig
+    )
+    cluster: Annotated[ClusterConfig, OmitArgPrefixes] = field(
         default_factory=ClusterConfig
     )
 

@@ -10,19 +10,17 @@ from tyro.conf import OmitArgPrefixes
 
 from dmagnet import __version__
 from dmagnet.cli.app import app
-from dmagnet.cli.calibrate import calibrate
 from dmagnet.cli.classify import classify
 from dmagnet.cli.dream import dream, measure, redream
 from dmagnet.cli.explain import explain
 from dmagnet.cli.export import export
+from dmagnet.cli.judge import calibrate, evaluate, failures
 from dmagnet.cli.report import page, report
 from dmagnet.cli.screen import open_streams, say, termination_as_interrupt
 from dmagnet.cli.train import (
     audit,
     cite,
     demo,
-    evaluate,
-    failures,
     fetch,
     prepare,
     simulate,

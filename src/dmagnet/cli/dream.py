@@ -1,9 +1,10 @@
 """The verbs that ask what the network looks for."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config.dream_config import DreamConfig, MeasureConfig, RedreamConfig
@@ -15,22 +16,48 @@ LAYER = "lam"
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", LAYER)
 
 Images = Positional[tuple[Path, ...]]
-Device = Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """On what to dream, and with what.
+
+    Attributes
+    ----------
+    weights : str | None
+        Run folder, .safetensors file, or s or xs of the package; s if not given.
+    guide : Path | None
+        Let the layers take after this image.
+    index : tuple[int, ...]
+        Rows of .h5 files.
+    image_size : int | None
+        Bring the central square of each image to this side, in px; otherwise images
+        are dreamed at their own size.
+    animate : bool
+        Make GIF and MP4 films of the steps.
+    device : Literal["auto", "cpu", "gpu"]
+        Where to dream.
+    """
+
+    weights: str | None = None
+    guide: Path | None = None
+    index: tuple[int, ...] = ()
+    image_size: int | None = None
+    animate: bool = False
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+
+
+ASKED = Asked()
 
 
 def dream(
     images: Images,
+    asked: Annotated[Asked, arg(name="")] = ASKED,
     config: DreamConfig = DREAM,
     *,
     out: Out,
-    weights: str | None = None,
     layers: tuple[str, ...] = LAYERS,
     classes: tuple[str, ...] = (),
-    guide: Path | None = None,
-    index: tuple[int, ...] = (),
-    image_size: int | None = None,
-    animate: bool = False,
-    device: Device = "auto",
 ) -> None:
     """Show what each layer, or each class, sees in galaxies.
 
@@ -39,49 +66,29 @@ def dream(
     images : tuple of Path
         FITS, JPEG, PNG..., folders of them, .h5 files like Galaxy10's with --index; or
         one dream.json, to dream it again.
+    asked : Asked
+        On what, and with what.
     config : DreamConfig
         How to dream.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
-    weights : str
-        Run folder, .safetensors file, or s or xs of the package; s if not given.
     layers : tuple of str
         Layers to dream; a wrong name lists the right ones.
     classes : tuple of str
         Classes to dream, by name or number, or all.
-    guide : Path
-        Let the layers take after this image.
-    index : tuple of int
-        Rows of .h5 files.
-    image_size : int
-        Bring the central square of each image to this side, in px; otherwise images
-        are dreamed at their own size.
-    animate : bool
-        Make GIF and MP4 films of the steps.
-    device : str
-        Where to dream.
     """
-    asked = {
-        "layers": layers, "classes": classes, "guide": guide, "index": index,
-        "image_size": image_size, "animate": animate,
-    }  # fmt: skip
-    _write(images, config, asked, out=out, weights=weights, device=device)
+    _write(images, config, asked, out=out, layers=layers, classes=classes)
 
 
 def redream(
     images: Images,
+    asked: Annotated[Asked, arg(name="")] = ASKED,
     config: RedreamConfig = REDREAM,
     *,
     out: Out,
-    weights: str | None = None,
     layers: tuple[str, ...] = (LAYER,),
     class_name: str | None = None,
-    guide: Path | None = None,
-    index: tuple[int, ...] = (),
-    image_size: int | None = None,
-    animate: bool = False,
     zoom: int = 0,
-    device: Device = "auto",
 ) -> None:
     """Dream again and again at several resolutions, without blurring the galaxy.
 
@@ -89,37 +96,22 @@ def redream(
     ----------
     images : tuple of Path
         As for dream; or one redream.json, to dream it again.
+    asked : Asked
+        On what, and with what.
     config : RedreamConfig
         The schedule, and how to dream.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
-    weights : str
-        Run folder, .safetensors file, or s or xs of the package; s if not given.
     layers : tuple of str
         Layers to dream; a wrong name lists the right ones.
     class_name : str
         Dream this class instead.
-    guide : Path
-        Let the layer take after this image.
-    index : tuple of int
-        Rows of .h5 files.
-    image_size : int
-        Bring the central square of each image to this side, in px; otherwise images
-        are dreamed at their own size.
-    animate : bool
-        Make GIF and MP4 films of the steps.
     zoom : int
         Make also a film of this many frames that zooms into its own dream.
-    device : str
-        Where to dream.
     """
-    asked = {
-        "layers": () if class_name else layers,
-        "classes": (class_name,) if class_name else (),
-        "guide": guide, "index": index, "image_size": image_size,
-        "animate": animate, "zoom": zoom,
-    }  # fmt: skip
-    _write(images, config, asked, out=out, weights=weights, device=device)
+    classes = (class_name,) if class_name else ()
+    layers = () if class_name else layers
+    _write(images, config, asked, out=out, layers=layers, classes=classes, zoom=zoom)
 
 
 def measure(
@@ -165,26 +157,26 @@ def measure(
 def _write(
     images: tuple[Path, ...],
     config: DreamConfig | RedreamConfig,
-    asked: dict[str, Any],
+    asked: Asked,
     *,
     out: Path,
-    weights: str | None,
-    device: Device,
+    **targets: Any,
 ) -> None:
     """Open what is asked for, dream it, and say where it is."""
     from dmagnet.dreaming.gallery import write_dreams
     from dmagnet.dreaming.request import make_request, read_request
 
-    where = _device(device)
+    targets |= asdict(asked)
+    weights, where = targets.pop("weights"), _device(targets.pop("device"))
     if [path.suffix for path in images] == [".json"]:
-        given = [k for k, v in asked.items() if v and v not in (LAYERS, (LAYER,))]
+        given = [v for v in targets.values() if v and v not in (LAYERS, (LAYER,))]
         if given or config not in (DREAM, REDREAM):
             raise ConfigError(
                 f"{images[0]} fixes every setting; give only -o, --weights and --device"
             )
         request = read_request(images[0], weights=weights, device=where)
     else:
-        request = make_request(images, weights, config, device=where, **asked)
+        request = make_request(images, weights, config, device=where, **targets)
     with bars() as bar:
         folder = write_dreams(request, out, announce=bar)
     print_notes(folder.notes)
@@ -192,7 +184,7 @@ def _write(
         print(out / name)
 
 
-def _device(wanted: Device) -> str:
+def _device(wanted: str) -> str:
     from torch.cuda import is_available
 
     if wanted == "gpu" and not is_available():

@@ -7,16 +7,59 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Timer
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
+from dmagnet.config.train_config import SplitName
+
 Out = Annotated[Path, arg(aliases=["-o"])]
 MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Labeled galaxies and their classes.
+
+    Attributes
+    ----------
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path | None
+        JSON that gives each coarse class of the data the finer ones it may be.
+    """
+
+    strict: bool = False
+    meanings: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Labels):
+    """Labeled galaxies to judge a network on.
+
+    Attributes
+    ----------
+    split : SplitName | None
+        Part to judge on; if not given, all galaxies that the network was not
+        trained on, and the val part of a set that it was trained on.
+    views : Literal[1, 8] | None
+        Average over 8 flips and quarter turns, or look once; if not given, as the
+        weights were calibrated.
+    include_training : bool
+        Judge also the galaxies that the network was trained on: no fair test.
+    """
+
+    split: SplitName | None = None
+    views: Literal[1, 8] | None = None
+    include_training: bool = False
+
+
+LABELS, JUDGED = Labels(), Judged()
 
 
 def say(line: str) -> None:

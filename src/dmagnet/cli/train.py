@@ -1,14 +1,21 @@
-"""The verbs from galaxies to a judged network."""
+"""The verbs from galaxies to a trained network."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes, print_scores
+from dmagnet.cli.screen import (
+    LABELS,
+    Labels,
+    MaybeOut,
+    Out,
+    bars,
+    print_notes,
+    print_scores,
+)
 from dmagnet.config.recipes import laptop
-from dmagnet.config.train_config import SimulateConfig, SplitName, TrainConfig
-from dmagnet.storage.disk import refuse_replacing
+from dmagnet.config.train_config import SimulateConfig, TrainConfig
 
 SIMULATE, TRAIN = SimulateConfig(), laptop()
 
@@ -106,6 +113,7 @@ def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
 
 def train(
     data: Positional[Path],
+    labels: Annotated[Labels, arg(name="")] = LABELS,
     config: TrainConfig = TRAIN,
     *,
     out: Out,
@@ -115,8 +123,6 @@ def train(
     devices: int = 1,
     num_nodes: int = 1,
     strategy: str = "auto",
-    strict: bool = False,
-    meanings: Path | None = None,
 ) -> None:
     """Train DMAGNet, anew or from weights; the same command goes on with a stopped run.
 
@@ -124,6 +130,8 @@ def train(
     ----------
     data : Path
         Prepared folder, .h5, folder or zip of classes, or table of paths and labels.
+    labels : Labels
+        How to read it.
     config : TrainConfig
         Knobs; each starts from the recipe's value.
     out : Path
@@ -141,10 +149,6 @@ def train(
         Nodes.
     strategy : str
         Lightning's name, for example ddp.
-    strict : bool
-        Refuse unreadable images instead of leaving them out.
-    meanings : Path
-        JSON that gives each coarse class of the data the finer ones it may be.
     """
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.galaxies.load import load_galaxies
@@ -159,12 +163,12 @@ def train(
         data,
         image_size=config.frame_size,
         radii=config.frame_radii,
-        strict=strict,
+        strict=labels.strict,
         seed=config.seed,
     )
-    if meanings:
+    if labels.meanings:
         fine = parent.class_names if parent else CLASS_NAMES
-        galaxies = coarse(galaxies, read_meanings(meanings), fine)
+        galaxies = coarse(galaxies, read_meanings(labels.meanings), fine)
     print_notes((*galaxies.notes, *galaxies.skipped))
     if parent:
         print_notes(what_is_kept(parent, galaxies.class_names))
@@ -188,131 +192,6 @@ def train(
                 f"macro F1 {row['val_macro_f1']:.3f}"
             )
     print(weights)
-
-
-def evaluate(
-    weights: Positional[Path],
-    data: Positional[Path],
-    *,
-    out: Out,
-    split: SplitName | None = None,
-    views: Literal[1, 8] | None = None,
-    strict: bool = False,
-    meanings: Path | None = None,
-    include_training: bool = False,
-) -> None:
-    """Judge a network on labeled galaxies: metrics.json, figures and a page.
-
-    Parameters
-    ----------
-    weights : Path
-        A run folder, a .safetensors file, or s or xs of the package.
-    data : Path
-        As for train.
-    out : Path
-        Folder for the results.
-    split : str
-        Part to judge on; if not given, all of data that the network was not trained
-        on, and the val part of those it was.
-    views : int
-        Average over 8 flips and quarter turns, or look once; if not given, as the
-        weights were calibrated.
-    strict : bool
-        Refuse unreadable images instead of leaving them out.
-    meanings : Path
-        JSON that gives each coarse class of the data the finer ones it may be.
-    include_training : bool
-        Judge also the galaxies that the network was trained on: no fair test.
-    """
-    from dmagnet.network.bundled import load
-    from dmagnet.reporting.assess import assess, galaxies_to_judge
-    from dmagnet.training.run_folder import history
-
-    refuse_replacing(out, data)
-    checkpoint = load(weights)
-    galaxies = galaxies_to_judge(
-        checkpoint,
-        data,
-        split=split,
-        strict=strict,
-        meanings=meanings,
-        include_training=include_training,
-    )
-    print_notes((*galaxies.notes, *galaxies.skipped))
-    with bars() as bar:
-        result = assess(
-            checkpoint,
-            galaxies,
-            out,
-            views=views,
-            history=history(weights) if weights.is_dir() else (),
-            progress=bar("Judging", len(galaxies)),
-        )
-    print_scores(result.metrics)
-    print(f"page: {out / 'report.html'}")
-
-
-def failures(
-    weights: Positional[Path],
-    data: Positional[Path],
-    *,
-    out: Out,
-    split: SplitName | None = None,
-    views: Literal[1, 8] | None = None,
-    strict: bool = False,
-    meanings: Path | None = None,
-    include_training: bool = False,
-) -> None:
-    """Show the labeled galaxies that a network gets wrong, a sheet a confusion.
-
-    Parameters
-    ----------
-    weights : Path
-        A run folder, a .safetensors file, or s or xs.
-    data : Path
-        As for train.
-    out : Path
-        Folder for the sheets and failures.ecsv.
-    split : str
-        Part to judge on, as for evaluate.
-    views : int
-        Average over 8 flips and quarter turns, or look once; if not given, as the
-        weights were calibrated.
-    strict : bool
-        Refuse unreadable images instead of leaving them out.
-    meanings : Path
-        JSON that gives each coarse class of the data the finer ones it may be.
-    include_training : bool
-        Judge also the galaxies that the network was trained on: no fair test.
-    """
-    from dmagnet.network.bundled import load
-    from dmagnet.reporting.assess import galaxies_to_judge
-    from dmagnet.reporting.failures import show_failures
-
-    refuse_replacing(out, data)
-    checkpoint = load(weights)
-    galaxies = galaxies_to_judge(
-        checkpoint,
-        data,
-        split=split,
-        strict=strict,
-        meanings=meanings,
-        include_training=include_training,
-    )
-    print_notes((*galaxies.notes, *galaxies.skipped))
-    with bars() as bar:
-        found = show_failures(
-            checkpoint,
-            galaxies,
-            out,
-            views=views,
-            progress=bar("Judging", len(galaxies)),
-        )
-    print(
-        f"{found.num_wrong} of {found.num} galaxies are called something else than "
-        f"their label, on {len(found.sheets)} sheets"
-    )
-    print(found.table)
 
 
 def cite(*, style: Literal["text", "bibtex"] = "text") -> None:

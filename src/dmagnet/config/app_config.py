@@ -2,59 +2,54 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from typing_extensions import Doc
-
-from dmagnet.config.checks import check_range
+from dmagnet.config.checks import Between, Checked
 from dmagnet.config.classify_config import CutoutConfig
-from dmagnet.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class AppConfig:
-    """Where the page listens, and how much it lets people do at a time."""
+class AppConfig(Checked):
+    """Where the page listens, and how much it lets people do at a time.
 
-    host: Annotated[
-        str, Doc("address to listen on; 0.0.0.0 lets other machines in")
-    ] = "127.0.0.1"
-    port: Annotated[int, Doc("port to listen on; 0 takes a free one")] = 7860
-    max_upload_mb: Annotated[float, Doc("largest file that is taken, in MB")] = 64.0
-    max_dreams: Annotated[int, Doc("dreams at a time, of all people together")] = 2
-    max_waiting: Annotated[int, Doc("dreams that may wait for their turn")] = 8
-    max_sessions: Annotated[
-        int, Doc("open pages whose galaxies are kept; the oldest are forgotten first")
-    ] = 64
-    per_second: Annotated[
-        float, Doc("questions a second that one address may ask for long")
-    ] = 10.0
-    burst: Annotated[int, Doc("questions it may ask at once")] = 60
-    keep_s: Annotated[
-        float, Doc("seconds after which an uploaded file is gone, read or not")
-    ] = 60.0
-    views: Annotated[
-        int | None,
-        Doc(
-            "1, or 8 to average over all flips and quarter turns; if not given, as the "
-            "weights were calibrated (those of the package: 8)"
-        ),
-    ] = None
+    Attributes
+    ----------
+    host : str
+        Address to listen on; 0.0.0.0 lets other machines in.
+    port : int
+        Port to listen on; 0 takes a free one.
+    max_upload_mb : float
+        Largest file that is taken, in MB.
+    max_dreams : int
+        Dreams at a time, of all people together.
+    max_waiting : int
+        Dreams that may wait for their turn.
+    max_sessions : int
+        Open pages whose galaxies are kept; the oldest are forgotten first.
+    per_second : float
+        Questions a second that one address may ask for long.
+    burst : int
+        Questions it may ask at once.
+    keep_s : float
+        Seconds after which an uploaded file is gone, read or not.
+    views : Literal[1, 8] | None
+        1, or 8 to average over all flips and quarter turns; if not given, as the
+        weights were calibrated (those of the package: 8).
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Between(0, 65_535)] = 7860
+    max_upload_mb: Annotated[float, Between(0.01, 100_000)] = 64.0
+    max_dreams: Annotated[int, Between(1, 1000)] = 2
+    max_waiting: Annotated[int, Between(0, 1000)] = 8
+    max_sessions: Annotated[int, Between(1, 100_000)] = 64
+    per_second: Annotated[float, Between(0.1, 100_000)] = 10.0
+    burst: Annotated[int, Between(1, 1_000_000)] = 60
+    keep_s: Annotated[float, Between(1, 86_400)] = 60.0
+    views: Literal[1, 8] | None = None
     cutout: CutoutConfig = dataclasses.field(
         default_factory=lambda: CutoutConfig(retries=1, timeout=20.0)
     )
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be served."""
-        check_range(self, "port", 0, 65_535)
-        check_range(self, "max_upload_mb", 0.01, 100_000)
-        check_range(self, "max_dreams", 1, 1000)
-        check_range(self, "max_waiting", 0, 1000)
-        check_range(self, "max_sessions", 1, 100_000)
-        check_range(self, "per_second", 0.1, 100_000)
-        check_range(self, "burst", 1, 1_000_000)
-        check_range(self, "keep_s", 1, 86_400)
-        if self.views not in (None, 1, 8):
-            raise ConfigError(f"views: expected 1 or 8, got {self.views}")
 
     @property
     def max_upload_bytes(self) -> int:

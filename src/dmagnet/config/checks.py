@@ -1,11 +1,73 @@
-"""What a value may be, and a configuration as plain values."""
+"""Limits of settings, and settings as plain values."""
 
 import dataclasses
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Iterator
+from functools import cache
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from dmagnet.errors import ConfigError
 
 Record = TypeVar("Record")
+
+
+class Between(NamedTuple):
+    """The least and the largest value of a setting, in its annotation."""
+
+    low: float
+    high: float
+
+
+class Checked:
+    """A dataclass whose values are held to its annotations."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number out of its range, and a word that is not one of a few."""
+        for name, limit in _limits(type(self)):
+            value = getattr(self, name)
+            if isinstance(limit, Between):
+                if value is not None:
+                    check_range(self, name, *limit)
+            elif value not in limit:
+                choices = [str(choice) for choice in limit if choice is not None]
+                expected = (
+                    " or ".join(choices)
+                    if len(choices) == 2
+                    else f"one of {', '.join(choices)}"
+                )
+                raise ConfigError(f"{name}: expected {expected}, got {value!r}")
+
+
+@cache
+def _limits(kind: Any) -> list[tuple[str, Between | tuple[Any, ...]]]:
+    """List the limits of a dataclass's fields."""
+    return [
+        (name, limit)
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+        for limit in _limits_in(hint)
+    ]
+
+
+def _limits_in(hint: Any, *more: Any) -> Iterator[Any]:
+    """Find the limits of one annotation; None may be allowed beside them."""
+    if get_origin(hint) is Literal:
+        yield (*get_args(hint), *more)
+    elif get_origin(hint) is Annotated:
+        yield from (one for one in hint.__metadata__ if isinstance(one, Between))
+        yield from _limits_in(hint.__origin__, *more)
+    elif get_origin(hint) in (Union, UnionType):
+        for part in get_args(hint):
+            yield from _limits_in(part, None)
 
 
 def check_range(owner: object, name: str, low: float, high: float) -> None:
@@ -13,15 +75,6 @@ def check_range(owner: object, name: str, low: float, high: float) -> None:
     value = getattr(owner, name)
     if not low <= value <= high:
         raise ConfigError(f"{name}: expected {low} to {high}, got {str(value)[:60]}")
-
-
-def check_choice(owner: object, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of a few."""
-    value = getattr(owner, name)
-    if value not in choices:
-        raise ConfigError(
-            f"{name}: expected one of {', '.join(choices)}, got {value!r}"
-        )
 
 
 def to_dict(config: Any) -> dict[str, Any]:

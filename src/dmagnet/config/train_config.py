@@ -4,9 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from typing_extensions import Doc
-
-from dmagnet.config.checks import check_choice, check_range
+from dmagnet.config.checks import Between, Checked
 from dmagnet.errors import ConfigError
 
 Size = Literal["xs", "s", "b"]
@@ -15,45 +13,44 @@ SplitName = Literal["train", "val", "test", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(Checked):
     """The shape of the network; its size stands for widths and depths.
 
     The last four fields exist for ablations, and so that a checkpoint says which
     network it holds.
+
+    Attributes
+    ----------
+    size : Size
+        Network size: xs (0.9 M), s (2.3 M), b (5.6 M parameters).
+    num_classes : int
+        Number of classes; training takes it from the data.
+    dropout : float
+        Dropout before the last layer, 0 to 0.9.
+    drop_path : float
+        Chance to skip the last block, rising with depth.
+    dilations : tuple[int, ...]
+        Dilation of each branch of a block.
+    fusion : Literal["attention", "mean"]
+        How a block adds its branches: learned weights or their mean.
+    reduction : int
+        A block's branches have 1/reduction of its channels.
+    lam : bool
+        End with the Local Attention Module.
     """
 
-    size: Annotated[
-        Size, Doc("network size: xs (0.9 M), s (2.3 M), b (5.6 M parameters)")
-    ] = "s"
-    num_classes: Annotated[
-        int, Doc("number of classes; training takes it from the data")
-    ] = 10
-    dropout: Annotated[float, Doc("dropout before the last layer, 0 to 0.9")] = 0.2
-    drop_path: Annotated[
-        float, Doc("chance to skip the last block, rising with depth")
-    ] = 0.1
-    dilations: Annotated[tuple[int, ...], Doc("dilation of each branch of a block")] = (
-        1,
-        2,
-        4,
-    )
-    fusion: Annotated[
-        Literal["attention", "mean"],
-        Doc("how a block adds its branches: learned weights or their mean"),
-    ] = "attention"
-    reduction: Annotated[
-        int, Doc("a block's branches have 1/reduction of its channels")
-    ] = 4
-    lam: Annotated[bool, Doc("end with the Local Attention Module")] = True
+    size: Size = "s"
+    num_classes: Annotated[int, Between(2, 10_000)] = 10
+    dropout: Annotated[float, Between(0, 0.9)] = 0.2
+    drop_path: Annotated[float, Between(0, 0.9)] = 0.1
+    dilations: tuple[int, ...] = (1, 2, 4)
+    fusion: Literal["attention", "mean"] = "attention"
+    reduction: Annotated[int, Between(1, 16)] = 4
+    lam: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what the network cannot be built from."""
-        check_choice(self, "size", ("xs", "s", "b"))
-        check_choice(self, "fusion", ("attention", "mean"))
-        check_range(self, "num_classes", 2, 10_000)
-        check_range(self, "dropout", 0, 0.9)
-        check_range(self, "drop_path", 0, 0.9)
-        check_range(self, "reduction", 1, 16)
+        super().__post_init__()
         if not 1 <= len(self.dilations) <= 16 or not (
             1 <= min(self.dilations) <= max(self.dilations) <= 64
         ):
@@ -64,108 +61,99 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
+class AugmentConfig(Checked):
     """How a training image may differ from the one in the file.
 
     Flips, rotation by any angle, zoom and shift are one composed affine map; no
     crop that cuts companions off, and no CutMix: they change what Merging and
     Disturbed mean.
+
+    Attributes
+    ----------
+    rotate : bool
+        Turn by any angle, and flip.
+    zoom : float
+        Largest zoom in or out, as a factor from 1 to 2.
+    shift : float
+        Largest shift, as a share of the side, 0 to 0.5.
+    brightness : float
+        Largest change of brightness, 0 to 0.9.
+    gain : float
+        Largest change of one color's gain, 0 to 0.9.
+    noise : float
+        Largest standard deviation of added noise, 0 to 0.5.
+    blur : float
+        Largest sigma of a Gaussian blur, as a share of the side, 0 to 0.1.
     """
 
-    rotate: Annotated[bool, Doc("turn by any angle, and flip")] = True
-    zoom: Annotated[float, Doc("largest zoom in or out, as a factor from 1 to 2")] = (
-        1.25
-    )
-    shift: Annotated[float, Doc("largest shift, as a share of the side, 0 to 0.5")] = (
-        0.06
-    )
-    brightness: Annotated[float, Doc("largest change of brightness, 0 to 0.9")] = 0.15
-    gain: Annotated[float, Doc("largest change of one color's gain, 0 to 0.9")] = 0.08
-    noise: Annotated[
-        float, Doc("largest standard deviation of added noise, 0 to 0.5")
-    ] = 0.02
-    blur: Annotated[
-        float, Doc("largest sigma of a Gaussian blur, as a share of the side, 0 to 0.1")
-    ] = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what would leave no galaxy in the frame."""
-        check_range(self, "zoom", 1, 2)
-        check_range(self, "shift", 0, 0.5)
-        check_range(self, "brightness", 0, 0.9)
-        check_range(self, "gain", 0, 0.9)
-        check_range(self, "noise", 0, 0.5)
-        check_range(self, "blur", 0, 0.1)
+    rotate: bool = True
+    zoom: Annotated[float, Between(1, 2)] = 1.25
+    shift: Annotated[float, Between(0, 0.5)] = 0.06
+    brightness: Annotated[float, Between(0, 0.9)] = 0.15
+    gain: Annotated[float, Between(0, 0.9)] = 0.08
+    noise: Annotated[float, Between(0, 0.5)] = 0.02
+    blur: Annotated[float, Between(0, 0.1)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How to train; recipes in `dmagnet.config.recipes` fill it in."""
+class TrainConfig(Checked):
+    """How to train; recipes in `dmagnet.config.recipes` fill it in.
 
-    image_size: Annotated[
-        int, Doc("side of the images the network sees, in px, from 64")
-    ] = 256
-    field: Annotated[
-        float, Doc("central share of each frame to keep before resizing, 0.3 to 1")
-    ] = 1.0
-    radii: Annotated[
-        float | None,
-        Doc(
-            "side of the view in isophotal radii: every galaxy is brought to one size "
-            "and brightness, 1 to 20; None takes images as they are"
-        ),
-    ] = None
-    epochs: Annotated[int, Doc("passes over the training images")] = 300
-    batch_size: Annotated[int, Doc("images a step, over all devices")] = 256
-    lr: Annotated[float, Doc("peak learning rate of AdamW")] = 2e-3
-    weight_decay: Annotated[
-        float, Doc("decay of weights; none on norms and biases")
-    ] = 0.05
-    warmup_epochs: Annotated[
-        float, Doc("epochs of linear warm-up; at most half of them are")
-    ] = 5.0
-    label_smoothing: Annotated[
-        float, Doc("share of the label spread over all classes")
-    ] = 0.1
-    ema_decay: Annotated[
-        float, Doc("decay of the averaged weights; 0 keeps the last")
-    ] = 0.999
-    mixup: Annotated[float, Doc("alpha of mixup; 0 turns it off")] = 0.0
-    progressive: Annotated[
-        bool,
-        Doc("train the first two thirds on smaller views (5/8, 13/16 of the side)"),
-    ] = True
-    logit_adjustment: Annotated[
-        float, Doc("strength of the correction for class imbalance, 0 to 2")
-    ] = 0.0
-    precision: Annotated[
-        Precision, Doc("fp32, bf16, or auto: bf16 where it is faster")
-    ] = "auto"
-    save_every_min: Annotated[
-        float, Doc("minutes between checkpoints within an epoch")
-    ] = 5.0
-    seed: Annotated[int, Doc("seed of everything random, from 0")] = 0
+    Attributes
+    ----------
+    image_size : int
+        Side of the images the network sees, in px, from 64.
+    field : float
+        Central share of each frame to keep before resizing, 0.3 to 1.
+    radii : float | None
+        Side of the view in isophotal radii: every galaxy is brought to one size and
+        brightness, 1 to 20; None takes images as they are.
+    epochs : int
+        Passes over the training images.
+    batch_size : int
+        Images a step, over all devices.
+    lr : float
+        Peak learning rate of AdamW.
+    weight_decay : float
+        Decay of weights; none on norms and biases.
+    warmup_epochs : float
+        Epochs of linear warm-up; at most half of them are.
+    label_smoothing : float
+        Share of the label spread over all classes.
+    ema_decay : float
+        Decay of the averaged weights; 0 keeps the last.
+    mixup : float
+        Alpha of mixup; 0 turns it off.
+    progressive : bool
+        Train the first two thirds on smaller views (5/8, 13/16 of the side).
+    logit_adjustment : float
+        Strength of the correction for class imbalance, 0 to 2.
+    precision : Precision
+        Number format: fp32, bf16, or auto (bf16 where it is faster).
+    save_every_min : float
+        Minutes between checkpoints within an epoch.
+    seed : int
+        Seed of everything random, from 0.
+    """
+
+    image_size: Annotated[int, Between(64, 4096)] = 256
+    field: Annotated[float, Between(0.3, 1)] = 1.0
+    radii: Annotated[float, Between(1, 20)] | None = None
+    epochs: Annotated[int, Between(1, 100_000)] = 300
+    batch_size: Annotated[int, Between(1, 65_536)] = 256
+    lr: Annotated[float, Between(0, 10)] = 2e-3
+    weight_decay: Annotated[float, Between(0, 10)] = 0.05
+    warmup_epochs: Annotated[float, Between(0, 100_000)] = 5.0
+    label_smoothing: Annotated[float, Between(0, 0.9)] = 0.1
+    ema_decay: Annotated[float, Between(0, 0.99999)] = 0.999
+    mixup: Annotated[float, Between(0, 10)] = 0.0
+    progressive: bool = True
+    logit_adjustment: Annotated[float, Between(0, 2)] = 0.0
+    precision: Precision = "auto"
+    save_every_min: Annotated[float, Between(0, 1e6)] = 5.0
+    seed: Annotated[int, Between(0, 2**31)] = 0
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot train."""
-        check_range(self, "image_size", 64, 4096)
-        check_range(self, "field", 0.3, 1)
-        if self.radii is not None:
-            check_range(self, "radii", 1, 20)
-        check_range(self, "epochs", 1, 100_000)
-        check_range(self, "batch_size", 1, 65_536)
-        check_range(self, "lr", 0, 10)
-        check_range(self, "weight_decay", 0, 10)
-        check_range(self, "warmup_epochs", 0, 100_000)
-        check_range(self, "label_smoothing", 0, 0.9)
-        check_range(self, "ema_decay", 0, 0.99999)
-        check_range(self, "mixup", 0, 10)
-        check_range(self, "logit_adjustment", 0, 2)
-        check_range(self, "save_every_min", 0, 1e6)
-        check_range(self, "seed", 0, 2**31)
-        check_choice(self, "precision", ("auto", "fp32", "bf16"))
 
     @property
     def frame_size(self) -> int:
@@ -191,19 +179,22 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateConfig:
-    """How many galaxies to draw, and how large."""
+class SimulateConfig(Checked):
+    """How many galaxies to draw, and how large.
 
-    num: Annotated[int, Doc("galaxies to draw; the classes take turns")] = 1000
-    image_size: Annotated[int, Doc("side of the images, in px, from 32")] = 256
-    field: Annotated[
-        float, Doc("central share of the 67 arcsec frame to draw, 0.1 to 1")
-    ] = 1.0
-    seed: Annotated[int, Doc("seed of everything random, from 0")] = 0
+    Attributes
+    ----------
+    num : int
+        Galaxies to draw; the classes take turns.
+    image_size : int
+        Side of the images, in px, from 32.
+    field : float
+        Central share of the 67 arcsec frame to draw, 0.1 to 1.
+    seed : int
+        Seed of everything random, from 0.
+    """
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
-        check_range(self, "field", 0.1, 1)
-        check_range(self, "num", 1, 100_000_000)
-        check_range(self, "image_size", 32, 4096)
-        check_range(self, "seed", 0, 2**31)
+    num: Annotated[int, Between(1, 100_000_000)] = 1000
+    image_size: Annotated[int, Between(32, 4096)] = 256
+    field: Annotated[float, Between(0.1, 1)] = 1.0
+    seed: Annotated[int, Between(0, 2**31)] = 0

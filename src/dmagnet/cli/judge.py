@@ -1,26 +1,124 @@
-"""The verb that fits how far to trust a network."""
+"""The verbs that judge a network, and fit how far to trust it."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.cli.screen import bars, print_notes
+from dmagnet.cli.screen import (
+    JUDGED,
+    LABELS,
+    Judged,
+    Labels,
+    MaybeOut,
+    Out,
+    bars,
+    print_notes,
+    print_scores,
+)
 from dmagnet.config.train_config import SplitName
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 
-Given = Annotated[Path | None, arg(aliases=["-o"])]
+Galaxies = Annotated[Judged, arg(name="")]
+
+
+def evaluate(
+    weights: Positional[Path],
+    data: Positional[Path],
+    galaxies: Galaxies = JUDGED,
+    *,
+    out: Out,
+) -> None:
+    """Judge a network on labeled galaxies: metrics.json, figures and a page.
+
+    Parameters
+    ----------
+    weights : Path
+        A run folder, a .safetensors file, or s or xs of the package.
+    data : Path
+        As for train.
+    galaxies : Judged
+        Which of them, and how.
+    out : Path
+        Folder for the results.
+    """
+    from dmagnet.reporting.assess import assess
+    from dmagnet.training.run_folder import history
+
+    checkpoint, chosen = _open(weights, data, galaxies, out)
+    with bars() as bar:
+        result = assess(
+            checkpoint,
+            chosen,
+            out,
+            views=galaxies.views,
+            history=history(weights) if weights.is_dir() else (),
+            progress=bar("Judging", len(chosen)),
+        )
+    print_scores(result.metrics)
+    print(f"page: {out / 'report.html'}")
+
+
+def failures(
+    weights: Positional[Path],
+    data: Positional[Path],
+    galaxies: Galaxies = JUDGED,
+    *,
+    out: Out,
+) -> None:
+    """Show the labeled galaxies that a network gets wrong, one sheet per confusion.
+
+    Parameters
+    ----------
+    weights : Path
+        A run folder, a .safetensors file, or s or xs.
+    data : Path
+        As for train.
+    galaxies : Judged
+        Which of them, and how.
+    out : Path
+        Folder for the sheets and failures.ecsv.
+    """
+    from dmagnet.reporting.failures import show_failures
+
+    checkpoint, chosen = _open(weights, data, galaxies, out)
+    with bars() as bar:
+        found = show_failures(
+            checkpoint,
+            chosen,
+            out,
+            views=galaxies.views,
+            progress=bar("Judging", len(chosen)),
+        )
+    print(
+        f"{found.num_wrong} of {found.num} galaxies are called something else than "
+        f"their label, on {len(found.sheets)} sheets"
+    )
+    print(found.table)
+
+
+def _open(weights: Path, data: Path, galaxies: Judged, out: Path) -> tuple[Any, Any]:
+    """Load a network and the galaxies to judge it on; print what to know of them."""
+    from dmagnet.network.bundled import load
+    from dmagnet.reporting.assess import galaxies_to_judge
+
+    refuse_replacing(out, data)
+    checkpoint, how = load(weights), asdict(galaxies)
+    del how["views"]
+    chosen = galaxies_to_judge(checkpoint, data, **how)
+    print_notes((*chosen.notes, *chosen.skipped))
+    return checkpoint, chosen
 
 
 def calibrate(
     weights: Positional[str],
     data: Positional[Path],
+    labels: Annotated[Labels, arg(name="")] = LABELS,
     *,
-    out: Given = None,
+    out: MaybeOut = None,
     split: SplitName = "val",
     views: Literal[1, 8] | None = None,
-    strict: bool = False,
-    meanings: Path | None = None,
 ) -> None:
     """Fit temperature, sets and the out-of-distribution flag on labeled galaxies.
 
@@ -31,6 +129,8 @@ def calibrate(
     data : Path
         As for evaluate. Its train part says what galaxies look like; the rest is
         fitted on galaxies that trained nothing.
+    labels : Labels
+        How to read them.
     out : Path
         File for the calibrated weights; without one, they are written in their place.
     split : str
@@ -38,10 +138,6 @@ def calibrate(
     views : int
         Average over 8 flips and quarter turns, or look once, now and whenever these
         weights are used; if not given, as they were calibrated before, else once.
-    strict : bool
-        Refuse unreadable images instead of leaving them out.
-    meanings : Path
-        JSON that gives each coarse class of the data the finer ones it may be.
     """
     from dataclasses import replace
 
@@ -64,9 +160,8 @@ def calibrate(
         checkpoint,
         data,
         split="all",
-        strict=strict,
-        meanings=meanings,
         include_training=True,  # they say what galaxies look like
+        **asdict(labels),
     )
     held, known = whole.subset(split), whole.subset("train")
     known_parts = [known] if len(known) and split != "all" else []
