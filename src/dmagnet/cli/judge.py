@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import (
-    JUDGED,
     LABELS,
-    Judged,
+    TRIAL,
     Labels,
     MaybeOut,
     Out,
+    Trial,
     bars,
     print_notes,
     print_scores,
@@ -20,13 +20,13 @@ from dmagnet.cli.screen import (
 from dmagnet.config.train_config import SplitName
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 
-Galaxies = Annotated[Judged, arg(name="")]
+Galaxies = Annotated[Trial, arg(name="")]
 
 
 def evaluate(
     weights: Positional[Path],
     data: Positional[Path],
-    galaxies: Galaxies = JUDGED,
+    galaxies: Galaxies = TRIAL,
     *,
     out: Out,
 ) -> None:
@@ -38,7 +38,7 @@ def evaluate(
         A run folder, a .safetensors file, or s or xs of the package.
     data : Path
         As for train.
-    galaxies : Judged
+    galaxies : Trial
         Which of them, and how.
     out : Path
         Folder for the results.
@@ -63,7 +63,7 @@ def evaluate(
 def failures(
     weights: Positional[Path],
     data: Positional[Path],
-    galaxies: Galaxies = JUDGED,
+    galaxies: Galaxies = TRIAL,
     *,
     out: Out,
 ) -> None:
@@ -75,7 +75,7 @@ def failures(
         A run folder, a .safetensors file, or s or xs.
     data : Path
         As for train.
-    galaxies : Judged
+    galaxies : Trial
         Which of them, and how.
     out : Path
         Folder for the sheets and failures.ecsv.
@@ -98,7 +98,7 @@ def failures(
     print(found.table)
 
 
-def _open(weights: Path, data: Path, galaxies: Judged, out: Path) -> tuple[Any, Any]:
+def _open(weights: Path, data: Path, galaxies: Trial, out: Path) -> tuple[Any, Any]:
     """Load a network and the galaxies to judge it on; print what to know of them."""
     from dmagnet.network.bundled import load
     from dmagnet.reporting.assess import galaxies_to_judge

@@ -39,7 +39,7 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged(Labels):
+class Trial(Labels):
     """Labeled galaxies to judge a network on.
 
     Attributes
@@ -59,7 +59,7 @@ class Judged(Labels):
     include_training: bool = False
 
 
-LABELS, JUDGED = Labels(), Judged()
+LABELS, TRIAL = Labels(), Trial()
 
 
 def say(line: str) -> None:

@@ -33,7 +33,7 @@ class Checked:
 
     def __post_init__(self) -> None:
         """Refuse a number out of its range, and a word that is not one of a few."""
-        for name, limit in _limits(type(self)):
+        for name, limit in _limits(type(self)):  # type: ignore[arg-type]
             value = getattr(self, name)
             if isinstance(limit, Between):
                 if value is not None:
@@ -49,7 +49,7 @@ class Checked:
 
 
 @cache
-def _limits(kind: Any) -> list[tuple[str, Between | tuple[Any, ...]]]:
+def _limits(kind: type) -> list[tuple[str, Between | tuple[Any, ...]]]:
     """List the limits of a dataclass's fields."""
     return [
         (name, limit)
