@@ -23,7 +23,7 @@ import torch
 from real_sets import GZ2, in_classes_of, native, some, view_of
 
 from dmagnet import __version__
-from dmagnet.calibration import views_to_take
+from dmagnet.calibration.judgement import views_to_take
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.explaining import (
     BORROWED,

@@ -26,8 +26,8 @@ from dmagnet.calibration import (
     to_groups,
     to_parts,
     vector_scaled,
-    views_to_take,
 )
+from dmagnet.calibration.judgement import views_to_take
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 
 GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))

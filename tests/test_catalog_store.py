@@ -12,8 +12,9 @@ import pytest
 from altered import altered
 
 from dmagnet.calibration import Judgement
-from dmagnet.classifying import About, rows_of
+from dmagnet.classifying import About
 from dmagnet.classifying.store import key_of, open_store
+from dmagnet.classifying.table_columns import rows_of
 from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.pictures.inputs.item import Flag, Item
 

@@ -16,9 +16,9 @@ from pyarrow import parquet
 
 from dmagnet.calibration import Judgement
 from dmagnet.classes import CLASS_NAMES, CLASSES
-from dmagnet.classifying import About, rows_of, to_qtable, write_table
+from dmagnet.classifying import About, to_qtable, write_table
 from dmagnet.classifying.table import check_name
-from dmagnet.classifying.table_columns import SUMS, columns, schema
+from dmagnet.classifying.table_columns import SUMS, columns, rows_of, schema
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs.item import Flag, Item
 

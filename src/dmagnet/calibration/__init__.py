@@ -20,7 +20,6 @@ from dmagnet.calibration.fitting import vector_scaled as vector_scaled
 from dmagnet.calibration.judgement import Judgement as Judgement
 from dmagnet.calibration.judgement import disagreement as disagreement
 from dmagnet.calibration.judgement import judgement_of as judgement_of
-from dmagnet.calibration.judgement import views_to_take as views_to_take
 from dmagnet.calibration.labels import Answer as Answer
 from dmagnet.calibration.labels import Labeled as Labeled
 from dmagnet.calibration.labels import fallback as fallback

@@ -154,21 +154,7 @@ def turns(images: Pixels) -> Iterator[Pixels]:
 
 
 def views_to_take(asked: int | None, calibration: Calibration | None) -> int:
-    """Choose over how many views to average.
-
-    Parameters
-    ----------
-    asked : {1, 8} or None
-        What somebody wants; None for what the weights are made for.
-    calibration : Calibration or None
-        Of the weights.
-
-    Returns
-    -------
-    int
-        As asked; else as the calibration was fitted; else 1. Asking for anything but 1
-        and 8 is a ConfigError.
-    """
+    """Choose over how many views to average: as asked, else as calibrated, else 1."""
     views = asked if asked is not None else calibration.views if calibration else 1
     if views not in (1, 8):
         raise ConfigError(f"views: expected 1 or 8, got {views}")

@@ -7,5 +7,4 @@ from dmagnet.classifying.catalog_run import write_catalog as write_catalog
 from dmagnet.classifying.local import open_classifier as open_classifier
 from dmagnet.classifying.table import write_table as write_table
 from dmagnet.classifying.table_columns import About as About
-from dmagnet.classifying.table_columns import rows_of as rows_of
 from dmagnet.classifying.table_columns import to_qtable as to_qtable

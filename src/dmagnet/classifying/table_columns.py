@@ -230,23 +230,7 @@ def schema(class_names: tuple[str, ...]) -> pa.Schema:
 def rows_of(
     items: Sequence[Item], judgement: Judgement, about: About
 ) -> pa.RecordBatch:
-    """Make rows of what was read and what was seen in it.
-
-    Parameters
-    ----------
-    items : sequence of Item
-        As they are after reading: position and flags are complete.
-    judgement : Judgement
-        Of N pictures; NaN where there is no class.
-    about : About
-        The classes and weights, and the calibration with its thresholds of sets and
-        its limit of the out-of-distribution score.
-
-    Returns
-    -------
-    pa.RecordBatch
-        N rows with the columns of `columns`.
-    """
+    """Make a row of each input that was read, with NaN where there is no class."""
     seen, form = Seen(items, judgement, about), columns(about.class_names)
     arrays = [column.values(seen) for column in form]
     return pa.RecordBatch.from_arrays(arrays, schema=schema(about.class_names))

@@ -107,7 +107,7 @@ def compare_seeds(
 
     Parameters
     ----------
-    labels : (N,) int in 0 to K - 1
+    labels : (N,) int
         The true classes.
     probs_a, probs_b : sequence of (N, K) float in [0, 1]
         One array per run; run i of A and run i of B had the same seed.

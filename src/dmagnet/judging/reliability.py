@@ -50,10 +50,8 @@ def reliability(
 
     Parameters
     ----------
-    labels : (N,) int in 0 to K - 1
-        The true classes.
-    probabilities : (N, K) float in [0, 1]
-        Of each class, each row adding up to 1; all else is a DataError.
+    labels, probabilities : (N,) int, (N, K) float
+        As of `score`.
     num_bins : int
         Largest number of bins, at least 1; galaxies of equal confidence share one.
 

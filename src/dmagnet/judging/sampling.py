@@ -80,10 +80,8 @@ def choose_examples(
 
     Parameters
     ----------
-    labels : (N,) int in 0 to K - 1
-        The true classes.
-    probabilities : (N, K) float in [0, 1]
-        Of each class, each row adding up to 1; all else is a DataError.
+    labels, probabilities : (N,) int, (N, K) float
+        As of `score`.
     num : int
         At most so many of each kind.
     seed : int

@@ -89,10 +89,8 @@ def risk_coverage(
 
     Parameters
     ----------
-    labels : (N,) int in 0 to K - 1
-        The true classes.
-    probabilities : (N, K) float in [0, 1]
-        Of each class, each row adding up to 1; all else is a DataError.
+    labels, probabilities : (N,) int, (N, K) float
+        As of `score`.
     num_bootstrap, seed : int
         Draws of the bootstrap over galaxies, at least 1, and their seed.
 
