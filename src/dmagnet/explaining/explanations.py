@@ -190,7 +190,8 @@ def explain(
     listing = list_items(inputs, config)
     with nullcontext() if out is None else claimed(out, "explain.json"):
         good, left_out, wcs = [], [], []
-        for item in fetched(listing, cutouts, cache=cache):
+        placed = listing.has_positions
+        for item in fetched(listing, cutouts, cache=cache) if placed else listing:
             picture = read_picture(item, *view, radii=trained.radii)
             if picture.rgb is None:
                 left_out.append(picture.item)

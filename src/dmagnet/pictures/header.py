@@ -53,7 +53,7 @@ FILTERS = (
     "FPA.FILTERID", "FPA.FILTER",
 )  # fmt: skip
 TELESCOPES = ("TELESCOP", "INSTRUME", "FPA.TELESCOPE", "ORIGIN", "SURVEY")
-NAMES = ("BANDS", *(f"BAND{i}" for i in range(MAX_PLANES)))
+NAMES = ("BANDS", *map("BAND{}".format, range(MAX_PLANES)))
 # What may stand in the primary header for all extensions.
 WHOLE_FILE = (
     *NAMES, *FILTERS, *TELESCOPES, "BUNIT", *ZERO_POINTS, *SYSTEMS, *EXPOSURES,

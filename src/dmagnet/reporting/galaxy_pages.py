@@ -165,7 +165,8 @@ def _explained(
     trained, listing = checkpoint.config, list_items(inputs, config)
     seen: list[Picture] = []
     notes = [*listing.notes]
-    for item in fetched(listing, cache=None if cache is None else cache / "cutouts"):
+    kept = None if cache is None else cache / "cutouts"
+    for item in fetched(listing, cache=kept) if listing.has_positions else listing:
         picture = read_picture(
             item, trained.image_size, trained.field, config, radii=trained.radii
         )

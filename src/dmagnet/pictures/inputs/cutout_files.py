@@ -13,14 +13,13 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 import numpy.typing as npt
 import platformdirs
-from astropy.io import fits
 from PIL import Image
 
 from dmagnet.config.classify_config import CutoutConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.pictures.faults import BROKEN
+from dmagnet.pictures.faults import BROKEN, ImageError
 from dmagnet.pictures.inputs.item import Flag
-from dmagnet.pictures.opening import quiet, sound_hdus
+from dmagnet.pictures.opening import open_fits, quiet
 from dmagnet.storage.disk import part_of
 
 LEGACY_URL = "https://www.legacysurvey.org/viewer/cutout.fits"
@@ -206,32 +205,24 @@ def examine(body: bytes, config: CutoutConfig, suffix: str) -> Failure | None:
 
 
 def _fits(body: bytes, config: CutoutConfig) -> Any:
-    """Read the planes of the first HDU; astropy would not mind a missing end."""
-    file = io.BytesIO(body)
-    if not sound_hdus(file)[0]:
-        raise AgainError("a FITS file that is damaged or cut short")
-    file.seek(0)
+    """Read the planes of the first HDU."""
     try:
-        header = fits.Header.fromfile(file)
-        sides = [int(header[f"NAXIS{i}"]) for i in range(int(header["NAXIS"]), 0, -1)]
-        bits = int(header["BITPIX"])
-        dtype = np.dtype(f">{'f' if bits < 0 else 'i'}{abs(bits) // 8}")
-        bands = str(header.get("BANDS", config.bands)).strip()
-        overlap = bool(header.get("OVERLAP", True))
-    except BROKEN as error:
-        raise AgainError("a FITS header that cannot be read") from error
-    if not sides or not overlap:
+        with open_fits(io.BytesIO(body)) as hdus:
+            header, planes = hdus[0].header, hdus[0].data
+            bands = str(header.get("BANDS", config.bands)).strip()
+            overlap = bool(header.get("OVERLAP", True))
+    except ImageError as error:
+        raise AgainError("a FITS file that is damaged or cut short") from error
+    if planes is None or not overlap:
         return Failure(Flag.OUTSIDE_SURVEY, f"{config.layer} has no image there")
     if bands != config.bands:  # what the service does with bands it does not know
         reason = f"{config.layer}: expected bands {config.bands}, got {bands}"
         return Failure(Flag.FETCH_FAILED, reason)
-    expected = [len(config.bands), config.size, config.size]
-    if sides != expected and sides != expected[len(config.bands) == 1 :]:
-        raise AgainError(
-            f"expected {config.size} px, got {' x '.join(map(str, sides))}"
-        )
-    count = int(np.prod(sides))
-    return np.frombuffer(body, dtype, count, file.tell()).reshape(expected)
+    expected = (len(config.bands), config.size, config.size)
+    if planes.shape not in (expected, expected[len(config.bands) == 1 :]):
+        got = " x ".join(map(str, planes.shape))
+        raise AgainError(f"expected {config.size} px, got {got}")
+    return planes.reshape(expected)
 
 
 def _jpeg(body: bytes, size: int) -> npt.NDArray[np.int16]:

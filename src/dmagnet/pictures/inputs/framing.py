@@ -9,11 +9,11 @@ from astropy.stats import mad_std
 from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
-from dmagnet.pictures.cutout import Cutout, moved_wcs
+from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.frames import crop_side
-from dmagnet.pictures.inputs.item import Pixels
+from dmagnet.pictures.inputs.item import Pixels, wcs_of_view
 from dmagnet.pictures.sections import Box
-from dmagnet.pictures.standard import Extent, find_extent, standardize
+from dmagnet.pictures.standard import find_extent, standardize
 
 FRAME_ARCSEC = 256 * 0.262  # side of the frames the networks are trained on
 SMALL = 0.98  # share of the expected sky below which the image is called small
@@ -94,28 +94,29 @@ def framed(
         crop = crop_side(min(height, width), field)
         box = ((width - crop) // 2, (height - crop) // 2, crop, crop)
         return Frame(_resized(_middle(rgb, crop, crop), side, side), 1.0, box=box)
-    rows, columns = (field * FRAME_ARCSEC / step for step in (scale[1], scale[0]))
-    share = min(height / rows, width / columns)
-    part = _middle(rgb, _cut(height, rows), _cut(width, columns))
-    # What is missing is added at the end: a tiny image has room for millions of pixels.
-    high = min(side, max(1, round(side * height / rows)))
-    wide = min(side, max(1, round(side * width / columns)))
-    small = _resized(part, high, wide)
-    down, across = part.shape[0] / high, part.shape[1] / wide
-    box = (
-        (width - part.shape[1]) // 2 - (side - wide) // 2 * across,
-        (height - part.shape[0]) // 2 - (side - high) // 2 * down,
-        side * across,
-        side * down,
-    )
-    if high == wide == side:
-        return Frame(small, share, box=box)
-    edge = [rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]
+    spans = []
+    for length, step in ((height, scale[1]), (width, scale[0])):
+        wanted = field * FRAME_ARCSEC / step
+        kept = _cut(length, wanted)
+        # What is missing is added at the end: a tiny image has room for much sky.
+        num = min(side, max(1, round(side * length / wanted)))
+        start = (length - kept) // 2 - (side - num) // 2 * (kept / num)
+        spans.append((kept, num, start, side * (kept / num), length / wanted))
+    parts, nums, starts, sizes, shares = zip(*spans, strict=True)
+    small = _resized(_middle(rgb, *parts), *nums)
+    box = (*starts[::-1], *sizes[::-1])
+    if nums == (side, side):
+        return Frame(small, min(shares), box=box)
     out = np.empty((side, side, 3), np.uint8)
-    out[:] = np.median(np.concatenate(edge), axis=0).round()
-    top, left = (side - high) // 2, (side - wide) // 2
-    out[top : top + high, left : left + wide] = small
-    return Frame(out, share, box=box)
+    out[:] = np.median(_edge(rgb), axis=0).round()
+    top, left = ((side - num) // 2 for num in nums)
+    out[top : top + nums[0], left : left + nums[1]] = small
+    return Frame(out, min(shares), box=box)
+
+
+def _edge(rgb: Pixels) -> Pixels:
+    """Return the outermost pixels."""
+    return np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
 
 
 def laid_on_sky(rgb: Pixels, box: Box) -> tuple[Pixels, tuple[int, int]]:
@@ -124,7 +125,7 @@ def laid_on_sky(rgb: Pixels, box: Box) -> tuple[Pixels, tuple[int, int]]:
     left, below = max(0, -box.left), max(0, -box.bottom)
     if (height, width) == (box.height, box.width):
         return rgb, (0, 0)
-    edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    edge = _edge(rgb)
     noise = np.random.default_rng(0).standard_normal((box.height, box.width, 3))
     around = np.median(edge, axis=0) + noise * mad_std(edge, axis=0)
     out: Pixels = around.round().clip(0, 255).astype(np.uint8)
@@ -160,17 +161,14 @@ def cutout_of_one_size(cutout: Cutout, side: int, radii: float) -> Cutout:
     frame = framed(pixels, side, 1.0, scale, radii=radii)
     if frame.share < SMALL:
         notes = (*notes, small_note(frame.share))
-    if wcs is not None and wcs.has_distortion:
-        line = "its WCS has distortions, which a resized image cannot keep: dropped"
-        wcs, notes = None, (*notes, line)
     left, top, wide, high = frame.box
     below = len(cutout.rgb) - top - high  # FITS counts rows from the bottom
-    moved = moved_wcs(wcs, (left, below), (side / wide, side / high))
-    return Cutout(frame.rgb.astype(np.float32) / np.float32(255), moved, notes)
+    moved, why = wcs_of_view(wcs, (left, below, wide, high), side)
+    return Cutout(frame.rgb.astype(np.float32) / np.float32(255), moved, notes + why)
 
 
 def small_note(share: float) -> str:
-    """Say that an image shows too little sky."""
+    """Format the note on an image that shows too little sky."""
     return f"shows {100 * share:.0f} % of the expected side, the rest is sky"
 
 
@@ -178,27 +176,6 @@ def _of_one_size(
     rgb: Pixels, side: int, scale: tuple[float, float] | None, radii: float
 ) -> Frame:
     """Measure the galaxy in the middle, and bring it to one size and brightness."""
-    part, shrunk, extent = _measured(rgb, scale, radii)
-    square = min(part.shape[:2])
-    view = radii * extent.radius
-    left, top = (
-        (rgb.shape[axis] - round(part.shape[axis] * zoom)) // 2
-        + ((part.shape[axis] - square) // 2 + (square - view) / 2) * zoom
-        for axis, zoom in ((1, shrunk[0]), (0, shrunk[1]))
-    )
-    return Frame(
-        standardize(part, side, radii, extent=extent),
-        square / view,
-        extent.radius * shrunk[0],
-        extent.found,
-        (left, top, view * shrunk[0], view * shrunk[1]),
-    )
-
-
-def _measured(
-    rgb: Pixels, scale: tuple[float, float] | None, radii: float
-) -> tuple[Pixels, tuple[float, float], Extent]:
-    """Cut a frame that holds the view; say how much it was shrunk, and the galaxy."""
     height, width = rgb.shape[:2]
     across, down = scale or (1.0, 1.0)
     whole = min(height * down, width * across)
@@ -206,16 +183,27 @@ def _measured(
     frame = whole if scale is None else min(whole, max(FRAME_ARCSEC, least))
     while True:
         rows, columns = _cut(height, frame / down), _cut(width, frame / across)
-        part, num = _middle(rgb, rows, columns), min(max(rows, columns), NATIVE_SIDE)
+        part, zoom = _middle(rgb, rows, columns), (1.0, 1.0)
+        num = min(max(rows, columns), NATIVE_SIDE)
         if num < max(rows, columns) or abs(rows - columns) > 1:
-            part = _resized(part, num, num)
-            shrunk = columns / num, rows / num
-        else:
-            shrunk = 1.0, 1.0
-        extent = find_extent(part)
-        if frame >= whole or radii * extent.radius <= min(part.shape[:2]):
-            return part, shrunk, extent
-        frame = min(whole, 2 * frame)
+            part, zoom = _resized(part, num, num), (columns / num, rows / num)
+        extent, square = find_extent(part), min(part.shape[:2])
+        view = radii * extent.radius
+        if frame >= whole or view <= square:
+            break
+        frame = min(whole, 2 * frame)  # the rim of the frame is to be sky
+    left, top = (
+        (rgb.shape[axis] - round(part.shape[axis] * each)) // 2
+        + ((part.shape[axis] - square) // 2 + (square - view) / 2) * each
+        for axis, each in ((1, zoom[0]), (0, zoom[1]))
+    )
+    return Frame(
+        standardize(part, side, radii, extent=extent),
+        square / view,
+        extent.radius * zoom[0],
+        extent.found,
+        (left, top, view * zoom[0], view * zoom[1]),
+    )
 
 
 def _cut(length: int, expected: float) -> int:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 
 from dmagnet.config.classify_config import SourceConfig
@@ -26,9 +27,7 @@ PICTURES = (
     ".jp2", ".avif",
 )  # fmt: skip
 FITS = tuple(
-    f".{name}{packed}"
-    for name in ("fits", "fit", "fts")
-    for packed in ("", ".gz", ".fz", ".bz2")
+    map("".join, product((".fits", ".fit", ".fts"), ("", ".gz", ".fz", ".bz2")))
 )
 IMAGES = PICTURES + FITS
 INSIDE = "::"  # between a file and what is inside of it
@@ -94,7 +93,7 @@ def items_of(form: str, path: str, config: SourceConfig) -> Iterator[Item]:
             case "stack":
                 yield from _of_stack(path, config)
             case "bands":
-                yield from _of_bands(path, config)
+                yield from _of_bands(path, config.bands)
             case _:
                 yield _of_name(path)
     except ImageError as error:
@@ -208,12 +207,11 @@ def refused(path: str, error: DataError) -> Item:
     return dataclasses.replace(_of_name(path), flag=flag, reason=reason)
 
 
-def _of_bands(pattern: str, config: SourceConfig) -> Iterator[Item]:
+def _of_bands(pattern: str, given: str) -> Iterator[Item]:
     """Name images of one file a band, those too that lack one."""
     found = BRACES.search(pattern)
     assert found is not None
-    given = found[1] if found[1] != "band" else config.bands or "grz"
-    bands = split_bands(given)
+    bands = split_bands(found[1] if found[1] != "band" else given or "grz")
     before, after = pattern[: found.start()], pattern[found.end() :]
     places = set()
     for band in bands:

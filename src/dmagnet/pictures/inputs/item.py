@@ -127,6 +127,18 @@ def flagged(item: Item, flag: Flag, reason: str) -> Item:
     return replace(item, flag=item.flag | flag, reason=told)
 
 
+def wcs_of_view(
+    wcs: WCS | None, box: tuple[float, float, float, float], side: int
+) -> tuple[WCS | None, tuple[str, ...]]:
+    """Return the WCS of a square view of a part of an image, or why there is none."""
+    if wcs is None:
+        return None, ()
+    if wcs.has_distortion:
+        return None, (DISTORTED,)
+    left, below, wide, high = box
+    return moved_wcs(wcs, (left, below), (side / wide, side / high)), ()
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One input as the network wants to see it.
@@ -150,7 +162,7 @@ class Picture:
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
     def view_wcs(self) -> tuple[WCS | None, tuple[str, ...]]:
-        """Give the WCS of the pixels that the network sees.
+        """Return the WCS of the pixels that the network sees.
 
         Returns
         -------
@@ -159,16 +171,11 @@ class Picture:
         notes : tuple of str
             Why there is none, where there was one.
         """
-        if self.wcs is None or self.rgb is None:
-            return None, ()
-        if self.wcs.has_distortion:
-            return None, (DISTORTED,)
-        left, below, wide, high = self.box
-        zoom = self.rgb.shape[1] / wide, self.rgb.shape[0] / high
-        return moved_wcs(self.wcs, (left, below), zoom), ()
+        wcs = None if self.rgb is None else self.wcs
+        return wcs_of_view(wcs, self.box, 0 if self.rgb is None else len(self.rgb))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the columns of a table's row that come from the input.
+        """Return the columns of a table's row that come from the input.
 
         Returns
         -------

@@ -44,11 +44,14 @@ class Listing:
     ----------
     notes : tuple of str
         What a person should know: what was passed over, and what was given twice.
+    has_positions : bool
+        Whether some items are positions, whose cut-outs have to be fetched.
     """
 
     def __init__(self, inputs: Sequence[str], config: SourceConfig) -> None:
         self.config = config
         self.notes: tuple[str, ...] = ()
+        self.has_positions = False
         self._inputs: list[tuple[str, str]] = []
         self._columns: dict[str, Columns] = {}
         self._overlaps = 0
@@ -130,6 +133,7 @@ class Listing:
         hashes, images, places = array("q"), array("q"), array("q")
         for item in self._once():
             hashes.append(hash(item.id))
+            self.has_positions |= item.kind == "position"
             placed = math.isfinite(item.ra + item.dec)
             if item.files and (placed or item.flag & Flag.BAD_COORDINATE):
                 images.append(_image_of(item))

@@ -1,5 +1,7 @@
 """What columns are called: one meaning for many spellings."""
 
+import functools
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -29,19 +31,18 @@ _BEHIND = (
 )  # fmt: skip
 _RA = ("ra", "rightascension", "alpha")
 _DEC = ("dec", "de", "decl", "declination", "delta")
-_AROUND = [(before, behind) for behind in _BEHIND for before in _BEFORE]
 
 
-def _spelled(words: Iterable[str]) -> dict[str, int]:
+@functools.cache
+def _ranks(words: tuple[str, ...]) -> dict[str, int]:
     """Give each spelling its rank: the plainest first."""
     found: dict[str, int] = {}
     for word in words:
-        for rank, (before, behind) in enumerate(_AROUND):
+        for rank, (behind, before) in enumerate(itertools.product(_BEHIND, _BEFORE)):
             found.setdefault(before + word + behind, rank)
     return found
 
 
-_RANKS = (_spelled(_RA), _spelled(_DEC))
 _ELSEWHERE = (
     (
         ("rab1950", "rab1950", "ra1950", "rafk4"),
@@ -88,8 +89,8 @@ def positions(names: Iterable[str], ucds: dict[str, str]) -> tuple[str, str]:
             return told[pair[0]], told[pair[1]]
     found: tuple[dict[int, str], dict[int, str]] = ({}, {})
     for name in names:
-        for ranks, each in zip(_RANKS, found, strict=True):
-            if (rank := ranks.get(plain(name))) is not None:
+        for words, each in zip((_RA, _DEC), found, strict=True):
+            if (rank := _ranks(words).get(plain(name))) is not None:
                 each.setdefault(rank, name)
     ra, dec = found
     if pairs := ra.keys() & dec.keys():
@@ -113,5 +114,5 @@ def elsewhere(names: Iterable[str], *, short: bool) -> tuple[str, str, tuple[str
 
 def known(names: Iterable[str]) -> int:
     """Count the names that mean something, to tell a header from a row."""
-    words = {*ID, *PACKED, *LABEL, *SPLIT, *_RANKS[0], *_RANKS[1]}
+    words = {*ID, *PACKED, *LABEL, *SPLIT, *_ranks(_RA), *_ranks(_DEC)}
     return sum(plain(name) in words for name in names)

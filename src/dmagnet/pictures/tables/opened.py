@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,10 @@ from dmagnet.pictures.tables.text import Block, Frames, Table, of_yaml, text_tab
 from dmagnet.storage.disk import open_file
 
 BLOCK = 8192  # rows
-_PACKERS = ("", ".gz", ".bz2", ".xz")
-TEXT = tuple(
-    suffix + packed
-    for suffix in (".csv", ".ecsv", ".tsv", ".tab", ".txt", ".dat")
-    for packed in _PACKERS
-)
+_NAMES = (".csv", ".ecsv", ".tsv", ".tab", ".txt", ".dat")
+TEXT = tuple(map("".join, product(_NAMES, ("", ".gz", ".bz2", ".xz"))))
 PARQUET = (".parquet", ".pq")
-VOTABLE = tuple(s + p for s in (".vot", ".votable", ".xml") for p in ("", ".gz"))
+VOTABLE = tuple(map("".join, product((".vot", ".votable", ".xml"), ("", ".gz"))))
 FITS_TABLE = (".fits", ".fit", ".fits.gz", ".fit.gz")
 SUFFIXES = TEXT + PARQUET + VOTABLE + FITS_TABLE
 NOT_READ = {
