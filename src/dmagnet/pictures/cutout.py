@@ -71,12 +71,22 @@ class Cutout:
         rgb = self.rgb[top : top + crop, left : left + crop].copy()
         if crop != side:
             rgb = scaled(rgb, side).clip(0, 1)
-        if self.wcs is not None and self.wcs.has_distortion:
-            note = "its WCS has distortions, which a resized image cannot keep: dropped"
-            return Cutout(rgb, None, (*self.notes, note))
         below = height - top - crop  # FITS rows under the square
-        moved = moved_wcs(self.wcs, (left, below), (side / crop, side / crop))
-        return Cutout(rgb, moved, self.notes)
+        moved, why = wcs_of_view(self.wcs, (left, below, crop, crop), side)
+        return Cutout(rgb, moved, self.notes + why)
+
+
+def wcs_of_view(
+    wcs: WCS | None, box: tuple[float, float, float, float], side: int
+) -> tuple[WCS | None, tuple[str, ...]]:
+    """Return the WCS of a square view of a part of an image, or why there is none."""
+    if wcs is None:
+        return None, ()
+    if wcs.has_distortion:
+        line = "its WCS has distortions, which a resized image cannot keep: dropped"
+        return None, (line,)
+    left, below, wide, high = box
+    return moved_wcs(wcs, (left, below), (side / wide, side / high)), ()
 
 
 def moved_wcs(

@@ -9,9 +9,9 @@ from astropy.stats import mad_std
 from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
-from dmagnet.pictures.cutout import Cutout
+from dmagnet.pictures.cutout import Cutout, wcs_of_view
 from dmagnet.pictures.frames import crop_side
-from dmagnet.pictures.inputs.item import Pixels, wcs_of_view
+from dmagnet.pictures.inputs.item import Pixels
 from dmagnet.pictures.sections import Box
 from dmagnet.pictures.standard import find_extent, standardize
 

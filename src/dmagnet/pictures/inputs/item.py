@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from dmagnet.pictures.cutout import moved_wcs
+from dmagnet.pictures.cutout import wcs_of_view
 
 Pixels = npt.NDArray[np.uint8]
 Kind = Literal["file", "member", "row", "bands", "position"]
@@ -69,7 +69,6 @@ class Flag(IntFlag):
     """The bands' pixels lie differently on the sky: brought to one grid."""
 
 
-DISTORTED = "its WCS has distortions, which a resized view cannot keep: dropped"
 NO_CLASS = (1 << 16) - 1  # flags of rows without a class
 
 
@@ -125,18 +124,6 @@ def flagged(item: Item, flag: Flag, reason: str) -> Item:
     """Return an item with one flag more, and its reason."""
     told = "; ".join(filter(None, (item.reason, reason)))
     return replace(item, flag=item.flag | flag, reason=told)
-
-
-def wcs_of_view(
-    wcs: WCS | None, box: tuple[float, float, float, float], side: int
-) -> tuple[WCS | None, tuple[str, ...]]:
-    """Return the WCS of a square view of a part of an image, or why there is none."""
-    if wcs is None:
-        return None, ()
-    if wcs.has_distortion:
-        return None, (DISTORTED,)
-    left, below, wide, high = box
-    return moved_wcs(wcs, (left, below), (side / wide, side / high)), ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,19 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.faults import ImageError
-from dmagnet.pictures.inputs.inputs import (
-    PICTURES,
-    expanded,
-    is_there,
-    items_of,
-    items_of_table,
-    others,
-    refused,
-)
+from dmagnet.pictures.inputs import forms
 from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.stacks import open_stack
 from dmagnet.pictures.tables.columns import Columns, find_columns
@@ -50,19 +43,15 @@ class Listing:
 
     def __init__(self, inputs: Sequence[str], config: SourceConfig) -> None:
         self.config = config
-        self.notes: tuple[str, ...] = ()
-        self.has_positions = False
         self._inputs: list[tuple[str, str]] = []
         self._columns: dict[str, Columns] = {}
-        self._overlaps = 0
-        self._shared: frozenset[int] = frozenset()
+        self._refused: dict[str, DataError] = {}
         notes = []
         for text in inputs:
-            found = list(expanded(text))
+            found = list(forms.expanded(text))
             if not found:
                 notes.append(f"{text}: nothing fits this pattern")
             self._inputs.extend(found)
-        self._refused: dict[str, DataError] = {}
         for form, path in self._inputs:
             try:
                 if form == "table" and path not in self._columns:
@@ -74,8 +63,8 @@ class Listing:
                 if len(self._inputs) == 1:
                     raise
                 self._refused[path] = error  # one among many: a row says so
-        self._several = len(self._inputs) > 1
-        self._length, self._twice = self._scan(notes)
+        self.has_positions = False
+        self._scan(notes)
         self.notes = tuple(notes)
 
     def __len__(self) -> int:
@@ -101,55 +90,62 @@ class Listing:
             yield item
 
     def _once(self) -> Iterator[Item]:
-        """List what overlapping inputs name twice only once."""
+        """List what overlapping inputs name twice only once; rows of tables always."""
         seen: set[int] = set()
         self._overlaps = 0
-        for item, whole in self._all():
-            if self._several and whole:
-                key = _image_of(item)
-                if key in seen:
-                    self._overlaps += 1
-                    continue
-                seen.add(key)
-            yield item
-
-    def _all(self) -> Iterator[tuple[Item, bool]]:
-        """List all items; the second value is False for rows of tables."""
         for form, path in self._inputs:
             if path in self._refused:
-                yield refused(path, self._refused[path]), True
+                items = iter([forms.refused(path, self._refused[path])])
             elif form == "table":
-                yield from (
-                    (i, False) for i in items_of_table(path, self._columns[path])
-                )
+                yield from forms.items_of_table(path, self._columns[path])
+                continue
             else:
-                yield from ((i, True) for i in items_of(form, path, self.config))
+                items = forms.items_of(form, path, self.config)
+            if len(self._inputs) == 1:
+                yield from items
+                continue
+            for item in items:
+                if (key := _image_of(item)) in seen:
+                    self._overlaps += 1
+                else:
+                    seen.add(key)
+                    yield item
 
-    def _scan(self, notes: list[str]) -> tuple[int, frozenset[int]]:
+    def _scan(self, notes: list[str]) -> None:
         """Count the items; find ids that occur twice, and images at several places.
 
         8 bytes an item, and 16 more for one of a table with paths and positions.
         """
-        hashes, images, places = array("q"), array("q"), array("q")
+        ids, images, places = array("q"), array("q"), array("q")
         for item in self._once():
-            hashes.append(hash(item.id))
+            ids.append(hash(item.id))
             self.has_positions |= item.kind == "position"
             placed = math.isfinite(item.ra + item.dec)
             if item.files and (placed or item.flag & Flag.BAD_COORDINATE):
                 images.append(_image_of(item))
                 places.append(hash((round(item.ra, SAME), round(item.dec, SAME))))
-        self._shared = _several(images, places)
-        count = len(hashes)
-        ordered = np.sort(np.frombuffer(hashes, np.int64))
-        twice = frozenset(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-        if twice:
-            notes.append(f"{len(twice)} ids occur more than once: all rows are kept")
+        self._length = len(ids)
+        self._twice = _repeated(np.frombuffer(ids, np.int64))
+        pairs = np.frombuffer(images, np.int64), np.frombuffer(places, np.int64)
+        self._shared = _repeated(np.unique(np.stack(pairs), axis=1)[0])
+        if self._twice:
+            num = len(self._twice)
+            notes.append(f"{num} ids occur more than once: all rows are kept")
         if self._overlaps:
             notes.append(f"{self._overlaps} inputs were given twice: listed once")
         for form, path in self._inputs:
-            if form == "folder" and (other := others(path)):
+            if form == "folder" and (other := forms.others(path)):
                 notes.append(f"{path}: {other} files that are no images passed over")
-        return count, twice
+
+
+def _repeated(values: npt.NDArray[np.int64]) -> frozenset[int]:
+    """Return the values that occur more than once."""
+    known, counts = np.unique(values, return_counts=True)
+    return frozenset(known[counts > 1].tolist())
+
+
+def _image_of(item: Item) -> int:
+    return hash((item.files, item.key, item.row))
 
 
 def refuse_absent(inputs: Sequence[str]) -> None:
@@ -165,24 +161,13 @@ def refuse_absent(inputs: Sequence[str]) -> None:
     DataError
         If one of them names nothing.
     """
-    absent = [text for text in inputs if not is_there(text)]
+    absent = [text for text in inputs if not forms.is_there(text)]
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise DataError(
             f"{absent[0]}{more}: expected images, found nothing of that name; check "
             "the path, nothing was begun"
         )
-
-
-def _image_of(item: Item) -> int:
-    return hash((item.files, item.key, item.row))
-
-
-def _several(images: "array[int]", places: "array[int]") -> frozenset[int]:
-    """Find the images that stand at several places."""
-    pairs = np.frombuffer(images, np.int64), np.frombuffer(places, np.int64)
-    both = np.unique(np.stack(pairs, axis=1), axis=0)[:, 0]
-    return frozenset(both[1:][both[1:] == both[:-1]].tolist())
 
 
 def list_items(
@@ -217,15 +202,15 @@ def list_items(
     texts = [os.fspath(each) for each in given]
     if not texts:
         raise DataError("expected images, got none; name files, folders or tables")
-    if not any(map(is_there, texts)):
+    if not any(map(forms.is_there, texts)):
         refuse_absent(texts)
     listing = Listing(texts, config or SourceConfig())
     if not len(listing):
-        if all(is_there(text) and is_table(Path(text)) for text in texts):
+        if all(forms.is_there(text) and is_table(Path(text)) for text in texts):
             line = "expected a table with rows, it has none below its header"
             raise DataError(f"{texts[0]}: {line}")
         raise DataError(
-            f"{', '.join(texts[:3])}: expected images ({', '.join(PICTURES[:5])}, "
+            f"{', '.join(texts[:3])}: expected images ({', '.join(forms.PICTURES[:5])}, "
             ".fits...), found none"
         )
     return listing

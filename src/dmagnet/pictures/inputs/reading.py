@@ -1,10 +1,9 @@
 """One input as the network wants to see it; whatever is wrong becomes a flag."""
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from astropy.wcs import WCS
@@ -19,26 +18,8 @@ from dmagnet.pictures.faults import Doubt, Fault, ImageError, Note, refused
 from dmagnet.pictures.fits_image import draw_planes
 from dmagnet.pictures.front import is_fits
 from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands
-from dmagnet.pictures.inputs.framing import (
-    FRAME_ARCSEC,
-    MIN_SIDE,
-    NATIVE_SIDE,
-    SMALL,
-    Frame,
-    framed,
-    laid_on_sky,
-    small_note,
-)
+from dmagnet.pictures.inputs import framing, stacks
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels, flagged
-from dmagnet.pictures.inputs.stacks import (
-    COLORS,
-    is_packed,
-    open_cell,
-    open_mosaic,
-    open_stack,
-    read_member,
-    read_row,
-)
 from dmagnet.pictures.large import LARGE, one_large_at_a_time, strips
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.raster import read_part
@@ -130,15 +111,16 @@ def read_picture(
     if item.kind == "position":
         line = "its cut-out was not fetched"
         return Picture(flagged(item, Flag.FETCH_FAILED, line), None)
-    least = math.ceil(DRAFT * side / field) if radii is None else 2 * NATIVE_SIDE
+    least = (
+        math.ceil(DRAFT * side / field) if radii is None else 2 * framing.NATIVE_SIDE
+    )
     try:
         with refused("image", "an image"), one_large_at_a_time():
             for frames in FRAMES:
                 seen = _read(item, least, config, frames)
-                if min(seen.rgb.shape[:2]) < MIN_SIDE:
-                    raise ImageError(_too_small(seen.rgb.shape[:2]), "too small")
-                frame = framed(seen.rgb, side, field, seen.scale, radii=radii)
-                if frame.share >= SMALL or not seen.more:
+                _refuse_tiny(*seen.rgb.shape[:2])
+                frame = framing.framed(seen.rgb, side, field, seen.scale, radii=radii)
+                if frame.share >= framing.SMALL or not seen.more:
                     break
             item = _told(item, seen, frame)
             if _is_plain(frame.rgb):
@@ -146,7 +128,7 @@ def read_picture(
                 raise ImageError(line, "no values")
     except DataError as error:
         flag = FAULTS[error.fault] if isinstance(error, ImageError) else Flag.UNREADABLE
-        return Picture(flagged(item, flag, _short(error, item)), None)
+        return Picture(flagged(item, flag, _short(error, item.files)), None)
     left, top, wide, high = frame.box
     below = len(seen.rgb) - top - high  # FITS counts rows from the bottom
     box = (left - seen.start[0], below - seen.start[1], wide, high)
@@ -159,25 +141,25 @@ def _is_plain(rgb: Pixels) -> bool:
     return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
 
 
-def _told(item: Item, seen: _Seen, frame: Frame) -> Item:
+def _told(item: Item, seen: _Seen, frame: framing.Frame) -> Item:
     """Complete an item by what its file says."""
     notes, share = list(seen.notes), frame.share * seen.share
-    if share < SMALL:
-        notes.append(("small field", small_note(share)))
+    if share < framing.SMALL:
+        notes.append(("small field", framing.small_note(share)))
     if not frame.found and "faint" not in dict(notes):
         notes.append(("faint", "nothing stands out of the sky"))
-    item = dataclasses.replace(item, radius_px=frame.radius_px * seen.zoom)
+    item = replace(item, radius_px=frame.radius_px * seen.zoom)
     for doubt, text in notes:
         item = flagged(item, DOUBTS[doubt], text)
-    if math.isnan(item.ra) and math.isfinite(seen.center[0] + seen.center[1]):
-        item = dataclasses.replace(item, ra=seen.center[0], dec=seen.center[1])
-    return item
+    ra, dec = seen.center
+    is_new = math.isnan(item.ra) and math.isfinite(ra + dec)
+    return replace(item, ra=ra, dec=dec) if is_new else item
 
 
 def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
     """Read an image around its position; a JPEG of no known scale at least so large."""
     around = Around(
-        item.ra, item.dec, FRAME_ARCSEC, frames, not item.shared,
+        item.ra, item.dec, framing.FRAME_ARCSEC, frames, not item.shared,
         LARGE // max(1, len(item.files)), _given(config),
     )  # fmt: skip
     if item.shared and math.isnan(item.ra):
@@ -194,40 +176,36 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
 
 
 def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _Seen:
+    settings: dict[str, Any] = {
+        "hdu": config.hdu or None,
+        "mask": config.mask,
+        "around": around,
+    }
     if item.kind == "bands":
-        return _drawn(_planes_of_bands(item, config, around))
-    if item.kind == "row" and not is_packed(item.files[0]):
+        return _drawn(_planes_of_bands(item, settings))
+    packed = item.kind == "row" and stacks.is_packed(item.files[0])
+    if item.kind == "row" and not packed:
         return _row(item, config)
-    settings = _settings(config, around)
+    settings["bands"] = config.bands
     if item.shared and is_fits(Path(item.key or item.files[0])):
-        mosaic = open_mosaic(item.files[0], item.key)
-        return _drawn(read_planes(mosaic, bands=config.bands, **settings), config)
-    with open_item(item) as file:
+        mosaic = stacks.open_mosaic(item.files[0], item.key)
+        return _drawn(read_planes(mosaic, **settings), config)
+    path = item.files[0]
+    if item.kind == "member":
+        opened = stacks.read_member(path, item.key)
+    else:
+        opened = stacks.open_cell(path, item.row) if packed else open_file(path)
+    with opened as file:
         head = file.read(16)
         file.seek(0)
         if not head:
             raise ImageError("expected an image, got an empty file")
-        if _looks_like_fits(head, item.key or item.files[0]):
-            planes = read_planes(file, bands=config.bands, **settings)
-            return _drawn(planes, config)
+        if _looks_like_fits(head, item.key or path):
+            return _drawn(read_planes(file, **settings), config)
         known = config.pixel_scale is not None
-        rgb, zoom = read_part(
-            file, at_least=None if known else least, known_scale=known
-        )
+        at_least = None if known else least
+        rgb, zoom = read_part(file, at_least=at_least, known_scale=known)
         return _Seen(rgb, _given(config), zoom=zoom)
-
-
-def _settings(config: SourceConfig, around: Around) -> dict[str, Any]:
-    return {"hdu": config.hdu or None, "mask": config.mask, "around": around}
-
-
-def open_item(item: Item) -> IO[bytes]:
-    """Open a file of its own, or one in a zip."""
-    if item.kind == "member":
-        return read_member(item.files[0], item.key)
-    if item.kind == "row":
-        return open_cell(item.files[0], item.row)
-    return open_file(item.files[0])
 
 
 def _looks_like_fits(head: bytes, name: str) -> bool:
@@ -240,13 +218,13 @@ def _looks_like_fits(head: bytes, name: str) -> bool:
 
 def _row(item: Item, config: SourceConfig) -> _Seen:
     """Read a row of a stack: a picture, or fluxes if it has values no picture has."""
-    stack = open_stack(item.files[0], item.key or config.dataset)
+    stack = stacks.open_stack(item.files[0], item.key or config.dataset)
     if not 0 <= item.row < len(stack):
         line = f"expected a row from 0 to {len(stack) - 1}, got {item.row}"
         raise ImageError(line, "missing")
     (scale,) = stack.numbers("pxscale", range(item.row, item.row + 1))
     known = (scale, scale) if SCALES[0] <= scale <= SCALES[1] else _given(config)
-    values, step = read_row(stack, item.row, known_scale=known is not None)
+    values, step = stacks.read_row(stack, item.row, known_scale=known is not None)
     bands = split_bands(config.bands)
     if values.dtype != np.uint8 and not bands and is_bytes(values):
         values = values.astype(np.float32) / np.float32(WHITE)
@@ -254,10 +232,11 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     if values.ndim == 3:
         cube = np.moveaxis(values, band_axis(values.shape, len(bands)), 0)
     notes: tuple[Note, ...] = ()
-    if values.dtype not in (np.uint8, np.uint16) or len(cube) not in (1, *COLORS):
+    may_show = len(cube) in (1, *stacks.COLORS)
+    if values.dtype not in (np.uint8, np.uint16) or not may_show:
         planes = _row_planes(cube, bands)
-        if bands or len(cube) not in (1, *COLORS) or not _is_picture(planes.values):
-            return _drawn(dataclasses.replace(planes, scale=known, step=step))
+        if bands or not may_show or not _is_picture(planes.values):
+            return _drawn(replace(planes, scale=known, step=step))
         flux, notes = filled(planes.values)
         cube, notes = flux[:, ::-1], (*planes.notes, *notes)
     colors = cube[0] if len(cube) == 1 else np.moveaxis(cube, 0, 2)
@@ -284,47 +263,43 @@ def _is_picture(planes: Any) -> bool:
     return bool(np.nanmin(planes) >= 0 and np.nanmax(planes) <= 1)
 
 
-def _planes_of_bands(item: Item, config: SourceConfig, around: Around) -> Planes:
+def _planes_of_bands(item: Item, settings: dict[str, Any]) -> Planes:
     """Read one file for each band, as one cube."""
     names = split_bands(item.key)
     planes: list[Planes] = []
     for name, file in zip(names, item.files, strict=True):
         try:
-            source = open_mosaic(file) if item.shared else Path(file)
-            each = read_planes(source, **_settings(config, around))
+            source = stacks.open_mosaic(file) if item.shared else Path(file)
+            planes.append(read_planes(source, **settings))
         except ImageError as error:
-            fault = (
-                "no band" if error.fault in ("missing", "no values") else error.fault
-            )
-            raise ImageError(f"band {name}: {_short(error, file)}", fault) from error
-        planes.append(each)
+            lost = error.fault in ("missing", "no values")
+            line = f"band {name}: {_short(error, (file,))}"
+            raise ImageError(line, "no band" if lost else error.fault) from error
     return stacked(planes, names)
 
 
 def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
     """Draw fluxes, top row first, and say where they are on the sky."""
-    smallest = min(planes.values.shape[1:])
-    if smallest < MIN_SIDE:
-        raise ImageError(_too_small(planes.values.shape[1:]), "too small")
-    rgb, notes = draw_planes(planes)
+    height, width = planes.values.shape[1:]
+    _refuse_tiny(height, width)
+    rgb, drawn = draw_planes(planes)
+    notes = [*planes.notes, *drawn]
     if not planes.is_picture and _is_faint(planes):
-        line = "nothing is brighter than the noise of the sky"
-        notes = (*notes, ("faint", line))
+        notes.append(("faint", "nothing is brighter than the noise of the sky"))
     center = (math.nan, math.nan)
     if planes.wcs is not None:
-        height, width = planes.values.shape[1:]
         center = icrs_of(planes.wcs, (width - 1) / 2, (height - 1) / 2)
         if math.isnan(center[0]) and "wcs" not in dict(planes.notes):
             line = "by its WCS the middle of the image is no place on the sky"
-            notes = (*notes, ("wcs", line))
-    scale = planes.scale or (_given(config) if config else None)
-    pixels, box, start = _bytes(rgb[::-1]), planes.box, (0, 0)
-    if box is not None:
-        pixels, start = laid_on_sky(pixels, box)
-    return _Seen(
-        pixels, scale, center, (*planes.notes, *notes), planes.wcs, start,
-        box.share if box else 1.0, box is not None and box.more, planes.step,
+            notes.append(("wcs", line))
+    seen = _Seen(
+        _bytes(rgb[::-1]), planes.scale or (_given(config) if config else None),
+        center, tuple(notes), planes.wcs, zoom=planes.step,
     )  # fmt: skip
+    if (box := planes.box) is None:
+        return seen
+    pixels, start = framing.laid_on_sky(seen.rgb, box)
+    return replace(seen, rgb=pixels, start=start, share=box.share, more=box.more)
 
 
 def _is_faint(planes: Planes) -> bool:
@@ -354,14 +329,16 @@ def _bytes(rgb: Any) -> Pixels:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _too_small(shape: tuple[int, ...]) -> str:
-    return f"expected at least {MIN_SIDE} px a side, got {shape[1]} x {shape[0]}"
+def _refuse_tiny(height: int, width: int) -> None:
+    """Refuse fewer pixels than a galaxy needs."""
+    if min(height, width) < framing.MIN_SIDE:
+        least = f"at least {framing.MIN_SIDE} px a side"
+        raise ImageError(f"expected {least}, got {width} x {height}", "too small")
 
 
-def _short(error: BaseException, item: Item | str) -> str:
-    """Say what is wrong in one line, without the path that stands beside it."""
+def _short(error: BaseException, files: tuple[str, ...]) -> str:
+    """Return what is wrong in one line, without the path that stands beside it."""
     line = " ".join(str(error).split()) or type(error).__name__
-    files = (item,) if isinstance(item, str) else item.files
     for name in (*files, "image"):
         line = line.removeprefix(f"{name}: ")
     return line
