@@ -209,8 +209,8 @@ def list_items(
         if all(forms.is_there(text) and is_table(Path(text)) for text in texts):
             line = "expected a table with rows, it has none below its header"
             raise DataError(f"{texts[0]}: {line}")
-        raise DataError(
-            f"{', '.join(texts[:3])}: expected images ({', '.join(forms.PICTURES[:5])}, "
-            ".fits...), found none"
+        line = (
+            f"expected images ({', '.join(forms.PICTURES[:5])}, .fits...), found none"
         )
+        raise DataError(f"{', '.join(texts[:3])}: {line}")
     return listing
