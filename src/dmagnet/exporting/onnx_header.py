@@ -5,10 +5,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from dmagnet import __version__
-from dmagnet.config.checks import check_range, from_dict
+from dmagnet.config.checks import Between, Checked, from_dict
 from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.storage.records import as_written, plain_object
 
@@ -37,7 +37,7 @@ MOST_DEEP = 32  # graphs within graphs; an exported network has none
 
 
 @dataclass(frozen=True, kw_only=True)
-class Header:
+class Header(Checked):
     """All that is needed to use an exported network, and to cite it.
 
     Attributes
@@ -55,13 +55,13 @@ class Header:
     """
 
     class_names: tuple[str, ...]
-    image_size: int
-    field: float
+    image_size: Annotated[int, Between(64, 4096)]
+    field: Annotated[float, Between(0.3, 1)]
     weights_hash: str
-    radii: float | None = None
+    radii: Annotated[float, Between(1, 20)] | None = None
     temperature: float = 1.0
     thresholds: tuple[float, float] | None = None
-    views: int = 1
+    views: Literal[1, 8] = 1
     has_ood: bool = False
     ood_limit: float | None = None
     calibration: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -70,10 +70,7 @@ class Header:
 
     def __post_init__(self) -> None:
         """Refuse values out of their range, and two classes of one name."""
-        check_range(self, "image_size", 64, 4096)
-        check_range(self, "field", 0.3, 1)
-        if self.radii is not None:
-            check_range(self, "radii", 1, 20)
+        super().__post_init__()
         if len(set(self.class_names)) < max(len(self.class_names), 1):
             raise ConfigError(
                 f"class_names: expected different ones, "
