@@ -23,7 +23,7 @@ from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.network.bundled import DEFAULT
 from dmagnet.pictures.inputs.cutouts import fetched
-from dmagnet.pictures.inputs.listing import list_items
+from dmagnet.pictures.inputs.listing import Listing, list_items
 from dmagnet.storage.disk import (
     make_way,
     refusals_of_the_disk,
@@ -188,13 +188,7 @@ def _filled(
     tell: Tell | None,
 ) -> Iterator[Filled]:
     """Classify all inputs; only if they are more than a chunk, a kill can lose some."""
-    several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    folder = None if out is None else _free_place(out, several, config.overwrite)
-    listing = list_items(several, config.source)
-    if out is not None:
-        refuse_replacing(out, *listing.paths)
-        for item in listing if out.exists() else ():
-            refuse_replacing(out, *item.files)
+    listing, folder = _listed(inputs, out, config)
     weights, local = DEFAULT if weights is None else weights, config.engine == "local"
     here = config if local else replace(config, device="cpu")  # workers have the GPUs
     classifier = open_for(weights, here)
@@ -275,15 +269,27 @@ def _written(out: Path, run: Filled) -> tuple[int, int]:
     return run.num_items, missing
 
 
-def _free_place(out: Path, inputs: Sequence[str | Path], overwrite: bool) -> Path:
-    """Refuse to replace a table, unless it is the one of a run that goes on."""
+def _listed(
+    inputs: Inputs, out: Path | None, config: ClassifyConfig
+) -> tuple[Listing, Path | None]:
+    """List the inputs, and name the folder of the run.
+
+    A table is replaced if it is asked for, or the run goes on; an input never is.
+    """
+    several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    if out is None:
+        return list_items(several, config.source), None
     folder = out.with_name(f"{out.name}.parts")
     with refusals_of_the_disk(out):
         there = out.exists()
-    refuse_replacing(out, *inputs)
-    if there and not overwrite and not folder.is_dir():
+    refuse_replacing(out, *several)
+    if there and not config.overwrite and not folder.is_dir():
         raise ConfigError(
             f"{out}: is there already; give another -o, or --overwrite to replace it"
         )
     make_way(out, says_so)
-    return folder
+    listing = list_items(several, config.source)
+    refuse_replacing(out, *listing.paths)
+    for item in listing if there else ():
+        refuse_replacing(out, *item.files)
+    return listing, folder

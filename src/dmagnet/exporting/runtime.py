@@ -60,18 +60,7 @@ class Exported(Classifier):
         content, header = _read(path)
         self.header, self.threads, self.precision = header, cores(threads), precision
         run, refusals = self._made_ready(content, str(path))
-        # Asked once, a graph that does not do what it says is refused.
-        try:
-            logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
-        except refusals as error:
-            raise CheckpointError(_not_run(path, error)) from error
-        num = len(header.class_names)
-        shapes = np.shape(logits), () if ood is None else np.shape(ood)
-        if shapes != ((2, num), (2,) if header.has_ood else ()):
-            raise CheckpointError(
-                f"{path}: expected {LOGITS} of {num} classes, got shapes {shapes} for "
-                "2 images; export the network again"
-            )
+        self._try(run, refusals, path)
         calibration = header.thresholds and Calibration(
             header.temperature,
             header.thresholds,
@@ -102,6 +91,20 @@ class Exported(Classifier):
     def _made_ready(self, content: bytes, name: str) -> tuple[Run, Refusals]:
         """Return what runs the graph, and what it raises where it cannot."""
         raise NotImplementedError
+
+    def _try(self, run: Run, refusals: Refusals, path: Path) -> None:
+        """Ask the graph once, to refuse one that does not do what it says."""
+        try:
+            logits, ood = run(np.zeros((2, 3, MIN_SIDE, MIN_SIDE), np.float32))
+        except refusals as error:
+            raise CheckpointError(_not_run(path, error)) from error
+        num, scores = len(self.header.class_names), (2,) if self.header.has_ood else ()
+        shapes = np.shape(logits), () if ood is None else np.shape(ood)
+        if shapes != ((2, num), scores):
+            raise CheckpointError(
+                f"{path}: expected {LOGITS} of {num} classes, got shapes {shapes} for "
+                "2 images; export the network again"
+            )
 
 
 class OnnxClassifier(Exported):
