@@ -48,8 +48,8 @@ def fetch(*, out: MaybeOut = None) -> None:
     out : Path
         Folder; without one, $DMAGNET_DATA_DIR or the user's cache.
     """
-    from dmagnet.galaxies.download import data_folder
     from dmagnet.galaxies.download import fetch as run
+    from dmagnet.storage.disk import data_folder
 
     print(run(out or data_folder()))
 

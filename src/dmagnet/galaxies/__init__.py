@@ -5,18 +5,14 @@ from typing import TYPE_CHECKING
 from dmagnet import _lazily
 
 if TYPE_CHECKING:
-    from dmagnet.galaxies.download import (
-        GALAXY10_SHA256,
-        GALAXY10_URL,
-        data_folder,
-        fetch,
-    )
+    from dmagnet.galaxies.download import GALAXY10_SHA256, GALAXY10_URL, fetch
     from dmagnet.galaxies.galaxies import PARTS, Galaxies
     from dmagnet.galaxies.load import load_galaxies
     from dmagnet.galaxies.partial import coarse, joined, read_meanings
     from dmagnet.galaxies.repack import prepare, read_prepared
     from dmagnet.galaxies.same_galaxy import Audit, audit, read_positions
     from dmagnet.galaxies.split import Split, leak_safe_split, published_split
+    from dmagnet.storage.disk import data_folder
 
 __all__ = [
     "GALAXY10_SHA256",
@@ -42,7 +38,7 @@ __all__ = [
 _HOMES = {
     "GALAXY10_SHA256": "dmagnet.galaxies.download",
     "GALAXY10_URL": "dmagnet.galaxies.download",
-    "data_folder": "dmagnet.galaxies.download",
+    "data_folder": "dmagnet.storage.disk",
     "fetch": "dmagnet.galaxies.download",
     "PARTS": "dmagnet.galaxies.galaxies",
     "Galaxies": "dmagnet.galaxies.galaxies",

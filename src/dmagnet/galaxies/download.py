@@ -1,6 +1,5 @@
 """Fetch Galaxy10 DECaLS: 2.54 GB over lines that break."""
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from dmagnet.errors import DataError
-from dmagnet.storage.disk import PART, claimed, refusals_of_the_disk
+from dmagnet.storage.disk import PART, claimed, data_folder, refusals_of_the_disk
 
 # Leung & Bovy, doi 10.5281/zenodo.10845026; the hash is the one astroNN checks.
 GALAXY10_URL = "https://zenodo.org/records/10845026/files/Galaxy10_DECals.h5"
@@ -22,22 +21,10 @@ GALAXY10_MIRRORS = (
 )
 GALAXY10_SHA256 = "19aefc477c41bb7f77ff07599a6b82a038dc042f889a111b0d4d98bb755c1571"
 
-DATA_DIR = "DMAGNET_DATA_DIR"  # environment variable: where data are kept
 TIMEOUT_S = 30.0  # without a byte
 LONGEST_WAIT_S = 60.0
 BLOCK_BYTES = 2**16  # the most that a cut can lose
 _WORTH_A_RETRY = (408, 425, 429)  # of the client errors; and all server errors
-
-
-def data_folder() -> Path:
-    """Return where data are kept when nobody says.
-
-    Returns
-    -------
-    Path
-        The environment variable ``DMAGNET_DATA_DIR``, else the user's cache folder.
-    """
-    return Path(os.environ.get(DATA_DIR) or pooch.os_cache("dmagnet"))
 
 
 def fetch(

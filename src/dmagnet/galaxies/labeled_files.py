@@ -19,13 +19,11 @@ from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
 from dmagnet.pictures.faults import BROKEN, refused
 from dmagnet.pictures.frames import crop_side
+from dmagnet.pictures.inputs.forms import PICTURES
 from dmagnet.pictures.large import one_large_at_a_time
 from dmagnet.pictures.opening import quiet
 from dmagnet.pictures.raster import read_rgb
 
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm",
-)  # fmt: skip
 SIZE_SAMPLE = 200  # files whose headers tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
 
@@ -80,11 +78,11 @@ def walk_zip(archive: zipfile.ZipFile) -> tuple[list[str], list[str]]:
 def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledListing:
     """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``."""
     visible = [PurePosixPath(path) for path in files if not _hidden(path)]
-    images = [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in visible if path.suffix.lower() in PICTURES]
     if not images:
         raise DataError(
             f"{source}: expected images in folders named after their classes, found "
-            f"{len(visible)} files and no image ({', '.join(IMAGE_SUFFIXES[:4])}...)"
+            f"{len(visible)} files and no image ({', '.join(PICTURES[:4])}...)"
         )
     depth = _wrapping(images)
     tops = {path.parts[depth].lower() for path in images if len(path.parts) > depth + 2}

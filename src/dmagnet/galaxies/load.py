@@ -23,7 +23,6 @@ from dmagnet.galaxies.galaxy10 import (
     read_slabs,
 )
 from dmagnet.galaxies.labeled_files import (
-    IMAGE_SUFFIXES,
     NO_PART,
     LabeledListing,
     Opener,
@@ -39,6 +38,7 @@ from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
 from dmagnet.pictures.faults import refused
 from dmagnet.pictures.frames import crop_side, resize
+from dmagnet.pictures.inputs.forms import PICTURES
 from dmagnet.pictures.inputs.stacks import open_cell
 from dmagnet.pictures.opening import spooled
 from dmagnet.pictures.standard import standardize
@@ -173,7 +173,7 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
     files, folders = walk_folder(path)
     visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
     shards = [path / name for name in visible if name.lower().endswith(opened.PARQUET)]
-    if shards and not any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible):
+    if shards and not any(name.lower().endswith(PICTURES) for name in visible):
         return _load_tables(path, shards, wish)
     listing = list_classes(str(path), files, folders)
     return _load_listing(path, listing, partial(_open_below, path), wish)

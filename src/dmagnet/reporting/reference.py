@@ -16,7 +16,6 @@ from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.checks import to_dict
 from dmagnet.config.train_config import SimulateConfig
 from dmagnet.errors import DataError
-from dmagnet.galaxies.download import data_folder
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.galaxies.load import load_galaxies
 from dmagnet.judging.predict import look
@@ -24,7 +23,7 @@ from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.standard import standardize
 from dmagnet.reporting.galaxy_record import Neighbor, Singles
 from dmagnet.simulator.datasets import simulate
-from dmagnet.storage.disk import beside
+from dmagnet.storage.disk import beside, data_folder
 from dmagnet.storage.records import read_arrays
 
 NUM_SIMULATED = 500  # fifty of each class
@@ -74,7 +73,7 @@ def open_reference(
         galaxies of all ten classes if not given.
     cache : Path, optional
         Folder for simulated galaxies and for features; ``reference`` in
-        `dmagnet.galaxies.download.data_folder` if not given.
+        `dmagnet.galaxies.data_folder` if not given.
     num_simulated : int
         How many to draw, from 1.
     announce : callable, optional

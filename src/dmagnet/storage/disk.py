@@ -21,6 +21,7 @@ from dmagnet.errors import DataError, DmagnetError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCK, MARK = ".dmagnet.lock", ".dmagnet"  # in folders that this package writes
+DATA_DIR = "DMAGNET_DATA_DIR"  # environment variable: where data are kept
 PART = ".dmagnet-part"  # ends the name of what is not finished
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 NAME = 180  # characters of a name that are kept: file systems allow 255 bytes
@@ -52,6 +53,19 @@ def open_file(path: Path | str) -> BinaryIO:
     # should a pipe take its place now, this does not wait for who writes into it
     waiting = getattr(os, "O_NONBLOCK", 0)
     return open(path, "rb", opener=lambda name, how: os.open(name, how | waiting))
+
+
+def data_folder() -> Path:
+    """Return where data are kept when nobody says.
+
+    Returns
+    -------
+    Path
+        The environment variable ``DMAGNET_DATA_DIR``, else the user's cache folder.
+    """
+    import platformdirs
+
+    return Path(os.environ.get(DATA_DIR) or platformdirs.user_cache_path("dmagnet"))
 
 
 @contextmanager

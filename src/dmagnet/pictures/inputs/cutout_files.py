@@ -12,7 +12,6 @@ from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 from PIL import Image
 
 from dmagnet.config.classify_config import CutoutConfig
@@ -20,11 +19,10 @@ from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.faults import BROKEN, ImageError
 from dmagnet.pictures.inputs.item import Flag
 from dmagnet.pictures.opening import open_fits, quiet
-from dmagnet.storage.disk import part_of
+from dmagnet.storage.disk import data_folder, part_of
 
 LEGACY_URL = "https://www.legacysurvey.org/viewer/cutout.fits"
 CUTOUT_URL = "DMAGNET_CUTOUT_URL"  # environment variable: a mirror of the service
-DATA_DIR = "DMAGNET_DATA_DIR"  # environment variable: where data are kept
 
 _DIGITS = 7  # of a degree: 0.4 mas
 _FITS_BLOCK = 2880  # bytes; every FITS file is whole blocks
@@ -71,8 +69,7 @@ def place(ra: float, dec: float) -> Position | Failure:
 
 def cutout_folder() -> Path:
     """Return the folder of cut-outs when none is given."""
-    known = os.environ.get(DATA_DIR)
-    return Path(known or platformdirs.user_cache_path("dmagnet")) / "cutouts"
+    return data_folder() / "cutouts"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import os
 import threading
 import zipfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -38,14 +38,19 @@ COLORS = (3, 4)  # an axis of this length is that of colors
 CELLS = 8  # of Parquet read at a time; a row group may hold all of them
 KEPT = 4  # such pieces are kept: readers side by side ask for neighbors
 
-Version = tuple[int, int]
+
+def kept_open(opener: Callable[..., Any], what: str, path: str, *more: str) -> Any:
+    """Open a file, or return it if this process has this version of it open."""
+    with refused(path, what):
+        with open_file(path) as file:  # refuses what is no file
+            status = os.fstat(file.fileno())
+        return _kept(opener, path, *more, version=(status.st_mtime_ns, status.st_size))
 
 
-def version_of(path: str) -> Version:
-    """Tell one version of a file from the next; refuse what is no file."""
-    with open_file(path) as file:
-        status = os.fstat(file.fileno())
-    return status.st_mtime_ns, status.st_size
+@functools.lru_cache(OPEN_FILES)
+def _kept(opener: Callable[..., Any], *names: str, version: tuple[int, int]) -> Any:
+    del version
+    return opener(*names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,27 +74,26 @@ class Stack:
 
 def open_stack(path: str, dataset: str = "") -> Stack:
     """Open a file of images, or return it if this process has it open."""
-    with refused(path, "a whole file of images"):
-        return _open_stack(path, dataset, version_of(path))
+    stack: Stack = kept_open(_stack_of, "a whole file of images", path, dataset)
+    return stack
 
 
-@functools.lru_cache(OPEN_FILES)
-def _open_stack(path: str, dataset: str, _version: Version) -> Stack:
+def _stack_of(path: str, dataset: str) -> Stack:
     if path.lower().endswith(".npy"):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
         if _is_one(images.shape):
             images = images[None]
-        if not _holds_images(images):
-            raise DataError(
-                f"{path}: expected images of shape (N, H, W, 3), got {images.shape}"
-            )
-        return Stack(images)
+        if _holds_images(images):
+            return Stack(images)
+        wanted = "images of shape (N, H, W, 3)"
+        raise DataError(f"{path}: expected {wanted}, got {images.shape}")
     with open_hdf5(path, "a whole file of images") as file:
         name = _images_in(file, path, dataset)
         found = file[name]
         # Rows share chunks: what was unpacked for one is kept for the next.
         rows = found.chunks[0] if found.chunks else 1
-        kept = min(MAX_CHUNKS, 2 * rows * found.dtype.itemsize * _row_size(found))
+        row_bytes = found.dtype.itemsize * math.prod(found.shape[1:])
+        kept = min(MAX_CHUNKS, 2 * rows * row_bytes)
     again = h5py.File(path, rdcc_nbytes=max(kept, 1 << 20), rdcc_nslots=100_003)
     images = again[name]
     columns = {key: numbers_of(again, key) for key in ("ra", "dec", "pxscale")}
@@ -106,10 +110,6 @@ def _is_one(shape: tuple[int, ...]) -> bool:
     if len(shape) != 3:
         return len(shape) == 2
     return shape[2] in COLORS or (shape[0] in COLORS and shape[1] == shape[2])
-
-
-def _row_size(images: Any) -> int:
-    return math.prod(images.shape[1:])
 
 
 def _images_in(file: h5py.File, path: str, dataset: str) -> str:
@@ -207,23 +207,17 @@ def read_member(path: str, name: str) -> IO[bytes]:
 
 
 def _zip(path: str) -> zipfile.ZipFile:
-    with refused(path, "a whole zip"):
-        return _open_zip(path, version_of(path))
-
-
-@functools.lru_cache(OPEN_FILES)
-def _open_zip(path: str, _version: Version) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+    archive: zipfile.ZipFile = kept_open(zipfile.ZipFile, "a whole zip", path)
+    return archive
 
 
 def open_mosaic(path: str, member: str = "") -> KeptFits:
     """Open a FITS image on which several galaxies lie, once a process."""
-    with refused(path, "a whole FITS file"):
-        return _open_mosaic(path, member, version_of(path))
+    mosaic: KeptFits = kept_open(_mosaic_of, "a whole FITS file", path, member)
+    return mosaic
 
 
-@functools.lru_cache(OPEN_FILES)
-def _open_mosaic(path: str, member: str, _version: Version) -> KeptFits:
+def _mosaic_of(path: str, member: str) -> KeptFits:
     file = read_member(path, member) if member else open_file(path)
     return KeptFits(file, member or path)
 
@@ -235,13 +229,9 @@ def is_packed(path: str) -> bool:
 
 def open_cell(path: str, row: int) -> IO[bytes]:
     """Open the image in a row of a Parquet file."""
-    with refused(path, "a whole Parquet file"):
-        return _open_cells(path, version_of(path)).cell(row)
-
-
-@functools.lru_cache(OPEN_FILES)
-def _open_cells(path: str, _version: Version) -> "_Cells":
-    return _Cells(path)
+    with refused(path, what := "a whole Parquet file"):
+        cells: _Cells = kept_open(_Cells, what, path)
+        return cells.cell(row)
 
 
 class _Cells:
