@@ -344,7 +344,7 @@ def test_round_galaxies_are_rounder_than_ovals_and_those_than_cigars():
 
 def test_only_one_of_the_edge_on_classes_has_a_bulge():
     labels = torch.tensor([8, 9]).repeat_interleave(100)
-    share = draw_edge_ons(labels, dice(200)).bulge_share
+    share = draw_edge_ons(labels, torch.ones(200), dice(200)).bulge_share
     assert share[:100].max() < 0.05
     assert share[100:].min() > 0.1
 
@@ -396,7 +396,7 @@ def test_patches_keep_the_light_and_take_the_symmetry():
 
 def test_galaxies_have_no_preferred_direction():
     labels = torch.full((400,), 8)
-    angle = draw_edge_ons(labels, dice(400)).pose.angle
+    angle = draw_edge_ons(labels, torch.ones(400), dice(400)).pose.angle
     mean = torch.stack(((2 * angle).cos().mean(), (2 * angle).sin().mean()))
     assert mean.norm() < 0.1
 

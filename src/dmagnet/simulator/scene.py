@@ -1,7 +1,8 @@
 """A whole frame: the galaxy of a class, its company, the sky, and the picture."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -148,54 +149,43 @@ def _members(labels: Tensor, dice: Dice) -> Members:
     lead = dice.uniform(0.0, 0.5)
     near = dice.lognormal(1.0, 0.2, 0.6, 1.6)  # how large the frame's galaxies appear
     age = dice.noise(dice.num)
-    first = Members(
-        owner=owner,
-        label=labels,
-        smooth=(labels >= ROUND) & (labels <= CIGAR) & plain | merging & early,
-        x=-lead * x,
-        y=-lead * y,
-        size=near,
-        age=age,
-    )
-    second = Members(
-        owner=owner,
-        label=labels,
-        smooth=early & dice.chance(0.8) | dice.chance(0.15),
-        x=(1 - lead) * x,
-        y=(1 - lead) * y,
-        size=near * dice.uniform(0.65, 1.1),
+    each = {
+        "owner": (owner, owner),
+        "label": (labels, labels),
+        "smooth": (
+            (labels >= ROUND) & (labels <= CIGAR) & plain | merging & early,
+            early & dice.chance(0.8) | dice.chance(0.15),
+        ),
+        "x": (-lead * x, (1 - lead) * x),
+        "y": (-lead * y, (1 - lead) * y),
+        "size": (near, near * dice.uniform(0.65, 1.1)),
         # Galaxies that meet are alike in color.
-        age=0.8 * age + 0.6 * dice.noise(dice.num),
+        "age": (age, 0.8 * age + 0.6 * dice.noise(dice.num)),
+    }
+    return Members(
+        **{name: torch.cat((a, b[merging])) for name, (a, b) in each.items()}
     )
-    second = pick(second, merging)
-    pairs = ((getattr(first, f.name), getattr(second, f.name)) for f in fields(Members))
-    return Members(*(torch.cat(pair) for pair in pairs))
 
 
 def _add_galaxies(light: Tensor, labels: Tensor, grid: Grid, dice: Dice) -> None:
     """Draw each kind of galaxy and add it to its frames, in place."""
     everyone = _members(labels, dice)
     edge_on = everyone.label >= THIN
-    some = pick(everyone, everyone.smooth)
-    own = dice.of(len(some.owner))
-    glows = draw_spheroids(some.label, some.size, own, some.age)
-    glows = replace(glows, pose=some.place(glows.pose))
-    for part in _parts(some.owner, grid):
-        drawn = render_spheroids(pick(glows, part), grid)
-        light.index_add_(0, some.owner[part], drawn)
-    some = pick(everyone, ~everyone.smooth & ~edge_on)
-    own = dice.of(len(some.owner))
-    discs = draw_discs(some.label, some.size, own, some.age)
-    discs = replace(discs, pose=some.place(discs.pose))
-    for part in _parts(some.owner, grid):
-        light.index_add_(0, some.owner[part], render_discs(pick(discs, part), grid))
-    add_points(light, some.owner, *disc_knots(discs, own), grid=grid)
-    some = pick(everyone, edge_on)
-    own = dice.of(len(some.owner))
-    blades = draw_edge_ons(some.label, own)
-    for part in _parts(some.owner, grid):
-        light.index_add_(0, some.owner[part], render_edge_ons(pick(blades, part), grid))
-    add_points(light, some.owner, *edge_on_knots(blades, own), grid=grid)
+    smooth = everyone.smooth
+    kinds: tuple[tuple[Tensor, Any, Any, Any], ...] = (
+        (smooth, draw_spheroids, render_spheroids, None),
+        (~smooth & ~edge_on, draw_discs, render_discs, disc_knots),
+        (edge_on, draw_edge_ons, render_edge_ons, edge_on_knots),
+    )
+    for chosen, draw_kind, render, knots in kinds:
+        some = pick(everyone, chosen)
+        own = dice.of(len(some.owner))
+        galaxies = draw_kind(some.label, some.size, own, some.age)
+        galaxies = replace(galaxies, pose=some.place(galaxies.pose))
+        for part in _parts(some.owner, grid):
+            light.index_add_(0, some.owner[part], render(pick(galaxies, part), grid))
+        if knots:
+            add_points(light, some.owner, *knots(galaxies, own), grid=grid)
 
 
 def _parts(rows: Tensor, grid: Grid) -> list[slice]:

@@ -1,13 +1,14 @@
 """What lies between a galaxy and its picture: stars, neighbors, seeing, noise."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from dmagnet.simulator.dice import Dice
-from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid
+from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
 from dmagnet.simulator.population import bands, nanomaggies
 from dmagnet.simulator.profiles import exponential, moffat_kernel
 
@@ -16,12 +17,31 @@ from dmagnet.simulator.profiles import exponential, moffat_kernel
 # and the grain, color by color, of Galaxy10's.
 SEEING_ARCSEC = (1.29, 1.18, 1.11)
 NOISE = (0.0024, 0.0042, 0.0070)
-# To magnitudes 23, 24 and 25, at high galactic latitude; the last are points to us.
-STARS_PER_ARCMIN2, NEIGHBORS_PER_ARCMIN2, FAINT_PER_ARCMIN2 = 3.2, 14.0, 40.0
 # Resampling a coadd mixes neighbors: weights of a pixel's next and next but one. The
 # second is negative, as in the Lanczos kernels that surveys resample with.
 MIXING = (0.22, -0.07)
-STAMP_ARCSEC = 9.0
+STAMP_ARCSEC = 9.0  # side of a neighbor's picture
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Sources that lie over a frame by chance."""
+
+    per_arcmin2: float
+    slope: float  # their counts rise as 10^(slope r)
+    brightest: float  # magnitude in r, as the next
+    faintest: float
+    inner_arcsec: float = 0.0  # so far from the middle none is brighter than the next
+    brightest_inside: float = 0.0
+
+
+# At high galactic latitude; about four stars a frame.
+STARS = Crowd(3.2, 0.25, 15.0, 23.0, 12.0, 18.5)
+# Counts of galaxies: Tyson (1988, AJ 96, 1). None bright enough for a merger lies in
+# the middle.
+NEIGHBORS = Crowd(14.0, 0.35, 18.5, 24.0, 8.0, 21.0)
+# Smaller than the seeing. 56 of both kinds a frame, real ones have 54: docs/log.md.
+FAINT = Crowd(40.0, 0.35, 22.8, 25.0)
 
 
 def blur(images: Tensor, fwhm_px: Tensor, beta: Tensor) -> Tensor:
@@ -61,17 +81,9 @@ def add_points(
 
 def add_stars(images: Tensor, grid: Grid, dice: Dice) -> None:
     """Add foreground stars in place."""
-    # About four stars a frame, magnitudes rising as at high galactic latitude
-    # (10^0.25m); colors of red dwarfs and of bluer turn-off stars on the stellar locus
-    # (Covey et al. 2007, AJ 134, 2398). Bright ones keep off the middle of the frame.
-    owner = _owners(STARS_PER_ARCMIN2 * grid.area_arcmin2, dice)
-    star = dice.of(len(owner))
-    half = grid.scale * grid.size / 2
-    x, y = star.uniform(-half, half), star.uniform(-half, half)
-    # Inverse of the cumulative 10^0.25m between 15 and 23.
-    low, high = 10 ** (0.25 * 15.0), 10 ** (0.25 * 23.0)
-    magnitude = 4 * star.uniform(low, high).log10()
-    magnitude = torch.where(x.hypot(y) < 12, magnitude.clamp(min=18.5), magnitude)
+    # Colors of red dwarfs and of bluer turn-off stars on the stellar locus (Covey et
+    # al. 2007, AJ 134, 2398).
+    owner, star, x, y, magnitude = _scattered(STARS, grid, dice)
     dwarf = star.chance(0.55)
     magnitude = torch.where(dwarf, magnitude.clamp(min=17.0), magnitude)
     g_r = torch.where(dwarf, star.normal(1.4, 0.12), star.normal(0.45, 0.18))
@@ -81,20 +93,14 @@ def add_stars(images: Tensor, grid: Grid, dice: Dice) -> None:
 
 
 def add_neighbors(images: Tensor, grid: Grid, dice: Dice) -> None:
-    """Add small background galaxies in place."""
-    # Faint exponential discs; counts rise as 10^0.35m (Tyson 1988, AJ 96, 1) and sizes
-    # shrink with magnitude. None bright enough for a merger lies in the middle. Those
-    # fainter than magnitude 23 in r are smaller than the seeing: points.
-    _add_faint(images, grid, dice)
-    owner = _owners(NEIGHBORS_PER_ARCMIN2 * grid.area_arcmin2, dice)
-    if not len(owner):
-        return
-    field = dice.of(len(owner))
-    half = grid.scale * grid.size / 2
-    x, y = field.uniform(-half, half), field.uniform(-half, half)
-    low, high = 10 ** (0.35 * 18.5), 10 ** (0.35 * 24.0)
-    magnitude = field.uniform(low, high).log10() / 0.35
-    magnitude = torch.where(x.hypot(y) < 8, magnitude.clamp(min=21.0), magnitude)
+    """Add small background galaxies in place: faint exponential discs, and points."""
+    owner, field, x, y, magnitude = _scattered(FAINT, grid, dice)
+    g_r = field.normal(0.8, 0.5, -0.1, 1.9)
+    r_z = 0.6 * g_r + field.normal(0.2, 0.2)
+    flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
+    add_points(images, owner, x, y, flux, grid=grid)
+    owner, field, x, y, magnitude = _scattered(NEIGHBORS, grid, dice)
+    # Sizes shrink with magnitude.
     h = field.lognormal(0.38 * 10 ** (0.07 * (22.5 - magnitude)), 0.35, 0.12, 1.4)
     ratio, angle = field.uniform(0.3, 1.0), field.angle()
     g_r = field.normal(0.85, 0.4, 0.1, 1.8)
@@ -102,46 +108,29 @@ def add_neighbors(images: Tensor, grid: Grid, dice: Dice) -> None:
     flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
 
     side = math.ceil(STAMP_ARCSEC / grid.scale) | 1
-    column, row = (
-        (c / grid.scale + (grid.size - 1) / 2).round().long() for c in (x, y)
-    )
     steps = torch.arange(side, device=grid.device) - side // 2
-    columns, rows = column[:, None] + steps, row[:, None] + steps
-    axis = (steps * grid.scale).float()
-    dx, dy = axis[None, None, :], axis[None, :, None]
-    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
-    across = (cos * dy - sin * dx) / ratio[:, None, None]
-    radius = ((cos * dx + sin * dy) ** 2 + across**2).sqrt()
+    columns, rows = (
+        (c / grid.scale + (grid.size - 1) / 2).round().long()[:, None] + steps
+        for c in (x, y)
+    )
+    axis = (steps * grid.scale).float().expand(len(owner), -1)
+    nowhere = torch.zeros_like(x)
+    along, across = Pose(nowhere, nowhere, angle).along_across(axis, axis)
+    radius = (along**2 + (across / ratio[:, None, None]) ** 2).sqrt()
     light = exponential(radius, h[:, None, None].clamp(min=0.5 * grid.scale))
     light = light / (light.sum(dim=(1, 2), keepdim=True) * grid.scale**2)
-    inside = ((rows >= 0) & (rows < grid.size))[:, :, None]
-    inside = inside & ((columns >= 0) & (columns < grid.size))[:, None, :]
-    light = light * inside
     last = grid.size - 1
+    light = light * (rows == rows.clamp(0, last))[:, :, None]
+    light = light * (columns == columns.clamp(0, last))[:, None, :]
     rows, columns = rows.clamp(0, last), columns.clamp(0, last)
     pixel = owner[:, None, None] * 3 * grid.size**2
     pixel = pixel + rows[:, :, None] * grid.size + columns[:, None, :]
-    flat = images.view(-1)
     for band in range(3):
-        flat.index_add_(
+        images.view(-1).index_add_(
             0,
             (pixel + band * grid.size**2).flatten(),
             (light * flux[:, band, None, None]).flatten(),
         )
-
-
-def _add_faint(images: Tensor, grid: Grid, dice: Dice) -> None:
-    """Add galaxies of magnitudes 22.8 to 25 as points."""
-    owner = _owners(FAINT_PER_ARCMIN2 * grid.area_arcmin2, dice)
-    field = dice.of(len(owner))
-    half = grid.scale * grid.size / 2
-    x, y = field.uniform(-half, half), field.uniform(-half, half)
-    low, high = 10 ** (0.35 * 22.8), 10 ** (0.35 * 25.0)
-    magnitude = field.uniform(low, high).log10() / 0.35
-    g_r = field.normal(0.8, 0.5, -0.1, 1.9)
-    r_z = 0.6 * g_r + field.normal(0.2, 0.2)
-    flux = nanomaggies(magnitude)[:, None] * bands(g_r, r_z)
-    add_points(images, owner, x, y, flux, grid=grid)
 
 
 def add_noise(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
@@ -164,13 +153,13 @@ def add_noise(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
 
 
 def _taps() -> tuple[float, ...]:
-    """Weights of a pixel and of its neighbors, that keep the variance."""
+    """Return weights of a pixel and of its neighbors that keep the variance."""
     norm = (1 + 2 * sum(weight**2 for weight in MIXING)) ** 0.5
     return tuple(weight / norm for weight in (*MIXING[::-1], 1.0, *MIXING))
 
 
 def _correlations() -> list[tuple[int, float]]:
-    """Correlation of the mixed noise with itself at lags of one pixel and more."""
+    """Correlate the mixed noise with itself at lags of one pixel and more."""
     taps = _taps()
     return [
         (lag, sum(a * b for a, b in zip(taps, taps[lag:], strict=False)))
@@ -188,6 +177,22 @@ def _mixed(noise: Tensor) -> Tensor:
         near = near + padded[..., 2 + lag : 2 + lag + width]
         mixed.add_(near, alpha=taps[2 + lag])
     return mixed
+
+
+def _scattered(
+    crowd: Crowd, grid: Grid, dice: Dice
+) -> tuple[Tensor, Dice, Tensor, Tensor, Tensor]:
+    """Scatter sources: their frames, dice for them, x and y in arcsec, magnitude."""
+    owner = _owners(crowd.per_arcmin2 * grid.area_arcmin2, dice)
+    each = dice.of(len(owner))
+    half = grid.scale * grid.size / 2
+    x, y = each.uniform(-half, half), each.uniform(-half, half)
+    # The inverse of the cumulative counts.
+    low, high = (10 ** (crowd.slope * m) for m in (crowd.brightest, crowd.faintest))
+    magnitude = each.uniform(low, high).log10() / crowd.slope
+    middle = x.hypot(y) < crowd.inner_arcsec
+    dimmed = magnitude.clamp(min=crowd.brightest_inside)
+    return owner, each, x, y, torch.where(middle, dimmed, magnitude)
 
 
 def _owners(mean: float, dice: Dice) -> Tensor:
