@@ -152,7 +152,7 @@ STAR_COLORS = (
 )
 
 
-def _each(kinds: dict[int, Any], labels: Tensor) -> SimpleNamespace:
+def _each(kinds: dict[int, Any], labels: Tensor) -> Any:
     """Look up each galaxy's kind: its quantities as (N,) tensors, or two of them."""
     rows = labels - min(kinds)
     looked_up = {}
@@ -295,7 +295,7 @@ def draw_edge_ons(
     )
 
 
-def _draw_bars(labels: Tensor, kind: SimpleNamespace, h: Tensor, dice: Dice) -> Bars:
+def _draw_bars(labels: Tensor, kind: Any, h: Tensor, dice: Dice) -> Bars:
     """Draw bars as long and bright as those that volunteers see (docs/log.md)."""
     barred = dice.chance(kind.bar_odds) | (labels == BARRED)
     length = h * dice.lognormal(1.4, 0.22, 0.95, 2.1)
@@ -311,7 +311,7 @@ def _draw_bars(labels: Tensor, kind: SimpleNamespace, h: Tensor, dice: Dice) -> 
 
 def _draw_arms(
     labels: Tensor,
-    kind: SimpleNamespace,
+    kind: Any,
     h: Tensor,
     bars: Bars,
     dice: Dice,
@@ -352,7 +352,7 @@ def _draw_arms(
     )
 
 
-def _draw_tides(kind: SimpleNamespace, h: Tensor, dice: Dice, *, more: Tensor) -> Tides:
+def _draw_tides(kind: Any, h: Tensor, dice: Dice, *, more: Tensor) -> Tides:
     """Three features each: tails are long and narrow, arcs and shells short in R."""
     tail = dice.uniform(0.0, 1.0, 3) < 0.5
     odds = torch.where(more, 0.85, kind.tide_odds)[:, None]

@@ -14,7 +14,9 @@ from dmagnet.simulator.grid import Pose
 Record = TypeVar("Record")
 
 
-def pick(record: Record, chosen: Tensor | slice | tuple[int, int]) -> Record:
+def pick(
+    record: Record, chosen: Tensor | slice | tuple[int | slice | None, ...]
+) -> Record:
     """Return some rows of a record, and of the records within it."""
     values = {}
     for entry in fields(record):  # type: ignore[arg-type]
