@@ -4,50 +4,23 @@ Configurations are frozen dataclasses; flags, JSON and checks follow from their
 fields. Presets are functions in `dmagnet.config.recipes`. No torch in here.
 """
 
-from dmagnet.config.app_config import AppConfig
-from dmagnet.config.checks import from_dict, to_dict, typed
-from dmagnet.config.classify_config import (
-    ClassifyConfig,
-    ClusterConfig,
-    CutoutConfig,
-    SourceConfig,
-)
-from dmagnet.config.dream_config import (
-    Basis,
-    DreamConfig,
-    MeasureConfig,
-    Normalize,
-    RedreamConfig,
-)
-from dmagnet.config.train_config import (
-    AugmentConfig,
-    ModelConfig,
-    Precision,
-    SimulateConfig,
-    Size,
-    SplitName,
-    TrainConfig,
-)
-
-__all__ = [
-    "AppConfig",
-    "AugmentConfig",
-    "Basis",
-    "ClassifyConfig",
-    "ClusterConfig",
-    "CutoutConfig",
-    "DreamConfig",
-    "MeasureConfig",
-    "ModelConfig",
-    "Normalize",
-    "Precision",
-    "RedreamConfig",
-    "SimulateConfig",
-    "Size",
-    "SourceConfig",
-    "SplitName",
-    "TrainConfig",
-    "from_dict",
-    "to_dict",
-    "typed",
-]
+from dmagnet.config.app_config import AppConfig as AppConfig
+from dmagnet.config.checks import from_dict as from_dict
+from dmagnet.config.checks import to_dict as to_dict
+from dmagnet.config.checks import typed as typed
+from dmagnet.config.classify_config import ClassifyConfig as ClassifyConfig
+from dmagnet.config.classify_config import ClusterConfig as ClusterConfig
+from dmagnet.config.classify_config import CutoutConfig as CutoutConfig
+from dmagnet.config.classify_config import SourceConfig as SourceConfig
+from dmagnet.config.dream_config import Basis as Basis
+from dmagnet.config.dream_config import DreamConfig as DreamConfig
+from dmagnet.config.dream_config import MeasureConfig as MeasureConfig
+from dmagnet.config.dream_config import Normalize as Normalize
+from dmagnet.config.dream_config import RedreamConfig as RedreamConfig
+from dmagnet.config.train_config import AugmentConfig as AugmentConfig
+from dmagnet.config.train_config import ModelConfig as ModelConfig
+from dmagnet.config.train_config import Precision as Precision
+from dmagnet.config.train_config import SimulateConfig as SimulateConfig
+from dmagnet.config.train_config import Size as Size
+from dmagnet.config.train_config import SplitName as SplitName
+from dmagnet.config.train_config import TrainConfig as TrainConfig

@@ -231,7 +231,7 @@ def draw_discs(
     # is brighter for its depth, and dimmer for its dust.
     dimmer = 0.25 * late - 1.25 * axis_ratio.log10()
     brightness = brightness + dimmer - torch.where(patchy, 0.5, 0.0)
-    lopsided = dice.normal(*kind.lopsided, -0.5, 0.5)
+    lopsided = dice.normal(kind.lopsided[0], kind.lopsided[1], -0.5, 0.5)
     return Discs(
         pose=_centered(dice),
         axis_ratio=axis_ratio,
@@ -320,7 +320,7 @@ def _draw_arms(
 ) -> Arms:
     """Arms from grand designs down to hardly visible ones; none where plain."""
     barred = bars.share > 0
-    pitch = dice.normal(*kind.pitch, 7.0, 42.0)
+    pitch = dice.normal(kind.pitch[0], kind.pitch[1], 7.0, 42.0)
     pitch = torch.where(labels == TIGHT, pitch.clamp(max=18.5), pitch)
     pitch = torch.where(labels == LOOSE, pitch.clamp(min=19.0), pitch)
     number = dice.choice((1.0, 2.0, 3.0, 4.0, 5.0), (0.07, 0.58, 0.17, 0.12, 0.06))
