@@ -187,7 +187,7 @@ def _filled(
     announce: Announce | None,
     tell: Tell | None,
 ) -> Iterator[Filled]:
-    """Classify all inputs; only if they are more than a chunk, a kill can lose some."""
+    """Classify all inputs; those of one chunk in memory, since a kill loses a chunk."""
     listing, folder = _listed(inputs, out, config)
     weights, local = DEFAULT if weights is None else weights, config.engine == "local"
     here = config if local else replace(config, device="cpu")  # workers have the GPUs
