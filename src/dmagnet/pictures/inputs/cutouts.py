@@ -11,7 +11,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -132,28 +132,24 @@ async def fetch_cutouts(
             yield await soonest
 
 
+@dataclass
 class _Desk:
     """Take orders in the caller's thread; the service works in another."""
 
-    def __init__(
-        self,
-        stack: contextlib.ExitStack,
-        config: CutoutConfig,
-        cache: Path | None,
-        progress: Say | None,
-    ) -> None:
-        self._stack, self._progress = stack, progress
-        self._config, self._cache = config, cache
+    stack: contextlib.ExitStack
+    config: CutoutConfig
+    cache: Path | None
+    progress: Say | None
 
     @cached_property
     def _shelf(self) -> Shelf:
-        return Shelf.of(self._config, self._cache)
+        return Shelf.of(self.config, self.cache)
 
     @cached_property
     def _at_work(self) -> tuple[BlockingPortal, "Service"]:
-        portal = self._stack.enter_context(start_blocking_portal())
-        service = Service(self._config, self._shelf, self._progress)
-        self._stack.enter_context(portal.wrap_async_context_manager(service))
+        portal = self.stack.enter_context(start_blocking_portal())
+        service = Service(self.config, self._shelf, self.progress)
+        self.stack.enter_context(portal.wrap_async_context_manager(service))
         return portal, service
 
     def order(self, item: Item) -> tuple[Item, Ordered]:

@@ -2,12 +2,12 @@
 # ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH120, PTH122, PTH207
 # There may be millions of paths: they stay text.
 
-import dataclasses
 import glob
 import math
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
@@ -204,7 +204,7 @@ def refused(path: str, error: DataError) -> Item:
     missing = isinstance(error, ImageError) and error.fault == "missing"
     flag = Flag.NOT_FOUND if missing else Flag.UNREADABLE
     reason = " ".join(str(error).split()).removeprefix(f"{os.path.abspath(path)}: ")
-    return dataclasses.replace(_of_name(path), flag=flag, reason=reason)
+    return replace(_of_name(path), flag=flag, reason=reason)
 
 
 def _of_bands(pattern: str, given: str) -> Iterator[Item]:
@@ -260,18 +260,19 @@ def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
     except ImageError as error:
         item = Item(id=row.id or shown, path=shown, ra=ra, dec=dec)
         return flagged(item, Flag.NOT_FOUND, str(error))
-    item = Item(id=name, path=shown, ra=ra, dec=dec)
     if columns.bands:
         key = ",".join(columns.bands)
-        item = dataclasses.replace(item, kind="bands", files=files, key=key)
+        item = Item(
+            id=name, path=shown, kind="bands", files=files, key=key, ra=ra, dec=dec
+        )
     elif not columns.paths:
-        item = dataclasses.replace(item, kind="position")
+        item = Item(id=name, path="", kind="position", ra=ra, dec=dec)
         if math.isnan(ra):
             line = row.doubt or f"row {number} has no position"
             return flagged(item, Flag.BAD_POSITION, line)
     elif shown:
-        item = _of_name(files[0], row.id)
-        item = dataclasses.replace(item, path=shown, ra=ra, dec=dec)
+        item = replace(_of_name(files[0], row.id), path=shown, ra=ra, dec=dec)
     else:
-        item = flagged(item, Flag.NOT_FOUND, f"row {number} has no path")
+        line = f"row {number} has no path"
+        item = flagged(Item(id=name, path="", ra=ra, dec=dec), Flag.NOT_FOUND, line)
     return flagged(item, Flag.BAD_COORDINATE, row.doubt) if row.doubt else item

@@ -121,23 +121,21 @@ def _columns(table: Table, place: int, table_id: str) -> Columns:
     if not ra:
         ra, dec, frame = called.elsewhere(names, short=not paths and not packed)
         frame = table.frames.get(ra, frame)
+    labels: Any = {k: called.first(names, known) for k, known in called.LABELED.items()}
     return Columns(
         identity,
         paths,
         # named as the columns write them: one letter is kept in its case
         tuple(p[-len(b) :] for b, p in bands.items()) if several else (),
         *(ra, dec, table.units, frame, systems, packed),
-        label=called.first(names, called.LABEL),
-        split=called.first(names, called.SPLIT),
-        redshift=called.first(names, ("redshift",)),
-        pxscale=called.first(names, ("pxscale",)),
+        **labels,
         table=place,
     )
 
 
 def read_rows(path: Path, columns: Columns, *, labeled: bool = False) -> Iterator[Row]:
     """Read a table from its start, in pieces; the labels too, if they are wanted."""
-    told = [columns.label, columns.split, columns.redshift, columns.pxscale]
+    told = [getattr(columns, key) for key in called.LABELED]
     wanted = [*columns.wanted, *(filter(None, told) if labeled else ())]
     with open_tables(path) as tables:
         for block in tables[columns.table].pieces(list(dict.fromkeys(wanted))):
@@ -167,7 +165,8 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
         if bad and bad[i]:
             yield Row(name, fault=bad[i])
         else:
-            yield Row(name, tuple([_text(column[i]) for column in paths]), *place)
+            files = tuple([_text(column[i]) for column in paths]) if paths else ()
+            yield Row(name, files, *place)
 
 
 def _number(cell: Any, name: str) -> float:
@@ -180,6 +179,8 @@ def _number(cell: Any, name: str) -> float:
 
 def _text(value: Any) -> str:
     """Write a cell as a person would."""
+    if isinstance(value, str):  # most are
+        return value.strip()
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, float):

@@ -23,19 +23,14 @@ SEXAGESIMAL = re.compile(
 COMMA = re.compile(r"([^,.]*\d),(\d+\D*)")  # a decimal one
 MISSING = ("", "nan", "null", "none", "--", "-", "n/a", "na")
 J2000, FIRST_FK5 = 2000.0, 1984.0
-FRAMES = {  # of astropy, and the letter of equinoxes
-    "fk5": ("fk5", "J"),
-    "fk4": ("fk4", "B"),
-    "b1950": ("fk4", "B"),
-    "fk4noe": ("fk4noeterms", "B"),
-    "fk4noeterms": ("fk4noeterms", "B"),
-    "galactic": ("galactic", ""),
-    "galacticii": ("galactic", ""),
-    "supergalactic": ("supergalactic", ""),
-    "ecliptic": ("barycentricmeanecliptic", "J"),
-    "eclfk5": ("barycentricmeanecliptic", "J"),
-    "eclfk4": ("barycentricmeanecliptic", "B"),
-    "barycentricmeanecliptic": ("barycentricmeanecliptic", "J"),
+ECLIPTIC = "barycentricmeanecliptic"
+FRAMES = {  # of astropy, and what others call them
+    **{name: name for name in ("fk5", "fk4", "fk4noeterms", "galactic", ECLIPTIC)},
+    "b1950": "fk4",
+    "fk4noe": "fk4noeterms",
+    "galacticii": "galactic",
+    **dict.fromkeys(("ecliptic", "eclfk5", "eclfk4"), ECLIPTIC),
+    "supergalactic": "supergalactic",
 }
 MINUS = "\u2212"  # as typesetters write it
 TURN = 360.0  # degrees
@@ -128,10 +123,11 @@ def frame_of(system: str, equinox: str = "") -> tuple[str, str]:
         return "", ""
     if word == "fk5" and (not year or float(year) == J2000):
         return "", ""
-    if word not in FRAMES:
+    if not (frame := FRAMES.get(word)):
         raise ValueError(f"the frame {system!r} of the positions is not known")
-    frame, letter = FRAMES[word]
-    return frame, letter + year if letter and year else ""
+    if not year or frame.endswith("galactic"):  # which has no equinox
+        return frame, ""
+    return frame, ("B" if "fk4" in word or frame == "fk4" else "J") + year
 
 
 def degrees(cell: Any, unit: float | None = None, *, hours: bool = False) -> float:

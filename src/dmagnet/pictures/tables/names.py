@@ -15,8 +15,12 @@ PATH = (
     "fileloc", "img", "imgpath", "imagename", "fname", "jpg", "png",
 )  # fmt: skip
 PACKED = (*PATH, "imagebytes", "jpeg", "bytes", "picture")  # if they hold bytes
-LABEL = ("label", "class", "classname", "classlabel", "labels")
-SPLIT = ("split", "subset")
+LABELED = {
+    "label": ("label", "class", "classname", "classlabel", "labels"),
+    "split": ("split", "subset"),
+    "redshift": ("redshift",),
+    "pxscale": ("pxscale",),
+}
 SYSTEM = ("radesys", "radecsys", "coordsys", "coosys")
 EQUINOX = ("equinox",)
 
@@ -43,24 +47,21 @@ def _ranks(words: tuple[str, ...]) -> dict[str, int]:
     return found
 
 
-_ELSEWHERE = (
-    (
+_ELSEWHERE = {  # frame and equinox: longitudes, latitudes
+    ("FK4", "B1950"): (
         ("rab1950", "rab1950", "ra1950", "rafk4"),
         ("deb1950", "decb1950", "dec1950", "decfk4"),
-        ("FK4", "B1950"),
     ),
-    (
+    ("galactic", ""): (
         ("glon", "gallon", "lgal", "galacticlongitude", "galacticl", "lii", "l"),
         ("glat", "gallat", "bgal", "galacticlatitude", "galacticb", "bii", "b"),
-        ("galactic", ""),
     ),
-    (
+    ("ecliptic", ""): (
         ("elon", "ecllon", "eclipticlongitude"),
         ("elat", "ecllat", "eclipticlatitude"),
-        ("ecliptic", ""),
     ),
-    (("sglon", "sgl"), ("sglat", "sgb"), ("supergalactic", "")),
-)
+    ("supergalactic", ""): (("sglon", "sgl"), ("sglat", "sgb")),
+}
 _UCDS = (
     ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main"),
     ("pos_eq_ra_main", "pos_eq_dec_main"),
@@ -105,7 +106,7 @@ def elsewhere(names: Iterable[str], *, short: bool) -> tuple[str, str, tuple[str
         for word in (plain(name), plain(name.rpartition(".")[2])):
             if len(word) > 1 or short or "." in name:  # a part of a SkyCoord: coord.l
                 found.setdefault(word, name)
-    for longitudes, latitudes, system in _ELSEWHERE:
+    for system, (longitudes, latitudes) in _ELSEWHERE.items():
         for pair in zip(longitudes, latitudes, strict=True):
             if pair[0] in found and pair[1] in found:
                 return found[pair[0]], found[pair[1]], system
@@ -114,5 +115,6 @@ def elsewhere(names: Iterable[str], *, short: bool) -> tuple[str, str, tuple[str
 
 def known(names: Iterable[str]) -> int:
     """Count the names that mean something, to tell a header from a row."""
-    words = {*ID, *PACKED, *LABEL, *SPLIT, *_ranks(_RA), *_ranks(_DEC)}
+    labels = *LABELED["label"], *LABELED["split"]
+    words = {*ID, *PACKED, *labels, *_ranks(_RA), *_ranks(_DEC)}
     return sum(plain(name) in words for name in names)
