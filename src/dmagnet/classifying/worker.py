@@ -21,9 +21,7 @@ ANSWER = pa.schema(
         ("number", pa.int64()),
         ("rows", pa.large_binary()),
         ("absent", pa.list_(pa.binary())),
-        ("error", pa.string()),
-        ("message", pa.string()),
-        ("machine", pa.string()),
+        *((name, pa.string()) for name in ("error", "message", "machine")),
     ]
 )
 TRIES = 5  # of a chunk; one that kills every worker must end
