@@ -16,24 +16,7 @@ from dmagnet.config.train_config import AugmentConfig
 def uniform(
     low: float, high: float, like: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Draw one number for each image of a batch.
-
-    Parameters
-    ----------
-    low : float
-        Smallest value.
-    high : float
-        Largest value.
-    like : (B, ...) Tensor
-        Gives batch size and device.
-    generator : torch.Generator
-        Source of randomness, on the device of ``like``.
-
-    Returns
-    -------
-    (B,) float32
-        Uniform in [low, high).
-    """
+    """Draw one number in [low, high) for each image of a batch: (B,)."""
     draw = torch.rand(len(like), device=like.device, generator=generator)
     return low + (high - low) * draw
 
@@ -45,26 +28,7 @@ def random_affine(
     view_size: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw, for each image, the map from its pixels to those of the view.
-
-    Parameters
-    ----------
-    images : (B, C, H, H) Tensor
-        Gives batch size, side and device.
-    config : AugmentConfig
-        Ranges of rotation, zoom and shift.
-    image_size : int
-        Side of what the view shows, in source px.
-    view_size : int
-        Side of the view, in its own px.
-    generator : torch.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    (B, 2, 3) float32
-        Affine maps in pixel coordinates (x, y), source to view.
-    """
+    """Draw affine maps (B, 2, 3) from pixels (x, y) of images to those of views."""
     side = images.shape[-1]
     angle = uniform(0, 2 * torch.pi, images, generator)
     flip = torch.where(uniform(0, 1, images, generator) < 0.5, -1.0, 1.0)

@@ -10,6 +10,8 @@ from dmagnet.errors import DataError
 
 PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
 PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
+PLACES = ("ra", "dec", "redshift", "pxscale")
+COLUMNS = ("images", "labels", "ids", *PLACES, "split")
 
 HASH_WHOLE_BYTES = 2**28  # larger stacks are hashed by a sample
 HASH_SAMPLE = 64
@@ -70,13 +72,7 @@ class Galaxies:
     label_sets: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse labels of no class, and fingerprint what was given without a hash.
-
-        Raises
-        ------
-        DataError
-            If a label is below 0 or has no class or set of classes.
-        """
+        """Refuse labels of no class, and fingerprint what was given without a hash."""
         most = len(self.class_names) + len(self.label_sets) - 1
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= most:
             raise DataError(
@@ -172,17 +168,7 @@ class Galaxies:
         """
         if np.array_equal(chosen, np.arange(len(self))):
             return self
-        columns = (
-            "images",
-            "labels",
-            "ids",
-            "ra",
-            "dec",
-            "redshift",
-            "pxscale",
-            "split",
-        )
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the images of each class in each part.
@@ -192,16 +178,14 @@ class Galaxies:
         dict
             Part to class name to number of images whose label is this class.
         """
+        classes = range(len(self.class_names))
         return {
-            part: dict(
-                zip(self.class_names, self._per_class(code).tolist(), strict=True)
-            )
+            part: {
+                self.class_names[k]: int((self.labels[self.split == code] == k).sum())
+                for k in classes
+            }
             for code, part in enumerate(PARTS)
         }
-
-    def _per_class(self, code: int) -> npt.NDArray[np.int64]:
-        num = len(self.class_names)
-        return np.bincount(self.labels[self.split == code], minlength=num)[:num]
 
 
 def content_hash(galaxies: Galaxies) -> str:

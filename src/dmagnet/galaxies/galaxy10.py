@@ -1,5 +1,6 @@
 """Read Galaxy10-like HDF5 files, row by row of their chunks."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,27 +16,25 @@ import numpy.typing as npt
 
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.errors import DataError
+from dmagnet.galaxies.galaxies import PLACES
 from dmagnet.pictures.hdf5 import corners, inflated, numbers_of, open_hdf5
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 SDSS_SIDE = 69  # Galaxy10 SDSS, the older data set with other classes
 SLAB_BYTES = 2**26  # read about this much at a time, in whole rows of chunks
-POSITION_COLUMNS = ("ra", "dec", "redshift", "pxscale")
 
 Floats = npt.NDArray[np.float64]
+Corner = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """All of a Galaxy10 file but its pixels."""
+    """All of a Galaxy10 file but its pixels; `places` are the columns `PLACES`."""
 
     num: int
     side: int
     labels: npt.NDArray[np.int64]
-    ra: Floats
-    dec: Floats
-    redshift: Floats
-    pxscale: Floats
+    places: dict[str, Any]  # (N,) float64
     notes: tuple[str, ...]
 
 
@@ -53,7 +53,7 @@ def open_galaxy10(path: Path) -> Iterator[h5py.File]:
 
 def _check(file: h5py.File, path: Path) -> None:
     """Refuse a file whose datasets are not those of Galaxy10."""
-    found = {key: numbers_of(file, key) for key in ("images", "ans", *POSITION_COLUMNS)}
+    found = {key: numbers_of(file, key) for key in ("images", "ans", *PLACES)}
     images, labels = found["images"], found["ans"]
     if images is None or labels is None:
         raise DataError(
@@ -85,12 +85,8 @@ def read_catalog(path: Path) -> Catalog:
     with open_galaxy10(path) as file:
         num, side = file["images"].shape[:2]
         labels = file["ans"][:].astype(np.int64)
-        columns = {
-            key: file[key][:].astype(np.float64)
-            if key in file
-            else np.full(num, np.nan)
-            for key in POSITION_COLUMNS
-        }
+        columns = dict.fromkeys(PLACES, np.full(num, np.nan))
+        columns |= {k: file[k][:].astype(np.float64) for k in PLACES if k in file}
     wrong = np.flatnonzero((labels < 0) | (labels >= NUM_CLASSES))
     if len(wrong):
         raise DataError(
@@ -104,13 +100,13 @@ def read_catalog(path: Path) -> Catalog:
     ):
         columns["redshift"] = np.full(num, np.nan)
         notes = ("redshift repeats dec in this file and is taken as unknown",)
-    return Catalog(num, side, labels, **columns, notes=notes)
+    return Catalog(num, side, labels, columns, notes)
 
 
 def slab_rows(images: h5py.Dataset) -> int:
     """Return how many images to read at a time so that no chunk is read twice."""
     height = images.chunks[0] if images.chunks else 1
-    row_bytes = height * int(np.prod(images.shape[1:]))
+    row_bytes = height * math.prod(images.shape[1:])
     return int(height * max(1, SLAB_BYTES // row_bytes))
 
 
@@ -140,10 +136,7 @@ def _only_gzipped(images: h5py.Dataset) -> bool:
 
 
 def _unpack(
-    images: h5py.Dataset,
-    slab: npt.NDArray[np.uint8],
-    start: int,
-    corner: tuple[int, ...],
+    images: h5py.Dataset, slab: npt.NDArray[np.uint8], start: int, corner: Corner
 ) -> None:
     """Copy one chunk to its place in a slab; those at an edge reach beyond it."""
     block = np.frombuffer(inflated(images, corner), np.uint8).reshape(images.chunks)

@@ -7,21 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS, Galaxies
-from dmagnet.galaxies.galaxy10 import (
-    POSITION_COLUMNS,
-    SUFFIXES,
-    open_galaxy10,
-    read_catalog,
-    read_slabs,
-)
+from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
+from dmagnet.galaxies.galaxy10 import SUFFIXES, open_galaxy10, read_catalog, read_slabs
 from dmagnet.galaxies.labeled_files import (
     NO_PART,
     LabeledListing,
@@ -70,6 +64,15 @@ class _Wish:
         if self.image_size is not None and self.image_size < 1:
             raise DataError(f"image_size: expected 1 px or more, got {self.image_size}")
 
+    def view_of(self, frame: int) -> tuple[int, int]:
+        """Return the side of views of a frame, and of what they show of it, in px."""
+        crop = crop_side(frame, self.field)
+        return self.image_size or crop, crop
+
+    def pxscale(self, scale: Floats, side: int, crop: int) -> Floats:
+        """Return arcsec a pixel afterwards; unknown where each galaxy has its own."""
+        return scale * crop / side if self.radii is None else scale * np.nan
+
 
 def _one(wish: _Wish, side: int, image: Pixels) -> Pixels:
     """Cut and resize one picture (H, W, 3), or standardize it."""
@@ -85,11 +88,6 @@ def _all(wish: _Wish, side: int, images: Pixels) -> Pixels:
         return resize(images, side, wish.field)
     with ThreadPoolExecutor() as pool:
         return np.stack(list(pool.map(partial(_one, wish, side), images)))
-
-
-def _pxscale(wish: _Wish, scale: Floats) -> Floats:
-    """Arcseconds a pixel afterwards; unknown where each galaxy has its own."""
-    return scale if wish.radii is None else np.full_like(scale, np.nan)
 
 
 def load_galaxies(
@@ -232,7 +230,7 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
     )
     known = {
         name: np.array([getattr(row, name) for row in rows], np.float64)
-        for name in POSITION_COLUMNS
+        for name in PLACES
     }
     return _load_listing(path, listing, lambda name: openers[name](), wish, known)
 
@@ -292,10 +290,8 @@ def _load_listing(
         side,
         wish.strict,
     )
-    unknown = np.full(len(listing.paths), np.nan)
-    known = {
-        name: (columns or {}).get(name, unknown)[kept] for name in POSITION_COLUMNS
-    }
+    columns = columns or dict.fromkeys(PLACES, np.full(len(listing.paths), np.nan))
+    known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
     labels = np.array(listing.labels, np.int64)[kept]
     parts = np.array(listing.parts, np.int8)[kept]
     learned = (parts == NO_PART) | (parts == 0)
@@ -306,10 +302,7 @@ def _load_listing(
         labels=labels,
         class_names=listing.class_names,
         ids=np.array(listing.paths)[kept],
-        ra=known["ra"],
-        dec=known["dec"],
-        redshift=known["redshift"],
-        pxscale=known["pxscale"],
+        **known,
         split=split,
         source=str(path),
         skipped=listing.skipped + skipped,
@@ -362,22 +355,19 @@ def _fill_split(
 def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     """Read every chunk once, resizing on the way."""
     catalog = read_catalog(path)
-    crop = crop_side(catalog.side, wish.field)
-    side = wish.image_size or crop
+    side, crop = wish.view_of(catalog.side)
     images = np.empty((catalog.num, side, side, 3), np.uint8)
     with open_galaxy10(path) as file:
         for start, slab in read_slabs(file["images"]):
             images[start : start + len(slab)] = _all(wish, side, slab)
-    split = split_of(catalog.labels, catalog.ra, catalog.dec, wish.seed)
+    places = catalog.places
+    split = split_of(catalog.labels, places["ra"], places["dec"], wish.seed)
     return Galaxies(
         images=images,
         labels=catalog.labels,
         class_names=CLASS_NAMES,
         ids=np.array([f"h5:{row}" for row in range(catalog.num)]),
-        ra=catalog.ra,
-        dec=catalog.dec,
-        redshift=catalog.redshift,
-        pxscale=_pxscale(wish, catalog.pxscale * crop / side),
+        **places | {"pxscale": wish.pxscale(places["pxscale"], side, crop)},
         split=split.codes,
         source=str(path),
         notes=catalog.notes + split.notes,
@@ -387,13 +377,12 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
 def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:
     """Crop and resize a memory map, or keep it as it is."""
     frame = galaxies.images.shape[1]
-    crop = crop_side(frame, wish.field)
-    side = wish.image_size or crop
+    side, crop = wish.view_of(frame)
     if side == crop == frame and wish.radii is None:
         return galaxies
     return replace(
         galaxies,
         images=_all(wish, side, galaxies.images),
-        pxscale=_pxscale(wish, galaxies.pxscale * crop / side),
+        pxscale=wish.pxscale(galaxies.pxscale, side, crop),
         data_hash="",
     )

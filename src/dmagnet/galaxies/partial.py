@@ -10,10 +10,8 @@ import numpy as np
 
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import Galaxies
+from dmagnet.galaxies.galaxies import COLUMNS, Galaxies
 from dmagnet.storage.records import read_json
-
-COLUMNS = ("images", "labels", "ids", "ra", "dec", "redshift", "pxscale", "split")
 
 
 def coarse(
@@ -57,15 +55,13 @@ def coarse(
         for name, names in meanings.items()
     }
     sets = tuple(sorted({one for one in indices.values() if len(one) > 1}))
+    known = [*((k,) for k in range(len(class_names))), *sets]
     codes = np.full(len(galaxies.class_names), -1)
     for name, members in indices.items():
-        single = len(members) == 1
-        code = members[0] if single else len(class_names) + sets.index(members)
-        codes[galaxies.class_names.index(name)] = code
+        codes[galaxies.class_names.index(name)] = known.index(members)
     labels = codes[galaxies.labels]
-    chosen = galaxies.take(np.flatnonzero(labels >= 0))
     return replace(
-        chosen,
+        galaxies.take(np.flatnonzero(labels >= 0)),
         labels=labels[labels >= 0],
         class_names=class_names,
         label_sets=sets,
@@ -98,10 +94,7 @@ def read_meanings(path: Path) -> dict[str, list[str]]:
         '{"spiral": ["Barred Spiral", ...]}',
         "write it so",
     )
-    lists = {
-        name: names if isinstance(names, list) else [names]
-        for name, names in found.items()
-    }
+    lists = {k: v if isinstance(v, list) else [v] for k, v in found.items()}
     plain = [isinstance(n, str) for each in lists.values() for n in each or [None]]
     if not lists or not all(plain):
         raise DataError(
@@ -141,14 +134,10 @@ def joined(*parts: Galaxies) -> Galaxies:
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in COLUMNS
     }
-    codes = [
-        np.array(
-            [*range(len(names)), *(len(names) + sets.index(s) for s in p.label_sets)]
-        )
-        for p in parts
-    ]
+    known = [*((k,) for k in range(len(names))), *sets]
+    codes = [[*range(len(names)), *map(known.index, part.label_sets)] for part in parts]
     columns["labels"] = np.concatenate(
-        [code[part.labels] for code, part in zip(codes, parts, strict=True)]
+        [np.array(c)[part.labels] for c, part in zip(codes, parts, strict=True)]
     )
     return Galaxies(
         **columns,

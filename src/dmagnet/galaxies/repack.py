@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -19,9 +20,8 @@ from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
 from dmagnet.galaxies.download import GALAXY10_SHA256
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS, Galaxies
+from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
-    POSITION_COLUMNS,
     Catalog,
     open_galaxy10,
     read_catalog,
@@ -104,7 +104,8 @@ def prepare(
         shutil.rmtree(old, ignore_errors=True)  # killed after them
         if _replaceable(out_folder) and _made_from(out_folder, source_hash, seed):
             return out_folder
-        split = split_of(catalog.labels, catalog.ra, catalog.dec, seed)
+        ra, dec = catalog.places["ra"], catalog.places["dec"]
+        split = split_of(catalog.labels, ra, dec, seed)
         part.mkdir()
         try:
             _check_room(part, catalog)
@@ -179,9 +180,7 @@ def _write_images(
 
 
 def _write_table(path: Path, catalog: Catalog, split: Split) -> None:
-    table = Table({"label": catalog.labels})
-    for name in POSITION_COLUMNS:
-        table[name] = getattr(catalog, name)
+    table = Table({"label": catalog.labels} | catalog.places)
     table["split"] = np.array(PARTS)[split.codes]
     table["fold"] = split.folds
     for name, unit in (("ra", "deg"), ("dec", "deg"), ("pxscale", "arcsec / pix")):
@@ -267,15 +266,15 @@ def read_prepared(folder: Path) -> Galaxies:
             f"of shape {images.shape}; prepare it again"
         )
     with as_written(folder / TABLE, "a table of 'dmagnet prepare'", "prepare it again"):
+        places: dict[str, Any] = {
+            name: np.array([getattr(row, name) for row in rows]) for name in PLACES
+        }
         return Galaxies(
             images=images,
             labels=np.array([int(row.label) for row in rows], np.int64),
             class_names=manifest.class_names,
             ids=np.array([f"h5:{row}" for row in range(len(rows))]),
-            ra=np.array([row.ra for row in rows]),
-            dec=np.array([row.dec for row in rows]),
-            redshift=np.array([row.redshift for row in rows]),
-            pxscale=np.array([row.pxscale for row in rows]),
+            **places,
             split=np.array([PART_CODES[row.split] for row in rows], np.int8),
             source=str(folder),
             notes=manifest.notes,

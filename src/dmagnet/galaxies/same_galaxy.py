@@ -242,9 +242,10 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
     """
     if path.suffix.lower() in SUFFIXES:
         catalog = read_catalog(path)
-        if not known_positions(catalog.ra, catalog.dec).any():
+        ra, dec = catalog.places["ra"], catalog.places["dec"]
+        if not known_positions(ra, dec).any():
             raise DataError(f"{path}: expected positions in 'ra' and 'dec', found none")
-        return catalog.labels, catalog.ra, catalog.dec
+        return catalog.labels, ra, dec
     columns = find_columns(path, needed=("ra", "dec"))
     rows = list(read_rows(path, columns, labeled=True))
     ra, dec = (np.array([getattr(row, c) for row in rows]) for c in ("ra", "dec"))
