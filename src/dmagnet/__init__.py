@@ -25,19 +25,8 @@ _PUBLIC = {
     "redream": "dmagnet.dreaming.runs",
 }
 
-__all__ = [
-    "DMAGNet",
-    "__version__",
-    "classify",
-    "dream",
-    "explain",
-    "fit",
-    "load",
-    "load_galaxies",
-    "measure",
-    "recipe",
-    "redream",
-]
+__all__ = ["__version__"]
+__all__ += list(_PUBLIC)
 
 
 # What rooms were called before; scripts that import from them go on.

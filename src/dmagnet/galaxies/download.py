@@ -25,6 +25,11 @@ TIMEOUT_S = 30.0  # without a byte
 LONGEST_WAIT_S = 60.0
 BLOCK_BYTES = 2**16  # the most that a cut can lose
 _WORTH_A_RETRY = (408, 425, 429)  # of the client errors; and all server errors
+_CUT = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
 
 
 def fetch(
@@ -115,9 +120,8 @@ def _is_retrieved(url: str, sha256: str, downloader: "_Downloader") -> bool:
 def _in_short(error: requests.RequestException) -> str:
     if error.response is not None:
         return f"status {error.response.status_code}"
-    return (
-        "no answer in time" if isinstance(error, requests.Timeout) else "no connection"
-    )
+    timed_out = isinstance(error, requests.Timeout)
+    return "no answer in time" if timed_out else "no connection"
 
 
 @dataclass(frozen=True)
@@ -156,25 +160,28 @@ class _Downloader:
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if self._tag.exists():
-                known_url, _, tag = self._tag.read_text("utf-8").partition("\n")
-                if known_url == url and tag:
-                    headers["If-Range"] = tag
+            noted = self._tag.read_text("utf-8") if self._tag.exists() else ""
+            known_url, _, tag = noted.partition("\n")
+            if known_url == url and tag:
+                headers["If-Range"] = tag
         with requests.get(
             url, headers=headers, stream=True, timeout=TIMEOUT_S
         ) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
                 return  # nothing is missing, or the hash will tell
             answer.raise_for_status()
-            if _first_byte(answer) != have:  # the server starts from the beginning
+            first, total = _span(answer)
+            if first != have:  # the server starts from the beginning
                 have = 0
             tag = answer.headers.get("ETag", "")
             tag = answer.headers.get("Last-Modified", "") if tag[:2] == "W/" else tag
             self._tag.write_text(f"{url}\n{tag}", "utf-8")
-            self._append(answer, have, bar)
+            self._append(answer, have, total, bar)
 
-    def _append(self, answer: requests.Response, have: int, bar: Progress) -> None:
-        total = _total(answer)
+    def _append(
+        self, answer: requests.Response, have: int, total: int | None, bar: Progress
+    ) -> None:
+        """Write what comes, and refuse an answer that was cut."""
         task = bar.task_ids[0]
         bar.update(task, total=total, completed=have)
         with self.part.open("ab" if have else "wb") as out:
@@ -189,28 +196,16 @@ class _Downloader:
 def _may_pass(error: requests.RequestException) -> bool:
     """Say whether the same request may succeed a little later."""
     if error.response is None:
-        return isinstance(
-            error,
-            requests.ConnectionError
-            | requests.Timeout
-            | requests.exceptions.ChunkedEncodingError,
-        )
+        return isinstance(error, _CUT)
     status = error.response.status_code
     return status >= 500 or status in _WORTH_A_RETRY
 
 
-def _first_byte(answer: requests.Response) -> int:
-    """Return where in the file the answer's bytes belong."""
+def _span(answer: requests.Response) -> tuple[int, int | None]:
+    """Return the answer's first byte in the file, and the file's size if it tells."""
     if answer.status_code != requests.codes.partial_content:
-        return 0
-    span = answer.headers.get("Content-Range", "").removeprefix("bytes ")
-    first = span.partition("-")[0]
-    return int(first) if first.isdigit() else 0
-
-
-def _total(answer: requests.Response) -> int | None:
-    """Return the size of the whole file if the answer tells."""
-    whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    if not whole and answer.status_code == requests.codes.ok:
-        whole = answer.headers.get("Content-Length", "")
-    return int(whole) if whole.isdigit() else None
+        size = answer.headers.get("Content-Length", "")
+        return 0, int(size) if size.isdigit() else None
+    told = answer.headers.get("Content-Range", "").removeprefix("bytes ")
+    first, size = told.partition("-")[0], told.rpartition("/")[2]
+    return int(first) if first.isdigit() else 0, int(size) if size.isdigit() else None

@@ -18,7 +18,6 @@ from PIL import Image
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
 from dmagnet.pictures.faults import BROKEN, refused
-from dmagnet.pictures.frames import crop_side
 from dmagnet.pictures.inputs.forms import PICTURES
 from dmagnet.pictures.large import one_large_at_a_time
 from dmagnet.pictures.opening import quiet
@@ -28,6 +27,8 @@ SIZE_SAMPLE = 200  # files whose headers tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
 
 Opener = Callable[[str], IO[bytes]]
+Pixels = npt.NDArray[np.uint8]
+Bring = Callable[[Pixels], Pixels]  # one picture to the form of all
 NO_PART = -1
 
 
@@ -119,16 +120,13 @@ def _place(path: PurePosixPath, depth: int, split: bool) -> tuple[str, str, int]
     part = NO_PART
     if split:
         part = PART_CODES.get(inner[0].lower(), NO_PART) if inner else NO_PART
-        if part == NO_PART:
-            return None
-        inner = inner[1:]
+        inner = inner[1:] if part != NO_PART else ()
     return (path.as_posix(), inner[0], part) if len(inner) > 1 else None
 
 
 def _hidden(path: str) -> bool:
-    return any(
-        part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(path).parts
-    )
+    parts = PurePosixPath(path).parts
+    return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
 
 
 def _wrapping(images: list[PurePosixPath]) -> int:
@@ -175,12 +173,8 @@ def common_side(paths: Sequence[str], open_file: Opener) -> int:
 
 
 def read_images(
-    paths: Sequence[str],
-    open_file: Opener,
-    bring: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
-    side: int,
-    strict: bool,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], tuple[str, ...]]:
+    paths: Sequence[str], open_file: Opener, bring: Bring, side: int, strict: bool
+) -> tuple[Pixels, npt.NDArray[np.int64], tuple[str, ...]]:
     """Decode many files and bring them to one form, a few at a time."""
     images = np.empty((len(paths), side, side, 3), np.uint8)
     kept: list[int] = []
@@ -202,11 +196,7 @@ def read_images(
     return images[: len(kept)], np.array(kept, np.int64), tuple(skipped)
 
 
-def _read_or_reason(
-    open_file: Opener,
-    bring: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]],
-    path: str,
-) -> npt.NDArray[np.uint8] | str:
+def _read_or_reason(open_file: Opener, bring: Bring, path: str) -> Pixels | str:
     """Return the image, or one line on why there is none."""
     try:
         with (
@@ -217,11 +207,6 @@ def _read_or_reason(
             return bring(read_rgb(stream, name=path))
     except DataError as error:
         return str(error)
-
-
-def native_side(paths: Sequence[str], open_file: Opener, field: float) -> int:
-    """Return the side that keeps the pixels of most images as they are."""
-    return crop_side(common_side(paths, open_file), field)
 
 
 def spell_part(value: str) -> int:

@@ -20,8 +20,9 @@ from dmagnet.galaxies.labeled_files import (
     NO_PART,
     LabeledListing,
     Opener,
+    Pixels,
+    common_side,
     list_classes,
-    native_side,
     natural_key,
     read_images,
     spell_part,
@@ -42,8 +43,8 @@ from dmagnet.storage.disk import open_file
 
 NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
+Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -282,14 +283,10 @@ def _load_listing(
     columns: dict[str, Floats] | None = None,
 ) -> Galaxies:
     """Read the listed files, and divide them where the listing does not."""
-    side = wish.image_size or native_side(listing.paths, open_file, wish.field)
-    images, kept, skipped = read_images(
-        listing.paths,
-        open_file,
-        partial(_one, wish, side),
-        side,
-        wish.strict,
-    )
+    paths = listing.paths  # the pixels of most images stay as they are
+    side = wish.image_size or crop_side(common_side(paths, open_file), wish.field)
+    bring = partial(_one, wish, side)
+    images, kept, skipped = read_images(paths, open_file, bring, side, wish.strict)
     columns = columns or dict.fromkeys(PLACES, np.full(len(listing.paths), np.nan))
     known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
     labels = np.array(listing.labels, np.int64)[kept]
@@ -301,7 +298,7 @@ def _load_listing(
         images=images,
         labels=labels,
         class_names=listing.class_names,
-        ids=np.array(listing.paths)[kept],
+        ids=np.array(paths)[kept],
         **known,
         split=split,
         source=str(path),
@@ -311,9 +308,7 @@ def _load_listing(
     )
 
 
-def _check_learnable(
-    path: Path, learned: npt.NDArray[np.int64], listing: LabeledListing
-) -> None:
+def _check_learnable(path: Path, learned: Ints, listing: LabeledListing) -> None:
     """Refuse what is left if a class to learn has lost all its images."""
     names = listing.class_names
     if len(names) < 2:
@@ -329,7 +324,7 @@ def _check_learnable(
 
 
 def _fill_split(
-    labels: npt.NDArray[np.int64],
+    labels: Ints,
     parts: npt.NDArray[np.int8],
     ra: Floats,
     dec: Floats,
