@@ -458,7 +458,7 @@ def test_a_film_is_the_same_bytes_whatever_lay_in_memory(tmp_path):
     pytest.importorskip("av", reason="PyAV is not installed: dmagnet[video]")
     code = (
         "import sys; from pathlib import Path; import numpy as np;"
-        "from dmagnet.dreaming.films import write_mp4;"
+        "from dmagnet.dreaming.sheets import write_mp4;"
         "y, x = np.mgrid[:192, :192] / 192 - 0.5; r = x**2 + y**2;"
         "lights = [255 * np.exp(-r * k) for k in range(3, 40, 2)];"
         "frames = [np.stack([light] * 3, -1).astype(np.uint8) for light in lights];"

@@ -8,8 +8,8 @@ from scipy import ndimage
 from torch import nn
 
 from dmagnet.dreaming import Channel, Energy
-from dmagnet.dreaming.gradients import fourier_precondition, laplacian_normalize
 from dmagnet.dreaming.maco import compose, fourier_start, maco_frames
+from dmagnet.dreaming.octaves import fourier_precondition, laplacian_normalize
 from dmagnet.dreaming.statistics import (
     Statistics,
     color_matrix,

@@ -10,8 +10,7 @@ from torch import nn
 
 from dmagnet.config import DreamConfig
 from dmagnet.dreaming import Channel, Energy, Logit, dream_frames, resample
-from dmagnet.dreaming.gradients import laplacian_normalize, step_from
-from dmagnet.dreaming.octaves import octave_sizes
+from dmagnet.dreaming.octaves import laplacian_normalize, octave_sizes, step_from
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError, DataError
 

@@ -107,7 +107,7 @@ def test_every_form_of_a_network_gives_the_same_dream(run):
 def test_a_class_a_channel_and_a_layer_are_different_dreams(run):
     asked = [
         {"class_name": "Merging"},
-        {"objective": Channel("stem", 1)},
+        {"layer": Channel("stem", 1)},
         {"layer": "stem"},
     ]
     images = [
@@ -120,7 +120,7 @@ def test_a_class_a_channel_and_a_layer_are_different_dreams(run):
 
 def test_a_class_is_dreamed_by_its_logit(run):
     named = dmagnet.dream(galaxy(), model=run, class_name="merging", config=QUICK)
-    logit = dmagnet.dream(galaxy(), model=run, objective=Logit(2), config=QUICK)
+    logit = dmagnet.dream(galaxy(), Logit(2), model=run, config=QUICK)
     assert torch.equal(named.images, logit.images)
 
 
@@ -130,7 +130,7 @@ def test_a_network_without_class_names_says_what_to_do(foreign):
 
 
 def test_only_one_of_class_guide_and_objective_can_be_asked_for(run):
-    both = {"class_name": "Merging", "objective": Energy("stem")}
+    both = {"class_name": "Merging", "layer": Energy("stem")}
     with pytest.raises(ConfigError, match="expected one of"):
         dmagnet.dream(galaxy(), model=run, **both)
 

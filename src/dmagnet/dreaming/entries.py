@@ -9,9 +9,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from dmagnet.dreaming.dream_record import Dream, Dreamed, Moment, PassRecord, Redream
-from dmagnet.dreaming.films import Film, can_write_mp4, write_gif, write_mp4
-from dmagnet.dreaming.sheets import to_bytes
+from dmagnet.config.dream_config import RedreamConfig
+from dmagnet.dreaming.redream import Pass
+from dmagnet.dreaming.runs import Dream, Moment
+from dmagnet.dreaming.sheets import Film, can_write_mp4, to_bytes, write_gif, write_mp4
 from dmagnet.figures.dream_plots import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.fits_image import rgb_hdu
@@ -21,7 +22,7 @@ DIGITS = 7  # a float32 has no more
 
 
 def write_dream(
-    dreamed: Dream | Redream,
+    dreamed: Dream,
     folder: Path,
     names: Sequence[str],
     films: Mapping[str, Sequence[Film]] | None = None,
@@ -74,9 +75,7 @@ def write_dream(
     return entries
 
 
-def _pictures(
-    dreamed: Dream | Redream, i: int, folder: Path, name: str
-) -> dict[str, str]:
+def _pictures(dreamed: Dream, i: int, folder: Path, name: str) -> dict[str, str]:
     """Write galaxy, dream and detail as PNG, and dream and detail as FITS."""
     stem = f"{name}/{dreamed.target.slug}"
     detail = dreamed.detail[i].cpu().numpy()
@@ -85,10 +84,9 @@ def _pictures(
         "dream": (f"{stem}.png", to_bytes(dreamed.images[i])),
         "detail": (f"{stem}_detail.png", detail_picture(detail)),
     }
-    if isinstance(dreamed, Redream):
-        for one in dreamed.passes[:-1]:
-            path = f"{stem}_pass{one.number + 1}.png"
-            pictures[f"pass{one.number + 1}"] = (path, to_bytes(one.images[i]))
+    for one in dreamed.passes[:-1]:
+        path = f"{stem}_pass{one.number + 1}.png"
+        pictures[f"pass{one.number + 1}"] = (path, to_bytes(one.images[i]))
     for path, picture in pictures.values():
         with beside(folder / path) as part:
             Image.fromarray(np.ascontiguousarray(picture)).save(part, format="PNG")
@@ -98,7 +96,7 @@ def _pictures(
     return files | {"fits": f"{stem}.fits"}
 
 
-def _hdus(dreamed: Dreamed, i: int) -> fits.HDUList:
+def _hdus(dreamed: Dream, i: int) -> fits.HDUList:
     """Make the FITS copy: the dream, then what it added, both where the galaxy is."""
     wcs = dreamed.cutouts[i].wcs
     layers = (("PRIMARY", dreamed.images[i]), ("DETAIL", dreamed.detail[i]))
@@ -130,9 +128,9 @@ def _film(film: Film, folder: Path, stem: str, suffix: str) -> dict[str, str]:
     return files
 
 
-def _course(dreamed: Dream | Redream, i: int) -> dict[str, Any]:
+def _course(dreamed: Dream, i: int) -> dict[str, Any]:
     """Say how score and probabilities went along the way."""
-    if isinstance(dreamed, Redream):
+    if isinstance(dreamed.config, RedreamConfig):
         return {"passes": [_pass(one, i) for one in dreamed.passes]}
     octaves: list[dict[str, Any]] = []
     for moment in dreamed.trace:
@@ -151,14 +149,13 @@ def _verdict(moment: Moment, i: int) -> list[dict[str, Any]]:
     return [{"step": moment.step, "p": _plain(moment.probabilities[i])}]
 
 
-def _pass(one: PassRecord, i: int) -> dict[str, Any]:
+def _pass(one: Pass, i: int) -> dict[str, Any]:
+    judged = one.probabilities
     return {
         "side": one.side,
         "score": _plain(one.scores[i]),
         "residual": _plain(one.residual[i]),
-        "probabilities": None
-        if one.probabilities is None
-        else _plain(one.probabilities[i]),
+        "probabilities": _plain(None if judged is None else judged[i]),
     }
 
 
@@ -169,7 +166,9 @@ def _ends(values: NDArray[Any] | None, i: int) -> dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return numbers as JSON has them: short, and null for NaN."""
+    """Return numbers as JSON has them: short, and null for none and NaN."""
+    if value is None:
+        return None
     if np.ndim(value):
         return [_plain(one) for one in value]
     return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None

@@ -1,28 +1,104 @@
 """Dream many images and targets into a folder, and stop or go on where one likes."""
 
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dmagnet.config.dream_config import RedreamConfig
-from dmagnet.dreaming.dream_folder import FINISHED, STOPPED, Folder, open_folder
-from dmagnet.dreaming.dream_record import Dream, Redream
+from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.entries import write_dream
-from dmagnet.dreaming.films import NO_MP4, Film, can_write_mp4
-from dmagnet.dreaming.octaves import DreamFrame, dream_frames
+from dmagnet.dreaming.octaves import DreamFrame
 from dmagnet.dreaming.overview import write_overview
-from dmagnet.dreaming.redream import Pass, redream_frames, zoom_frames
-from dmagnet.dreaming.request import Request
-from dmagnet.dreaming.runs import dream_target, redream_target
-from dmagnet.dreaming.sheets import to_bytes
+from dmagnet.dreaming.redream import pass_frames, zoomed
+from dmagnet.dreaming.request import RECORD, Request, read_record
+from dmagnet.dreaming.runs import dream_target
+from dmagnet.dreaming.sheets import NO_MP4, Film, can_write_mp4, to_bytes
 from dmagnet.dreaming.sources import Source
-from dmagnet.dreaming.targets import Target, to_tensor
+from dmagnet.dreaming.targets import Target, provenance_of, to_tensor
 from dmagnet.errors import ConfigError, DataError, DmagnetError
-from dmagnet.storage.disk import claimed
+from dmagnet.storage.disk import beside, claimed, is_own
+from dmagnet.storage.records import as_written
+
+RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
+
+
+@dataclass(eq=False)
+class Folder:
+    """The folder and record of one run."""
+
+    path: Path  # the folder
+    request: Request  # what is dreamed
+    status: str = RUNNING  # ``running``, ``stopped`` or ``finished``
+    # one for each dream that is written
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    sheets: list[str] = field(default_factory=list)  # pictures of the whole run
+    notes: list[str] = field(default_factory=list)  # what a person should know
+
+    def has(self, image: str, target: str) -> bool:
+        """Whether the dream of a target's slug on an image is written."""
+        return any((e["image"], e["target"]) == (image, target) for e in self.entries)
+
+    def add(self, entries: list[dict[str, Any]]) -> None:
+        """Note what was written in place of older dreams of the same, and save."""
+        new = {(entry["image"], entry["target"]) for entry in entries}
+        old = [e for e in self.entries if (e["image"], e["target"]) not in new]
+        self.entries = old + entries
+        self.save()
+
+    def save(self) -> None:
+        """Write the record."""
+        record = {
+            "status": self.status,
+            "request": self.request.to_dict(),
+            "provenance": provenance_of(self.request.network),
+            "class_names": list(self.request.network.class_names),
+            "notes": self.notes,
+            "sheets": self.sheets,
+            "dreams": self.entries,
+        }
+        with beside(self.path / self.request.record_name) as part:
+            text = json.dumps(record, indent=1, allow_nan=False)
+            part.write_text(text + "\n", encoding="utf-8")
+
+
+def open_folder(path: Path, request: Request) -> Folder:
+    """Begin a run, or go on with the same one."""
+    record_path = path / request.record_name
+    if not record_path.is_file():
+        if any(not is_own(one.name) for one in path.iterdir()):
+            raise DataError(
+                f"{path}: this folder holds other files; choose a new -o, nothing is "
+                "overwritten"
+            )
+        return Folder(path, request)
+    record = read_record(record_path)
+    if _what_counts(record["request"]) != _what_counts(request.to_dict()):
+        raise DataError(
+            f"{path}: holds the dreams of another command; choose a new -o or delete it"
+        )
+    folder = Folder(path, request)
+    if record.get("provenance") == provenance_of(request.network):
+        with as_written(record_path, RECORD):
+            folder.entries = [e for e in record["dreams"] if _whole(path, e)]
+    return folder
+
+
+def _what_counts(request: Any) -> Any:
+    """Leave out where files lie: what they hold is known by their hashes."""
+    if isinstance(request, dict):
+        return {k: _what_counts(v) for k, v in request.items() if k != "path"}
+    return [_what_counts(v) for v in request] if isinstance(request, list) else request
+
+
+def _whole(path: Path, entry: dict[str, Any]) -> bool:
+    known = isinstance(entry["image"], str) and isinstance(entry["target"], str)
+    return known and all((path / name).is_file() for name in entry["files"].values())
+
 
 BATCH = {"cpu": 8, "cuda": 64}  # images at a time
 BATCH_PIXELS = 8 * 512 * 512  # and no more pixels than this, for memory
@@ -70,33 +146,28 @@ def write_dreams(
         As it came; what is done is written, and the record says ``stopped``.
     """
     with claimed(out):
-        return _fill(open_folder(out, request), announce)
-
-
-def _fill(folder: Folder, announce: Announce | None) -> Folder:
-    """Dream what is missing; what is done is kept, however it ends."""
-    request = folder.request
-    tasks = list(plan(request))
-    folder.notes = _notes(request)
-    count = announce("Dreaming", sum(t.steps for t in tasks)) if announce else None
-    done = 0
-    folder.save()
-    try:
-        for task in tasks:
-            if not all(folder.has(s.name, task.target.slug) for s in task.sources):
-                _do(task, folder, done, count)
-            done += task.steps
-            if count:
-                count(done)
-    except (KeyboardInterrupt, DmagnetError):
-        folder.status = STOPPED
-        write_overview(folder)
+        folder = open_folder(out, request)
+        tasks = list(plan(request))
+        folder.notes = _notes(request)
+        total = sum(task.steps for task in tasks)
+        count = announce("Dreaming", total) if announce else lambda _: None
+        done = 0
         folder.save()
-        raise
-    folder.status = FINISHED
-    write_overview(folder)
-    folder.save()
-    return folder
+        try:
+            for task in tasks:
+                if not all(folder.has(s.name, task.target.slug) for s in task.sources):
+                    _do(task, folder, done, count)
+                done += task.steps
+                count(done)
+            folder.status = FINISHED
+        except (KeyboardInterrupt, DmagnetError):
+            folder.status = STOPPED
+            raise
+        finally:
+            if folder.status != RUNNING:
+                write_overview(folder)
+                folder.save()
+        return folder
 
 
 def plan(request: Request) -> Iterator[DreamTask]:
@@ -118,17 +189,15 @@ def plan(request: Request) -> Iterator[DreamTask]:
 
 def _steps(request: Request, target: Target, source: Source) -> int:
     """Count the steps by dreaming none: what cannot be dreamed is refused."""
-    network, config = request.network, request.config
-    image = to_tensor(source.cutout)[None].to(network.device)
-    frames: Iterator[DreamFrame | Pass]
-    if isinstance(config, RedreamConfig):
-        inner = config.dream
-        none = replace(config, dream=replace(inner, steps=0))
-        frames = redream_frames(network.model, image, target.objective, none)
-    else:
-        inner, none_steps = config, replace(config, steps=0)
-        frames = dream_frames(network.model, image, target.objective, none_steps)
+    inner = request.inner
+    config: DreamConfig | RedreamConfig
+    config = none = replace(inner, steps=0)
+    if isinstance(request.config, RedreamConfig):
+        config = replace(request.config, dream=none)
+    image = to_tensor(source.cutout)[None].to(request.network.device)
     try:
+        scorer = request.network.scorer(target.objective, image)
+        frames = pass_frames(scorer, image, config)
         octaves = [frame.octaves for frame in frames if isinstance(frame, DreamFrame)]
     except (ConfigError, DataError) as error:
         raise type(error)(f"{source.path.name}: {error}") from error
@@ -136,7 +205,7 @@ def _steps(request: Request, target: Target, source: Source) -> int:
 
 
 def _do(
-    task: DreamTask, folder: Folder, done: int, count: Callable[[int], None] | None
+    task: DreamTask, folder: Folder, done: int, count: Callable[[int], None]
 ) -> None:
     """Dream one task and write it."""
     request, network = folder.request, folder.request.network
@@ -148,39 +217,25 @@ def _do(
     def _watch(frame: DreamFrame) -> None:
         nonlocal done
         done += len(images)
-        if count:
-            count(done)
+        count(done)
         if request.animate:
             _add(films[""], frame.images)
 
-    cutouts = tuple(source.cutout for source in task.sources)
-    names = [source.name for source in task.sources]
-    dreamed: Dream | Redream
-    if isinstance(request.config, RedreamConfig):
-        dreamed = redream_target(
-            network, images, task.target, request.config,
-            cutouts=cutouts, watch=_watch,
-        )  # fmt: skip
-        if request.zoom:
-            films["_zoom"] = _films(images)
-            for number, zoomed in enumerate(_zoomed(request, task.target, images), 1):
-                _add(films["_zoom"], zoomed)
-                if count:
-                    count(done + number * (end - done) // request.zoom)
-    else:
-        dreamed = dream_target(
-            network, images, task.target, request.config,
-            cutouts=cutouts, trajectory="octave", watch=_watch,
-        )  # fmt: skip
-    folder.add(write_dream(dreamed, folder.path, names, films))
-
-
-def _zoomed(request: Request, target: Target, images: Tensor) -> Iterator[Tensor]:
-    assert isinstance(request.config, RedreamConfig)
-    return zoom_frames(
-        request.network.model, images, target.objective, request.config.dream,
-        num_frames=request.zoom,
+    dreamed = dream_target(
+        network, images, task.target, request.config,
+        cutouts=tuple(source.cutout for source in task.sources),
+        trajectory="octave" if request.config is request.inner else "none",
+        watch=_watch,
     )  # fmt: skip
+    if request.zoom:
+        films["_zoom"] = _films(images)
+        scorer = network.scorer(task.target.objective, images)
+        pictures = zoomed(scorer, images, request.inner, num_frames=request.zoom)
+        for number, picture in enumerate(pictures, start=1):
+            _add(films["_zoom"], picture)
+            count(done + number * (end - done) // request.zoom)
+    names = [source.name for source in task.sources]
+    folder.add(write_dream(dreamed, folder.path, names, films))
 
 
 def _films(images: Tensor) -> list[Film]:

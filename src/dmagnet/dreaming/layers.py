@@ -83,9 +83,9 @@ def private_copy(model: nn.Module, layers: Iterable[str] = ()) -> nn.Module:
     Returns
     -------
     nn.Module
-        A copy in evaluation mode, without hooks, with frozen weights; where a
-        convolution is followed by a batch norm in an `nn.Sequential` the two are
-        one convolution, which computes the same with fewer passes over memory.
+        A copy in evaluation mode, without hooks, with frozen weights;
+        where a convolution is followed by a batch norm in an `nn.Sequential` the two
+        are one convolution, which computes the same with fewer passes over memory.
 
     Raises
     ------

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmagnet.dreaming.compose import Objective
+from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images, resample
 from dmagnet.dreaming.scorer import Scorer, check_gradient
 from dmagnet.dreaming.statistics import (

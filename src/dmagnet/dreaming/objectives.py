@@ -1,20 +1,211 @@
-"""What a dream can climb: energy, channel, neuron, direction, class, attention.
+"""Objectives: what a dream climbs, one score per image from activations of some layers.
 
-Each scores every image of a batch from the activations of its layers.
+Objectives compose: ``Energy("stage2") + 0.5 * Logit(3)``, and ``-Energy("lam")`` is
+the mirror that a dream walks down.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from operator import index
 
 import torch
 from torch import Tensor
 
-from dmagnet.dreaming.compose import LocalObjective, Objective, Reader
 from dmagnet.dreaming.layers import Activations
-from dmagnet.dreaming.single import OneLayer, OneMap
 from dmagnet.errors import ConfigError
+
+Reader = Callable[[Tensor, Sequence[str]], Activations]
+
+
+class Objective:
+    """Base of all objectives: called with activations, scores each image of a batch.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        The layers whose activations are scored.
+    rolls : bool
+        Whether it means the same where an image is rolled; False for what looks at one
+        place, since jitter would move the image under it.
+    """
+
+    layers: tuple[str, ...]
+    rolls: bool = True
+
+    def __call__(self, activations: Activations) -> Tensor:
+        """Score each image: (B,), higher is what a dream wants."""
+        raise NotImplementedError
+
+    def bind(self, read: Reader, images: Tensor) -> "Objective":  # noqa: ARG002
+        """Look at the start images (B, 3, H, W) once, before the first step."""
+        return self
+
+    def __add__(self, other: "Objective") -> "Objective":
+        return Sum((self, other), (1.0, 1.0))
+
+    def __sub__(self, other: "Objective") -> "Objective":
+        return Sum((self, other), (1.0, -1.0))
+
+    def __mul__(self, weight: float) -> "Objective":
+        return Sum((self,), (float(weight),))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Objective":
+        return self * -1.0
+
+
+@dataclass(frozen=True)
+class Sum(Objective):
+    """A weighted sum of objectives.
+
+    Attributes
+    ----------
+    terms : tuple of Objective
+        What is added.
+    weights : tuple of float
+        The weight of each term.
+    balance : bool
+        Divide each term by its own size on the start image, so that the weights
+        mean something between layers of different strength.
+    starts : tuple of (B,) Tensor
+        Sizes on the start images; `bind` fills them in.
+    """
+
+    terms: tuple[Objective, ...]
+    weights: tuple[float, ...]
+    balance: bool = False
+    starts: tuple[Tensor, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The layers of all terms, each once."""
+        return tuple(dict.fromkeys(n for term in self.terms for n in term.layers))
+
+    @property
+    def rolls(self) -> bool:  # type: ignore[override]
+        """False where one of the terms looks at one place."""
+        return all(term.rolls for term in self.terms)
+
+    def bind(self, read: Reader, images: Tensor) -> Objective:
+        """Bind each term and, to balance them, measure each on the start images."""
+        terms = tuple(term.bind(read, images) for term in self.terms)
+        starts: tuple[Tensor, ...] = ()
+        if self.balance:
+            seen = read(images, self.layers)
+            starts = tuple(t(seen).detach().abs().clamp(min=1e-8) for t in terms)
+        return replace(self, terms=terms, starts=starts)
+
+    def __call__(self, activations: Activations) -> Tensor:
+        """Add up the terms."""
+        scores = [term(activations) for term in self.terms]
+        if self.starts:
+            scores = [s / start for s, start in zip(scores, self.starts, strict=True)]
+        weighted = [w * s for w, s in zip(self.weights, scores, strict=True)]
+        return sum(weighted[1:], weighted[0])
+
+
+def balanced(
+    terms: Sequence[Objective], weights: Sequence[float] | None = None
+) -> Objective:
+    """Dream several layers at once, each measured against its own start.
+
+    Parameters
+    ----------
+    terms : sequence of Objective
+        For example the energies of several layers.
+    weights : sequence of float, optional
+        1 for each if not given.
+
+    Returns
+    -------
+    Objective
+        The weighted sum of the terms, each over its size on the start image.
+
+    Raises
+    ------
+    ConfigError
+        If there is not one weight for each term.
+    """
+    if weights is not None and len(weights) != len(terms):
+        raise ConfigError(
+            f"weights: expected one for each of the {len(terms)} objectives, got "
+            f"{len(weights)}"
+        )
+    return Sum(tuple(terms), tuple(weights or [1.0] * len(terms)), balance=True)
+
+
+class LocalObjective(Objective):
+    """A mean over places of a map (B, h, w); such scores can be added up from tiles."""
+
+    def maps(self, activations: Activations) -> Tensor:
+        """Score each place."""
+        raise NotImplementedError
+
+    def __call__(self, activations: Activations) -> Tensor:
+        """Average over places."""
+        return self.maps(activations).mean(dim=(1, 2))
+
+
+def _pick(layer: str, output: Tensor, channel: int | Sequence[int]) -> Tensor:
+    """Pick one channel for all images, or one for each of them."""
+    channels = output.shape[1]
+    # Any integers: those of numpy and torch are what an argmax gives.
+    wanted = list(channel) if isinstance(channel, Sequence) else [index(channel)]
+    for one in wanted:
+        if not 0 <= one < channels:
+            raise ConfigError(
+                f"layer {layer!r}: expected a channel from 0 to "
+                f"{channels - 1}, got {one}"
+            )
+    if len(wanted) == 1:
+        return output[:, wanted[0]]
+    if len(wanted) != len(output):
+        raise ConfigError(
+            f"layer {layer!r}: expected one channel, or one for each of the "
+            f"{len(output)} images, got {len(wanted)}"
+        )
+    # One after the other: an index tensor would have to travel to a GPU.
+    return torch.stack([image[i] for image, i in zip(output, wanted, strict=True)])
+
+
+@dataclass(frozen=True)
+class OneLayer(Objective):
+    """Base of objectives on one layer."""
+
+    layer: str
+
+    @property
+    def layers(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The layer."""
+        return (self.layer,)
+
+    def _output(self, activations: Activations) -> Tensor:
+        """Return the layer's output with axes (B, C, h, w)."""
+        output = activations[self.layer]
+        if output.ndim == 2:  # a vector is a map of one place
+            return output[..., None, None]
+        if output.ndim == 3:  # tokens (B, N, C), as of a transformer, are N places
+            return output.transpose(1, 2)[..., None]
+        if output.ndim != 4:
+            raise ConfigError(
+                f"layer {self.layer!r}: expected maps (B, C, h, w), vectors (B, C) or "
+                f"tokens (B, N, C), got {tuple(output.shape)}; choose another layer"
+            )
+        return output
+
+
+@dataclass(frozen=True)
+class OneMap(OneLayer, LocalObjective):
+    """Base of local objectives on one layer."""
+
+    def maps(self, activations: Activations) -> Tensor:
+        """Score each place."""
+        return self._map(self._output(activations))
+
+    def _map(self, output: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -33,28 +224,6 @@ class Energy(OneMap):
 
     def _map(self, output: Tensor) -> Tensor:
         return 0.5 * output.square().mean(dim=1)
-
-
-def _pick(layer: str, output: Tensor, channel: int | Sequence[int]) -> Tensor:
-    """Pick one channel for all images, or one for each of them."""
-    channels = output.shape[1]
-    # Any integers: those of numpy and torch are what an argmax gives.
-    wanted = list(channel) if isinstance(channel, Sequence) else [index(channel)]
-    for one in wanted:
-        if not 0 <= one < channels:
-            raise ConfigError(
-                f"layer {layer!r}: expected a channel from 0 to {channels - 1}, "
-                f"got {one}"
-            )
-    if len(wanted) == 1:
-        return output[:, wanted[0]]
-    if len(wanted) != len(output):
-        raise ConfigError(
-            f"layer {layer!r}: expected one channel, or one for each of the "
-            f"{len(output)} images, got {len(wanted)}"
-        )
-    # One element after the other: an index tensor would have to travel to a GPU.
-    return torch.stack([image[one] for image, one in zip(output, wanted, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -91,6 +260,7 @@ class Neuron(OneLayer):
 
     channel: int | tuple[int, ...]
     place: tuple[float, float] = (0.5, 0.5)
+    rolls = False
 
     def __post_init__(self) -> None:
         """Refuse places outside the image."""
@@ -98,17 +268,6 @@ class Neuron(OneLayer):
             raise ConfigError(
                 f"place: expected shares of the sides from 0 to 1, got {self.place}"
             )
-
-    @property
-    def rolls(self) -> bool:
-        """Say that it looks at one place of the image.
-
-        Returns
-        -------
-        bool
-            False.
-        """
-        return False
 
     def __call__(self, activations: Activations) -> Tensor:
         """Look at one place."""
@@ -169,14 +328,8 @@ class Logit(Objective):
     layer: str = "logits"
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """Name the layer.
-
-        Returns
-        -------
-        tuple of str
-            One name.
-        """
+    def layers(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The layer."""
         return (self.layer,)
 
     def __call__(self, activations: Activations) -> Tensor:
@@ -206,36 +359,12 @@ class Attention(LocalObjective):
     before: str = "stage4"
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """Name the layers.
-
-        Returns
-        -------
-        tuple of str
-            Before and behind.
-        """
+    def layers(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Before and behind."""
         return (self.before, self.layer)
 
     def bind(self, read: Reader, images: Tensor) -> "Attention":
-        """Refuse a module that does nothing.
-
-        Parameters
-        ----------
-        read : callable
-            Images and layer names in, activations out.
-        images : (B, 3, H, W) float in [0, 1]
-            Where the dream starts.
-
-        Returns
-        -------
-        Attention
-            Itself.
-
-        Raises
-        ------
-        ConfigError
-            If the module passes on what it gets, or changes its shape.
-        """
+        """Refuse a module that passes on what it gets, or changes its shape."""
         seen = read(images[:1], self.layers)
         before, behind = seen[self.before], seen[self.layer]
         if before.ndim != 4 or before.shape != behind.shape:
@@ -252,18 +381,7 @@ class Attention(LocalObjective):
         return self
 
     def maps(self, activations: Activations) -> Tensor:
-        """Score each place.
-
-        Parameters
-        ----------
-        activations : mapping of str to Tensor
-            Outputs of both layers.
-
-        Returns
-        -------
-        (B, h, w) float
-            Norm behind over norm before, the map that the evidence pages show.
-        """
+        """Divide the norm behind by the norm before, as the evidence pages show it."""
         before = activations[self.before].norm(dim=1).clamp(min=1e-9)
         ratio: Tensor = activations[self.layer].norm(dim=1) / before
         return ratio

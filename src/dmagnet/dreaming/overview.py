@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dmagnet.config.dream_config import RedreamConfig
-from dmagnet.dreaming.dream_folder import Folder
+from dmagnet.dreaming.gallery import Folder
 from dmagnet.dreaming.request import REDREAM_FILE
 from dmagnet.dreaming.sheets import SheetRow, pages, to_size
 from dmagnet.dreaming.targets import Target
@@ -131,9 +130,7 @@ def _write_pages(
 
 def _settings(folder: Folder) -> str:
     """Say in short how it was dreamed."""
-    request = folder.request
-    config = request.config
-    inner = config.dream if isinstance(config, RedreamConfig) else config
+    request, inner = folder.request, folder.request.inner
     return (
         f"{inner.steps} steps an octave, {inner.normalize}, seed {inner.seed}; "
         f"weights {request.network.weights_hash[:8]}"

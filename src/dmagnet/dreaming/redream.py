@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
-from dmagnet.dreaming.compose import Objective
+from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import (
     DreamFrame,
     check_images,
@@ -31,6 +33,8 @@ class Pass:
         Larger side at which it dreamed, in px.
     images : (B, 3, h, w) Tensor in [0, 1]
         The dream at that side.
+    scores : (B,) Tensor
+        Of those images.
     detail : (B, 3, h, w) Tensor
         What the dream added to the galaxy there.
     residual : (B,) Tensor
@@ -39,14 +43,18 @@ class Pass:
         no detail before.
     frame : DreamFrame
         The last step of the pass.
+    probabilities : (B, K) ndarray or None
+        Class probabilities of those images, where somebody asked for them.
     """
 
     number: int
     side: int
     images: Tensor
+    scores: Tensor
     detail: Tensor
     residual: Tensor
     frame: DreamFrame
+    probabilities: NDArray[Any] | None = None
 
 
 def default_schedule(side: int) -> tuple[int, ...]:
@@ -109,34 +117,49 @@ def redream_frames(
     pass, so any number of passes leaves it as sharp as it was; a chain of no steps is
     the galaxy itself, bit for bit.
     """
-    config = config or RedreamConfig()
     check_images(base)
+    scorer = Scorer(model, objective, base)
+    yield from pass_frames(scorer, base, config or RedreamConfig(), seed=seed)
+
+
+def pass_frames(
+    scorer: Scorer,
+    base: Tensor,
+    config: DreamConfig | RedreamConfig,
+    *,
+    seed: int | Sequence[int] | None = None,
+) -> Iterator[DreamFrame | Pass]:
+    """Re-dream with a network that is prepared already; a dream is one pass."""
     height, width = base.shape[2:]
     home = max(height, width)
-    schedule = config.schedule or default_schedule(home)
+    if isinstance(config, RedreamConfig):
+        keep, inner = config.keep, config.dream
+        schedule = config.schedule or default_schedule(home)
+    else:
+        keep, inner, schedule = 0.0, config, (home,)
     if schedule[-1] != home:
         raise ConfigError(
             f"schedule: expected the last side to be the image's, {home} px, got "
             f"{schedule[-1]}; add {home} at the end"
         )
-    scorer = Scorer(model, objective, base)
     sizes = [(round(height * s / home), round(width * s / home)) for s in schedule]
     for size in sizes:  # refuse now, not when the first passes are done
-        octave_sizes(size, config.dream, scorer.stride)
-    seed = config.dream.seed if seed is None else seed
+        octave_sizes(size, inner, scorer.stride)
+    seed = inner.seed if seed is None else seed
     detail = torch.zeros_like(base)
     for number, (side, size) in enumerate(zip(schedule, sizes, strict=True)):
         ground = resample(base, size)
-        before = resample(config.keep * detail, size)
+        before = resample(keep * detail, size)
         start = (ground + before).clamp(0, 1)
         rolls = _add(seed, number)  # each pass rolls anew
         frame = None
-        for frame in octave_frames(scorer, start, config.dream, seed=rolls):
+        for frame in octave_frames(scorer, start, inner, seed=rolls):
             yield frame
         assert frame is not None  # a dream has at least one frame
         after = frame.images - ground
         yield Pass(
-            number=number, side=side, images=frame.images, detail=after,
+            number=number, side=side, images=frame.images,
+            scores=scorer.score(frame.images), detail=after,
             residual=_residual(detail, after, base.shape[2:]), frame=frame,
         )  # fmt: skip
         detail = after
@@ -202,9 +225,21 @@ def zoom_frames(
     """
     if not 0 <= rate <= 0.5:
         raise ConfigError(f"rate: expected 0 to 0.5, got {rate}")
-    config = config or DreamConfig()
     check_images(images)
     scorer = Scorer(model, objective, images)
+    config = config or DreamConfig()
+    yield from zoomed(scorer, images, config, num_frames=num_frames, rate=rate)
+
+
+def zoomed(
+    scorer: Scorer,
+    images: Tensor,
+    config: DreamConfig,
+    *,
+    num_frames: int,
+    rate: float = 0.05,
+) -> Iterator[Tensor]:
+    """Zoom with a network that is prepared already."""
     for number in range(num_frames):
         for frame in octave_frames(scorer, images, config, seed=config.seed + number):
             now = frame.images

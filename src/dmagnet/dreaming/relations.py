@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmagnet.dreaming.compose import Reader
 from dmagnet.dreaming.layers import Activations
-from dmagnet.dreaming.single import OneLayer, OneMap
+from dmagnet.dreaming.objectives import OneLayer, OneMap, Reader
 from dmagnet.errors import ConfigError
 
 GUIDE_PAIRS = 2**24  # of a place of an image and one of the guide, at a time: 64 MB
@@ -35,25 +34,7 @@ class Guide(OneMap):
     places: Tensor | None = None
 
     def bind(self, read: Reader, images: Tensor) -> "Guide":
-        """Read the guide.
-
-        Parameters
-        ----------
-        read : callable
-            Images and layer names in, activations out.
-        images : (B, 3, H, W) float in [0, 1]
-            Where the dream starts.
-
-        Returns
-        -------
-        Guide
-            With its places.
-
-        Raises
-        ------
-        ConfigError
-            If the guide is no image of three colors, or not finite.
-        """
+        """Read the guide; refuse what is no finite image of three colors."""
         if self.image.shape[:-2] != (3,) or not bool(self.image.isfinite().all()):
             raise ConfigError(
                 "guide: expected a finite image of shape (3, H, W), got "

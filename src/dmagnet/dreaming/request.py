@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,42 +29,18 @@ RECORD = "a dream.json that dmagnet wrote"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Request:
-    """What to dream, of what, with which network, and how.
+    """What to dream, of what, with which network, and how."""
 
-    Attributes
-    ----------
-    sources : tuple of Source
-        The images.
-    weights : Path
-        Run folder or weights file, absolute.
-    network : Network
-        What it holds.
-    layers : tuple of str
-        Layers to dream.
-    classes : tuple of str
-        Classes to dream, by the names of the network.
-    guide : Source or None
-        What the layers take after.
-    config : DreamConfig or RedreamConfig
-        How to dream, or to dream again and again.
-    image_size : int or None
-        Side to which images were brought.
-    animate : bool
-        Make films.
-    zoom : int
-        Frames of the zoom loop.
-    """
-
-    sources: tuple[Source, ...]
-    weights: Path
-    network: Network
-    layers: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    guide: Source | None = None
-    config: DreamConfig | RedreamConfig
-    image_size: int | None = None
-    animate: bool = False
-    zoom: int = 0
+    sources: tuple[Source, ...]  # the images
+    weights: Path  # run folder or weights file, absolute
+    network: Network  # what it holds
+    layers: tuple[str, ...] = ()  # layers to dream
+    classes: tuple[str, ...] = ()  # classes to dream, by the names of the network
+    guide: Source | None = None  # what the layers take after
+    config: DreamConfig | RedreamConfig  # how to dream, or to dream again and again
+    image_size: int | None = None  # side to which images were brought
+    animate: bool = False  # make films
+    zoom: int = 0  # frames of the zoom loop
 
     def __post_init__(self) -> None:
         """Refuse what no picture is."""
@@ -73,38 +49,26 @@ class Request:
         check_range(self, "zoom", 0, 100_000)
 
     @property
-    def record_name(self) -> str:
-        """Name the file of the record.
-
-        Returns
-        -------
-        str
-            ``dream.json`` or ``redream.json``.
-        """
-        return REDREAM_FILE if isinstance(self.config, RedreamConfig) else DREAM_FILE
+    def inner(self) -> DreamConfig:
+        """How a pass is dreamed; of a dream, its config itself."""
+        config = self.config
+        return config.dream if isinstance(config, RedreamConfig) else config
 
     @property
-    def targets(self) -> tuple[Target, ...]:
-        """Say what is dreamed of each image.
+    def record_name(self) -> str:
+        """The file of the record: ``dream.json`` or ``redream.json``."""
+        return REDREAM_FILE if isinstance(self.config, RedreamConfig) else DREAM_FILE
 
-        Returns
-        -------
-        tuple of Target
-            Layers, then classes.
-        """
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """What is dreamed of each image: layers, then classes."""
         guide = None if self.guide is None else to_tensor(self.guide.cutout)
         guide = guide if guide is None else guide.to(self.network.device)
         layers = [layer_target(self.network, name, guide) for name in self.layers]
         return (*layers, *(class_target(self.network, name) for name in self.classes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Write down in plain values what fixes the result.
-
-        Returns
-        -------
-        dict
-            For JSON; `read_request` reads it back.
-        """
+        """Write down in plain values what fixes the result; `read_request` reads it."""
         return {
             "images": [source.to_dict() for source in self.sources],
             "weights": {
@@ -288,23 +252,7 @@ def read_request(
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a ``dream.json`` or ``redream.json``.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    dict
-        Its content.
-
-    Raises
-    ------
-    DataError
-        If it is missing or no such record.
-    """
+    """Read a ``dream.json`` or ``redream.json``."""
     record = read_json(path, RECORD)
     with as_written(path, RECORD):
         typed(dict[str, Any], record["request"], "request")

@@ -1,17 +1,17 @@
 """One call, one dream: from a picture and a layer's name to images and their record."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
-from dmagnet.dreaming.compose import Objective
-from dmagnet.dreaming.dream_record import Dream, Floats, Moment, PassRecord, Redream
-from dmagnet.dreaming.octaves import DreamFrame, check_images, octave_frames
-from dmagnet.dreaming.redream import Pass, redream_frames
-from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.objectives import Objective
+from dmagnet.dreaming.octaves import DreamFrame, check_images
+from dmagnet.dreaming.redream import Pass, pass_frames
 from dmagnet.dreaming.targets import (
     AnyModel,
     Network,
@@ -26,18 +26,89 @@ from dmagnet.dreaming.targets import (
 from dmagnet.errors import ConfigError
 from dmagnet.pictures.cutout import Cutout
 
-Trajectory = Literal["step", "octave"]
+Trajectory = Literal["step", "octave", "none"]
 Watch = Callable[[DreamFrame], None]
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What was known after one step.
+
+    Attributes
+    ----------
+    octave : int
+        From 0, the coarsest.
+    step : int
+        From 1; 0 where there are no steps.
+    size : tuple of int
+        Height and width of the octave, in px.
+    scores : (B,) ndarray
+        Of the images before the step, rolled as the engine saw them.
+    probabilities : (B, K) ndarray or None
+        Class probabilities of the images after the step, at the octave's size.
+    """
+
+    octave: int
+    step: int
+    size: tuple[int, int]
+    scores: Floats
+    probabilities: Floats | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dream:
+    """Dreams of one target on B images, and how they came about.
+
+    Attributes
+    ----------
+    images, start : (B, 3, H, W) Tensor in [0, 1]
+        The dreams, and the galaxies they began with.
+    cutouts : tuple of Cutout
+        The pictures that were read.
+    target : Target
+        What was dreamed.
+    scores : (2, B) ndarray
+        Of the galaxies and of the dreams.
+    probabilities : (2, B, K) ndarray or None
+        Class probabilities of both.
+    class_names : tuple of str
+        Of the K classes.
+    provenance : dict
+        Versions and weights.
+    config : DreamConfig or RedreamConfig
+        How it was dreamed.
+    trace : tuple of Moment
+        Step after step.
+    passes : tuple of Pass
+        Pass after pass, with numbers as arrays; a dream has one.
+    """
+
+    images: Tensor
+    start: Tensor
+    cutouts: tuple[Cutout, ...]
+    target: Target
+    scores: Floats
+    probabilities: Floats | None
+    class_names: tuple[str, ...]
+    provenance: dict[str, Any]
+    config: DreamConfig | RedreamConfig
+    trace: tuple[Moment, ...]
+    passes: tuple[Pass, ...]
+
+    @property
+    def detail(self) -> Tensor:
+        """What the dream added."""
+        return self.images - self.start
 
 
 def dream(
     image: Picture | Sequence[Picture],
-    layer: str = "lam",
+    layer: str | Objective = "lam",
     *,
     model: AnyModel,
     class_name: str | None = None,
     guide: Picture | None = None,
-    objective: Objective | None = None,
     config: DreamConfig | None = None,
     trajectory: Trajectory = "step",
     watch: Watch | None = None,
@@ -50,21 +121,20 @@ def dream(
         FITS, JPEG, PNG...; (H, W), (H, W, 3) or (H, W, 4) array; (B, 3, H, W) tensor in
         [0, 1]. It is dreamed at its own size; if the network sees all galaxies at one
         size and it is no tensor, as the network sees it.
-    layer : str
-        Name of the layer whose energy to raise; see `dmagnet.dreaming.layer_names`.
+    layer : str or Objective
+        Name of the layer whose energy to raise, see `dmagnet.dreaming.layer_names`; or
+        anything else to raise, see `dmagnet.dreaming`.
     model : path, Checkpoint or nn.Module
         A run folder, what `dmagnet.load` returns, or any network for such images.
     class_name : str, optional
         Raise the score of this class instead.
     guide : path, array or tensor, optional
         Take after what the layer sees in this image.
-    objective : Objective, optional
-        Raise this instead: anything from `dmagnet.dreaming`.
     config : DreamConfig, optional
         Steps, octaves and the rest.
-    trajectory : {"step", "octave"}
-        Record class probabilities after each step, or only after the first and last of
-        each octave, which is faster.
+    trajectory : {"step", "octave", "none"}
+        Record class probabilities after each step, only after the first and last of
+        each octave, which is faster, or not at all.
     watch : callable, optional
         Called with each `DreamFrame`.
 
@@ -82,145 +152,57 @@ def dream(
         objective has no gradient.
     CheckpointError
         If there are no whole weights.
+
+    Examples
+    --------
+    >>> import torch, dmagnet
+    >>> galaxy = torch.rand(1, 3, 64, 64)
+    >>> settings = dmagnet.config.DreamConfig(steps=1, octaves=1)
+    >>> dreamed = dmagnet.dream(galaxy, "stage2", model="xs", config=settings)
+    >>> dreamed.images.shape
+    torch.Size([1, 3, 64, 64])
     """
     network = open_network(model)
-    config = config or DreamConfig()
     cutouts, images = as_batch(image, network=network)
-    check_images(images)
-    target = choose_target(network, layer, class_name, guide, objective)
-    images = images.to(network.device)
+    target = _target(network, layer, class_name, guide)
     return dream_target(
-        network, images, target, config,
+        network, images, target, config or DreamConfig(),
         cutouts=cutouts, trajectory=trajectory, watch=watch,
     )  # fmt: skip
 
 
-def choose_target(
-    network: Network,
-    layer: str,
-    class_name: str | None = None,
-    guide: Picture | None = None,
-    objective: Objective | None = None,
-) -> Target:
-    """Decide between layer, class, guide and objective."""
-    if sum(x is not None for x in (class_name, guide, objective)) > 1:
-        raise ConfigError("expected one of class_name, guide and objective, got more")
-    if objective is not None:
-        return Target(type(objective).__name__.lower(), "objective", objective)
-    if class_name is not None:
-        return class_target(network, class_name)
-    if guide is None:
-        return layer_target(network, layer)
-    return layer_target(network, layer, as_batch(guide, network=network)[1][0])
-
-
-def dream_target(
-    network: Network,
-    images: Tensor,
-    target: Target,
-    config: DreamConfig,
-    *,
-    cutouts: tuple[Cutout, ...] = (),
-    trajectory: Trajectory = "step",
-    watch: Watch | None = None,
-) -> Dream:
-    """Do what `dream` does when all is open already.
-
-    Parameters
-    ----------
-    network : Network
-        What dreams.
-    images : (B, 3, H, W) Tensor in [0, 1]
-        The galaxies, on the device of the network.
-    target : Target
-        What to dream.
-    config : DreamConfig
-        Steps, octaves and the rest.
-    cutouts : tuple of Cutout
-        Kept with the result.
-    trajectory : {"step", "octave"}
-        See `dream`.
-    watch : callable, optional
-        Called with each `DreamFrame`.
-
-    Returns
-    -------
-    Dream
-        As `dream`.
-
-    Raises
-    ------
-    ConfigError
-        As `dream`.
-    """
-    scorer = Scorer(network.model, target.objective, images)
-    trace = []
-    for frame in octave_frames(scorer, images, config):
-        ends = trajectory == "step" or frame.step in (0, 1, config.steps)
-        trace.append(_moment(frame, network.judge(frame.images) if ends else None))
-        if watch:
-            watch(frame)
-    return Dream(
-        images=frame.images, start=images, cutouts=cutouts, target=target,
-        scores=_scores(scorer, images, frame.images),
-        probabilities=_verdicts(network, images, frame.images), trace=tuple(trace),
-        class_names=network.class_names, config=config,
-        provenance=provenance_of(network),
-    )  # fmt: skip
-
-
-def _moment(frame: DreamFrame, probabilities: Floats | None) -> Moment:
-    height, width = frame.images.shape[2:]
-    scores = frame.scores.cpu().numpy()
-    return Moment(frame.octave, frame.step, (height, width), scores, probabilities)
-
-
-def _scores(scorer: Scorer, *stages: Tensor) -> Floats:
-    return np.stack([scorer.score(images).cpu().numpy() for images in stages])
-
-
-def _verdicts(network: Network, *stages: Tensor) -> Floats | None:
-    each = [
-        verdict for images in stages if (verdict := network.judge(images)) is not None
-    ]
-    return np.stack(each) if each else None
-
-
 def redream(
     image: Picture | Sequence[Picture],
-    layer: str = "lam",
+    layer: str | Objective = "lam",
     *,
     model: AnyModel,
     class_name: str | None = None,
     guide: Picture | None = None,
-    objective: Objective | None = None,
     config: RedreamConfig | None = None,
     watch: Watch | None = None,
-) -> Redream:
+) -> Dream:
     """Dream a galaxy again and again at several resolutions, without blurring it.
 
     Parameters
     ----------
     image : path, array, tensor, or a sequence of these
         As for `dream`.
-    layer : str
-        Name of the layer whose energy to raise.
+    layer : str or Objective
+        As for `dream`.
     model : path, Checkpoint or nn.Module
         As for `dream`.
     class_name : str, optional
-        Raise the score of this class instead.
+        As for `dream`.
     guide : path, array or tensor, optional
-        Take after what the layer sees in this image.
-    objective : Objective, optional
-        Raise this instead.
+        As for `dream`.
     config : RedreamConfig, optional
         The schedule of sides, and how to dream at each.
     watch : callable, optional
-        Called with each `DreamFrame` of each pass.
+        As for `dream`.
 
     Returns
     -------
-    Redream
+    Dream
         The dreams, with score, residual and class probabilities after each pass.
 
     Raises
@@ -236,67 +218,71 @@ def redream(
     config = config or RedreamConfig()
     side = config.schedule[-1] if config.schedule else None
     cutouts, images = as_batch(image, network=network, side=side)
-    check_images(images)
-    target = choose_target(network, layer, class_name, guide, objective)
-    return redream_target(
-        network, images.to(network.device), target, config,
-        cutouts=cutouts, watch=watch,
+    target = _target(network, layer, class_name, guide)
+    return dream_target(
+        network, images, target, config,
+        cutouts=cutouts, trajectory="none", watch=watch,
     )  # fmt: skip
 
 
-def redream_target(
+def _target(
+    network: Network, layer: str | Objective, class_name: str | None, guide: Any
+) -> Target:
+    """Decide between layer, class, guide and objective."""
+    own = isinstance(layer, Objective)
+    if sum((own, class_name is not None, guide is not None)) > 1:
+        raise ConfigError("expected one of class_name, guide and objective, got more")
+    if isinstance(layer, Objective):
+        return Target(type(layer).__name__.lower(), "objective", layer)
+    if class_name is not None:
+        return class_target(network, class_name)
+    if guide is None:
+        return layer_target(network, layer)
+    return layer_target(network, layer, as_batch(guide, network=network)[1][0])
+
+
+def dream_target(
     network: Network,
     images: Tensor,
     target: Target,
-    config: RedreamConfig,
+    config: DreamConfig | RedreamConfig,
     *,
     cutouts: tuple[Cutout, ...] = (),
+    trajectory: Trajectory = "step",
     watch: Watch | None = None,
-) -> Redream:
-    """Do what `redream` does when all is open already.
-
-    Parameters
-    ----------
-    network : Network
-        What dreams.
-    images : (B, 3, H, W) Tensor in [0, 1]
-        The galaxies, on the device of the network.
-    target : Target
-        What to dream.
-    config : RedreamConfig
-        The schedule, and how to dream.
-    cutouts : tuple of Cutout
-        Kept with the result.
-    watch : callable, optional
-        Called with each `DreamFrame`.
-
-    Returns
-    -------
-    Redream
-        As `redream`.
-
-    Raises
-    ------
-    ConfigError
-        As `redream`.
-    """
-    scorer = Scorer(network.model, target.objective, images)
-    passes = []
-    for event in redream_frames(network.model, images, target.objective, config):
+) -> Dream:
+    """Dream or re-dream when all is open; a dream is a re-dream of one pass."""
+    check_images(images)
+    images = images.to(network.device)
+    scorer = network.scorer(target.objective, images)
+    inner = config.dream if isinstance(config, RedreamConfig) else config
+    trace, passes = [], []
+    for event in pass_frames(scorer, images, config):
         if isinstance(event, Pass):
-            scores = scorer.score(event.images).cpu().numpy()
-            residual = event.residual.cpu().numpy()
-            passes.append(
-                PassRecord(event.number, event.side, event.images, scores, residual,
-                           network.judge(event.images))
-            )  # fmt: skip
-        elif watch:
+            passes.append(_recorded(event, network))
+            continue
+        asked = trajectory == "octave" and event.step in (0, 1, inner.steps)
+        judged = network.judge(event.images) if asked or trajectory == "step" else None
+        size = (event.images.shape[2], event.images.shape[3])
+        scores = event.scores.cpu().numpy()
+        trace.append(Moment(event.octave, event.step, size, scores, judged))
+        if watch:
             watch(event)
-    last = passes[-1].images
-    return Redream(
-        images=last, start=images, cutouts=cutouts, target=target,
-        scores=_scores(scorer, images, last),
-        probabilities=_verdicts(network, images, last), passes=tuple(passes),
+    ends: Any = [network.judge(images), passes[-1].probabilities]
+    return Dream(
+        images=passes[-1].images, start=images, cutouts=cutouts, target=target,
+        scores=np.stack([scorer.score(images).cpu().numpy(), passes[-1].scores]),
+        probabilities=None if ends[0] is None else np.stack(ends),
         class_names=network.class_names, config=config,
-        provenance=provenance_of(network),
+        provenance=provenance_of(network), trace=tuple(trace), passes=tuple(passes),
     )  # fmt: skip
+
+
+def _recorded(event: Pass, network: Network) -> Pass:
+    """Judge a pass, and keep its numbers as arrays."""
+    numbers: dict[str, Any] = {
+        "scores": event.scores.cpu().numpy(),
+        "residual": event.residual.cpu().numpy(),
+        "probabilities": network.judge(event.images),
+    }
+    return replace(event, **numbers)

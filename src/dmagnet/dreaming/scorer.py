@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmagnet.dreaming.compose import Objective
 from dmagnet.dreaming.layers import private_copy, read
+from dmagnet.dreaming.objectives import Objective
 from dmagnet.errors import ConfigError, DataError
 
 
@@ -22,17 +22,22 @@ class HasGradient(Protocol):
 
 
 class Scorer:
-    """A private copy of a network, with an objective that has seen the start images."""
+    """A private copy of a network, with an objective that has seen the start images.
 
-    def __init__(self, model: nn.Module, objective: Objective, start: Tensor) -> None:
+    `own` is False for a network that is a private copy already.
+    """
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, start: Tensor, *, own: bool = True
+    ) -> None:
         _check_device(model, start)
         # Inference mode would make weights that gradients cannot pass.
         with torch.inference_mode(False), torch.no_grad():
-            network = private_copy(model, objective.layers)
+            network = private_copy(model, objective.layers) if own else model
             self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            weights = _weights(self.network)
             self.dtype = next(
-                (w.dtype for w in _weights(network) if w.is_floating_point()),
-                start.dtype,
+                (w.dtype for w in weights if w.is_floating_point()), start.dtype
             )
             self.objective = objective.bind(self.read, start)
             self.stride = self._find_stride(start[:1])

@@ -22,36 +22,16 @@ from dmagnet.pictures.inputs.listing import list_items
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One image to dream.
+    """One image to dream."""
 
-    Attributes
-    ----------
-    name : str
-        What its folder is called; no two of a run are the same.
-    path : Path
-        The file, absolute.
-    index : int or None
-        Row in an ``.h5`` file; None for image files.
-    sha256 : str
-        Of the file's bytes; for a row of an ``.h5`` file of its pixels.
-    cutout : Cutout
-        The picture, at the size at which it is dreamed.
-    """
-
-    name: str
-    path: Path
-    index: int | None
-    sha256: str
-    cutout: Cutout
+    name: str  # what its folder is called; no two of a run are the same
+    path: Path  # the file, absolute
+    index: int | None  # row in an ``.h5`` file; None for image files
+    sha256: str  # of the file's bytes; for a row of an ``.h5`` file of its pixels
+    cutout: Cutout  # the picture, at the size at which it is dreamed
 
     def to_dict(self) -> dict[str, Any]:
-        """Say in plain values which image this is.
-
-        Returns
-        -------
-        dict
-            For JSON; `open_source` finds the image again.
-        """
+        """Say in plain values which image this is."""
         return {
             "name": self.name,
             "path": str(self.path),

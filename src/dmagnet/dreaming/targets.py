@@ -2,7 +2,7 @@
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from dmagnet import __version__
 from dmagnet.classes import CLASSES
-from dmagnet.dreaming.compose import Objective
 from dmagnet.dreaming.layers import find_layer, private_copy
-from dmagnet.dreaming.objectives import Energy, Logit
+from dmagnet.dreaming.objectives import Energy, Logit, Objective
 from dmagnet.dreaming.relations import Guide
+from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
 from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
@@ -31,85 +31,56 @@ AnyModel = Checkpoint | Path | str | nn.Module
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network, and what is known about it.
+    """A network, and what is known about it."""
 
-    Attributes
-    ----------
-    model : nn.Module
-        Images in [0, 1] in.
-    class_names : tuple of str
-        Name of each output; empty where they are not known.
-    image_size : int or None
-        Side of the images it was trained on, in px, if known.
-    weights_hash : str
-        SHA-256 of its weights.
-    radii : float or None
-        Side of its images in isophotal radii, if it sees all galaxies at one size.
-    """
-
-    model: nn.Module
-    class_names: tuple[str, ...]
-    image_size: int | None
-    weights_hash: str
+    model: nn.Module  # images in [0, 1] in
+    class_names: tuple[str, ...]  # name of each output; empty where they are not known
+    image_size: int | None  # side of the images it was trained on, in px, if known
+    weights_hash: str  # SHA-256 of its weights
+    # side of its images in isophotal radii, if it sees all galaxies at one size
     radii: float | None = None
 
     @property
     def device(self) -> torch.device:
-        """Say where it runs.
-
-        Returns
-        -------
-        torch.device
-            Of its first weight; the CPU if it has none.
-        """
+        """The device of its first weight; the CPU if it has none."""
         first = next(self.model.parameters(), None)
         return torch.device("cpu") if first is None else first.device
 
     @cached_property
-    def _judge(self) -> nn.Module:
-        """Copy the network once for many judgments."""
-        return private_copy(self.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    def _copies(self) -> dict[frozenset[str], nn.Module]:
+        """Hold the private copies that were made."""
+        return {}
+
+    def private(self, layers: Iterable[str] = ()) -> nn.Module:
+        """Return a private copy, made once, in which these layers are what they are."""
+        folds = (nn.Conv2d, nn.BatchNorm2d)  # what a copy may merge
+        kept = frozenset(
+            name for name in layers if isinstance(find_layer(self.model, name), folds)
+        )
+        if kept not in self._copies:
+            with torch.inference_mode(False):  # gradients pass these weights
+                copied = private_copy(self.model, kept)
+                copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self._copies[kept] = copied
+        return self._copies[kept]
+
+    def scorer(self, objective: Objective, images: Tensor) -> Scorer:
+        """Prepare to climb an objective from these images."""
+        copied = self.private(objective.layers)
+        return Scorer(copied, objective, images, own=False)
 
     @torch.inference_mode()
     def judge(self, images: Tensor) -> NDArray[Any] | None:
-        """Judge images, dreams for example, at any side.
-
-        Parameters
-        ----------
-        images : (B, 3, H, W) float in [0, 1]
-            On the device of the network.
-
-        Returns
-        -------
-        (B, K) float32 ndarray or None
-            Class probabilities; None where the classes have no names.
-        """
+        """Return class probabilities (B, K); None where classes have no names."""
         if not self.class_names:
             return None
         images = images.contiguous(memory_format=torch.channels_last)
-        probabilities: Tensor = self._judge(images).float().softmax(1)
+        probabilities: Tensor = self.private()(images).float().softmax(1)
         return probabilities.cpu().numpy()
 
 
 def open_network(model: AnyModel) -> Network:
-    """Open a network in any form.
-
-    Parameters
-    ----------
-    model : Checkpoint, path or nn.Module
-        What `dmagnet.load` returns or takes (``s``, a run folder, a weights file), or
-        any network that takes images in [0, 1].
-
-    Returns
-    -------
-    Network
-        With its class names if it is one of dmagnet's.
-
-    Raises
-    ------
-    CheckpointError
-        If there are no whole weights.
-    """
+    """Open a network in any form."""
     if isinstance(model, nn.Module):
         return Network(model, (), None, weights_hash(model))
     checkpoint = model if isinstance(model, Checkpoint) else load(model)
@@ -124,45 +95,15 @@ def open_network(model: AnyModel) -> Network:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What a dream climbs, with its name.
+    """What a dream climbs, with its name."""
 
-    Attributes
-    ----------
-    name : str
-        In words, for example ``stage 2, block 1`` or ``Merging``.
-    slug : str
-        As a file calls it.
-    objective : Objective
-        What scores images.
-    """
-
-    name: str
-    slug: str
-    objective: Objective
+    name: str  # in words, for example ``stage 2, block 1`` or ``Merging``
+    slug: str  # as a file calls it
+    objective: Objective  # what scores images
 
 
 def layer_target(network: Network, layer: str, guide: Tensor | None = None) -> Target:
-    """Dream a layer: all it sees, or what it sees in a guide.
-
-    Parameters
-    ----------
-    network : Network
-        Where the layer is.
-    layer : str
-        Its name.
-    guide : (3, H, W) Tensor in [0, 1], optional
-        An image to take after.
-
-    Returns
-    -------
-    Target
-        `Energy` of the layer, or `Guide`.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such layer; the message lists those there are.
-    """
+    """Dream a layer: all it sees, or what it sees in a guide."""
     find_layer(network.model, layer)
     if guide is None:
         return Target(plain_name(layer), layer, Energy(layer))
@@ -172,25 +113,7 @@ def layer_target(network: Network, layer: str, guide: Tensor | None = None) -> T
 
 
 def class_target(network: Network, wanted: str) -> Target:
-    """Dream a class.
-
-    Parameters
-    ----------
-    network : Network
-        One that knows its classes.
-    wanted : str
-        The name of a class in any spelling, its short name or its number.
-
-    Returns
-    -------
-    Target
-        `Logit` of the class.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such class; the message lists those there are.
-    """
+    """Dream a class."""
     names = network.class_names
     if not names:
         raise ConfigError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dmagnet.dreaming.compose import LocalObjective, Objective, Sum
 from dmagnet.dreaming.layers import Activations
+from dmagnet.dreaming.objectives import LocalObjective, Objective, Sum
 from dmagnet.dreaming.receptive import FieldProbe, ReceptiveField, receptive_field
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError

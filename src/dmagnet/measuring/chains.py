@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
-from dmagnet.dreaming.compose import Objective
 from dmagnet.dreaming.layers import read
-from dmagnet.dreaming.objectives import Energy
+from dmagnet.dreaming.objectives import Energy, Objective
 from dmagnet.dreaming.octaves import dream_frames, resample
 from dmagnet.dreaming.redream import Pass, redream_frames
 from dmagnet.measuring.controls import cascade

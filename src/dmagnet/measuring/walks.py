@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig
-from dmagnet.dreaming.compose import Objective
+from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images, octave_frames
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError

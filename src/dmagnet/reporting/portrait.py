@@ -16,8 +16,7 @@ from dmagnet.calibration.judgement import views_to_take
 from dmagnet.config.checks import to_dict
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.config.dream_config import DreamConfig
-from dmagnet.dreaming.dream_record import Dream
-from dmagnet.dreaming.runs import dream_target
+from dmagnet.dreaming.runs import Dream, dream_target
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanation_folder import stems
