@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dmagnet.dreaming.gallery import Folder
+from dmagnet.dreaming.entries import Folder
 from dmagnet.dreaming.request import REDREAM_FILE
 from dmagnet.dreaming.sheets import SheetRow, pages, to_size
 from dmagnet.dreaming.targets import Target

@@ -146,8 +146,6 @@ def pages(
     return [contact_sheet(rows[i : i + ROWS], columns, title, footer) for i in starts]
 
 
-Bytes = NDArray[np.uint8]
-
 FRAME_MS, LAST_MS = 90, 1500
 FPS = 12
 STRIP = 8  # frames side by side
