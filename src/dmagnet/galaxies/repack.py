@@ -95,10 +95,8 @@ def prepare(
         )
     with refusals_of_the_disk(out_folder):
         out_folder.parent.mkdir(parents=True, exist_ok=True)
-        part, old = (
-            part_of(out_folder),
-            out_folder.with_name(f".{out_folder.name}{OLD}"),
-        )
+        part = part_of(out_folder)
+        old = out_folder.with_name(f".{out_folder.name}{OLD}")
         if old.is_dir() and not out_folder.exists():
             old.rename(out_folder)  # killed between the two names below
         shutil.rmtree(old, ignore_errors=True)  # killed after them
@@ -111,14 +109,8 @@ def prepare(
             _check_room(part, catalog)
             _write_images(h5, part / IMAGES, catalog, begin("Repacking", catalog.num))
             _write_table(part / TABLE, catalog, split)
-            _write_manifest(
-                part / MANIFEST,
-                catalog,
-                split,
-                h5=h5,
-                source_hash=source_hash,
-                seed=seed,
-            )
+            about = _manifest(catalog, split, h5.name, source_hash, seed)
+            (part / MANIFEST).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
             if _replaceable(out_folder):  # it may have come meanwhile
                 out_folder.rename(old)
             part.rename(out_folder)
@@ -151,19 +143,12 @@ def _made_from(folder: Path, source_hash: str, seed: int) -> bool:
 
 
 def _check_room(part: Path, catalog: Catalog) -> None:
-    if shutil.disk_usage(part).free < _bytes(catalog):
-        raise DataError(_no_room(part, catalog))
-
-
-def _bytes(catalog: Catalog) -> int:
-    return catalog.num * catalog.side**2 * 3
-
-
-def _no_room(part: Path, catalog: Catalog) -> str:
-    return (
-        f"{part.parent}: expected {_bytes(catalog) / 1e9:.2f} GB of room for the "
-        "prepared images, the disk is full; free some or name another folder"
-    )
+    size = catalog.num * catalog.side**2 * 3
+    if shutil.disk_usage(part).free < size:
+        raise DataError(
+            f"{part.parent}: expected {size / 1e9:.2f} GB of room for the prepared "
+            "images, the disk is full; free some or name another folder"
+        )
 
 
 def _write_images(
@@ -188,19 +173,14 @@ def _write_table(path: Path, catalog: Catalog, split: Split) -> None:
     table.write(path, format="ascii.ecsv")
 
 
-def _write_manifest(
-    path: Path,
-    catalog: Catalog,
-    split: Split,
-    *,
-    h5: Path,
-    source_hash: str,
-    seed: int,
-) -> None:
-    manifest = {
+def _manifest(
+    catalog: Catalog, split: Split, source: str, source_hash: str, seed: int
+) -> dict[str, Any]:
+    """Note where a prepared folder comes from."""
+    return {
         "layout": LAYOUT,
         "dmagnet": __version__,
-        "source": h5.name,
+        "source": source,
         "sha256": source_hash,
         "published_file": source_hash == GALAXY10_SHA256,
         "num": catalog.num,
@@ -210,7 +190,6 @@ def _write_manifest(
         "split_hash": split.hash,
         "notes": catalog.notes + split.notes,
     }
-    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,13 +189,12 @@ def _fill(
     images = file.create_dataset(
         "images", shape, np.uint8, chunks=limits, compression="gzip", compression_opts=4
     )
-    file.attrs["simulated"] = True
-    file.attrs["description"] = "simulated galaxies in the form of Galaxy10 DECaLS"
-    file.attrs["seed"] = config.seed
-    file.attrs["version"] = __version__
+    about = "simulated galaxies in the form of Galaxy10 DECaLS"
+    file.attrs.update(
+        simulated=True, description=about, seed=config.seed, version=__version__
+    )
     file["ans"] = _labels(0, num).astype(np.uint8)
-    for name, column in _catalog(config).items():
-        file[name] = column
+    file.update(_catalog(config))
     # Whole rows of chunks at a time, or each would be compressed again and again.
     done = 0
     for block in _blocks(config, limits[0]):
