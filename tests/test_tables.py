@@ -61,6 +61,18 @@ def test_images_within_parquet_are_classified_and_trained_on(case):
     assert galaxies.class_names == ("2", "7")
 
 
+def test_pieces_of_one_name_in_two_folders_keep_their_images(tmp_path):
+    for part, gray in (("train", 50), ("test", 200)):
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 64), (gray,) * 3).save(picture, "PNG")
+        table = pa.table({"jpg": [picture.getvalue()] * 20, "label": ["a", "b"] * 10})
+        (tmp_path / part).mkdir()
+        parquet.write_table(table, tmp_path / part / "0000.parquet")
+    galaxies = load_galaxies(tmp_path)
+    assert sorted(galaxies.images[:, 0, 0, 0]) == [50] * 20 + [200] * 20
+    assert len(set(galaxies.ids)) == 40
+
+
 def test_names_of_labels_in_parquet_are_used_and_rows_without_an_image_flagged(
     tmp_path,
 ):

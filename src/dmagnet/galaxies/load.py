@@ -204,6 +204,9 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
     skipped: list[str] = []
     openers: dict[str, Callable[[], IO[bytes]]] = {}
     for table in tables:
+        # Pieces in several folders may be called alike.
+        inner = table.parent.relative_to(path) if path.is_dir() else Path()
+        within = f"{inner.as_posix()}/" if inner.name else ""
         columns = find_columns(table, needed=("path", "label"))
         named = PART_CODES.get(re.split(r"[-_.]", table.name)[0].lower(), NO_PART)
         for number, row in enumerate(read_rows(table, columns, labeled=True)):
@@ -212,7 +215,7 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
                 continue
             _check_label(table, number, row.label)
             name, image = _image_of(table, number, row, bool(columns.packed))
-            openers[name] = image
+            openers[name := f"{within}{name}"] = image
             rows.append(row._replace(id=name))
             own = columns.split and (len(tables) == 1 or row.split)
             parts.append(spell_part(row.split) if own else named)
@@ -239,10 +242,9 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
 def _image_of(
     table: Path, number: int, row: Row, packed: bool
 ) -> tuple[str, Callable[[], IO[bytes]]]:
-    """Name the image of a row, and say how to open it."""
+    """Return the name of a row's image, and what opens it."""
     if packed:
-        name = f"{table.name}::{number}"
-        return name, partial(open_cell, str(table), number)
+        return f"{table.name}::{number}", partial(open_cell, str(table), number)
     if not row.paths or not row.paths[0]:
         raise DataError(f"{table}: expected a path in every row, row {number} has none")
 
