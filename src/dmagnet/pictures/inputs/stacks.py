@@ -8,6 +8,7 @@ import math
 import mmap
 import os
 import threading
+import weakref
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -238,9 +239,9 @@ class _Cells:
     """The column of images of one file, read a few rows at a time."""
 
     def __init__(self, path: str) -> None:
-        self._file = parquet.ParquetFile(
-            open_file(path), buffer_size=1 << 20, pre_buffer=False
-        )
+        opened = open_file(path)
+        weakref.finalize(self, opened.close)  # also where it is no Parquet file
+        self._file = parquet.ParquetFile(opened, buffer_size=1 << 20, pre_buffer=False)
         columns = packed_columns(self._file.schema_arrow)
         if not columns:
             raise DataError(f"{path}: expected a column of images as bytes, found none")
