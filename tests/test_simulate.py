@@ -15,7 +15,6 @@ from dmagnet.simulator import draw, draw_flux, simulate, simulate_chunks, write_
 from dmagnet.simulator.datasets import CHUNK
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
-from dmagnet.simulator.picture import as_jpeg
 from dmagnet.simulator.population import (
     LOOSE,
     ROUND,
@@ -27,6 +26,7 @@ from dmagnet.simulator.population import (
     nanomaggies,
 )
 from dmagnet.simulator.render import render_discs
+from dmagnet.simulator.scene import as_jpeg
 from dmagnet.simulator.sky import NOISE, add_noise, add_points
 
 CPU = torch.device("cpu")

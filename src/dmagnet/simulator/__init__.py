@@ -1,9 +1,8 @@
 """Simulated galaxies of all ten classes, from fluxes to the viewer's picture.
 
 The chapters, in order: `profiles` (how light falls off), `dice` and `grid` (draws
-and pixels), `population` (who lives there), `render` and `knots` (their light),
-`sky` (stars, seeing, noise), `picture` (what compression makes of it), `scene` (one
-frame) and `datasets` (many frames).
+and pixels), `population` (who lives there), `render` (their light), `sky` (stars,
+seeing, noise), `scene` (one frame, as a JPEG) and `datasets` (many frames).
 """
 
 from dmagnet.simulator.datasets import simulate as simulate

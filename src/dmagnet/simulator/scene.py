@@ -1,18 +1,19 @@
 """A whole frame: the galaxy of a class, its company, the sky, and the picture."""
 
+import io
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from dmagnet.pictures.rgb import legacy_rgb
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
-from dmagnet.simulator.knots import disc_knots, edge_on_knots
-from dmagnet.simulator.picture import as_jpeg
 from dmagnet.simulator.population import (
     CIGAR,
     MERGING,
@@ -22,7 +23,13 @@ from dmagnet.simulator.population import (
     draw_edge_ons,
     draw_spheroids,
 )
-from dmagnet.simulator.render import render_discs, render_edge_ons, render_spheroids
+from dmagnet.simulator.render import (
+    disc_knots,
+    edge_on_knots,
+    render_discs,
+    render_edge_ons,
+    render_spheroids,
+)
 from dmagnet.simulator.sky import (
     add_neighbors,
     add_noise,
@@ -34,8 +41,12 @@ from dmagnet.simulator.sky import (
 from dmagnet.simulator.truth import pick
 
 MARGIN_ARCSEC = 4.19  # 16 px of 256: the frame becomes 288 px, a fast length for FFTs
-CACHED_PX = 2**18
+CACHED_PX = 2**18  # of one band: what a processor keeps close
 MIN_GRID = 128  # coarser pixels than 0.52 arcsec would undersample the seeing
+# Galaxy10's images carry the quantization tables of the first of these qualities.
+QUALITIES, SHARES = (75.0, 85.0, 92.0), (0.85, 0.1, 0.05)
+FINE_PX = 1.5  # of the survey's: larger pixels have averaged much of it away
+QUARTERED, WHOLE = 2, 0  # 4:2:0 and 4:4:4, as Pillow counts them
 
 
 def draw(
@@ -120,6 +131,22 @@ def draw_flux(
     if finer > 1:
         flux = F.avg_pool2d(flux, finer)
     return add_noise(flux, Grid.of_frame(image_size, labels.device, field), dice)
+
+
+def as_jpeg(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
+    """Write pictures as JPEG and read them again."""
+    quality = dice.choice(QUALITIES, SHARES)
+    coarse = grid.scale > FINE_PX * PIXEL_ARCSEC
+    if coarse:
+        quality = (100 + quality) / 2
+    sampling = WHOLE if coarse else QUARTERED
+    pictures = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    for picture, level in zip(pictures, quality.tolist(), strict=True):
+        buffer = io.BytesIO()
+        drawn = Image.fromarray(picture)
+        drawn.save(buffer, "JPEG", quality=round(level), subsampling=sampling)
+        picture[:] = np.asarray(Image.open(buffer))
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(images.device)
 
 
 @dataclass(frozen=True)

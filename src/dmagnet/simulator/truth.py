@@ -79,48 +79,45 @@ class Tides:
     winding: Tensor
 
 
-@dataclass(frozen=True)
-class Discs:
-    """Disc galaxies that are not edge-on; see `Arms`, `Bars`, `Tides`."""
+@dataclass(frozen=True, kw_only=True)
+class AnyDisc:
+    """What all disc galaxies have."""
 
     pose: Pose
-    axis_ratio: Tensor
     scale_length: Tensor
     flux: Tensor  # (N,) r band, all components
     bulge_share: Tensor
     bulge_r_e: Tensor
     bulge_n: Tensor
-    bulge_shift: Tensor  # (N, 2) from the disc's center
     break_radius: Tensor  # beyond it the disc falls twice as fast
+    young_share: Tensor  # of the disc's light
+    colors: Tensor  # (N, 3 bands, 3) flux over r flux: old, disc, young
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discs(AnyDisc):
+    """Disc galaxies that are not edge-on; see `Arms`, `Bars`, `Tides`."""
+
+    axis_ratio: Tensor
+    bulge_shift: Tensor  # (N, 2) from the disc's center
     hole: Tensor  # share of the disc's light that is missing within the bar
     lopsided: Tensor
     lopsided_angle: Tensor
     twist: Tensor  # radians by which the isophotes turn per scale length
     bow: Tensor  # how far the disc bends aside, in scale lengths one of them out
     patchy: Tensor  # scatter of the young light in e-folds, in bumps of 3 arcsec
-    young_share: Tensor  # of the disc's light
-    colors: Tensor  # (N, 3 bands, 3) flux over r flux: old, disc, young
     bars: Bars
     arms: Arms
     tides: Tides
 
 
-@dataclass(frozen=True)
-class EdgeOns:
+@dataclass(frozen=True, kw_only=True)
+class EdgeOns(AnyDisc):
     """Disc galaxies seen from the side."""
 
-    pose: Pose
-    scale_length: Tensor
     scale_height: Tensor
-    flux: Tensor
-    bulge_share: Tensor
-    bulge_r_e: Tensor
-    bulge_n: Tensor
     bulge_axis_ratio: Tensor
-    break_radius: Tensor
     warp: Tensor
-    young_share: Tensor
     dust: Tensor
     dust_shift: Tensor
     knots: Tensor
-    colors: Tensor
