@@ -58,6 +58,8 @@ class DiscKind:
     arm_odds: float = 0.0
     strength: Two = (0.0, 0.0)  # of arms over the disc, even; Diaz-Garcia et al. 2019
     pitch: Two = (15.0, 2.0)  # degrees, mean and scatter; Yu & Ho 2020
+    pitch_limits: Two = (7.0, 42.0)  # degrees; tight and loose do not overlap
+    two_armed: float = 0.0  # share with two arms in any case, as barred ones have
     start: float = 1.0  # scale lengths; arms without a bar begin at 0.3 up to this
     end: float = 4.0  # scale lengths; arms end at 2.2 up to this
     sharpness: float = 1.0  # of the von Mises ridge, 0.8 up to this
@@ -123,17 +125,18 @@ DISC_KINDS = {
         start=0.8, end=4.8, sharpness=3.0, uneven=0.4, ragged=0.6, knots=0.06,
         ring_odds=0.45, lopsided=(0.0, 0.04), patchy=0.1, tide_odds=0.02,
     ),
-    TIGHT: DiscKind(  # 14 degrees, not 12: docs/log.md
+    TIGHT: DiscKind(  # a pitch of 14 degrees, not 12: docs/log.md
         h=3.1, axis_ratio=(0.5, 1.0), magnitude=20.3, bulge=0.15, late=-0.3, young=0.47,
         arm_odds=1.0, strength=(0.35, 1.15), pitch=(14.0, 3.0),
-        start=0.9, end=3.8, sharpness=3.2, uneven=0.4, ragged=1.1, knots=0.07,
+        pitch_limits=(7.0, 18.5), start=0.9, end=3.8, sharpness=3.2, uneven=0.4, ragged=1.1, knots=0.07,
         ring_odds=0.3, lopsided=(0.0, 0.04), patchy=0.15, tide_odds=0.02,
     ),
     LOOSE: DiscKind(
         h=3.2, axis_ratio=(0.33, 0.95), magnitude=20.6, bulge=0.11, late=0.1,
         young=0.44, arm_odds=1.0, strength=(0.6, 1.25), pitch=(27.0, 5.0),
-        start=1.2, end=4.8, sharpness=3.2, uneven=0.8, ragged=0.7, knots=0.1,
-        lopsided=(0.05, 0.07), twist=0.05, bow=0.01, patchy=0.2, tide_odds=0.06,
+        pitch_limits=(19.0, 42.0), two_armed=0.7, start=1.2, end=4.8, sharpness=3.2,
+        uneven=0.8, ragged=0.7, knots=0.1, lopsided=(0.05, 0.07), twist=0.05,
+        bow=0.01, patchy=0.2, tide_odds=0.06,
     ),
 }  # fmt: skip
 EDGE_ON_KINDS = {
@@ -220,7 +223,7 @@ def draw_discs(
     axis_ratio = dice.uniform(*kind.axis_ratio)
     axis_ratio = torch.where(bent, 0.22 + 0.4 * (axis_ratio - 0.4), axis_ratio)
     brightness = dice.normal(kind.magnitude, 0.45)
-    bars = _draw_bars(labels, kind, h, dice)
+    bars = _draw_bars(kind, h, dice)
     bulge = kind.bulge * torch.where(shelled, 2.2, torch.where(patchy, 0.25, 1.0))
     bulge = dice.lognormal(bulge, 0.6, 0.005, 0.5)
     shift = dice.normal(0.0, 0.12).abs() * h * torch.where(wild, 2.6, 0.1)
@@ -255,7 +258,7 @@ def draw_discs(
         young_share=dice.normal(kind.young + 0.09 * late, 0.08, 0.1, 0.8),
         colors=_disc_colors(late, dice),
         bars=bars,
-        arms=_draw_arms(labels, kind, h, bars, dice, plain=patchy | shelled),
+        arms=_draw_arms(kind, h, bars, dice, plain=patchy | shelled),
         tides=_draw_tides(kind, h, dice, more=shelled),
     )
 
@@ -295,9 +298,9 @@ def draw_edge_ons(
     )
 
 
-def _draw_bars(labels: Tensor, kind: Any, h: Tensor, dice: Dice) -> Bars:
+def _draw_bars(kind: Any, h: Tensor, dice: Dice) -> Bars:
     """Draw bars as long and bright as those that volunteers see (docs/log.md)."""
-    barred = dice.chance(kind.bar_odds) | (labels == BARRED)
+    barred = dice.chance(kind.bar_odds)
     length = h * dice.lognormal(1.4, 0.22, 0.95, 2.1)
     share = dice.lognormal(0.27, 0.35, 0.14, 0.45)
     return Bars(
@@ -309,23 +312,12 @@ def _draw_bars(labels: Tensor, kind: Any, h: Tensor, dice: Dice) -> Bars:
     )
 
 
-def _draw_arms(
-    labels: Tensor,
-    kind: Any,
-    h: Tensor,
-    bars: Bars,
-    dice: Dice,
-    *,
-    plain: Tensor,
-) -> Arms:
+def _draw_arms(kind: Any, h: Tensor, bars: Bars, dice: Dice, *, plain: Tensor) -> Arms:
     """Arms from grand designs down to hardly visible ones; none where plain."""
     barred = bars.share > 0
-    pitch = dice.normal(kind.pitch[0], kind.pitch[1], 7.0, 42.0)
-    pitch = torch.where(labels == TIGHT, pitch.clamp(max=18.5), pitch)
-    pitch = torch.where(labels == LOOSE, pitch.clamp(min=19.0), pitch)
+    pitch = dice.normal(kind.pitch[0], kind.pitch[1]).clamp(*kind.pitch_limits)
     number = dice.choice((1.0, 2.0, 3.0, 4.0, 5.0), (0.07, 0.58, 0.17, 0.12, 0.06))
-    few = barred | (labels == LOOSE) & dice.chance(0.7)
-    number = torch.where(few, 2.0, number)
+    number = torch.where(barred | dice.chance(kind.two_armed), 2.0, number)
     winding = dice.sign() / torch.deg2rad(pitch).tan()
     free = h * dice.uniform(0.3, kind.start)
     start = torch.where(barred, bars.length * 0.95, free)
