@@ -72,39 +72,13 @@ class GalaxyBatches(L.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Count the whole batches in the training set.
-
-        Returns
-        -------
-        int
-            At least one.
-        """
+        """Count the whole batches in the training set."""
         return max(len(self.labels) // self.config.batch_size, 1)
 
     def draw(
         self, epoch: int, number: int, device: torch.device, rank: int, world: int
     ) -> tuple[Tensor, Tensor, torch.Generator]:
-        """Draw one batch as a pure function of seed, epoch, number and rank.
-
-        Parameters
-        ----------
-        epoch : int
-            Selects the order of the galaxies.
-        number : int
-            Selects the batch within it.
-        device : torch.device
-            Where the views are made; the set moves there once.
-        rank : int
-            This process, from 0.
-        world : int
-            Number of processes; they share the batch.
-
-        Returns
-        -------
-        tuple
-            Views (B, 3, S, S) float32 in [0, 1], labels (B,) int64, and the generator
-            for whatever else is random in this step.
-        """
+        """Draw one batch as a pure function of seed, epoch, number and rank."""
         if self.images.device != device:
             self.images, self.labels = self.images.to(device), self.labels.to(device)
         seed, size = self.config.seed, self.config.batch_size
@@ -123,40 +97,15 @@ class GalaxyBatches(L.LightningDataModule):
         return views, self.labels[mine], generator
 
     def train_dataloader(self) -> Steps:
-        """Serve the numbers of an epoch's batches.
-
-        Returns
-        -------
-        Steps
-            For `draw`.
-        """
+        """Serve the numbers of an epoch's batches."""
         return Steps(self.steps_per_epoch)
 
     def val_dataloader(self) -> Steps:
-        """Serve the numbers of the validation batches.
-
-        Returns
-        -------
-        Steps
-            For `draw_val`.
-        """
+        """Serve the numbers of the validation batches."""
         return Steps(-(-len(self.val_labels) // self.config.batch_size))
 
     def draw_val(self, number: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Draw a validation batch: the central view, nothing random.
-
-        Parameters
-        ----------
-        number : int
-            Selects the batch.
-        device : torch.device
-            Where the views are needed.
-
-        Returns
-        -------
-        tuple of Tensor
-            Views (B, 3, S, S) float32 in [0, 1] and labels (B,) int64.
-        """
+        """Draw a validation batch: the central view, nothing random."""
         size = self.config.batch_size
         rows = slice(number * size, (number + 1) * size)
         views = central_view(self.val_images[rows].to(device), self.config.image_size)

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,12 +54,9 @@ def fit(
     out: Path,
     *,
     start_from: DMAGNet | Checkpoint | None = None,
-    accelerator: str = "auto",
-    devices: int = 1,
-    num_nodes: int = 1,
-    strategy: str = "auto",
     progress: bool = True,
     announce: Announce | None = None,
+    **trainer: Any,
 ) -> Path:
     """Train DMAGNet, or go on where a run was stopped.
 
@@ -75,19 +72,14 @@ def fit(
     start_from : DMAGNet or Checkpoint, optional
         Weights to start from instead of random ones: a network with one output a
         class, or a checkpoint of any classes (`dmagnet.training.finetune`).
-    accelerator : str
-        Lightning's name: ``auto``, ``cpu``, ``gpu``.
-    devices : int
-        Devices on each node.
-    num_nodes : int
-        Nodes.
-    strategy : str
-        Lightning's name: ``auto``, ``ddp``, ...
     progress : bool
         Show Lightning's progress bar, unless `announce` shows another.
     announce : callable, optional
         Called with a name and the number of steps; returns what to call with the
         number of steps done.
+    **trainer
+        Of `lightning.Trainer`: ``accelerator``, ``devices`` (one if not given),
+        ``num_nodes``, ``strategy``...
 
     Returns
     -------
@@ -106,6 +98,7 @@ def fit(
     config = replace(
         config, model=replace(config.model, num_classes=len(galaxies.class_names))
     )
+    accelerator = trainer.get("accelerator", "auto")
     with claimed_by_first(out), isolate_rng():
         names, parent = galaxies.class_names, None
         if isinstance(start_from, Checkpoint):
@@ -120,19 +113,11 @@ def fit(
             device = torch.device(_device(accelerator))
             start_from = start_of(start_from, galaxies, config, device)
         model = start_from or DMAGNet(config.model)
-        trainer = optimize(
-            model,
-            galaxies,
-            config,
-            out,
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy=strategy,
-            progress=progress,
-            announce=announce,
-        )
-        if trainer.is_global_zero:
+        done = optimize(
+            model, galaxies, config, out,
+            progress=progress, announce=announce, **trainer,
+        )  # fmt: skip
+        if done.is_global_zero:
             provenance = {
                 "version": __version__,
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -140,8 +125,8 @@ def fit(
                 "data_hash": galaxies.data_hash,
                 "num_train": int((galaxies.split == 0).sum()),
                 "torch": torch.__version__,
-                "precision": str(trainer.precision),
-                "world_size": trainer.world_size,
+                "precision": str(done.precision),
+                "world_size": done.world_size,
                 **({"parent": parent} if parent else {}),
             }
             save(
@@ -157,14 +142,10 @@ def optimize(
     config: TrainConfig,
     out: Path,
     *,
-    accelerator: str = "auto",
-    devices: int = 1,
-    num_nodes: int = 1,
-    strategy: str = "auto",
     progress: bool = True,
     announce: Announce | None = None,
-    callbacks: list[Callback] | None = None,
-    profiler: str | None = None,
+    callbacks: Sequence[Callback] = (),
+    **trainer: Any,
 ) -> L.Trainer:
     """Train any network from images in [0, 1] to logits, in place.
 
@@ -179,23 +160,15 @@ def optimize(
     out : Path
         Folder for logs and the checkpoint to resume from; if it has one, training
         goes on from there.
-    accelerator : str
-        Lightning's name.
-    devices : int
-        Devices on each node.
-    num_nodes : int
-        Nodes.
-    strategy : str
-        Lightning's name.
     progress : bool
         Show Lightning's progress bar, unless `announce` shows another.
     announce : callable, optional
         Called with a name and the number of steps; returns what to call with the
         number of steps done.
-    callbacks : list of Callback, optional
+    callbacks : sequence of Callback
         More of Lightning's callbacks.
-    profiler : str, optional
-        Lightning's name of a profiler.
+    **trainer
+        As for `fit`.
 
     Returns
     -------
@@ -212,35 +185,29 @@ def optimize(
     batches, shares = _batches(galaxies, config)
     membership = torch.from_numpy(galaxies.membership)
     resume = state_of(out)
+    place: dict[str, Any]
+    place = {"accelerator": "auto", "devices": 1, "num_nodes": 1, **trainer}
+    accelerator, several = place["accelerator"], place["devices"] * place["num_nodes"]
     with quiet_lightning(), interruptible():
-        trainer = L.Trainer(
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy=strategy,
+        engine = L.Trainer(
             max_epochs=config.epochs,
             check_val_every_n_epoch=max(config.epochs // 20, 1),
-            sync_batchnorm=devices * num_nodes > 1 and _device(accelerator) == "cuda",
+            sync_batchnorm=several > 1 and _device(accelerator) == "cuda",
             precision=_precision(config, accelerator),
-            logger=[
-                CSVLogger(out, name="logs"),
-                TensorBoardLogger(out, name="tensorboard"),
-            ],
+            logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "tensorboard")],
             callbacks=[
-                *_callbacks(config, out),
-                *watching(progress, announce),
-                *(callbacks or []),
+                *_callbacks(config, out), *watching(progress, announce), *callbacks
             ],
             enable_progress_bar=progress and announce is None,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if len(batches.val_labels) else 0,
             log_every_n_steps=1,
-            profiler=profiler,
-        )
+            **place,
+        )  # fmt: skip
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
-            trainer.fit(
+            engine.fit(
                 TrainingModule(model, config, shares, membership),
                 datamodule=batches,
                 ckpt_path=resume,
@@ -251,7 +218,7 @@ def optimize(
                 f"{out}: the disk refused a checkpoint ({error}); the last whole one "
                 "is kept: free some space and run the same command again"
             ) from error
-    return trainer
+    return engine
 
 
 def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Tensor]:

@@ -74,31 +74,12 @@ class TrainingModule(L.LightningModule):
 
     @property
     def batches(self) -> GalaxyBatches:
-        """Find the data of the trainer that runs this module.
-
-        Returns
-        -------
-        GalaxyBatches
-            Training views and validation images.
-        """
+        """Find the data of the trainer that runs this module."""
         source: GalaxyBatches = self.trainer.datamodule  # type: ignore[attr-defined]
         return source
 
     def training_step(self, number: int, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Draw a batch and compute its loss.
-
-        Parameters
-        ----------
-        number : int
-            What the loader gave; not used, since it starts anew after a resume.
-        batch_idx : int
-            Number of the batch within the epoch.
-
-        Returns
-        -------
-        () Tensor
-            The loss.
-        """
+        """Draw a batch and compute its loss."""
         trainer = self.trainer
         with trainer.profiler.profile("draw_batch"):  # type: ignore[attr-defined]
             images, labels, generator = self.batches.draw(
@@ -122,15 +103,7 @@ class TrainingModule(L.LightningModule):
         return loss
 
     def validation_step(self, number: int, batch_idx: int) -> None:  # noqa: ARG002
-        """Judge one validation batch.
-
-        Parameters
-        ----------
-        number : int
-            Number of the batch.
-        batch_idx : int
-            The same.
-        """
+        """Judge one validation batch."""
         images, labels = self.batches.draw_val(number, self.device)
         images = images.contiguous(memory_format=torch.channels_last)
         logits = self.model(images).float()
@@ -149,23 +122,11 @@ class TrainingModule(L.LightningModule):
         self.log("val_macro_f1", self.val_f1, **shown)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
-        """Clip the gradients, which no precision used here scales.
-
-        Parameters
-        ----------
-        optimizer : Optimizer
-            Not used; Lightning's own clipping refuses a fused one.
-        """
+        """Clip the gradients, which no precision used here scales."""
         nn.utils.clip_grad_norm_(self.parameters(), GRADIENT_CLIP)
 
     def configure_optimizers(self) -> Any:
-        """Set up AdamW with warm-up and cosine.
-
-        Returns
-        -------
-        dict
-            Optimizer and scheduler, stepped after each batch.
-        """
+        """Set up AdamW with warm-up and cosine."""
         decayed = [p for p in self.parameters() if p.ndim > 1]
         others = [p for p in self.parameters() if p.ndim <= 1]
         optimizer = torch.optim.AdamW(
