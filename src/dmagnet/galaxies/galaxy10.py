@@ -93,14 +93,15 @@ def read_catalog(path: Path) -> Catalog:
             f"{path}: expected labels 0 to {NUM_CLASSES - 1} in 'ans', got "
             f"{labels[wrong[0]]} in row {wrong[0]} ({len(wrong)} rows in all)"
         )
-    notes: tuple[str, ...] = ()
     # The published coordinate table repeats the declination as the redshift.
-    if np.isfinite(columns["dec"]).any() and np.array_equal(
+    repeated = np.isfinite(columns["dec"]).any() and np.array_equal(
         columns["redshift"], columns["dec"], equal_nan=True
-    ):
-        columns["redshift"] = np.full(num, np.nan)
-        notes = ("redshift repeats dec in this file and is taken as unknown",)
-    return Catalog(num, side, labels, columns, notes)
+    )
+    if not repeated:
+        return Catalog(num, side, labels, columns, ())
+    columns["redshift"] = np.full(num, np.nan)
+    note = "redshift repeats dec in this file and is taken as unknown"
+    return Catalog(num, side, labels, columns, (note,))
 
 
 def slab_rows(images: h5py.Dataset) -> int:

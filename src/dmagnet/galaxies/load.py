@@ -163,7 +163,7 @@ def load_galaxies(
 
 
 def _load_folder(path: Path, wish: _Wish) -> Galaxies:
-    """Tell a prepared folder, a fetched file and folders of classes apart."""
+    """Load a prepared folder, a fetched file, pieces of a table or class folders."""
     if (path / MANIFEST).is_file():
         return _resized(read_prepared(path), wish)
     inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]

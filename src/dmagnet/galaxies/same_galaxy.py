@@ -159,7 +159,7 @@ class Audit:
 
 
 def known_positions(ra: Floats, dec: Floats) -> npt.NDArray[np.bool_]:
-    """Say which positions can be on the sky."""
+    """Return which positions can be on the sky."""
     return np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
 
 
@@ -169,7 +169,7 @@ def close_pairs(
     """Find all pairs of positions closer than a radius."""
     rows = np.flatnonzero(known_positions(ra, dec))
     if len(rows) < 2:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        return rows[:0], rows[:0], np.empty(0)
     sky = SkyCoord(ra[rows], dec[rows], unit="deg")
     first, second, separation, _ = search_around_sky(sky, sky, radius_arcsec * u.arcsec)
     once = first < second

@@ -89,9 +89,8 @@ def leak_safe_split(
     -----
     Groups of several galaxies are placed first, the largest first, each where the
     classes in it are furthest from their share; single galaxies then fill up every
-    class to its exact share. scikit-learn's StratifiedGroupKFold knows equal folds
-    only, refuses classes smaller than the number of folds, and its shuffling has
-    changed between versions, which a published split must not.
+    class to its exact share. Unlike StratifiedGroupKFold of scikit-learn: unequal
+    parts, small classes, and the same shuffling in every version.
     """
     labels = np.asarray(labels, np.int64)
     groups = sky_groups(ra, dec, radius_arcsec)
@@ -99,13 +98,11 @@ def leak_safe_split(
     codes = _allocate(labels, groups, fractions, rng)
     folds = _allocate(labels, groups, (1 / num_folds,) * num_folds, rng)
     unknown = int((~known_positions(ra, dec)).sum())
-    notes: tuple[str, ...] = ()
-    if unknown:
-        notes = (
-            f"positions unknown for {unknown} of {len(labels)} galaxies: images of the "
-            "same sky may stand on both sides of the split",
-        )
-    return Split(codes, folds, groups, notes)
+    note = (
+        f"positions unknown for {unknown} of {len(labels)} galaxies: images of the "
+        "same sky may stand on both sides of the split"
+    )
+    return Split(codes, folds, groups, (note,) if unknown else ())
 
 
 def _allocate(
@@ -182,15 +179,11 @@ def published_split(labels: Ints, ra: Floats, dec: Floats) -> Split | None:
     """
     if len(labels) != PUBLISHED_NUM or not known_positions(ra, dec).all():
         return None
-    text = (resources.files("dmagnet.galaxies") / INDEX_FILE).read_text(
-        encoding="utf-8"
-    )
-    if f"# positions: {positions_hash(ra, dec)}" not in text.splitlines():
+    lines = (resources.files(__package__) / INDEX_FILE).read_text("utf-8").splitlines()
+    if f"# positions: {positions_hash(ra, dec)}" not in lines:
         return None
-    rows = np.loadtxt(
-        [line for line in text.splitlines() if line[:1].isdigit()],
-        delimiter=",", dtype=str,
-    )  # fmt: skip
+    listed = [line for line in lines if line[:1].isdigit()]
+    rows = np.loadtxt(listed, delimiter=",", dtype=str)
     codes = np.array([PARTS.index(part) for part in rows[:, 1]], np.int8)
     return Split(codes, rows[:, 2].astype(np.int8), sky_groups(ra, dec))
 

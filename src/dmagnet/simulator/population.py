@@ -128,8 +128,9 @@ DISC_KINDS = {
     TIGHT: DiscKind(  # a pitch of 14 degrees, not 12: docs/log.md
         h=3.1, axis_ratio=(0.5, 1.0), magnitude=20.3, bulge=0.15, late=-0.3, young=0.47,
         arm_odds=1.0, strength=(0.35, 1.15), pitch=(14.0, 3.0),
-        pitch_limits=(7.0, 18.5), start=0.9, end=3.8, sharpness=3.2, uneven=0.4, ragged=1.1, knots=0.07,
-        ring_odds=0.3, lopsided=(0.0, 0.04), patchy=0.15, tide_odds=0.02,
+        pitch_limits=(7.0, 18.5), start=0.9, end=3.8, sharpness=3.2, uneven=0.4,
+        ragged=1.1, knots=0.07, ring_odds=0.3, lopsided=(0.0, 0.04),
+        patchy=0.15, tide_odds=0.02,
     ),
     LOOSE: DiscKind(
         h=3.2, axis_ratio=(0.33, 0.95), magnitude=20.6, bulge=0.11, late=0.1,
