@@ -149,6 +149,19 @@ def classify(
     ------
     ConfigError, DataError, CheckpointError
         As `write_catalog`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from dmagnet.config import SimulateConfig
+    >>> from dmagnet.simulator import simulate
+    >>> images, _ = simulate(SimulateConfig(num=1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.fromarray(images[0]).save(f"{folder}/galaxy.png")
+    ...     table = classify(folder, weights="xs", device="cpu")
+    >>> table.colnames[:2], len(table)
+    (['id', 'path'], 1)
     """
     place = None if out is None else check_name(Path(out))
     config = replace(config, **settings)

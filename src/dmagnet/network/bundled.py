@@ -51,6 +51,12 @@ def load(name_or_path: str | Path = DEFAULT) -> "Checkpoint":
     -----
     The package stores weight matrices in half precision, which the network computes
     with as float32: the model card says by how much that moves the probabilities.
+
+    Examples
+    --------
+    >>> checkpoint = load("xs")
+    >>> checkpoint.class_names[0]
+    'Disturbed'
     """
     from dmagnet.network.checkpoint import load as load_file
 

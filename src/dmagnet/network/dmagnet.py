@@ -64,6 +64,12 @@ class DMAGNet(Pretrained, nn.Module):
     Stage 4 keeps the side of stage 3, so that LAM and the evidence maps can be
     read: at 256 px they are 16x16. Pooling and one linear layer behind LAM make
     the score of a class the exact mean of its evidence map plus a bias.
+
+    Examples
+    --------
+    >>> network = DMAGNet(ModelConfig(size="xs")).eval()
+    >>> network(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 10])
     """
 
     mean: Tensor
