@@ -7,6 +7,7 @@ from PIL import Image
 
 from dmagnet import figures
 from dmagnet.errors import DataError
+from dmagnet.figures import overlays
 from dmagnet.judging import reliability, score
 
 NAMES = ("round", "barred", "edge-on", "merging")
@@ -106,7 +107,7 @@ def test_a_caption_too_few_is_refused(images):
 
 def test_a_neutral_map_leaves_the_galaxy_gray(images):
     gray = np.asarray(Image.fromarray(images[0]).convert("RGB").convert("L"))
-    overlay = figures.lam_overlay(images[0], np.ones((4, 4)), 0.2)
+    overlay = overlays.lam_overlay(images[0], np.ones((4, 4)), 0.2)
     np.testing.assert_array_equal(overlay, np.repeat(gray[..., None], 3, axis=2))
 
 
@@ -114,7 +115,7 @@ def test_up_is_orange_and_down_is_blue_where_the_mask_says_so():
     sky = np.full((32, 32, 3), 20, np.uint8)
     mask = np.ones((4, 4))
     mask[0, 0], mask[3, 3] = 1.3, 0.7
-    overlay = figures.lam_overlay(sky, mask, 0.3).astype(int)
+    overlay = overlays.lam_overlay(sky, mask, 0.3).astype(int)
     red, _, blue = overlay[0, 0]
     assert red > blue + 100
     red, _, blue = overlay[-1, -1]
@@ -125,7 +126,7 @@ def test_up_is_orange_and_down_is_blue_where_the_mask_says_so():
 def test_color_grows_with_the_distance_from_one():
     sky = np.full((8, 8, 3), 20, np.uint8)
     reds = [
-        figures.lam_overlay(sky, np.full((2, 2), factor), 0.4)[4, 4, 0]
+        overlays.lam_overlay(sky, np.full((2, 2), factor), 0.4)[4, 4, 0]
         for factor in (1.0, 1.1, 1.2, 1.4)
     ]
     np.testing.assert_allclose(np.diff(np.array(reds, float)), [44, 44, 88], atol=2)
@@ -136,19 +137,19 @@ def test_color_grows_with_the_distance_from_one():
     [(1.0, 0.05), (1.04, 0.05), (0.87, 0.15), (1.21, 0.25), (1.5, 0.5), (0.5, 0.5)],
 )
 def test_the_scale_is_the_next_twentieth(mask, reach):
-    assert figures.lam_reach(np.full((1, 2, 2), mask)) == pytest.approx(reach)
+    assert overlays.lam_reach(np.full((1, 2, 2), mask)) == pytest.approx(reach)
 
 
 def test_maps_stand_beside_their_galaxies(images):
     masks = np.random.default_rng(2).uniform(0.7, 1.3, (3, 4, 4))
     figure = figures.lam_maps(images, masks, ["a", "b", "c"])
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    reach = figures.lam_reach(masks)
+    reach = overlays.lam_reach(masks)
     for index in range(3):
         np.testing.assert_array_equal(shown[2 * index], images[index])
         np.testing.assert_array_equal(
             shown[2 * index + 1],
-            figures.lam_overlay(images[index], masks[index], reach),
+            overlays.lam_overlay(images[index], masks[index], reach),
         )
 
 
@@ -160,7 +161,7 @@ def test_a_figure_is_written_the_same_twice_and_leaves_no_part(
         lambda: figures.confusion_matrix(metrics),
         lambda: figures.reliability_diagram(reliability(*guesses)),
         lambda: figures.lam_maps(images, masks, "abc"),
-        lambda: figures.lam_scale(0.2),
+        lambda: overlays.lam_scale(0.2),
     ]
     for make in makers:
         path = figures.save(make(), tmp_path / "one.png")

@@ -26,7 +26,9 @@ from dmagnet.dreaming import (
 )
 from dmagnet.dreaming.sheets import SheetRow, contact_sheet, enlarge, pages, tile_side
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.figures import detail_picture, redream_passes, to_png
+from dmagnet.figures import to_png
+from dmagnet.figures.overlays import detail_picture
+from dmagnet.figures.plots import redream_passes
 from dmagnet.network.checkpoint import save
 from dmagnet.pictures import from_array, read_image, standardize
 

@@ -8,9 +8,9 @@ from torch import nn
 from dmagnet.config import DreamConfig, ModelConfig
 from dmagnet.dreaming import Energy, dream_frames, read
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.measuring.chains import random_direction_frames
 from dmagnet.measuring.controls import calibrate_norms, cascade, randomized
-from dmagnet.measuring.stability import seed_stability, similarity
-from dmagnet.measuring.walks import random_direction_frames
+from dmagnet.measuring.representations import seed_stability, similarity
 from dmagnet.network import DMAGNet
 
 QUICK = DreamConfig(steps=3, octaves=2, step_size=4 / 255)

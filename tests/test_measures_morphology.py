@@ -16,20 +16,21 @@ from scipy.stats import spearmanr
 from dmagnet.config import SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.measuring.apertures import ApertureFlag, find_aperture
-from dmagnet.measuring.asymmetry import half_turn
+from dmagnet.measuring.asymmetry import box_smooth, gaussian_smooth, half_turn
 from dmagnet.measuring.energy import aperture_energy, rank_correlation
 from dmagnet.measuring.morphology import measure_morphology
 from dmagnet.measuring.photometry import (
     Light,
     circle_overlap,
+    ellipse,
     enclosed,
+    gini,
     growth,
+    m20,
     petrosian,
     radii_of_shares,
 )
-from dmagnet.measuring.shapes import ellipse, gini, m20
-from dmagnet.measuring.sky_level import clipped_sky, sky_boxes
-from dmagnet.measuring.smoothing import box_smooth, gaussian_smooth
+from dmagnet.measuring.segments import clipped_sky, sky_boxes
 from dmagnet.simulator import simulate
 
 INDICES = ("concentration", "asymmetry", "smoothness", "gini", "m20")

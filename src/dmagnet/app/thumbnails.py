@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dmagnet import figures
 from dmagnet.app.answers import VIEW_PX, Bytes
+from dmagnet.figures import overlays
 
 QUALITY = 90  # of JPEGs: a dream's frame is 20 kB
 
@@ -24,7 +24,7 @@ def laid_over(view: Bytes, values: NDArray[np.float32]) -> Bytes:
     """Lay a map over the picture that people see."""
     small = Image.fromarray(np.asarray(values, np.float32))
     large = small.resize(view.shape[1::-1], Image.Resampling.BICUBIC)
-    return figures.overlay(view, np.asarray(large))
+    return overlays.overlay(view, np.asarray(large))
 
 
 def enlarged(rgb: Bytes) -> Bytes:

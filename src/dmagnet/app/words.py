@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dmagnet import __version__, figures
+from dmagnet import __version__
 from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
 from dmagnet.app.limits import LOCAL
 from dmagnet.app.thumbnails import enlarged, laid_over, picture_of
@@ -17,6 +17,7 @@ from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.classes import CLASSES, FAMILIES, family_of
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation import Explanation
+from dmagnet.figures import overlays
 from dmagnet.pictures.inputs.cutout_files import Shelf
 
 TITLES = {
@@ -248,7 +249,7 @@ def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:
         "share": "" if one.share >= 1 else f", {100 * one.share:.0f} % of its steps",
         "start": picture_of(enlarged(to_bytes(one.start))),
         "dream": picture_of(enlarged(to_bytes(one.image))),
-        "detail": picture_of(enlarged(figures.detail_picture(detail))),
+        "detail": picture_of(enlarged(overlays.detail_picture(detail))),
         "before": _seen_as(one.before),
         "after": _seen_as(one.after),
         "scores": one.scores,

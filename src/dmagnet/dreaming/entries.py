@@ -18,7 +18,7 @@ from dmagnet.dreaming.runs import Dream, Moment
 from dmagnet.dreaming.sheets import Film, can_write_mp4, to_bytes, write_gif, write_mp4
 from dmagnet.dreaming.targets import provenance_of
 from dmagnet.errors import DataError
-from dmagnet.figures.dream_plots import detail_picture, detail_reach
+from dmagnet.figures.overlays import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.fits_image import rgb_hdu
 from dmagnet.storage.disk import beside, is_own

@@ -11,7 +11,7 @@ from dmagnet.dreaming.entries import Folder
 from dmagnet.dreaming.request import REDREAM_FILE
 from dmagnet.dreaming.sheets import SheetRow, pages, to_size
 from dmagnet.dreaming.targets import Target
-from dmagnet.figures.dream_plots import redream_passes
+from dmagnet.figures.plots import redream_passes
 from dmagnet.figures.saving import save
 from dmagnet.storage.disk import beside
 

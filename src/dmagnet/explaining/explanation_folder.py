@@ -13,7 +13,7 @@ from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.explaining.explanation import Explanation
-from dmagnet.figures.evidence_plots import evidence_figure, overlay
+from dmagnet.figures.overlays import evidence_figure, overlay
 from dmagnet.figures.saving import to_png
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.cutout import Cutout

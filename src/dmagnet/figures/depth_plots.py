@@ -1,13 +1,14 @@
 """What changes with depth: the trained network beside networks with random weights."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dmagnet.figures.plots import BLUE, GRAY, INK, SERIES, VERMILION, _plain
+from dmagnet.figures.plots import BLUE, GRAY, INK, SERIES, VERMILION, panels_of
 
 Floats = NDArray[np.float64]
 PANEL = (3.1, 2.5)  # inches
@@ -16,27 +17,9 @@ PANEL = (3.1, 2.5)  # inches
 def depth_trends(
     layers: Sequence[str],
     panels: Mapping[str, tuple[Floats, Floats]],
-    *,
-    columns: int = 3,
 ) -> Figure:
-    """Draw measures against depth.
-
-    Parameters
-    ----------
-    layers : sequence of str
-        L names, in order of depth.
-    panels : mapping of str to pair of (..., L) ndarray
-        By title: values of the trained network and of random ones; all axes but the
-        last are galaxies, seeds or networks.
-    columns : int
-        Panels in a row.
-
-    Returns
-    -------
-    Figure
-        Medians, with the middle 68 % shaded.
-    """
-    figure, grid = _grid(len(panels), columns)
+    """Draw medians of measures (..., L) against depth, with the middle 68 % shaded."""
+    figure, grid = panels_of(len(panels), 3, PANEL)
     for axes, (title, (trained, random)) in zip(grid, panels.items(), strict=True):
         _band(axes, random, GRAY, "--", "random weights")
         _band(axes, trained, BLUE, "-", "trained")
@@ -49,27 +32,9 @@ def depth_trends(
 def probe_curves(
     layers: Sequence[str],
     probes: Mapping[str, tuple[Floats, Floats]],
-    *,
-    columns: int = 3,
 ) -> Figure:
-    """Draw what linear probes read, layer by layer.
-
-    Parameters
-    ----------
-    layers : sequence of str
-        L names, in order of depth.
-    probes : mapping of str to pair of (L, 4) ndarray
-        By what is read: score, its interval and the score on shuffled values, for the
-        trained network and for a random one.
-    columns : int
-        Panels in a row.
-
-    Returns
-    -------
-    Figure
-        Scores with 95 % intervals.
-    """
-    figure, grid = _grid(len(probes), columns)
+    """Draw scores of probes: rows (L, 4) of score, interval and score when shuffled."""
+    figure, grid = panels_of(len(probes), 3, PANEL)
     places = np.arange(len(layers))
     for axes, (title, (trained, random)) in zip(grid, probes.items(), strict=True):
         for rows, color, dash, name in (
@@ -89,28 +54,10 @@ def probe_curves(
 
 
 def likeness_tables(layers: Sequence[str], tables: Mapping[str, Floats]) -> Figure:
-    """Draw how alike the representations of layers are.
-
-    Parameters
-    ----------
-    layers : sequence of str
-        L names, in order of depth.
-    tables : mapping of str to (L, L) ndarray
-        By title: CKA.
-
-    Returns
-    -------
-    Figure
-        One square for each table, with its numbers.
-    """
-    figure, grid = _grid(len(tables), len(tables), panel=(3.3, 3.1))
+    """Draw how alike the representations of layers are: tables (L, L) of CKA."""
+    figure, grid = panels_of(len(tables), len(tables), (3.3, 3.1))
     for axes, (title, table) in zip(grid, tables.items(), strict=True):
-        axes.imshow(table, vmin=0, vmax=1, cmap="cividis", origin="lower")
-        for (row, column), value in np.ndenumerate(table):
-            axes.text(
-                column, row, f"{value:.2f}".replace("0.", "."), fontsize=6,
-                ha="center", va="center", color=INK if value > 0.6 else "white",
-            )  # fmt: skip
+        _shades(axes, table, 6, origin="lower")
         _name_layers(axes, layers)
         axes.set_yticks(range(len(layers)), layers, fontsize=7)
         axes.set_title(title, fontsize=9)
@@ -118,19 +65,8 @@ def likeness_tables(layers: Sequence[str], tables: Mapping[str, Floats]) -> Figu
 
 
 def class_paths(paths: Mapping[str, Floats]) -> Figure:
-    """Draw how sure the network stays of a galaxy's class while it dreams.
-
-    Parameters
-    ----------
-    paths : mapping of str to (F, N) ndarray
-        By layer: probability of each galaxy's own class after each step.
-
-    Returns
-    -------
-    Figure
-        Means over galaxies.
-    """
-    figure, (axes,) = _grid(1, 1, panel=(5.2, 3.2))
+    """Draw mean probabilities (F, N) of the galaxies' own class while they dream."""
+    figure, (axes,) = panels_of(1, 1, (5.2, 3.2))
     colors = [*SERIES, INK]
     for i, (layer, path) in enumerate(paths.items()):
         steps = np.arange(1, len(path) + 1)
@@ -149,27 +85,8 @@ def chain_curves(
     curves: Mapping[str, Floats],
     residual: Mapping[str, Floats],
 ) -> Figure:
-    """Draw what resolution does to dreams.
-
-    Parameters
-    ----------
-    layers : sequence of str
-        L names, in order of depth.
-    sides : sequence of int
-        R sides at which dreams were seen, in px.
-    home : int
-        Side of the galaxies, in px.
-    curves : mapping of str to (L, R, B) ndarray
-        By kind of network: energy of the dream over that of the galaxy.
-    residual : mapping of str to (L, P, B) ndarray
-        By kind: change of the detail in each pass of a re-dream.
-
-    Returns
-    -------
-    Figure
-        One panel of curves for each kind, and one of residuals.
-    """
-    figure, grid = _grid(len(curves) + 1, 2, panel=(3.8, 2.7))
+    """Draw curves (L, R, B) over R sides in px, and residuals (L, P, B) over passes."""
+    figure, grid = panels_of(len(curves) + 1, 2, (3.8, 2.7))
     colors = [*SERIES, INK]
     for axes, (kind, curve) in zip(grid, curves.items(), strict=False):
         for i, layer in enumerate(layers):
@@ -197,30 +114,9 @@ def chain_curves(
 
 
 def forgetting(forgotten: Sequence[str], layers: Sequence[str], ssim: Floats) -> Figure:
-    """Draw how dreams change as a network forgets from the top down.
-
-    Parameters
-    ----------
-    forgotten : sequence of str
-        K layers, in the order in which they forgot.
-    layers : sequence of str
-        L layers that were dreamed.
-    ssim : (K, L, B) ndarray
-        Likeness with the dream of the trained network.
-
-    Returns
-    -------
-    Figure
-        One row for each step, one column for each dream.
-    """
-    figure, (axes,) = _grid(1, 1, panel=(4.6, 3.4))
-    table = ssim.mean(axis=2)
-    axes.imshow(table, vmin=0, vmax=1, cmap="cividis")
-    for (row, column), value in np.ndenumerate(table):
-        axes.text(
-            column, row, f"{value:.2f}", fontsize=7, ha="center", va="center",
-            color=INK if value > 0.6 else "white",
-        )  # fmt: skip
+    """Draw likenesses (K, L, B) with the trained dream: K rows of steps, L dreams."""
+    figure, (axes,) = panels_of(1, 1, (4.6, 3.4))
+    _shades(axes, ssim.mean(axis=2), 7)
     _name_layers(axes, layers)
     axes.set_yticks(
         range(len(forgotten)), [f"down to {n}" for n in forgotten], fontsize=7
@@ -230,20 +126,18 @@ def forgetting(forgotten: Sequence[str], layers: Sequence[str], ssim: Floats) ->
     return figure
 
 
-def _grid(
-    panels: int, columns: int, panel: tuple[float, float] = PANEL
-) -> tuple[Figure, list[Axes]]:
-    """Lay out panels, and leave out those that are not needed."""
-    columns = min(columns, panels)
-    rows = -(-panels // columns)
-    size = (panel[0] * columns, panel[1] * rows)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in grid[panels:]:
-        axes.set_visible(False)
-    for axes in grid[:panels]:
-        _plain(axes)
-    return figure, grid[:panels]
+def _shades(
+    axes: Axes, table: Floats, size: int, origin: Literal["upper", "lower"] = "upper"
+) -> None:
+    """Draw a table of likenesses from 0 to 1 with its numbers."""
+    axes.imshow(table, vmin=0, vmax=1, cmap="cividis", origin=origin)
+    for (row, column), value in np.ndenumerate(table):
+        text = f"{value:.2f}"
+        axes.text(
+            column, row, text.replace("0.", ".") if origin == "lower" else text,
+            fontsize=size, ha="center", va="center",
+            color=INK if value > 0.6 else "white",
+        )  # fmt: skip
 
 
 def _band(axes: Axes, values: Floats, color: str, dash: str, name: str) -> None:

@@ -12,15 +12,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
 
 from dmagnet.errors import DataError
 from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
 from dmagnet.judging.selective import RiskCoverage
 
+Floats = NDArray[np.floating[Any]]
+
 BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6b6b6b", "#222222"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+MANY_LINES = 8  # from here on a legend hides more than it tells
 MANY_CLASSES = 20  # from here on, counts no longer fit in the cells
 
 
@@ -43,7 +47,9 @@ def confusion_matrix(metrics: Metrics) -> Figure:
     share = counts / np.maximum(totals, 1)[:, None]
     cells = 0.5 * min(max(len(names), 4), MANY_CLASSES)
     letters = 0.075 * max(len(name) for name in names)
-    figure, axes = _canvas(cells + letters + 2.1, cells + 0.64 * letters + 0.7)
+    figure, (axes,) = panels_of(
+        1, 1, (cells + letters + 2.1, cells + 0.64 * letters + 0.7)
+    )
     shades = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     rows = [f"{name} ({n})" for name, n in zip(names, totals, strict=True)]
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
@@ -81,7 +87,7 @@ def reliability_diagram(bins: Reliability) -> Figure:
     Figure
         One point per bin with its 95 % interval; the diagonal is perfect.
     """
-    figure, axes = _canvas(5.2, 4.8)
+    figure, (axes,) = panels_of(1, 1, (5.2, 4.8))
     axes.plot([0, 1], [0, 1], color=GRAY, linestyle="--", label="perfectly calibrated")
     axes.errorbar(
         bins.confidence,
@@ -95,8 +101,8 @@ def reliability_diagram(bins: Reliability) -> Figure:
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
     axes.set_xlabel("how sure the network was")
     axes.set_ylabel("how often it was right")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
     axes.text(0.97, 0.3, "too sure", ha="right", color=GRAY)
     axes.text(0.03, 0.8, "not sure enough", color=GRAY)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
@@ -117,7 +123,7 @@ def risk_coverage_curve(risk: RiskCoverage) -> Figure:
     Figure
         The risk over the share of galaxies named, with its 95 % interval.
     """
-    figure, axes = _canvas(5.2, 3.8)
+    figure, (axes,) = panels_of(1, 1, (5.2, 3.8))
     axes.fill_between(
         risk.coverage, risk.low, risk.high, color=BLUE, alpha=0.2, linewidth=0
     )
@@ -135,8 +141,8 @@ def risk_coverage_curve(risk: RiskCoverage) -> Figure:
     axes.set(xlim=(0, 1.02), ylim=(0, max(0.02, 1.15 * float(risk.high.max()))))
     axes.set_xlabel("galaxies named, the surest first")
     axes.set_ylabel("of them named wrong")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
     axes.legend(loc="upper left", frameon=False, fontsize=9)
     axes.grid(alpha=0.25)
     return figure
@@ -156,7 +162,7 @@ def per_class_f1(metrics: Metrics) -> Figure:
         One row per class, the mean over classes as a line.
     """
     scores = metrics.per_class
-    figure, axes = _canvas(6.6, 1.2 + 0.36 * len(scores))
+    figure, (axes,) = panels_of(1, 1, (6.6, 1.2 + 0.36 * len(scores)))
     f1 = np.array([entry.f1 for entry in scores])
     ends = np.array([entry.f1_interval for entry in scores])
     rows = np.arange(len(scores))
@@ -204,8 +210,7 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
             f"{', '.join(columns) or 'no columns'}"
         )
     axis = next((name for name in ("epoch", "step") if name in columns), None)
-    figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, grid = panels_of(len(panels), 2, (4.6, 3.4))
     for axes, group in zip(grid, panels, strict=True):
         for index, name in enumerate(group):
             x, y = _column(history, name, axis)
@@ -222,21 +227,64 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
         axes.set_ylabel("loss (lower is better)" if group is losses else "score")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=9)
-        _plain(axes)
     return figure
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    _plain(axes)
-    return figure, axes
+def redream_passes(
+    sides: Sequence[int], scores: Floats, residuals: Floats, names: Sequence[str]
+) -> Figure:
+    """Draw scores (1 + P, N) and residuals (P, N) of N galaxies from pass to pass."""
+    if scores.shape != (len(sides) + 1, len(names)) or residuals.shape != (
+        len(sides),
+        len(names),
+    ):
+        raise DataError(
+            f"expected scores ({len(sides) + 1}, {len(names)}) and residuals "
+            f"({len(sides)}, {len(names)}), got {scores.shape} and {residuals.shape}"
+        )
+    figure, (left, right) = panels_of(2, 2, (4.6, 3.6))
+    for index, name in enumerate(names):
+        style: dict[str, Any] = {
+            "color": SERIES[index % len(SERIES)],
+            "linestyle": DASHES[index // len(SERIES) % len(DASHES)],
+            "marker": "o",
+            "markersize": 4,
+        }
+        left.plot(range(len(sides) + 1), scores[:, index], label=name, **style)
+        right.plot(range(1, len(sides) + 1), residuals[:, index], **style)
+    left.set_xticks(
+        range(len(sides) + 1), ["galaxy", *(f"{side} px" for side in sides)]
+    )
+    left.set_ylabel("score")
+    right.set_xticks(range(1, len(sides) + 1), [f"{side} px" for side in sides])
+    right.set_xlim(0.5, len(sides) + 0.5)
+    right.set_ylim(0, None)
+    right.set_ylabel("change of the detail / detail before")
+    right.axhline(0, color=GRAY, linewidth=0.8)
+    for axes in (left, right):
+        axes.set_xlabel("pass, by its side")
+        axes.grid(axis="y", alpha=0.25)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+    if 1 < len(names) <= MANY_LINES:
+        left.legend(frameon=False, fontsize=8)
+    return figure
 
 
-def _plain(axes: Axes) -> None:
-    """Leave out the lines that say nothing."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
+def panels_of(
+    panels: int, columns: int, panel: tuple[float, float]
+) -> tuple[Figure, list[Axes]]:
+    """Lay out panels, and leave out those that are not needed."""
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    size = (panel[0] * columns, panel[1] * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid[panels:]:
+        axes.set_visible(False)
+    for axes in grid[:panels]:
+        axes.spines[["top", "right"]].set_visible(False)  # they say nothing
+        axes.set_axisbelow(True)
+    return figure, grid[:panels]
 
 
 def _column(

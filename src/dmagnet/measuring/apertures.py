@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 
 from dmagnet.errors import DataError
-from dmagnet.measuring.asymmetry import most_symmetric_center, sky_asymmetry
-from dmagnet.measuring.photometry import Light, petrosian
-from dmagnet.measuring.segments import find_sources, petrosian_segmentation
-from dmagnet.measuring.shapes import centroid, ellipse
-from dmagnet.measuring.sky_level import sky_boxes
-from dmagnet.measuring.smoothing import clumps
+from dmagnet.measuring.asymmetry import clumps, most_symmetric_center, sky_asymmetry
+from dmagnet.measuring.photometry import Light, centroid, ellipse, petrosian
+from dmagnet.measuring.segments import find_sources, petrosian_segmentation, sky_boxes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

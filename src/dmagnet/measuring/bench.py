@@ -18,24 +18,7 @@ MIN_PER_CLASS = 2
 
 
 def layers_by_depth(model: nn.Module) -> tuple[str, ...]:
-    """Choose the layers of a study.
-
-    Parameters
-    ----------
-    model : nn.Module
-        A `DMAGNet`, or a network with ``layer_names``.
-
-    Returns
-    -------
-    tuple of str
-        The stem, the stages, the middle of the longest stage, and lam: seven layers,
-        since with fewer no trend over depth can be told from chance.
-
-    Raises
-    ------
-    ConfigError
-        If the network does not say which layers it has.
-    """
+    """Choose the layers of a study."""
     names = layer_names(model)
     if not hasattr(model, "layer_names"):
         raise ConfigError(

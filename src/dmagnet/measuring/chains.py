@@ -1,6 +1,7 @@
-"""What resolution does to dreams: re-dreams in a chain, dreams at other sizes."""
+"""Resolution: re-dreams in a chain, dreams at other sizes; and random walks."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +13,18 @@ from torch import Tensor, nn
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.layers import read
 from dmagnet.dreaming.objectives import Energy, Objective
-from dmagnet.dreaming.octaves import dream_frames, resample
+from dmagnet.dreaming.octaves import (
+    DreamFrame,
+    check_images,
+    dream_frames,
+    octave_frames,
+    resample,
+)
 from dmagnet.dreaming.redream import Pass, redream_frames
+from dmagnet.dreaming.scorer import Scorer
+from dmagnet.errors import ConfigError
 from dmagnet.measuring.controls import cascade
-from dmagnet.measuring.stability import similarity
-from dmagnet.measuring.walks import random_direction_frames
+from dmagnet.measuring.representations import similarity
 
 SIDES = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)  # of the galaxy's own
 
@@ -162,3 +170,62 @@ def cascade_numbers(
         "ssim": torch.stack(ssim).numpy(),
         "cosine": torch.stack(cosine).numpy(),
     }
+
+
+STREAM = 2**32
+
+
+class RandomDirection(Scorer):
+    """Scores as a `Scorer`, but steps at random."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        start: Tensor,
+        seed: int | Sequence[int],
+        *,
+        keep_spectrum: bool = False,
+    ) -> None:
+        super().__init__(model, objective, start)
+        seeds = [seed] if isinstance(seed, int) else list(seed)
+        if len(seeds) not in (1, len(start)):
+            raise ConfigError(
+                f"seed: expected one, or one for each of the {len(start)} images, got "
+                f"{len(seeds)}"
+            )
+        self.keep_spectrum = keep_spectrum
+        # Another stream than the jitter's, which starts from the same seed.
+        self.generators = [torch.Generator().manual_seed(s + STREAM) for s in seeds]
+
+    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Score images, and draw a direction."""
+        shape = images.shape[1:]
+        noise = [torch.randn(shape, generator=g) for g in self.generators]
+        drawn = torch.stack(noise).to(images).expand_as(images)
+        if not self.keep_spectrum:
+            return self.score(images), drawn
+        scores, gradient = super().gradient(images)
+        # One phase for all three colors, or else the colors of the gradient are lost.
+        phase = torch.fft.rfft2(drawn[:, :1]).angle()
+        waves = torch.polar(torch.ones_like(phase), phase) * torch.fft.rfft2(gradient)
+        return scores, torch.fft.irfft2(waves, s=images.shape[2:])
+
+
+def random_direction_frames(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    config: DreamConfig | None = None,
+    *,
+    seed: int | Sequence[int] | None = None,
+    keep_spectrum: bool = False,
+) -> Iterator[DreamFrame]:
+    """Walk at random where a dream would climb: the same chain, the same step size."""
+    config = dataclasses.replace(config or DreamConfig(), tile=0)
+    check_images(images)
+    seed = config.seed if seed is None else seed
+    walker = RandomDirection(
+        model, objective, images, seed, keep_spectrum=keep_spectrum
+    )
+    yield from octave_frames(walker, images, config, seed=seed)

@@ -69,20 +69,7 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
 
 
 def rank_correlation(maps: Tensor, flux: Tensor) -> Tensor:
-    """Correlate the ranks of a coarse map and of the light under it.
-
-    Parameters
-    ----------
-    maps : (B, h, w) float
-        For example local attention.
-    flux : (B, H, W) float
-        Brightness; it is averaged over the surroundings of each place of the map.
-
-    Returns
-    -------
-    (B,) float64 in [-1, 1]
-        Spearman's rho; NaN where one of the two is the same everywhere.
-    """
+    """Correlate the ranks of a coarse map and of the light under it."""
     down, across = (
         torch.from_numpy(shares(places, pixels)).double()
         for places, pixels in zip(maps.shape[1:], flux.shape[1:], strict=True)

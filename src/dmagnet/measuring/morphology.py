@@ -16,15 +16,21 @@ from dmagnet.measuring.apertures import (
     join,
     middle_of,
 )
-from dmagnet.measuring.asymmetry import asymmetry_about
+from dmagnet.measuring.asymmetry import (
+    BOX,
+    SMALLEST_BOX_PX,
+    asymmetry_about,
+    smoothness,
+)
 from dmagnet.measuring.photometry import (
     Light,
     circle_overlap,
+    ellipse,
     enclosed,
+    gini,
+    m20,
     radii_of_shares,
 )
-from dmagnet.measuring.shapes import ellipse, gini, m20
-from dmagnet.measuring.smoothing import BOX, SMALLEST_BOX_PX, smoothness
 
 SHARES = (0.2, 0.5, 0.8)
 FLUX_EXTENT = 2.0  # Petrosian radii
@@ -111,7 +117,7 @@ def measure_morphology(
     -----
     Conselice (2003, ApJS 147, 1) and Lotz, Primack & Madau (2004, AJ 128, 163), as in
     statmorph (Rodriguez-Gomez et al. 2019, MNRAS 483, 4140); `find_aperture` and
-    `dmagnet.measuring.smoothing.smoothness` say where ours differ.
+    `dmagnet.measuring.asymmetry.smoothness` say where ours differ.
     """
     aperture = find_aperture(images) if aperture is None else aperture
     images = grey(images)

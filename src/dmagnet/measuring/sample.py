@@ -1,7 +1,6 @@
-"""What the dreams of one layer look like, in numbers, for each galaxy and seed."""
+"""The dreams of one layer in numbers, for each galaxy and seed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,26 +14,17 @@ from dmagnet.dreaming.scorer import Scorer
 from dmagnet.measuring.apertures import Aperture
 from dmagnet.measuring.energy import aperture_energy
 from dmagnet.measuring.morphology import measure_morphology
+from dmagnet.measuring.representations import seed_stability
 from dmagnet.measuring.spectra import (
     azimuthal_modes,
     radial_power,
     share_below,
     spectral_centroid,
 )
-from dmagnet.measuring.stability import seed_stability
+from dmagnet.storage.records import Arrays
 
-Floats = NDArray[np.float32]
 BATCH = 8  # dreams at a time; more leave the cache of a CPU core
 MORPHOLOGY = ("concentration", "asymmetry", "smoothness", "gini", "m20")
-
-
-@dataclass(frozen=True, eq=False)
-class DreamSample:
-    """The numbers of one layer's dreams."""
-
-    numbers: dict[str, Floats]
-    trajectory: Floats
-    stability: dict[str, Floats]
 
 
 def dream_sample(
@@ -47,7 +37,7 @@ def dream_sample(
     config: DreamConfig,
     seeds: int,
     progress: Callable[[int], None] | None = None,
-) -> DreamSample:
+) -> Arrays:
     """Dream one layer on many galaxies with many seeds, and measure every dream."""
     rows: list[dict[str, Tensor]] = []
     details = []
@@ -76,14 +66,13 @@ def dream_sample(
         details.append(torch.cat(drawn))
         if seed == 0:
             trajectory = torch.cat(paths, dim=1).numpy()
-    return DreamSample(
-        numbers={k: _stack([row[k] for row in rows]) for k in rows[0]},
-        trajectory=trajectory,
-        stability={
-            name: value.float().numpy()
-            for name, value in seed_stability(torch.stack(details)).items()
-        },
-    )
+    numbers = {k: torch.stack([row[k] for row in rows]).float() for k in rows[0]}
+    alike = seed_stability(torch.stack(details))
+    return {
+        **{f"number_{k}": value.numpy() for k, value in numbers.items()},
+        **{f"stability_{k}": value.float().numpy() for k, value in alike.items()},
+        "trajectory": trajectory,
+    }
 
 
 def dream_numbers(
@@ -114,7 +103,3 @@ def _own(network: nn.Module, images: Tensor, own: Tensor) -> Tensor:
     """Return the probability that a network gives to each galaxy's own class."""
     logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
     return logits.softmax(dim=1)[torch.arange(len(own)), own]
-
-
-def _stack(rows: list[Tensor]) -> Floats:
-    return torch.stack(rows).float().numpy()

@@ -3,15 +3,14 @@
 Every number is measured on the trained network and on networks with random weights.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import MeasureConfig
@@ -87,67 +86,31 @@ class Study:
 
 
 def run_study(
-    network: Network,
-    galaxies: Galaxies,
-    out: Path,
-    config: MeasureConfig | None = None,
-    *,
+    network: Network, galaxies: Galaxies, out: Path, config: MeasureConfig,
     count: Counter = silent,
-) -> Study:
-    """Measure a network's dreams, and judge what is claimed of them.
-
-    Parameters
-    ----------
-    network : Network
-        The trained network.
-    galaxies : Galaxies
-        Held-out galaxies at the side that the network was trained for.
-    out : Path
-        Folder; a study that was stopped goes on there.
-    config : MeasureConfig, optional
-        How many galaxies and seeds.
-    count : callable
-        Name and total in, a counter out; shows progress.
-
-    Returns
-    -------
-    Study
-        All measurements and verdicts.
-
-    Raises
-    ------
-    DataError
-        If a class has too few galaxies, or the folder holds another study.
-    ConfigError
-        If there is no such layer.
-    """
-    config = config or MeasureConfig()
+) -> Study:  # fmt: skip
+    """Measure a network's dreams, and judge what is claimed of them."""
     question = {
         "config": to_dict(config),
         "weights": weights_hash(network.model),
         "galaxies": [galaxies.data_hash, *map(str, galaxies.ids)],
     }
-    parts = Parts(out / "parts", _plain(question))
+    parts = Parts(out / "parts", json.loads(json.dumps(question)))
     bench = Bench(network.model, galaxies, config)
     dreams, stability, trajectory = _dream_all(bench, parts, count)
     reach, attention = _look_all(bench, parts, count)
     probes, likeness = _probe_all(bench, parts, count)
-    few = bench.images[bench.few]
+    what = bench.images[bench.few], bench.layers
     tick = count("Chains", len(bench.layers) * 3)
-    chains = parts.get(
-        "chains",
-        lambda: chain_numbers(
-            bench.model, bench.controls[0], few, bench.layers,
-            config=config.dream, progress=tick,
-        ),
+    chained = partial(
+        chain_numbers, bench.model, bench.controls[0], *what,
+        config=config.dream, progress=tick,
     )  # fmt: skip
-    tock = count("Forgetting", None)  # other layers than those that are dreamed
-    cascade = parts.get(
-        "cascade",
-        lambda: cascade_numbers(
-            bench.model, few, bench.layers,
-            fitting=bench.fitting, config=config.dream, progress=tock,
-        ),
+    chains = parts.get("chains", chained)
+    tick = count("Forgetting", None)  # other layers than those that are dreamed
+    forgot = partial(
+        cascade_numbers, bench.model, *what,
+        fitting=bench.fitting, config=config.dream, progress=tick,
     )  # fmt: skip
     return Study(
         layers=bench.layers,
@@ -160,67 +123,49 @@ def run_study(
         trajectory=trajectory,
         likeness=likeness,
         chains=chains,
-        cascade=cascade,
+        cascade=parts.get("cascade", forgot),
         verdicts=judge(_measured(dreams, reach, attention, probes)),
     )
-
-
-def _plain(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the question as it comes back from JSON: lists for tuples."""
-    import json
-
-    plain: dict[str, Any] = json.loads(json.dumps(question))
-    return plain
 
 
 def _dream_all(
     bench: Bench, parts: Parts, count: Counter
 ) -> tuple[dict[str, Arrays], dict[str, Arrays], Arrays]:
-    numbers: dict[str, Arrays] = {}
-    stability: dict[str, Arrays] = {}
-    trajectory: Arrays = {}
+    """Dream every layer; the last axis of the numbers is depth."""
+    dreams, stability, trajectory = {}, {}, {}
     each = bench.config.seeds * len(bench.images)
     for kind in KINDS:
-        columns = []
+        columns: dict[str, Arrays] = {}
         for layer in bench.layers:
             tick = count(f"Dreaming {layer}", each)
-
-            def _make(layer: str = layer, kind: str = kind, tick: Any = tick) -> Arrays:
-                sample = dream_sample(
-                    bench.networks(kind), bench.images, bench.labels,
-                    aperture=bench.aperture, layer=layer, config=bench.config.dream,
-                    seeds=bench.config.seeds, progress=tick,
-                )  # fmt: skip
-                return {
-                    **{f"number_{k}": v for k, v in sample.numbers.items()},
-                    **{f"stability_{k}": v for k, v in sample.stability.items()},
-                    "trajectory": sample.trajectory,
-                }
-
-            columns.append(parts.get(f"dreams-{kind}-{layer}", _make))
+            make = partial(
+                dream_sample, bench.networks(kind), bench.images, bench.labels,
+                aperture=bench.aperture, layer=layer, config=bench.config.dream,
+                seeds=bench.config.seeds, progress=tick,
+            )  # fmt: skip
+            columns[layer] = parts.get(f"dreams-{kind}-{layer}", make)
             tick(each)
-        numbers[kind] = _along_layers(columns, "number_")
+        dreams[kind] = _along_layers(columns, "number_")
         stability[kind] = _along_layers(columns, "stability_")
         if kind == "trained":
-            trajectory = {
-                layer: column["trajectory"]
-                for layer, column in zip(bench.layers, columns, strict=True)
-            }
-    return numbers, stability, trajectory
+            trajectory = {name: c["trajectory"] for name, c in columns.items()}
+    return dreams, stability, trajectory
 
 
-def _along_layers(columns: list[Arrays], prefix: str) -> Arrays:
-    """Stack what each layer has under a name; the last axis is depth."""
-    names = [name for name in columns[0] if name.startswith(prefix)]
+def _along_layers(columns: Mapping[str, Arrays], prefix: str) -> Arrays:
+    """Stack what each layer has under the names with a prefix."""
+    first, *_ = columns.values()
     return {
-        name.removeprefix(prefix): np.stack([c[name] for c in columns], axis=-1)
-        for name in names
+        name.removeprefix(prefix): np.stack([c[name] for c in columns.values()], -1)
+        for name in first
+        if name.startswith(prefix)
     }
 
 
 def _look_all(
     bench: Bench, parts: Parts, count: Counter
 ) -> tuple[dict[str, Arrays], dict[str, Arrays]]:
+    """Measure the reach and the attention of each network."""
     reach, attention = {}, {}
     what = bench.images, bench.aperture
     for kind in KINDS:
@@ -228,18 +173,11 @@ def _look_all(
         tick = count(f"Looking, {kind}", len(networks))
         fields, maps = [], []
         for i, network in enumerate(networks):
-            fields.append(
-                parts.get(
-                    f"reach-{kind}-{i}",
-                    partial(reach_numbers, network, *what, bench.layers),
-                )
-            )
+            look = partial(reach_numbers, network, *what, bench.layers)
+            fields.append(parts.get(f"reach-{kind}-{i}", look))
             gated = network if kind == "trained" else bench.shuffled[i]
-            maps.append(
-                parts.get(
-                    f"attention-{kind}-{i}", partial(attention_numbers, gated, *what)
-                )
-            )
+            attend = partial(attention_numbers, gated, *what)
+            maps.append(parts.get(f"attention-{kind}-{i}", attend))
             tick(i + 1)
         reach[kind] = {k: np.stack([f[k] for f in fields]) for k in fields[0]}
         attention[kind] = {k: np.stack([m[k] for m in maps]) for k in maps[0]}
@@ -249,19 +187,18 @@ def _look_all(
 def _probe_all(
     bench: Bench, parts: Parts, count: Counter
 ) -> tuple[dict[str, list[Arrays]], Arrays]:
+    """Probe the networks, and compare their representations."""
     images, labels = bench.all.images, bench.all.labels
-    physical = parts.get("physical", lambda: physical_parameters(images))
-    probes: dict[str, list[Arrays]] = {}
-    for kind in KINDS:
+    physical = parts.get("physical", partial(physical_parameters, images))
+    probes: dict[str, list[Arrays]] = {kind: [] for kind in KINDS}
+    for kind, found in probes.items():
         networks = bench.networks(kind)[:NUM_PROBED_CONTROLS]
         tick = count(f"Probing, {kind}", len(networks))
-        probes[kind] = []
         for i, network in enumerate(networks):
-
-            def _make(network: nn.Module = network) -> Arrays:
-                return probe_numbers(network, images, labels, physical, bench.layers)
-
-            probes[kind].append(parts.get(f"probes-{kind}-{i}", _make))
+            make = partial(
+                probe_numbers, network, images, labels, physical, bench.layers
+            )
+            found.append(parts.get(f"probes-{kind}-{i}", make))
             tick(i + 1)
 
     def _likeness() -> Arrays:
@@ -285,21 +222,16 @@ def _measured(
     probes: Mapping[str, list[Arrays]],
 ) -> dict[str, Measured]:
     """Bring all numbers under the names that the hypotheses use."""
-
-    def _both(pick: Callable[[str], NDArray[Any]]) -> Measured:
-        return Measured(values=pick("trained"), control=pick("random"))
-
-    def _probed(name: str) -> Measured:
-        return _both(lambda kind: np.stack([p[name] for p in probes[kind]]))
-
-    names = ("class", *PARAMETERS)
-    return {
-        "reach68": _both(lambda kind: reach[kind]["reach68"]),
-        "attention_reach68": _both(lambda kind: reach[kind]["reach68"][..., -1]),
-        "attention_inside": _both(lambda kind: attention[kind]["attention_inside"]),
-        "detail_centroid": _both(lambda kind: dreams[kind]["centroid"]),
-        "detail_motifs": _both(lambda kind: dreams[kind]["motif"]),
-        "detail_coherence": _both(lambda kind: dreams[kind]["coherent"]),
-        **{f"probe_{name}": _probed(f"probe_{name}") for name in names},
-        **{f"selectivity_{name}": _probed(f"selectivity_{name}") for name in names},
+    far = {kind: reach[kind]["reach68"] for kind in KINDS}
+    pairs = {
+        "reach68": far,
+        "attention_reach68": {kind: far[kind][..., -1] for kind in KINDS},
+        "attention_inside": {k: attention[k]["attention_inside"] for k in KINDS},
+        "detail_centroid": {kind: dreams[kind]["centroid"] for kind in KINDS},
+        "detail_motifs": {kind: dreams[kind]["motif"] for kind in KINDS},
+        "detail_coherence": {kind: dreams[kind]["coherent"] for kind in KINDS},
     }
+    for of in ("class", *PARAMETERS):
+        for name in (f"probe_{of}", f"selectivity_{of}"):
+            pairs[name] = {k: np.stack([p[name] for p in probes[k]]) for k in KINDS}
+    return {name: Measured(*(of[k] for k in KINDS)) for name, of in pairs.items()}

@@ -1,4 +1,4 @@
-"""Write a study down: its verdicts, its numbers, its figures."""
+"""A study on disk: its verdicts, numbers and figures."""
 
 import json
 import warnings
@@ -10,13 +10,13 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from dmagnet import figures
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import MeasureConfig
 from dmagnet.dreaming.targets import AnyModel, Network, open_network, provenance_of
+from dmagnet.figures import Figure, depth_plots, to_png
 from dmagnet.galaxies.galaxies import Galaxies
-from dmagnet.measuring.hypotheses import PARAMETERS
-from dmagnet.measuring.study import Counter, Study, run_study, silent
+from dmagnet.measuring.hypotheses import PARAMETERS, Hypothesis
+from dmagnet.measuring.study import KINDS, Counter, Study, run_study, silent
 from dmagnet.storage.disk import beside, claimed
 from dmagnet.storage.records import Arrays
 
@@ -31,6 +31,8 @@ TITLES = {
     "gini": "change of Gini",
     "m20": "change of M20",
 }
+STATISTICS = {"trend": "rho", "peak": "rho with the middle", "level": "level"}
+RUNS_SHOWN = {"trained": "trained", "random": "random weights", "walk": "random steps"}
 
 
 def measure(
@@ -73,46 +75,18 @@ def measure(
     config = config or MeasureConfig()
     network = open_network(model)
     with claimed(out, "measure.json"):
-        study = run_study(network, galaxies, out, config, count=count)
+        study = run_study(network, galaxies, out, config, count)
         write_study(study, network, galaxies, config, out)
     return study
 
 
 def write_study(
-    study: Study,
-    network: Network,
-    galaxies: Galaxies,
-    config: MeasureConfig,
-    out: Path,
-) -> Path:
-    """Write ``measure.json``, the tables and the figures of a study.
-
-    Parameters
-    ----------
-    study : Study
-        What was measured.
-    network : Network
-        Of what.
-    galaxies : Galaxies
-        On what.
-    config : MeasureConfig
-        How.
-    out : Path
-        Folder.
-
-    Returns
-    -------
-    Path
-        ``measure.json``.
-
-    Raises
-    ------
-    DataError
-        If the disk refuses; older files stay whole.
-    """
+    study: Study, network: Network, galaxies: Galaxies, config: MeasureConfig, out: Path
+) -> None:
+    """Write ``measure.json``, the tables and the figures of a study."""
     for name, figure in _figures(study, galaxies.images.shape[1]).items():
         with beside(out / f"{name}.png") as part:
-            part.write_bytes(figures.to_png(figure))
+            part.write_bytes(to_png(figure))
     with beside(out / "hypotheses.ecsv") as part:
         hypotheses_table(study).write(part, format="ascii.ecsv", overwrite=True)
     with beside(out / "hypotheses.md") as part:
@@ -157,34 +131,35 @@ def write_study(
     path = out / "measure.json"
     with beside(path) as part:
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return path
 
 
 def hypotheses_table(study: Study) -> Table:
     """Bring the verdicts into a table."""
-    rows = []
-    for result in study.verdicts:
-        stated = result.hypothesis
-        kind = {"trend": "rho", "peak": "rho with the middle", "level": "level"}
-        rows.append(
+    return Table(
+        rows=[
             {
-                "name": stated.name,
-                "claim": stated.claim,
-                "prediction": stated.prediction,
-                "statistic": kind[stated.kind],
-                "expected": f"{'>' if stated.sign > 0 else '<'} {stated.reference:g}",
-                "trained": result.value,
-                "p": result.p_value,
-                "p_holm": result.p_holm,
-                "random": result.control,
-                "difference": result.difference,
-                "low": result.interval[0],
-                "high": result.interval[1],
-                "n": result.n,
-                "verdict": result.verdict,
+                "name": r.hypothesis.name,
+                "claim": r.hypothesis.claim,
+                "prediction": r.hypothesis.prediction,
+                "statistic": STATISTICS[r.hypothesis.kind],
+                "expected": _expected(r.hypothesis),
+                "trained": r.value,
+                "p": r.p_value,
+                "p_holm": r.p_holm,
+                "random": r.control,
+                "difference": r.difference,
+                "low": r.interval[0],
+                "high": r.interval[1],
+                "n": r.n,
+                "verdict": r.verdict,
             }
-        )
-    return Table(rows=rows)
+            for r in study.verdicts
+        ]
+    )
+
+
+def _expected(stated: Hypothesis) -> str:
+    return f"{'>' if stated.sign > 0 else '<'} {stated.reference:g}"
 
 
 def hypotheses_markdown(study: Study) -> str:
@@ -227,47 +202,40 @@ def dreams_table(study: Study, galaxies: Galaxies) -> Table:
     return table
 
 
-def _figures(study: Study, home: int) -> dict[str, figures.Figure]:
-    trained, random = study.dreams["trained"], study.dreams["random"]
-    reach, stability = study.reach, study.stability
+def _figures(study: Study, home: int) -> dict[str, Figure]:
+    def _pair(numbers: Mapping[str, Mapping[str, Any]], name: str) -> tuple[Any, Any]:
+        return numbers["trained"][name], numbers["random"][name]
+
+    layers, alike, chains = study.layers, study.likeness, study.chains
     trends = {
-        "reach of one unit, 68 %\n(Petrosian radii)": (
-            reach["trained"]["reach68"], reach["random"]["reach68"],
-        ),
-        **{title: (trained[name], random[name]) for name, title in TITLES.items()},
-        "likeness of two seeds (SSIM)": (
-            stability["trained"]["ssim"], stability["random"]["ssim"],
-        ),
-    }  # fmt: skip
+        "reach of one unit, 68 %\n(Petrosian radii)": _pair(study.reach, "reach68"),
+        **{title: _pair(study.dreams, name) for name, title in TITLES.items()},
+        "likeness of two seeds (SSIM)": _pair(study.stability, "ssim"),
+    }
+    titles = {name: f"{title} (R\u00b2)" for name, title in PARAMETERS.items()}
     probes = {
-        title: (_scores(study.probes["trained"], name),
-                _scores(study.probes["random"], name))
-        for name, title in _probe_titles().items()
-    }  # fmt: skip
-    kinds = {
-        "trained": "trained", "random": "random weights", "walk": "random steps",
-    }  # fmt: skip
+        title: (_scores(study.probes["trained"], n), _scores(study.probes["random"], n))
+        for n, title in {"class": "class (macro F1)", **titles}.items()
+    }
+    tables = {
+        "CKA, trained": alike["trained"],
+        "CKA, random weights": alike["random"],
+        "CKA, trained (up) and random (right)": alike["between"],
+    }
     return {
-        "depth": figures.depth_trends(study.layers, trends),
-        "probes": figures.probe_curves(study.layers, probes),
-        "likeness": figures.likeness_tables(
-            study.layers,
-            {
-                "CKA, trained": study.likeness["trained"],
-                "CKA, random weights": study.likeness["random"],
-                "CKA, trained (up) and random (right)": study.likeness["between"],
-            },
-        ),
-        "trajectory": figures.class_paths(study.trajectory),
-        "resolution": figures.chain_curves(
-            study.layers,
-            study.chains["response_sides"].tolist(),
+        "depth": depth_plots.depth_trends(layers, trends),
+        "probes": depth_plots.probe_curves(layers, probes),
+        "likeness": depth_plots.likeness_tables(layers, tables),
+        "trajectory": depth_plots.class_paths(study.trajectory),
+        "resolution": depth_plots.chain_curves(
+            layers,
+            chains["response_sides"].tolist(),
             home,
-            {name: study.chains[f"{kind}_response"] for kind, name in kinds.items()},
-            {k: study.chains[f"{k}_residual"] for k in ("trained", "random")},
+            {name: chains[f"{kind}_response"] for kind, name in RUNS_SHOWN.items()},
+            {kind: chains[f"{kind}_residual"] for kind in KINDS},
         ),
-        "forgetting": figures.forgetting(
-            study.cascade["forgotten"].tolist(), study.layers, study.cascade["ssim"]
+        "forgetting": depth_plots.forgetting(
+            study.cascade["forgotten"].tolist(), layers, study.cascade["ssim"]
         ),
     }
 
@@ -276,11 +244,6 @@ def _scores(networks: Sequence[Arrays], name: str) -> NDArray[np.float64]:
     """Average the scores (L, 4) of a probe over networks."""
     mean: NDArray[np.float64] = np.mean([p[f"score_{name}"] for p in networks], axis=0)
     return mean
-
-
-def _probe_titles() -> dict[str, str]:
-    named = {name: f"{title} (R\u00b2)" for name, title in PARAMETERS.items()}
-    return {"class": "class (macro F1)", **named}
 
 
 def _summary(numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,9 +274,5 @@ def _listed(values: Any) -> Any:
 
 
 def _plain_verdict(row: Any) -> dict[str, Any]:
-    return {
-        name: _listed(row[name])
-        if isinstance(row[name], float | np.floating)
-        else (int(row[name]) if name == "n" else str(row[name]))
-        for name in row.colnames
-    }
+    plain = {name: row[name].item() for name in row.colnames}
+    return {k: _listed(v) if isinstance(v, float) else v for k, v in plain.items()}

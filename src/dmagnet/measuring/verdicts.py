@@ -25,15 +25,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One measure of the same galaxies in trained and in random networks.
-
-    Attributes
-    ----------
-    values : (N, L), (N,), or with a first axis of S networks
-        In the trained ones; columns are layers in order of depth, one for a level.
-    control : (N, L), (N,), or with a first axis of R networks
-        In random ones.
-    """
+    """One measure of the same galaxies in trained and in random networks."""
 
     values: ArrayLike
     control: ArrayLike
@@ -41,29 +33,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Result:
-    """How a hypothesis fared.
-
-    Attributes
-    ----------
-    hypothesis : Hypothesis
-        What was predicted.
-    value : float
-        Mean rho, or mean level, in the trained network.
-    p_value, p_holm : float
-        Two-sided, by itself and corrected for the whole table.
-    control : float
-        The same number in random networks.
-    difference : float
-        Trained minus random.
-    interval : tuple of float
-        95 % bootstrap interval of the difference.
-    n : int
-        Galaxies that counted.
-    networks, controls : int
-        How many of each kind; of dreams, how many seeds.
-    verdict : str
-        "holds", "holds also for random weights" or "fails".
-    """
+    """How a hypothesis fared."""
 
     hypothesis: Hypothesis
     value: float

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from dmagnet.calibration.labels import CLASS, FAMILY, fallback, family_sums
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES, plain_names
 from dmagnet.dreaming.targets import plain_name
-from dmagnet.figures.attention_maps import lam_overlay, lam_reach
-from dmagnet.figures.evidence_plots import overlay, reach_of
+from dmagnet.figures.overlays import lam_overlay, lam_reach, overlay, reach_of
 from dmagnet.pictures.inputs.item import Flag
 from dmagnet.pictures.places import on_pixels
 from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait

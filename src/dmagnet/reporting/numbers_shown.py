@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dmagnet import figures
 from dmagnet.classes import CLASSES
 from dmagnet.errors import DataError
+from dmagnet.figures import overlays
 from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
 from dmagnet.reporting.page import Picture, chart, percent, photo
@@ -65,7 +66,7 @@ def attended(
     if examples is None or examples.masks is None or not len(examples.images):
         return None
     _check(examples, names)
-    reach = figures.lam_reach(examples.masks)
+    reach = overlays.lam_reach(examples.masks)
     pairs = []
     for image, mask, label, probs in zip(
         examples.images,
@@ -76,7 +77,7 @@ def attended(
     ):
         guess = int(probs.argmax())
         told = told_of(mask)
-        overlay = figures.lam_overlay(image, mask, reach)
+        overlay = overlays.lam_overlay(image, mask, reach)
         alt = f"Picture of a galaxy labeled {names[label]}."
         pairs.append(
             {
@@ -96,7 +97,7 @@ def attended(
 def lam_scale(reach: float) -> Picture:
     """Draw the color scale of attention maps."""
     return chart(
-        figures.lam_scale(reach),
+        overlays.lam_scale(reach),
         f"Color scale from {1 - reach:.2f} in blue over 1 in black to {1 + reach:.2f} "
         "in orange.",
     )

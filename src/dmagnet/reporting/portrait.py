@@ -21,7 +21,7 @@ from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanation_folder import stems
 from dmagnet.explaining.maps import enlarged, evidence_maps
-from dmagnet.figures.dream_plots import detail_picture
+from dmagnet.figures.overlays import detail_picture
 from dmagnet.judging.predict import (
     attention,
     batches_of,
