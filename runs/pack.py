@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from dmagnet import __version__
 from dmagnet.config.checks import to_dict
 from dmagnet.errors import CheckpointError
-from dmagnet.network.bundled import BUNDLED, CARD, FORMAT, INDEX, check_network
+from dmagnet.network.bundled import BUNDLED, CARD, INDEX
 from dmagnet.network.checkpoint import Checkpoint, load, save, weights_hash
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import beside
@@ -153,12 +153,11 @@ def add_to_package(
         "card": CARD,
         **measured,
     }
-    check_network(loaded, path, entry)
     index = folder / INDEX
     content_before = json.loads(index.read_text()) if index.exists() else {}
     lines = {**content_before.get("weights", {}), name: entry}
     ordered = {key: lines[key] for key in BUNDLED if key in lines}
-    text = json.dumps({"format": FORMAT, "weights": ordered}, indent=1)
+    text = json.dumps({"format": 1, "weights": ordered}, indent=1)
     with beside(index, lambda _: True) as part:
         part.write_text(f"{text}\n", encoding="utf-8")
     return entry

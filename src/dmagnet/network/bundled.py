@@ -3,15 +3,13 @@
 import atexit
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmagnet import __version__
-from dmagnet.config.checks import from_dict, typed
+from dmagnet.config.checks import typed
 from dmagnet.errors import CheckpointError
 from dmagnet.storage.records import as_written, plain_object
 
@@ -23,7 +21,7 @@ DEFAULT = "s"
 ALIASES = {"bundled": DEFAULT}
 INDEX = "index.json"
 CARD = "MODEL_CARD.md"
-FORMAT = 1  # of the index
+AGAIN = "reinstall dmagnet"
 
 
 def load(name_or_path: str | Path = DEFAULT) -> "Checkpoint":
@@ -63,8 +61,7 @@ def load(name_or_path: str | Path = DEFAULT) -> "Checkpoint":
     name = _bundled_name(name_or_path)
     if name is None:
         return load_file(Path(name_or_path))
-    path = bundled_path(name)
-    return check_network(load_file(path), path, entry_of(package(), name))
+    return load_file(bundled_path(name))
 
 
 def path_of(name_or_path: str | Path) -> Path:
@@ -136,86 +133,41 @@ def package() -> Traversable:
     return resources.files("dmagnet.network")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """What an entry of the list must have."""
-
-    file: str
-    bytes: int
-    sha256: str
-    weights_hash: str
-    size: str
-    class_names: list[str]
-
-
 def entry_of(folder: Traversable, name: str) -> dict[str, Any]:
     """Look up what the index says of one file."""
-    again = "reinstall dmagnet"
-    index = folder / INDEX
-    if not index.is_file():
-        raise CheckpointError(f"{index}: the package lists no weights; {again}")
-    what = "the list of weights of the package"
-    with as_written(str(index), what, again, error=CheckpointError):
-        content = plain_object(index.read_bytes())
-        version = content["format"]
-        entries = typed(dict[str, Any], content["weights"], "weights")
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{index}: expected a list of weights of format {FORMAT}, got {version}; "
-            f"this is dmagnet {__version__}: {again}, so that code and weights match"
+    index, what = folder / INDEX, "the list of bundled weights"
+    with as_written(str(index), what, AGAIN, error=CheckpointError):
+        entries = typed(
+            dict[str, dict[str, Any]], plain_object(index.read_bytes())["weights"], ""
         )
     if name not in entries:
         raise CheckpointError(
             f"no weights {name!r} in the package; expected {', '.join(entries)}, or a "
             "run folder or .safetensors file"
         )
-    with as_written(str(index), what, again, error=CheckpointError):
-        from_dict(_Entry, entries[name], more=True)
-        entry: dict[str, Any] = entries[name]
+    entry: dict[str, Any] = entries[name]
     return entry
 
 
 def checked(folder: Traversable, name: str) -> Path:
     """Compare one file with the index, byte for byte, and return where it is."""
     entry = entry_of(folder, name)
-    file = folder / entry["file"]
-    if not file.is_file():
-        raise CheckpointError(f"{file}: missing from the package; reinstall dmagnet")
-    content = file.read_bytes()
-    if len(content) < entry["bytes"]:
+    with as_written(
+        str(folder / INDEX), "an index of files", AGAIN, error=CheckpointError
+    ):
+        file, known = folder / entry["file"], entry["sha256"]
+    with as_written(str(file), "bundled weights", AGAIN, error=CheckpointError):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest != known:
         raise CheckpointError(
-            f"{file}: truncated: expected {entry['bytes']} bytes, got {len(content)}; "
-            "reinstall dmagnet"
-        )
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != entry["sha256"]:
-        raise CheckpointError(
-            f"{file}: altered: expected SHA-256 {entry['sha256'][:12]}..., got "
-            f"{digest[:12]}...; reinstall dmagnet"
+            f"{file}: altered or truncated: expected SHA-256 {known[:12]}..., got "
+            f"{digest[:12]}...; {AGAIN}"
         )
     if isinstance(file, Path):
         return file
     kept = ExitStack()  # out of a zip: a copy that is deleted when Python ends
     atexit.register(kept.close)
     return kept.enter_context(resources.as_file(file))
-
-
-def check_network(
-    checkpoint: "Checkpoint", path: Path, entry: dict[str, Any]
-) -> "Checkpoint":
-    """Make sure that a file holds the network that the index promises."""
-    found = {
-        "size": checkpoint.config.model.size,
-        "class_names": list(checkpoint.class_names),
-        "weights_hash": checkpoint.weights_hash,
-    }
-    for key, value in found.items():
-        if value != entry[key]:
-            raise CheckpointError(
-                f"{path}: expected {key} {_short(entry[key])} as {INDEX} says, got "
-                f"{_short(value)}; reinstall dmagnet"
-            )
-    return checkpoint
 
 
 def _bundled_name(name_or_path: str | Path) -> str | None:
@@ -226,8 +178,3 @@ def _bundled_name(name_or_path: str | Path) -> str | None:
     ):
         return None
     return name
-
-
-def _short(value: Any) -> str:
-    text = ", ".join(value) if isinstance(value, list) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
