@@ -73,6 +73,17 @@ def test_pieces_of_one_name_in_two_folders_keep_their_images(tmp_path):
     assert len(set(galaxies.ids)) == 40
 
 
+def test_the_folder_of_a_table_names_its_part(case, tmp_path):
+    whole = (case("hf_parquet") / "train.parquet").read_bytes()
+    for folder in ("train", "validation", "test"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0000.parquet").write_bytes(whole)
+    galaxies = load_galaxies(tmp_path, image_size=64)
+    for number, folder in enumerate(("train", "validation", "test")):
+        own = [i.startswith(f"{folder}/") for i in galaxies.ids]
+        assert set(galaxies.split[own]) == {number}
+
+
 def test_names_of_labels_in_parquet_are_used_and_rows_without_an_image_flagged(
     tmp_path,
 ):

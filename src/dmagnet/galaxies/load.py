@@ -208,7 +208,9 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
         inner = table.parent.relative_to(path) if path.is_dir() else Path()
         within = f"{inner.as_posix()}/" if inner.name else ""
         columns = find_columns(table, needed=("path", "label"))
-        named = PART_CODES.get(re.split(r"[-_.]", table.name)[0].lower(), NO_PART)
+        words = (re.split(r"[-_.]", table.name)[0], *reversed(inner.parts))
+        told = [PART_CODES[w.lower()] for w in words if w.lower() in PART_CODES]
+        named = told[0] if told else NO_PART
         for number, row in enumerate(read_rows(table, columns, labeled=True)):
             if row.fault:
                 skipped.append(f"{table}: {row.fault}")
