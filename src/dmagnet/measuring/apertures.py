@@ -1,4 +1,4 @@
-"""Where a galaxy is and how far it reaches: found once, used for all its dreams."""
+"""Place, extent and sky of galaxies: found once, used for all their dreams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -95,18 +95,7 @@ class Aperture:
         return len(self.flag)
 
     def pick(self, chosen: Tensor | slice) -> "Aperture":
-        """Return the apertures of some galaxies.
-
-        Parameters
-        ----------
-        chosen : (B,) bool or (N,) int Tensor, or slice
-            Which; an index may come more than once, as for many dreams of one galaxy.
-
-        Returns
-        -------
-        Aperture
-            Those, in order.
-        """
+        """Return the apertures of some galaxies; an index may come more than once."""
         return Aperture(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
 

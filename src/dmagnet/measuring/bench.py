@@ -1,4 +1,4 @@
-"""What a study works with: layers by depth, galaxies, networks of random weights."""
+"""Material of a study: layers by depth, galaxies, networks of random weights."""
 
 from functools import cached_property
 

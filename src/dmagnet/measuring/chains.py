@@ -1,8 +1,9 @@
 """Resolution: re-dreams in a chain, dreams at other sizes; and random walks."""
 
-import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from dmagnet.errors import ConfigError
 from dmagnet.measuring.controls import cascade
 from dmagnet.measuring.representations import similarity
 
+STREAM = 2**32  # added to a seed: other numbers than those of the jitter
 SIDES = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)  # of the galaxy's own
 
 
@@ -112,31 +114,23 @@ def chain_numbers(
     """Follow re-dreams, and see dreams at other sizes, with two controls."""
     home = base.shape[2]
     sides = [round(home * share) for share in SIDES]
-    numbers: dict[str, list[Tensor]] = {}
-    done = 0
-    for kind, network in (("trained", model), ("random", random), ("walk", model)):
-        for layer in layers:
-            if kind == "walk":
-                for frame in random_direction_frames(
-                    network, base, Energy(layer), config
-                ):
-                    dreams = frame.images
-            else:
-                dreams = last_frame(network, base, Energy(layer), config)
-                chain = redream_numbers(
-                    network, base, layer, RedreamConfig(dream=config)
-                )
-                for name in ("residual", "score", "size"):
-                    numbers.setdefault(f"{kind}_{name}", []).append(
-                        getattr(chain, name)
-                    )
-                numbers.setdefault(f"{kind}_commutator", []).append(
-                    commutator(network, base, layer, config, round(home / 1.4))
-                )
-            curve = response_curve(network, base, dreams, layer, sides)
-            numbers.setdefault(f"{kind}_response", []).append(curve)
-            done += 1
-            progress(done)
+    numbers: defaultdict[str, list[Tensor]] = defaultdict(list)
+    kinds = ("trained", model), ("random", random), ("walk", model)
+    for done, ((kind, network), layer) in enumerate(product(kinds, layers), 1):
+        if kind == "walk":
+            walk = random_direction_frames(network, base, Energy(layer), config)
+            for frame in walk:
+                dreams = frame.images
+        else:
+            dreams = last_frame(network, base, Energy(layer), config)
+            chain = redream_numbers(network, base, layer, RedreamConfig(dream=config))
+            for name in ("residual", "score", "size"):
+                numbers[f"{kind}_{name}"].append(getattr(chain, name))
+            apart = commutator(network, base, layer, config, round(home / 1.4))
+            numbers[f"{kind}_commutator"].append(apart)
+        curve = response_curve(network, base, dreams, layer, sides)
+        numbers[f"{kind}_response"].append(curve)
+        progress(done)
     arrays = {name: torch.stack(rows).numpy() for name, rows in numbers.items()}
     return {**arrays, "sides": np.array(chain.sides), "response_sides": np.array(sides)}
 
@@ -152,7 +146,7 @@ def cascade_numbers(
 ) -> dict[str, NDArray[Any]]:
     """Compare dreams with those of a network that forgets from the top down."""
     details = {n: last_frame(model, base, Energy(n), config) - base for n in layers}
-    forgotten, ssim, cosine = [], [], []
+    rows: defaultdict[str, list[Any]] = defaultdict(list)
     for name, forgetful in cascade(model, 0, fitting):
         alike = [
             similarity(
@@ -161,18 +155,11 @@ def cascade_numbers(
             )
             for layer in layers
         ]
-        forgotten.append(name)
-        ssim.append(torch.stack([a["ssim"] for a in alike]))
-        cosine.append(torch.stack([a["cosine"] for a in alike]))
-        progress(len(forgotten))
-    return {
-        "forgotten": np.array(forgotten),
-        "ssim": torch.stack(ssim).numpy(),
-        "cosine": torch.stack(cosine).numpy(),
-    }
-
-
-STREAM = 2**32
+        rows["forgotten"].append(name)
+        for measure in ("ssim", "cosine"):
+            rows[measure].append(torch.stack([a[measure] for a in alike]).numpy())
+        progress(len(rows["forgotten"]))
+    return {name: np.array(values) for name, values in rows.items()}
 
 
 class RandomDirection(Scorer):
@@ -222,7 +209,7 @@ def random_direction_frames(
     keep_spectrum: bool = False,
 ) -> Iterator[DreamFrame]:
     """Walk at random where a dream would climb: the same chain, the same step size."""
-    config = dataclasses.replace(config or DreamConfig(), tile=0)
+    config = replace(config or DreamConfig(), tile=0)
     check_images(images)
     seed = config.seed if seed is None else seed
     walker = RandomDirection(

@@ -1,4 +1,4 @@
-"""What each depth of a network sees and knows: reach, probes, likeness, attention."""
+"""Reach, attention and probes of a network, layer by layer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,8 +28,11 @@ def reach_numbers(
     fields = [effective_field(model, layer, images) for layer in layers]
     radius = aperture.r_petro
     return {
-        "reach68": _columns([field.radius68 / radius for field in fields]),
-        "reach95": _columns([field.radius95 / radius for field in fields]),
+        name: torch.stack([each / radius for each in radii], dim=1).double().numpy()
+        for name, radii in (
+            ("reach68", [field.radius68 for field in fields]),
+            ("reach95", [field.radius95 for field in fields]),
+        )
     }
 
 
@@ -96,8 +99,3 @@ def _probe_rows(name: str, probes: list[Probe]) -> dict[str, Floats]:
         f"selectivity_{name}": last.per_galaxy - last.control_per_galaxy,
         f"score_{name}": np.array(scores),
     }
-
-
-def _columns(values: list[Tensor]) -> Floats:
-    stacked: Floats = torch.stack(values, dim=1).double().numpy()
-    return stacked

@@ -1,4 +1,4 @@
-"""Where in a galaxy's frame something is: a dream's detail, or a map of attention."""
+"""Shares of a dream's detail or a map of attention that lie on the galaxy."""
 
 import numpy as np
 import torch

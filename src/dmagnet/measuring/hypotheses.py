@@ -68,106 +68,61 @@ class Hypothesis:
     pooled: bool = False
 
 
-def _probe_hypotheses() -> tuple[Hypothesis, ...]:
-    targets = {"class": "the class (macro-F1)"}
-    targets |= {k: f"{v} (R^2)" for k, v in PARAMETERS.items()}
-    trends = [
-        Hypothesis(
-            name=f"probe-{key}-rises",
-            claim=PHYSICAL,
-            prediction=f"A linear probe reads {what} better from deeper layers.",
-            measure=f"probe_{key}",
-            kind="trend",
-            sign=1,
-            pooled=True,
-        )
-        for key, what in targets.items()
-    ]
-    levels = [
-        Hypothesis(
-            name=f"probe-{key}-beyond-chance",
-            claim=PHYSICAL,
-            prediction=(
-                f"Behind LAM a linear probe reads {what} better than one fitted to "
-                "shuffled values, and by more than in networks with random weights."
-            ),
-            measure=f"selectivity_{key}",
-            kind="level",
-            sign=1,
-        )
-        for key, what in targets.items()
-    ]
-    return (*trends, *levels)
-
+_SCORES = {"class": "the class (macro-F1)"}
+_SCORES |= {name: f"{title} (R^2)" for name, title in PARAMETERS.items()}
 
 HYPOTHESES = (
     Hypothesis(
-        name="reach-grows",
-        claim=EARLY,
-        prediction=(
-            "The effective receptive field (radius with 68 % of the gradient energy, "
-            "in Petrosian radii) grows with depth."
-        ),
-        measure="reach68",
-        kind="trend",
-        sign=1,
+        "reach-grows", EARLY,
+        "The effective receptive field (radius with 68 % of the gradient energy, "
+        "in Petrosian radii) grows with depth.",
+        "reach68", "trend", 1,
     ),
     Hypothesis(
-        name="detail-coarsens",
-        claim=EARLY,
-        prediction=(
-            "The spectral centroid of what a dream adds to a galaxy falls with the "
-            "depth of the dreamed layer."
-        ),
-        measure="detail_centroid",
-        kind="trend",
-        sign=-1,
+        "detail-coarsens", EARLY,
+        "The spectral centroid of what a dream adds to a galaxy falls with the "
+        "depth of the dreamed layer.",
+        "detail_centroid", "trend", -1,
     ),
     Hypothesis(
-        name="motifs-peak",
-        claim=MIDDLE,
-        prediction=(
-            "The share of the modes m = 2 to 4 in what a dream adds inside the galaxy, "
-            "from 0.2 to 1 Petrosian radius, is largest for layers of middle depth."
-        ),
-        measure="detail_motifs",
-        kind="peak",
-        sign=1,
+        "motifs-peak", MIDDLE,
+        "The share of the modes m = 2 to 4 in what a dream adds inside the galaxy, "
+        "from 0.2 to 1 Petrosian radius, is largest for layers of middle depth.",
+        "detail_motifs", "peak", 1,
     ),
     Hypothesis(
-        name="attention-on-galaxy",
-        claim=FINAL,
-        prediction=(
-            "LAM's map of attention has more than its share of area inside one "
-            "Petrosian radius: the ratio of the two shares is above 1."
-        ),
-        measure="attention_inside",
-        kind="level",
-        sign=1,
-        reference=1.0,
+        "attention-on-galaxy", FINAL,
+        "LAM's map of attention has more than its share of area inside one "
+        "Petrosian radius: the ratio of the two shares is above 1.",
+        "attention_inside", "level", 1, reference=1.0,
     ),
     Hypothesis(
-        name="attention-reach",
-        claim=FINAL,
-        prediction=(
-            "A unit of LAM sees the whole galaxy: 68 % of its gradient energy takes "
-            "more than one Petrosian radius."
-        ),
-        measure="attention_reach68",
-        kind="level",
-        sign=1,
-        reference=1.0,
+        "attention-reach", FINAL,
+        "A unit of LAM sees the whole galaxy: 68 % of its gradient energy takes "
+        "more than one Petrosian radius.",
+        "attention_reach68", "level", 1, reference=1.0,
     ),
     Hypothesis(
-        name="detail-coheres",
-        claim=FINAL,
-        prediction=(
-            "The share of what a dream adds that varies more slowly than once per "
-            "Petrosian radius rises with depth."
-        ),
-        measure="detail_coherence",
-        kind="trend",
-        sign=1,
+        "detail-coheres", FINAL,
+        "The share of what a dream adds that varies more slowly than once per "
+        "Petrosian radius rises with depth.",
+        "detail_coherence", "trend", 1,
     ),
-    *_probe_hypotheses(),
-)
+    *(
+        Hypothesis(
+            f"probe-{key}-rises", PHYSICAL,
+            f"A linear probe reads {what} better from deeper layers.",
+            f"probe_{key}", "trend", 1, pooled=True,
+        )
+        for key, what in _SCORES.items()
+    ),
+    *(
+        Hypothesis(
+            f"probe-{key}-beyond-chance", PHYSICAL,
+            f"Behind LAM a linear probe reads {what} better than one fitted to "
+            "shuffled values, and by more than in networks with random weights.",
+            f"selectivity_{key}", "level", 1,
+        )
+        for key, what in _SCORES.items()
+    ),
+)  # fmt: skip

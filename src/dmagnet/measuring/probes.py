@@ -1,4 +1,4 @@
-"""What a straight line can read off a layer: the class, and the shape in numbers."""
+"""Linear probes: reading the class and the shape off a layer."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How much of the image a unit of a layer really looks at."""
+"""Effective receptive fields."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""At which scales, and with how many arms, an image or a dream's detail varies."""
+"""Power spectra and azimuthal modes of images and of dreams' details."""
 
 from collections.abc import Sequence
 from typing import Literal

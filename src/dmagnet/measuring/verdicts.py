@@ -1,4 +1,4 @@
-"""Which of the stated hypotheses hold."""
+"""Tests of the stated hypotheses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,11 +92,32 @@ def judge(
             if not np.isfinite(getattr(measured[h.measure], side)).any():
                 raise DataError(f"{h.measure}: expected numbers, got NaN only ({side})")
     tested = [_test(h, measured[h.measure], seed) for h in hypotheses]
-    corrected = holm([p for p, _ in tested])
-    return [
-        _result(h, measured[h.measure], p, float(p_holm), found)
-        for h, (p, found), p_holm in zip(hypotheses, tested, corrected, strict=True)
-    ]
+    corrected = holm([p for p, _ in tested]).tolist()
+    results = []
+    for h, (p, found), p_holm in zip(hypotheses, tested, corrected, strict=True):
+        right = (found.trained - h.reference) * h.sign > 0 and p_holm < ALPHA
+        low, high = found.interval
+        beyond = low > 0 if h.sign > 0 else high < 0
+        verdict: Verdict = "fails"
+        if right:
+            verdict = "holds" if beyond else "holds also for random weights"
+        numbers = measured[h.measure]
+        results.append(
+            Result(
+                hypothesis=h,
+                value=found.trained,
+                p_value=p,
+                p_holm=p_holm,
+                control=found.control,
+                difference=found.difference,
+                interval=found.interval,
+                n=found.n,
+                networks=_num_networks(numbers.values, h),
+                controls=_num_networks(numbers.control, h),
+                verdict=verdict,
+            )
+        )
+    return results
 
 
 def _test(
@@ -116,33 +137,6 @@ def _test(
     return p, found
 
 
-def _result(
-    hypothesis: Hypothesis, measured: Measured, p: float, p_holm: float,
-    found: Difference,
-) -> Result:  # fmt: skip
-    above = found.trained - hypothesis.reference
-    right = above * hypothesis.sign > 0 and p_holm < ALPHA
-    low, high = found.interval
-    beyond = low > 0 if hypothesis.sign > 0 else high < 0
-    verdict: Verdict = "fails"
-    if right:
-        verdict = "holds" if beyond else "holds also for random weights"
-    axes = 1 if hypothesis.kind == "level" else 2
-    return Result(
-        hypothesis=hypothesis,
-        value=found.trained,
-        p_value=p,
-        p_holm=p_holm,
-        control=found.control,
-        difference=found.difference,
-        interval=found.interval,
-        n=found.n,
-        networks=_num_networks(measured.values, axes),
-        controls=_num_networks(measured.control, axes),
-        verdict=verdict,
-    )
-
-
-def _num_networks(values: ArrayLike, axes: int) -> int:
-    table = np.asarray(values)
-    return len(table) if table.ndim > axes else 1
+def _num_networks(values: ArrayLike, hypothesis: Hypothesis) -> int:
+    shape = np.shape(values)
+    return shape[0] if len(shape) > (1 if hypothesis.kind == "level" else 2) else 1
