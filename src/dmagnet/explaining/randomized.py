@@ -1,4 +1,4 @@
-"""Do maps depend on what the network learned? Shuffle its weights, top down."""
+"""Dependence of maps on what the network learned: weights shuffled, top down."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from torch import Tensor, nn
+from torch import nn
 
 from dmagnet.explaining.methods import Classes, attribute
 from dmagnet.judging.predict import batches_of
+from dmagnet.measuring.controls import fit_norms
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 
@@ -78,11 +79,15 @@ def cascaded_randomization(
     first = attribute(checkpoint, images, method, target=target)
     generator = torch.Generator().manual_seed(seed)
     layers, likeness = ["none"], [np.ones(len(images))]
-    shuffled = nn.ModuleList()
+    shuffled: list[nn.Module] = []
+    device = next(model.parameters()).device
+    (some,) = batches_of(images[:NORM_BATCH], NORM_BATCH, device)
+    if len(some) == 1:  # a variance needs two
+        some = some.repeat(2, 1, 1, 1)
     for name, module in parts_from_the_top(model):
         shuffle(module, generator)
         shuffled.append(module)
-        settle(model, shuffled, images)
+        fit_norms(model, shuffled, [some])
         maps = attribute(changed, images, method, target=target)
         layers.append(name)
         likeness.append(rank_correlation(first, maps))
@@ -104,27 +109,6 @@ def shuffle(module: nn.Module, generator: torch.Generator) -> None:
     for weight in module.parameters():
         order = torch.randperm(weight.numel(), generator=generator)
         weight.copy_(weight.flatten()[order.to(weight.device)].view_as(weight))
-
-
-@torch.no_grad()
-def settle(model: nn.Module, parts: nn.Module, images: NDArray[np.uint8]) -> None:
-    """Take the statistics of some batch norms anew."""
-    norms = [part for part in parts.modules() if isinstance(part, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average
-        norm.train()
-    device = next(model.parameters()).device
-    for batch in batches_of(images[:NORM_BATCH], NORM_BATCH, device):
-        model(_at_least_two(batch))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.eval()
-
-
-def _at_least_two(batch: Tensor) -> Tensor:
-    return batch if len(batch) > 1 else batch.repeat(2, 1, 1, 1)
 
 
 def rank_correlation(

@@ -146,20 +146,29 @@ def calibrate_norms(
     check_images(images)
     copied = copy.deepcopy(model).eval()
     roots = [copied] if layers is None else [find_layer(copied, n) for n in layers]
-    norms = {m for root in roots for m in root.modules() if isinstance(m, _BatchNorm)}
-    norms = {norm for norm in norms if norm.track_running_stats}
-    if not norms:
-        return copied
-    momenta = {norm: norm.momentum for norm in norms}
-    for norm in norms:
+    starts = range(0, len(images), IMAGES_AT_ONCE)
+    fit_norms(copied, roots, (images[i : i + IMAGES_AT_ONCE] for i in starts))
+    return copied
+
+
+@torch.no_grad()
+def fit_norms(
+    model: nn.Module, parts: Iterable[nn.Module], batches: Iterable[Tensor]
+) -> None:
+    """Fit the batch norms in parts of a network to batches of images, in place."""
+    norms = {m for part in parts for m in part.modules() if isinstance(m, _BatchNorm)}
+    momenta = {norm: norm.momentum for norm in norms if norm.track_running_stats}
+    if not momenta:
+        return
+    for norm in momenta:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain average over parts
+        norm.momentum = None  # a plain average over batches
         norm.train()
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        copied(images[start : start + IMAGES_AT_ONCE])
+    for batch in batches:
+        model(batch)
     for norm, momentum in momenta.items():
         norm.momentum = momentum
-    return copied.eval()
+    model.eval()
 
 
 def cascade(

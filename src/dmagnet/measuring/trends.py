@@ -1,8 +1,6 @@
-"""Trends with depth: against chance, and against networks that learned nothing."""
+"""Trends with depth, against chance and against networks that learned nothing."""
 
 import itertools
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,29 +68,23 @@ def trend_p_value(
     # up to eight layers, else 50,000 by lot, with one added to both counts (Phipson &
     # Smyth 2010). The smallest p that L layers can give is 2/L!: at five layers 0.017.
     order, v = _checked(depths, values)
-    ranks = _standard_ranks(_network_rows(_complete(_stacked(v))[0], pooled=pooled))
+    (v,) = _complete(_stacked(v))
+    ranks = _standard_ranks(v.mean(axis=1) if pooled else v)
     center = ranks.reshape(-1, len(order)).mean(axis=0)
     observed = abs(order @ center)
-    hits = total = 0
-    for orderings in _orderings(order, seed):
-        hits += int((np.abs(orderings @ center) >= observed - TIE).sum())
-        total += len(orderings)
+    reached = np.abs(_orderings(order, seed) @ center) >= observed - TIE
+    hits, total = int(reached.sum()), len(reached)
     if len(order) > ALL_ORDERINGS:
         hits, total = hits + 1, total + 1
     return hits / total
 
 
-def _orderings(order: Floats, seed: int) -> Iterator[Floats]:
+def _orderings(order: Floats, seed: int) -> Floats:
+    """Return all orderings of few depths, or many by lot; a row each."""
     if len(order) <= ALL_ORDERINGS:
-        everything = itertools.permutations(order.tolist())
-        yield np.fromiter(
-            itertools.chain.from_iterable(everything),
-            dtype=np.float64,
-            count=math.factorial(len(order)) * len(order),
-        ).reshape(-1, len(order))
-    else:
-        rng = np.random.default_rng(seed)
-        yield rng.permuted(np.tile(order, (NUM_ORDERINGS, 1)), axis=1)
+        return np.array(list(itertools.permutations(order.tolist())))
+    rng = np.random.default_rng(seed)
+    return rng.permuted(np.tile(order, (NUM_ORDERINGS, 1)), axis=1)
 
 
 def _stacked(values: ArrayLike, *, per_galaxy: int = 2) -> Floats:
@@ -124,10 +116,6 @@ def _complete(*tables: Floats) -> list[Floats]:
             "values: expected a galaxy with all its values in all networks, got none"
         )
     return [table[:, good] for table in tables]
-
-
-def _network_rows(values: Floats, *, pooled: bool) -> Floats:
-    return values.mean(axis=1) if pooled else values
 
 
 def difference_from_control(
