@@ -44,9 +44,8 @@ def probe_curves(
             score, low, high, _ = rows.T
             axes.plot(places, score, color=color, linestyle=dash, label=name)
             axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)
-        axes.plot(
-            places, trained[:, 3], color=VERMILION, linestyle=":", label="shuffled"
-        )
+        shuffled = trained[:, 3]
+        axes.plot(places, shuffled, color=VERMILION, linestyle=":", label="shuffled")
         _name_layers(axes, layers)
         axes.set_title(title, fontsize=9)
     grid[0].legend(fontsize=7, frameon=False)
@@ -71,8 +70,7 @@ def class_paths(paths: Mapping[str, Floats]) -> Figure:
     for i, (layer, path) in enumerate(paths.items()):
         steps = np.arange(1, len(path) + 1)
         axes.plot(steps, path.mean(axis=1), color=colors[i % len(colors)], label=layer)
-    axes.set_xlabel("step, all octaves")
-    axes.set_ylabel("probability of the galaxy's class")
+    axes.set(xlabel="step, all octaves", ylabel="probability of the galaxy's class")
     axes.set_ylim(0, 1)
     axes.legend(fontsize=7, frameon=False, ncols=2)
     return figure
@@ -88,6 +86,7 @@ def chain_curves(
     """Draw curves (L, R, B) over R sides in px, and residuals (L, P, B) over passes."""
     figure, grid = panels_of(len(curves) + 1, 2, (3.8, 2.7))
     colors = [*SERIES, INK]
+    x, y = "side at which it is seen, px", "energy over the galaxy's"
     for axes, (kind, curve) in zip(grid, curves.items(), strict=False):
         for i, layer in enumerate(layers):
             middle = np.median(curve[i], axis=1)
@@ -95,9 +94,7 @@ def chain_curves(
         axes.axvline(home, color=GRAY, linewidth=0.8, linestyle=":")
         axes.axhline(1, color=GRAY, linewidth=0.8, linestyle=":")
         axes.set_yscale("log")
-        axes.set_xlabel("side at which it is seen, px", fontsize=8)
-        axes.set_ylabel("energy over the galaxy's", fontsize=8)
-        axes.set_title(kind, fontsize=9)
+        _name_axes(axes, x, y, kind)
     grid[0].legend(fontsize=6, frameon=False, ncols=2)
     last = grid[len(curves)]
     for values, dash in zip(residual.values(), ("-", "--"), strict=False):
@@ -107,9 +104,8 @@ def chain_curves(
             passes = range(2, len(middle) + 2)
             last.plot(passes, middle, dash, color=colors[i % len(colors)], label=label)
     last.set_xticks(range(2, values.shape[1] + 1))
-    last.set_xlabel("pass of the re-dream", fontsize=8)
-    last.set_ylabel("change of the detail", fontsize=8)
-    last.set_title("re-dream (dashed: random weights)", fontsize=9)
+    title = "re-dream (dashed: random weights)"
+    _name_axes(last, "pass of the re-dream", "change of the detail", title)
     return figure
 
 
@@ -118,11 +114,10 @@ def forgetting(forgotten: Sequence[str], layers: Sequence[str], ssim: Floats) ->
     figure, (axes,) = panels_of(1, 1, (4.6, 3.4))
     _shades(axes, ssim.mean(axis=2), 7)
     _name_layers(axes, layers)
-    axes.set_yticks(
-        range(len(forgotten)), [f"down to {n}" for n in forgotten], fontsize=7
-    )
-    axes.set_xlabel("layer that is dreamed", fontsize=8)
-    axes.set_title("likeness (SSIM) with the trained network's dream", fontsize=9)
+    names = [f"down to {name}" for name in forgotten]
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    title = "likeness (SSIM) with the trained network's dream"
+    _name_axes(axes, "layer that is dreamed", "", title)
     return figure
 
 
@@ -134,10 +129,14 @@ def _shades(
     for (row, column), value in np.ndenumerate(table):
         text = f"{value:.2f}"
         axes.text(
-            column, row, text.replace("0.", ".") if origin == "lower" else text,
-            fontsize=size, ha="center", va="center",
+            column,
+            row,
+            text.replace("0.", ".") if origin == "lower" else text,
+            fontsize=size,
+            ha="center",
+            va="center",
             color=INK if value > 0.6 else "white",
-        )  # fmt: skip
+        )
 
 
 def _band(axes: Axes, values: Floats, color: str, dash: str, name: str) -> None:
@@ -150,10 +149,23 @@ def _band(axes: Axes, values: Floats, color: str, dash: str, name: str) -> None:
     low, middle, high = np.percentile(known, (16, 50, 84), axis=0)
     places = np.arange(values.shape[-1])
     axes.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
-    axes.plot(places, middle, color=color, linestyle=dash, marker="o", markersize=3,
-              label=name)  # fmt: skip
+    axes.plot(
+        places,
+        middle,
+        color=color,
+        linestyle=dash,
+        marker="o",
+        markersize=3,
+        label=name,
+    )
 
 
 def _name_layers(axes: Axes, layers: Sequence[str]) -> None:
     axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", fontsize=7)
     axes.tick_params(axis="y", labelsize=7)
+
+
+def _name_axes(axes: Axes, x: str, y: str, title: str) -> None:
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+    axes.set_title(title, fontsize=9)

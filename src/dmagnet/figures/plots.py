@@ -59,8 +59,7 @@ def confusion_matrix(metrics: Metrics) -> Figure:
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("the network says")
-    axes.set_ylabel("label (galaxies)")
+    axes.set(xlabel="the network says", ylabel="label (galaxies)")
     if len(names) <= MANY_CLASSES:
         for (row, column), count in np.ndenumerate(counts):
             if count:
@@ -92,15 +91,14 @@ def reliability_diagram(bins: Reliability) -> Figure:
     axes.errorbar(
         bins.confidence,
         bins.accuracy,
-        yerr=[bins.accuracy - bins.low, bins.high - bins.accuracy],
         color=BLUE,
         fmt="o",
         capsize=2.5,
+        yerr=[bins.accuracy - bins.low, bins.high - bins.accuracy],
         label=f"about {round(bins.count.mean())} galaxies each, with 95 % interval",
     )
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
-    axes.set_xlabel("how sure the network was")
-    axes.set_ylabel("how often it was right")
+    axes.set(xlabel="how sure the network was", ylabel="how often it was right")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     axes.text(0.97, 0.3, "too sure", ha="right", color=GRAY)
@@ -139,8 +137,7 @@ def risk_coverage_curve(risk: RiskCoverage) -> Figure:
         risk.risk[-1], color=GRAY, linestyle="--", label="wrong among all: no sorting"
     )
     axes.set(xlim=(0, 1.02), ylim=(0, max(0.02, 1.15 * float(risk.high.max()))))
-    axes.set_xlabel("galaxies named, the surest first")
-    axes.set_ylabel("of them named wrong")
+    axes.set(xlabel="galaxies named, the surest first", ylabel="of them named wrong")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     axes.legend(loc="upper left", frameon=False, fontsize=9)
@@ -214,12 +211,11 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     for axes, group in zip(grid, panels, strict=True):
         for index, name in enumerate(group):
             x, y = _column(history, name, axis)
-            style = DASHES[index % len(DASHES)]
             axes.plot(
                 x,
                 y,
                 color=SERIES[index % len(SERIES)],
-                linestyle=style,
+                linestyle=DASHES[index % len(DASHES)],
                 marker="o" if len(x) < 3 else None,
                 label=re.sub(r"[/_]+", " ", name),
             )
@@ -234,13 +230,11 @@ def redream_passes(
     sides: Sequence[int], scores: Floats, residuals: Floats, names: Sequence[str]
 ) -> Figure:
     """Draw scores (1 + P, N) and residuals (P, N) of N galaxies from pass to pass."""
-    if scores.shape != (len(sides) + 1, len(names)) or residuals.shape != (
-        len(sides),
-        len(names),
-    ):
+    wanted = (len(sides) + 1, len(names)), (len(sides), len(names))
+    if (scores.shape, residuals.shape) != wanted:
         raise DataError(
-            f"expected scores ({len(sides) + 1}, {len(names)}) and residuals "
-            f"({len(sides)}, {len(names)}), got {scores.shape} and {residuals.shape}"
+            f"expected scores {wanted[0]} and residuals {wanted[1]}, got "
+            f"{scores.shape} and {residuals.shape}"
         )
     figure, (left, right) = panels_of(2, 2, (4.6, 3.6))
     for index, name in enumerate(names):
@@ -252,13 +246,11 @@ def redream_passes(
         }
         left.plot(range(len(sides) + 1), scores[:, index], label=name, **style)
         right.plot(range(1, len(sides) + 1), residuals[:, index], **style)
-    left.set_xticks(
-        range(len(sides) + 1), ["galaxy", *(f"{side} px" for side in sides)]
-    )
+    places = [f"{side} px" for side in sides]
+    left.set_xticks(range(len(sides) + 1), ["galaxy", *places])
     left.set_ylabel("score")
-    right.set_xticks(range(1, len(sides) + 1), [f"{side} px" for side in sides])
-    right.set_xlim(0.5, len(sides) + 0.5)
-    right.set_ylim(0, None)
+    right.set_xticks(range(1, len(sides) + 1), places)
+    right.set(xlim=(0.5, len(sides) + 0.5), ylim=(0, None))
     right.set_ylabel("change of the detail / detail before")
     right.axhline(0, color=GRAY, linewidth=0.8)
     for axes in (left, right):

@@ -73,56 +73,83 @@ _SCORES |= {name: f"{title} (R^2)" for name, title in PARAMETERS.items()}
 
 HYPOTHESES = (
     Hypothesis(
-        "reach-grows", EARLY,
+        "reach-grows",
+        EARLY,
         "The effective receptive field (radius with 68 % of the gradient energy, "
         "in Petrosian radii) grows with depth.",
-        "reach68", "trend", 1,
+        "reach68",
+        "trend",
+        1,
     ),
     Hypothesis(
-        "detail-coarsens", EARLY,
+        "detail-coarsens",
+        EARLY,
         "The spectral centroid of what a dream adds to a galaxy falls with the "
         "depth of the dreamed layer.",
-        "detail_centroid", "trend", -1,
+        "detail_centroid",
+        "trend",
+        -1,
     ),
     Hypothesis(
-        "motifs-peak", MIDDLE,
+        "motifs-peak",
+        MIDDLE,
         "The share of the modes m = 2 to 4 in what a dream adds inside the galaxy, "
         "from 0.2 to 1 Petrosian radius, is largest for layers of middle depth.",
-        "detail_motifs", "peak", 1,
+        "detail_motifs",
+        "peak",
+        1,
     ),
     Hypothesis(
-        "attention-on-galaxy", FINAL,
+        "attention-on-galaxy",
+        FINAL,
         "LAM's map of attention has more than its share of area inside one "
         "Petrosian radius: the ratio of the two shares is above 1.",
-        "attention_inside", "level", 1, reference=1.0,
+        "attention_inside",
+        "level",
+        1,
+        reference=1.0,
     ),
     Hypothesis(
-        "attention-reach", FINAL,
+        "attention-reach",
+        FINAL,
         "A unit of LAM sees the whole galaxy: 68 % of its gradient energy takes "
         "more than one Petrosian radius.",
-        "attention_reach68", "level", 1, reference=1.0,
+        "attention_reach68",
+        "level",
+        1,
+        reference=1.0,
     ),
     Hypothesis(
-        "detail-coheres", FINAL,
+        "detail-coheres",
+        FINAL,
         "The share of what a dream adds that varies more slowly than once per "
         "Petrosian radius rises with depth.",
-        "detail_coherence", "trend", 1,
+        "detail_coherence",
+        "trend",
+        1,
     ),
     *(
         Hypothesis(
-            f"probe-{key}-rises", PHYSICAL,
+            f"probe-{key}-rises",
+            PHYSICAL,
             f"A linear probe reads {what} better from deeper layers.",
-            f"probe_{key}", "trend", 1, pooled=True,
+            f"probe_{key}",
+            "trend",
+            1,
+            pooled=True,
         )
         for key, what in _SCORES.items()
     ),
     *(
         Hypothesis(
-            f"probe-{key}-beyond-chance", PHYSICAL,
+            f"probe-{key}-beyond-chance",
+            PHYSICAL,
             f"Behind LAM a linear probe reads {what} better than one fitted to "
             "shuffled values, and by more than in networks with random weights.",
-            f"selectivity_{key}", "level", 1,
+            f"selectivity_{key}",
+            "level",
+            1,
         )
         for key, what in _SCORES.items()
     ),
-)  # fmt: skip
+)

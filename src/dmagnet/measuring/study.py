@@ -86,9 +86,12 @@ class Study:
 
 
 def run_study(
-    network: Network, galaxies: Galaxies, out: Path, config: MeasureConfig,
+    network: Network,
+    galaxies: Galaxies,
+    out: Path,
+    config: MeasureConfig,
     count: Counter = silent,
-) -> Study:  # fmt: skip
+) -> Study:
     """Measure a network's dreams, and judge what is claimed of them."""
     question = {
         "config": to_dict(config),
@@ -103,15 +106,23 @@ def run_study(
     what = bench.images[bench.few], bench.layers
     tick = count("Chains", len(bench.layers) * 3)
     chained = partial(
-        chain_numbers, bench.model, bench.controls[0], *what,
-        config=config.dream, progress=tick,
-    )  # fmt: skip
+        chain_numbers,
+        bench.model,
+        bench.controls[0],
+        *what,
+        config=config.dream,
+        progress=tick,
+    )
     chains = parts.get("chains", chained)
     tick = count("Forgetting", None)  # other layers than those that are dreamed
     forgot = partial(
-        cascade_numbers, bench.model, *what,
-        fitting=bench.fitting, config=config.dream, progress=tick,
-    )  # fmt: skip
+        cascade_numbers,
+        bench.model,
+        *what,
+        fitting=bench.fitting,
+        config=config.dream,
+        progress=tick,
+    )
     return Study(
         layers=bench.layers,
         labels=bench.labels,
@@ -139,10 +150,16 @@ def _dream_all(
         for layer in bench.layers:
             tick = count(f"Dreaming {layer}", each)
             make = partial(
-                dream_sample, bench.networks(kind), bench.images, bench.labels,
-                aperture=bench.aperture, layer=layer, config=bench.config.dream,
-                seeds=bench.config.seeds, progress=tick,
-            )  # fmt: skip
+                dream_sample,
+                bench.networks(kind),
+                bench.images,
+                bench.labels,
+                aperture=bench.aperture,
+                layer=layer,
+                config=bench.config.dream,
+                seeds=bench.config.seeds,
+                progress=tick,
+            )
             columns[layer] = parts.get(f"dreams-{kind}-{layer}", make)
             tick(each)
         dreams[kind] = _along_layers(columns, "number_")
