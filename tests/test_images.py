@@ -13,7 +13,7 @@ from PIL import Image
 
 from dmagnet.errors import DataError
 from dmagnet.pictures import MAX_PIXELS, crop_side, legacy_rgb, read_rgb, resize
-from dmagnet.pictures.frames import scaled
+from dmagnet.pictures.standard import scaled
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(3)

@@ -24,14 +24,14 @@ from dmagnet.errors import DataError
 from dmagnet.galaxies import load_galaxies
 from dmagnet.pictures import ImageError, draw, legacy_rgb, read_planes
 from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
-from dmagnet.pictures.large import (
+from dmagnet.pictures.opening import quiet
+from dmagnet.pictures.raster import (
     LARGE,
     one_large_at_a_time,
     part_of,
     strips,
     take_turn,
 )
-from dmagnet.pictures.opening import quiet
 
 NOISE = np.random.default_rng(1).normal(0, 1, (3, 32, 32)).astype(np.float32)
 

@@ -23,7 +23,7 @@ from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation_folder import maps_hdus
 from dmagnet.figures.overlays import detail_picture
 from dmagnet.pictures.cutout import Cutout, moved_wcs
-from dmagnet.pictures.fits_image import rgb_hdu
+from dmagnet.pictures.image import rgb_hdu
 
 Links = list[tuple[str, list[Mapping[str, str]]]]
 

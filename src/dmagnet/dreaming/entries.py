@@ -20,7 +20,7 @@ from dmagnet.dreaming.targets import provenance_of
 from dmagnet.errors import DataError
 from dmagnet.figures.overlays import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
-from dmagnet.pictures.fits_image import rgb_hdu
+from dmagnet.pictures.image import rgb_hdu
 from dmagnet.storage.disk import beside, is_own
 from dmagnet.storage.records import as_written
 

@@ -22,7 +22,7 @@ from dmagnet.errors import ConfigError
 from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.cutout import Cutout, from_array
-from dmagnet.pictures.front import read_image
+from dmagnet.pictures.image import read_image
 from dmagnet.pictures.inputs.framing import cutout_of_one_size
 
 Picture = Path | str | NDArray[Any] | Tensor | Cutout

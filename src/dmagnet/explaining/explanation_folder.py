@@ -17,7 +17,7 @@ from dmagnet.figures.overlays import evidence_figure, overlay
 from dmagnet.figures.saving import to_png
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.cutout import Cutout
-from dmagnet.pictures.fits_image import rgb_hdu
+from dmagnet.pictures.image import rgb_hdu
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.storage.disk import beside, write_whole
 

@@ -17,11 +17,9 @@ from PIL import Image
 
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
-from dmagnet.pictures.faults import BROKEN, refused
 from dmagnet.pictures.inputs.forms import PICTURES
-from dmagnet.pictures.large import one_large_at_a_time
-from dmagnet.pictures.opening import quiet
-from dmagnet.pictures.raster import read_rgb
+from dmagnet.pictures.opening import BROKEN, quiet, refused
+from dmagnet.pictures.raster import one_large_at_a_time, read_rgb
 
 SIZE_SAMPLE = 200  # files whose headers tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored

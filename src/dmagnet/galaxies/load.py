@@ -31,12 +31,10 @@ from dmagnet.galaxies.labeled_files import (
 )
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
-from dmagnet.pictures.faults import refused
-from dmagnet.pictures.frames import crop_side, resize
 from dmagnet.pictures.inputs.forms import PICTURES
 from dmagnet.pictures.inputs.stacks import open_cell
-from dmagnet.pictures.opening import spooled
-from dmagnet.pictures.standard import standardize
+from dmagnet.pictures.opening import refused, spooled
+from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
 from dmagnet.pictures.tables.columns import Row, file_of, find_columns, read_rows
 from dmagnet.storage.disk import open_file

@@ -1,47 +1,32 @@
 """Pictures: files and fluxes in, RGB out.
 
-The chapters, in order: `rgb` (fluxes as the Legacy Survey viewer draws them), `faults`
-(what can be wrong), `raster` (JPEG and the like), `frames` (crop and resize),
-`standard` (every galaxy at one size and one brightness), `cutout` (a picture that knows
-where it is on the sky), `bands` (any bands as RGB), `blanks` (pixels without a value),
-`header`, `grids` (one for all bands) and `planes` (fluxes out of FITS files),
-`fits_image`, `front` (the one door for all), and `places` (where in a picture the
-places of a network's map lie).
+The chapters, in order: `opening` (what can be wrong with a file), `raster` (JPEG and
+the like), `standard` (crop and resize; every galaxy at one size and one brightness),
+`cutout` (a picture that knows where it is on the sky), `bands` (any bands as RGB, as
+the Legacy Survey viewer draws them), `blanks` (pixels without a value), `header`,
+`astrometry` (one grid for all bands), `planes` (fluxes out of FITS files), `image` (the
+one door for all), and `places` (where in a picture the places of a map lie).
 """
 
-from dmagnet.pictures.bands import draw
-from dmagnet.pictures.cutout import Cutout, from_array
-from dmagnet.pictures.faults import ImageError
-from dmagnet.pictures.fits_image import draw_planes, read_fits, rgb_hdu
-from dmagnet.pictures.frames import crop_side, resize
-from dmagnet.pictures.front import is_fits, read_image
-from dmagnet.pictures.places import middles, on_pixels, shares
-from dmagnet.pictures.planes import Planes, read_planes
-from dmagnet.pictures.raster import MAX_PIXELS, read_rgb
-from dmagnet.pictures.rgb import legacy_rgb
-from dmagnet.pictures.standard import Extent, find_extent, standardize
-
-__all__ = [
-    "MAX_PIXELS",
-    "Cutout",
-    "Extent",
-    "ImageError",
-    "Planes",
-    "crop_side",
-    "draw",
-    "draw_planes",
-    "find_extent",
-    "from_array",
-    "is_fits",
-    "legacy_rgb",
-    "middles",
-    "on_pixels",
-    "read_fits",
-    "read_image",
-    "read_planes",
-    "read_rgb",
-    "resize",
-    "rgb_hdu",
-    "shares",
-    "standardize",
-]
+from dmagnet.pictures.bands import draw as draw
+from dmagnet.pictures.bands import legacy_rgb as legacy_rgb
+from dmagnet.pictures.cutout import Cutout as Cutout
+from dmagnet.pictures.cutout import from_array as from_array
+from dmagnet.pictures.image import draw_planes as draw_planes
+from dmagnet.pictures.image import is_fits as is_fits
+from dmagnet.pictures.image import read_fits as read_fits
+from dmagnet.pictures.image import read_image as read_image
+from dmagnet.pictures.image import rgb_hdu as rgb_hdu
+from dmagnet.pictures.opening import ImageError as ImageError
+from dmagnet.pictures.places import middles as middles
+from dmagnet.pictures.places import on_pixels as on_pixels
+from dmagnet.pictures.places import shares as shares
+from dmagnet.pictures.planes import Planes as Planes
+from dmagnet.pictures.planes import read_planes as read_planes
+from dmagnet.pictures.raster import MAX_PIXELS as MAX_PIXELS
+from dmagnet.pictures.raster import read_rgb as read_rgb
+from dmagnet.pictures.standard import Extent as Extent
+from dmagnet.pictures.standard import crop_side as crop_side
+from dmagnet.pictures.standard import find_extent as find_extent
+from dmagnet.pictures.standard import resize as resize
+from dmagnet.pictures.standard import standardize as standardize

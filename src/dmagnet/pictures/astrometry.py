@@ -4,6 +4,8 @@ import math
 import re
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from astropy import units as u
 from astropy.coordinates import (
     ICRS,
@@ -14,12 +16,16 @@ from astropy.coordinates import (
 )
 from astropy.io import fits
 from astropy.time import Time
-from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
+from astropy.wcs import WCS, WCSCOMPARE_ANCILLARY
+from astropy.wcs.utils import (
+    pixel_to_pixel,
+    proj_plane_pixel_scales,
+    wcs_to_celestial_frame,
+)
+from scipy.ndimage import map_coordinates
 
-from dmagnet.pictures.faults import BROKEN as FAULTY
-from dmagnet.pictures.faults import Note, in_short
 from dmagnet.pictures.header import SCALES
+from dmagnet.pictures.opening import BROKEN, Note, in_short, quiet
 
 Place = tuple[float, float]
 
@@ -31,7 +37,7 @@ OTHER_AXES = re.compile(
     r"(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[3-9]"
     r"|(CD|PC)([3-9]_[1-9]|[12]_[3-9])|P[SV][3-9]_\d+"
 )
-BROKEN = (*FAULTY, MemoryError)  # so wcslib calls a card that is not there
+NO_WCS = (*BROKEN, MemoryError)  # so wcslib calls a card that is not there
 
 
 def sky_of(
@@ -48,7 +54,7 @@ def sky_of(
                 lost = lost or _no_frame(wcs)
                 return wcs, (width, height), (("wcs", lost),) if lost else ()
             reason = f"pixels of {width:.3g} x {height:.3g} arcsec"
-    except BROKEN as error:
+    except NO_WCS as error:
         reason = in_short(error)
     claims = "RA" in str(header.get("CTYPE1", "")) + str(header.get("CTYPE2", ""))
     for key in ("PIXSCALE", "PIXELSCL", "SECPIX", "PIXSCAL1"):
@@ -65,7 +71,7 @@ def icrs_of(wcs: WCS, x: float, y: float) -> Place:
     """Say where on the sky a pixel lies."""
     try:
         world = wcs.all_pix2world([[x, y]], 0)[0]
-    except BROKEN:
+    except NO_WCS:
         return math.nan, math.nan
     longitude, latitude = float(world[wcs.wcs.lng]), float(world[wcs.wcs.lat])
     frame = frame_of(wcs)
@@ -90,7 +96,7 @@ def pixel_of(wcs: WCS, ra: float, dec: float) -> Place | None:
     try:
         x, y = (float(p) for p in wcs.all_world2pix([world], 0, quiet=True)[0])
         back = wcs.all_pix2world([[x, y]], 0)[0]
-    except BROKEN:  # the other side of the sky
+    except NO_WCS:  # the other side of the sky
         return math.nan, math.nan
     # Polynomials of distortion bring places far away into the image.
     east = (back[wcs.wcs.lng] - longitude + 180) % 360 - 180
@@ -128,12 +134,12 @@ def _read(header: fits.Header, hdus: fits.HDUList | None) -> tuple[WCS, str]:
     """Read a WCS; where its lookup tables cannot be read, without them."""
     try:
         return WCS(header, fobj=hdus, naxis=2), ""
-    except BROKEN:  # astropy mends units and SCAMP's terms only if it takes all axes
+    except NO_WCS:  # astropy mends units and SCAMP's terms only if it takes all axes
         two = _without(header, OTHER_AXES)
         two.update({key: 2 for key in ("NAXIS", "WCSAXES") if key in two})
     try:
         return WCS(two, fobj=hdus), ""
-    except BROKEN:
+    except NO_WCS:
         plain = _without(two, LOOKUP)
         if len(plain) == len(two):
             raise
@@ -211,3 +217,66 @@ def _equatorial(text: str) -> tuple[str, float]:
             exact = name if name in EQUATORIAL else system
             return exact, year if epoch in name else 0.0
     return ("ICRS", 0.0) if name.startswith("ICR") else (name, 0.0)
+
+
+Floats = npt.NDArray[np.float32]
+
+SAME = 0.1  # px that corners of one grid may lie apart
+KNOTS = 65  # a side, where the way between two grids is worked out; linear in between
+PIECE = 1 << 20  # pixels resampled at a time
+NOWHERE = -1e6  # px
+
+
+def pixels_on(wcs: WCS, x: Any, y: Any, other: WCS) -> tuple[Any, Any]:
+    """Say where pixels of one image lie in another."""
+    try:
+        with quiet():
+            there = pixel_to_pixel(wcs, other, x, y)
+            if not other.has_distortion:
+                return there[0], there[1]
+            # Polynomials of distortion bring places far away into the image.
+            back = pixel_to_pixel(other, wcs, *there)
+    except BROKEN:
+        return np.full(np.shape(x), np.nan), np.full(np.shape(y), np.nan)
+    missed = ~(np.hypot(back[0] - x, back[1] - y) < 1)
+    return np.where(missed, np.nan, there[0]), np.where(missed, np.nan, there[1])
+
+
+def is_same_grid(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> bool:
+    """Tell whether the pixels of two images of one shape lie on the same sky."""
+    plain = not (wcs.has_distortion or other.has_distortion)
+    frames = [(each.wcs.radesys, str(each.wcs.equinox)) for each in (wcs, other)]
+    if (
+        plain
+        and frames[0] == frames[1]
+        and wcs.wcs.compare(other.wcs, WCSCOMPARE_ANCILLARY)
+    ):
+        return True
+    height, width = shape[-2:]
+    x = np.array([0, width - 1, 0, width - 1], float)
+    y = np.array([0, 0, height - 1, height - 1], float)
+    there = pixels_on(wcs, x, y, other)
+    return bool((np.hypot(there[0] - x, there[1] - y) <= SAME).all())
+
+
+def regridded(plane: Floats, wcs: WCS, onto: WCS, shape: tuple[int, ...]) -> Floats:
+    """Bring an image to the grid of another."""
+    height, width = shape[-2:]
+    rows = np.linspace(0, height - 1, min(height, KNOTS))
+    columns = np.linspace(0, width - 1, min(width, KNOTS))
+    knots = pixels_on(onto, *np.meshgrid(columns, rows), wcs)
+    out = np.empty((height, width), np.float32)
+    across = np.linspace(0, len(columns) - 1, width)
+    down = np.linspace(0, len(rows) - 1, height)
+    step = max(1, PIECE // width)
+    for top in range(0, height, step):
+        part = np.meshgrid(down[top : top + step], across, indexing="ij")
+        x, y = (
+            np.nan_to_num(map_coordinates(axis, part, order=1), nan=NOWHERE)
+            for axis in knots
+        )
+        values = map_coordinates(plane, [y, x], order=1, mode="nearest")
+        high, wide = plane.shape
+        inside = (x >= -0.5) & (x <= wide - 0.5) & (y >= -0.5) & (y <= high - 0.5)
+        out[top : top + step] = np.where(inside, values, np.nan)
+    return out

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
-from dmagnet.pictures.faults import Note
+from dmagnet.pictures.opening import Note
 
 Floats = npt.NDArray[np.float32]
 

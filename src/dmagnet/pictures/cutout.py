@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.frames import crop_side, scaled
+from dmagnet.pictures.standard import crop_side, scaled
 
 Floats = npt.NDArray[np.float32]
 

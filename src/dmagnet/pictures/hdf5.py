@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from dmagnet.pictures.faults import ImageError, refused
+from dmagnet.pictures.opening import ImageError, refused
 from dmagnet.storage.disk import open_file
 
 MAX_CHUNK = 1 << 28  # bytes of one chunk, unpacked

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from dmagnet.pictures.astrometry import sky_of
+from dmagnet.pictures.astrometry import is_same_grid, pixels_on, regridded, sky_of
 from dmagnet.pictures.blanks import Floats, fluxes, is_bytes
-from dmagnet.pictures.faults import ImageError, Note
-from dmagnet.pictures.grids import is_same_grid, pixels_on, regridded
 from dmagnet.pictures.header import (
     MAX_PLANES,
     bands_of,
@@ -25,7 +23,14 @@ from dmagnet.pictures.header import (
     split_bands,
     telescope_of,
 )
-from dmagnet.pictures.opening import Hdus, KeptFits, name_of, open_fits
+from dmagnet.pictures.opening import (
+    Hdus,
+    ImageError,
+    KeptFits,
+    Note,
+    name_of,
+    open_fits,
+)
 from dmagnet.pictures.sections import (
     Around,
     Box,

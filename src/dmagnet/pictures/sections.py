@@ -12,11 +12,9 @@ from astropy.io import fits
 from astropy.wcs import WCS, Sip
 
 from dmagnet.pictures.astrometry import pixel_of
-from dmagnet.pictures.faults import ImageError
-from dmagnet.pictures.large import LARGE as VALUES
-from dmagnet.pictures.large import part_of, take_turn, thinned
-from dmagnet.pictures.opening import Hdus
-from dmagnet.pictures.raster import MAX_PIXELS
+from dmagnet.pictures.opening import Hdus, ImageError
+from dmagnet.pictures.raster import LARGE as VALUES
+from dmagnet.pictures.raster import MAX_PIXELS, part_of, take_turn, thinned
 
 IN_THE_MIDDLE = 2.0  # px: so near to the middle the image was cut for its galaxy
 LARGE = 1 << 22  # px of a plane: of a larger image never all is drawn

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from dmagnet.pictures.rgb import legacy_rgb
+from dmagnet.pictures.bands import legacy_rgb
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
 from dmagnet.simulator.population import (

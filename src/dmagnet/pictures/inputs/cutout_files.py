@@ -16,9 +16,8 @@ from PIL import Image
 
 from dmagnet.config.classify_config import CutoutConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.pictures.faults import BROKEN, ImageError
 from dmagnet.pictures.inputs.item import Flag
-from dmagnet.pictures.opening import open_fits, quiet
+from dmagnet.pictures.opening import BROKEN, ImageError, open_fits, quiet
 from dmagnet.storage.disk import data_folder, part_of
 
 LEGACY_URL = "https://www.legacysurvey.org/viewer/cutout.fits"

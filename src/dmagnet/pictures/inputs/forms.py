@@ -14,10 +14,10 @@ from pathlib import Path
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.pictures.faults import ImageError
 from dmagnet.pictures.header import split_bands
 from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.stacks import STACK_SUFFIXES, members, open_stack
+from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables.columns import Columns, Row, file_of, read_rows
 from dmagnet.pictures.tables.coordinates import valid_position
 from dmagnet.pictures.tables.opened import BLOCK, is_table, why_not

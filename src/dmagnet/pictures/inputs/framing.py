@@ -10,10 +10,9 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
 from dmagnet.pictures.cutout import Cutout, wcs_of_view
-from dmagnet.pictures.frames import crop_side
 from dmagnet.pictures.inputs.item import Pixels
 from dmagnet.pictures.sections import Box
-from dmagnet.pictures.standard import find_extent, standardize
+from dmagnet.pictures.standard import crop_side, find_extent, standardize
 
 FRAME_ARCSEC = 256 * 0.262  # side of the frames the networks are trained on
 SMALL = 0.98  # share of the expected sky below which the image is called small

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.pictures.faults import ImageError
 from dmagnet.pictures.inputs import forms
 from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.stacks import open_stack
+from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables.columns import Columns, find_columns
 from dmagnet.pictures.tables.opened import is_table
 

@@ -14,15 +14,13 @@ from dmagnet.pictures.astrometry import icrs_of
 from dmagnet.pictures.bands import filled, noise_of
 from dmagnet.pictures.blanks import WHITE, fluxes, is_bytes
 from dmagnet.pictures.cutout import from_array
-from dmagnet.pictures.faults import Doubt, Fault, ImageError, Note, refused
-from dmagnet.pictures.fits_image import draw_planes
-from dmagnet.pictures.front import is_fits
 from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands
+from dmagnet.pictures.image import draw_planes, is_fits
 from dmagnet.pictures.inputs import framing, stacks
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels, flagged
-from dmagnet.pictures.large import LARGE, one_large_at_a_time, strips
+from dmagnet.pictures.opening import Doubt, Fault, ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
-from dmagnet.pictures.raster import read_part
+from dmagnet.pictures.raster import LARGE, one_large_at_a_time, read_part, strips
 from dmagnet.pictures.sections import Around
 from dmagnet.storage.disk import open_file
 

@@ -23,11 +23,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.faults import ImageError, refused
 from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
-from dmagnet.pictures.large import LARGE, part_of, take_turn
-from dmagnet.pictures.opening import KeptFits, spooled
-from dmagnet.pictures.raster import MAX_PIXELS
+from dmagnet.pictures.opening import ImageError, KeptFits, refused, spooled
+from dmagnet.pictures.raster import LARGE, MAX_PIXELS, part_of, take_turn
 from dmagnet.pictures.tables.opened import PARQUET, packed_columns
 from dmagnet.storage.disk import open_file
 

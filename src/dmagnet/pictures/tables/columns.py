@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.faults import ImageError
+from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables import names as called
 from dmagnet.pictures.tables.coordinates import Place, System, places
 from dmagnet.pictures.tables.opened import open_tables

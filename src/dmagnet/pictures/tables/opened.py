@@ -15,8 +15,7 @@ from astropy.io import fits, votable
 from pyarrow import parquet
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.faults import BROKEN, in_short
-from dmagnet.pictures.opening import open_fits, quiet, unpacked
+from dmagnet.pictures.opening import BROKEN, in_short, open_fits, quiet, unpacked
 from dmagnet.pictures.tables.names import PACKED, plain
 from dmagnet.pictures.tables.text import Block, Frames, Table, of_yaml, text_table
 from dmagnet.storage.disk import open_file
