@@ -28,8 +28,8 @@ import torch
 from dmagnet.config import SimulateConfig
 from dmagnet.exporting import OnnxClassifier, OpenVINOClassifier, export_onnx
 from dmagnet.judging.predict import batches_of, probabilities_of
+from dmagnet.network.blocks import folded
 from dmagnet.network.checkpoint import load
-from dmagnet.network.folding import folded
 from dmagnet.pictures import resize
 from dmagnet.simulator import simulate
 

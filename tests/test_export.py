@@ -28,8 +28,8 @@ from dmagnet.exporting.onnx_header import Header, read_header, sealed
 from dmagnet.galaxies.augment import dihedral_views
 from dmagnet.judging.predict import predict
 from dmagnet.network import DMAGNet
+from dmagnet.network.blocks import folded
 from dmagnet.network.checkpoint import Checkpoint, load, save, weights_hash
-from dmagnet.network.folding import folded
 from dmagnet.pictures import resize
 from dmagnet.simulator import draw
 

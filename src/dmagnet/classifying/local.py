@@ -93,8 +93,8 @@ def open_classifier(
             "wrote"
         ) from error
     from dmagnet.judging.predict import classifier_of
+    from dmagnet.network.blocks import folded
     from dmagnet.network.checkpoint import load
-    from dmagnet.network.folding import folded
 
     checkpoint = load(weights)
     if device == "gpu" and not torch.cuda.is_available():

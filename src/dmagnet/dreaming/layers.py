@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dmagnet.errors import ConfigError
-from dmagnet.network.folding import fold_norms, without_hooks
+from dmagnet.network.blocks import fold_norms, without_hooks
 
 Activations = Mapping[str, Tensor]
 

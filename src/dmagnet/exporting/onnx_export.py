@@ -26,8 +26,8 @@ from dmagnet.exporting.onnx_header import (
     sealed,
 )
 from dmagnet.exporting.runtime import cores, onnx_session
+from dmagnet.network.blocks import folded
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.network.folding import folded
 from dmagnet.pictures.standard import standardize
 from dmagnet.simulator.scene import draw
 from dmagnet.storage.disk import beside, make_way, says_so
