@@ -26,17 +26,10 @@ from dmagnet.config import DreamConfig, SimulateConfig
 from dmagnet.explaining import explain_images
 from dmagnet.judging import reliability, score, write_metrics
 from dmagnet.pictures import standardize
-from dmagnet.reporting import (
-    Examples,
-    Report,
-    keep,
-    portraits,
-    render_index,
-    render_portrait,
-    report_run,
-)
+from dmagnet.reporting import Examples, Report, portraits, report_run
 from dmagnet.reporting.assess import examples_by_class
-from dmagnet.reporting.galaxy_page import entry_of
+from dmagnet.reporting.galaxy_page import entry_of, render_index, render_portrait
+from dmagnet.reporting.kept import keep
 from dmagnet.simulator import simulate
 
 NUM_PORTRAITS = 4

@@ -26,18 +26,16 @@ from dmagnet import __version__
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.explaining import (
-    BORROWED,
     METHODS,
-    OWN,
     cascaded_randomization,
     evidence_maps,
     faithfulness,
-    find_sky,
     insertion_deletion,
-    maps_of,
     sky_fill,
 )
 from dmagnet.explaining.faithfulness import max_sensitivity, square_changes
+from dmagnet.explaining.fill import find_sky
+from dmagnet.explaining.methods import BORROWED, OWN, maps_of
 from dmagnet.network import load
 
 CHUNK = 20  # galaxies between two files

@@ -14,12 +14,9 @@ from dmagnet.config import ModelConfig, SimulateConfig
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.explaining import (
-    BORROWED,
     attribute,
     evidence_maps,
     explain_images,
-    find_sky,
-    maps_of,
     methods,
     scale_weights,
     sky_fill,
@@ -30,7 +27,9 @@ from dmagnet.explaining.borrowed import (
     occlusion,
     smoothgrad,
 )
+from dmagnet.explaining.fill import find_sky
 from dmagnet.explaining.maps import blocks_of, enlarged
+from dmagnet.explaining.methods import BORROWED, maps_of
 from dmagnet.explaining.needed import Search, needed
 from dmagnet.galaxies.augment import dihedral_views
 from dmagnet.judging.predict import on_picture

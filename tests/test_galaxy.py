@@ -23,11 +23,9 @@ from dmagnet.reporting import (
     nearest,
     open_reference,
     portraits,
-    render_index,
-    render_portrait,
     write_pages,
 )
-from dmagnet.reporting.galaxy_page import entry_of
+from dmagnet.reporting.galaxy_page import entry_of, render_index, render_portrait
 from dmagnet.reporting.portrait import page_names
 from dmagnet.simulator import simulate
 

@@ -18,9 +18,9 @@ from dmagnet.config import (
     TrainConfig,
 )
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.measuring import HYPOTHESES
 from dmagnet.measuring.bench import layers_by_depth
 from dmagnet.measuring.chains import commutator, redream_numbers, response_curve
+from dmagnet.measuring.hypotheses import HYPOTHESES
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint, save
 from dmagnet.reporting.assess import galaxies_to_judge

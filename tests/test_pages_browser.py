@@ -17,19 +17,12 @@ from dmagnet.judging import reliability, score
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.inputs import Item
-from dmagnet.reporting import (
-    Classical,
-    Examples,
-    Failed,
-    Neighbor,
-    Report,
-    portraits,
-    render,
-    render_index,
-    render_portrait,
-)
+from dmagnet.reporting import Classical, Examples, Report, portraits
 from dmagnet.reporting.classical import QUANTITIES, SERSIC
-from dmagnet.reporting.galaxy_page import entry_of
+from dmagnet.reporting.galaxy_page import entry_of, render_index, render_portrait
+from dmagnet.reporting.galaxy_record import Neighbor
+from dmagnet.reporting.report_record import Failed
+from dmagnet.reporting.write_report import render
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")

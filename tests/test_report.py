@@ -13,7 +13,9 @@ from html_page import (
 
 from dmagnet.errors import DataError
 from dmagnet.judging import reliability, score
-from dmagnet.reporting import MAX_BYTES, Examples, Report, render, write_report
+from dmagnet.reporting import Examples, Report, write_report
+from dmagnet.reporting.page import MAX_BYTES
+from dmagnet.reporting.write_report import render
 
 NAMES = ("round", "<script>alert(1)</script>", 'edge"on', "merging & more")
 

@@ -16,8 +16,9 @@ from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import DataError
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.reporting import MAX_BYTES, read_run, report_run
+from dmagnet.reporting import read_run, report_run
 from dmagnet.reporting.assess import assess
+from dmagnet.reporting.page import MAX_BYTES
 
 TRAP = "<script>alert(1)</script>"
 NAMES = ("round", TRAP, "cigar")

@@ -8,40 +8,23 @@ of it), `faithfulness` (do the maps name what the network needs?) and `randomize
 they depend on its weights?).
 """
 
-from dmagnet.explaining.curves import Curves, insertion_deletion
-from dmagnet.explaining.explanation import Explanation
+from dmagnet.explaining.curves import Curves as Curves
+from dmagnet.explaining.curves import insertion_deletion as insertion_deletion
+from dmagnet.explaining.explanation import Explanation as Explanation
+from dmagnet.explaining.explanation_folder import maps_hdus as maps_hdus
 from dmagnet.explaining.explanation_folder import (
-    entry_of,
-    maps_hdus,
-    write_explanations,
+    write_explanations as write_explanations,
 )
-from dmagnet.explaining.explanations import explain, explain_images
-from dmagnet.explaining.faithfulness import Faithfulness, faithfulness
-from dmagnet.explaining.fill import find_sky, sky_fill
-from dmagnet.explaining.maps import evidence_maps, scale_weights
-from dmagnet.explaining.methods import BORROWED, METHODS, OWN, attribute, maps_of
-from dmagnet.explaining.randomized import Cascade, cascaded_randomization
-
-__all__ = [
-    "BORROWED",
-    "METHODS",
-    "OWN",
-    "Cascade",
-    "Curves",
-    "Explanation",
-    "Faithfulness",
-    "attribute",
-    "cascaded_randomization",
-    "entry_of",
-    "evidence_maps",
-    "explain",
-    "explain_images",
-    "faithfulness",
-    "find_sky",
-    "insertion_deletion",
-    "maps_hdus",
-    "maps_of",
-    "scale_weights",
-    "sky_fill",
-    "write_explanations",
-]
+from dmagnet.explaining.explanations import explain as explain
+from dmagnet.explaining.explanations import explain_images as explain_images
+from dmagnet.explaining.faithfulness import Faithfulness as Faithfulness
+from dmagnet.explaining.faithfulness import faithfulness as faithfulness
+from dmagnet.explaining.fill import sky_fill as sky_fill
+from dmagnet.explaining.maps import evidence_maps as evidence_maps
+from dmagnet.explaining.maps import scale_weights as scale_weights
+from dmagnet.explaining.methods import METHODS as METHODS
+from dmagnet.explaining.methods import attribute as attribute
+from dmagnet.explaining.randomized import Cascade as Cascade
+from dmagnet.explaining.randomized import (
+    cascaded_randomization as cascaded_randomization,
+)

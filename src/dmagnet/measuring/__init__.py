@@ -1,22 +1,11 @@
 """Dreams as measurements: what a network sees with depth, and what is mere shape."""
 
-from dmagnet.measuring.apertures import Aperture, find_aperture
-from dmagnet.measuring.energy import aperture_energy
-from dmagnet.measuring.hypotheses import HYPOTHESES, Hypothesis
-from dmagnet.measuring.morphology import Morphology, measure_morphology
-from dmagnet.measuring.study import Study
-from dmagnet.measuring.study_folder import measure
-from dmagnet.measuring.verdicts import judge
-
-__all__ = [
-    "HYPOTHESES",
-    "Aperture",
-    "Hypothesis",
-    "Morphology",
-    "Study",
-    "aperture_energy",
-    "find_aperture",
-    "judge",
-    "measure",
-    "measure_morphology",
-]
+from dmagnet.measuring.apertures import Aperture as Aperture
+from dmagnet.measuring.apertures import find_aperture as find_aperture
+from dmagnet.measuring.energy import aperture_energy as aperture_energy
+from dmagnet.measuring.hypotheses import Hypothesis as Hypothesis
+from dmagnet.measuring.morphology import Morphology as Morphology
+from dmagnet.measuring.morphology import measure_morphology as measure_morphology
+from dmagnet.measuring.study import Study as Study
+from dmagnet.measuring.study_folder import measure as measure
+from dmagnet.measuring.verdicts import judge as judge

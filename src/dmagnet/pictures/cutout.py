@@ -36,33 +36,14 @@ class Cutout:
 
     @property
     def pixel_scale(self) -> float | None:
-        """Size of a pixel on the sky.
-
-        Returns
-        -------
-        float or None
-            Arcseconds, the mean of both axes; None without a WCS.
-        """
+        """Size of a pixel on the sky."""
         if self.wcs is None:
             return None
         scales = proj_plane_pixel_scales(self.wcs) * u.Unit(self.wcs.wcs.cunit[0])
         return float(scales.mean().to_value(u.arcsec))
 
     def square(self, side: int) -> "Cutout":
-        """Cut the central square out and bring it to a side.
-
-        Parameters
-        ----------
-        side : int
-            Side of the result, in px.
-
-        Returns
-        -------
-        Cutout
-            Bilinear, with antialiasing where it shrinks; the WCS follows, and is
-            dropped with a note where it has distortions that cannot. The same cut-out
-            where it has that form already.
-        """
+        """Cut the central square out and bring it to a side."""
         height, width = self.rgb.shape[:2]
         if height == width == side:
             return self

@@ -84,13 +84,7 @@ class Planes:
 
     @property
     def is_picture(self) -> bool:
-        """Whether these are red, green and blue in [0, 1], and no fluxes.
-
-        Returns
-        -------
-        bool
-            True for what `rgb_hdu` wrote.
-        """
+        """Whether these are red, green and blue in [0, 1], and no fluxes."""
         return "".join(self.bands) == RGB_BANDS and len(self.values) == 3
 
 

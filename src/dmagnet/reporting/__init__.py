@@ -3,66 +3,30 @@
 from typing import TYPE_CHECKING
 
 from dmagnet import _lazily
-from dmagnet.reporting.kept import keep
-from dmagnet.reporting.page import MAX_BYTES, chart, photo, render_page, write_page
-from dmagnet.reporting.report_record import DreamRow, Examples, Failed, Report, Shown
-from dmagnet.reporting.run_report import read_run, report_run
-from dmagnet.reporting.write_report import render, write_report
+from dmagnet.reporting.report_record import Examples as Examples
+from dmagnet.reporting.report_record import Report as Report
+from dmagnet.reporting.run_report import read_run as read_run
+from dmagnet.reporting.run_report import report_run as report_run
+from dmagnet.reporting.write_report import write_report as write_report
 
 if TYPE_CHECKING:
-    from dmagnet.reporting.classical import Classical, measure_classical
-    from dmagnet.reporting.galaxy_page import render_index, render_portrait
-    from dmagnet.reporting.galaxy_pages import Pages, write_pages
-    from dmagnet.reporting.galaxy_record import LAYERS, Dreamt, Neighbor, Portrait
-    from dmagnet.reporting.portrait import portraits
-    from dmagnet.reporting.reference import Reference, nearest, open_reference
+    from dmagnet.reporting.classical import Classical as Classical
+    from dmagnet.reporting.classical import measure_classical as measure_classical
+    from dmagnet.reporting.galaxy_pages import write_pages as write_pages
+    from dmagnet.reporting.galaxy_record import Portrait as Portrait
+    from dmagnet.reporting.portrait import portraits as portraits
+    from dmagnet.reporting.reference import nearest as nearest
+    from dmagnet.reporting.reference import open_reference as open_reference
 
-__all__ = [
-    "LAYERS",
-    "MAX_BYTES",
-    "Classical",
-    "DreamRow",
-    "Dreamt",
-    "Examples",
-    "Failed",
-    "Neighbor",
-    "Pages",
-    "Portrait",
-    "Reference",
-    "Report",
-    "Shown",
-    "chart",
-    "keep",
-    "measure_classical",
-    "nearest",
-    "open_reference",
-    "photo",
-    "portraits",
-    "read_run",
-    "render",
-    "render_index",
-    "render_page",
-    "render_portrait",
-    "report_run",
-    "write_page",
-    "write_pages",
-    "write_report",
-]
-
-_GALAXY = {
-    "Classical": "dmagnet.reporting.classical",
-    "measure_classical": "dmagnet.reporting.classical",
-    "render_index": "dmagnet.reporting.galaxy_page",
-    "render_portrait": "dmagnet.reporting.galaxy_page",
-    "Pages": "dmagnet.reporting.galaxy_pages",
-    "write_pages": "dmagnet.reporting.galaxy_pages",
-    "portraits": "dmagnet.reporting.portrait",
-    "LAYERS": "dmagnet.reporting.galaxy_record",
-    "Dreamt": "dmagnet.reporting.galaxy_record",
-    "Neighbor": "dmagnet.reporting.galaxy_record",
-    "Portrait": "dmagnet.reporting.galaxy_record",
-    "Reference": "dmagnet.reporting.reference",
-    "nearest": "dmagnet.reporting.reference",
-    "open_reference": "dmagnet.reporting.reference",
-}
-__getattr__ = _lazily(__name__, _GALAXY)  # torch, when it is wanted
+__getattr__ = _lazily(  # torch, when it is wanted
+    __name__,
+    {
+        "Classical": "dmagnet.reporting.classical",
+        "measure_classical": "dmagnet.reporting.classical",
+        "write_pages": "dmagnet.reporting.galaxy_pages",
+        "Portrait": "dmagnet.reporting.galaxy_record",
+        "portraits": "dmagnet.reporting.portrait",
+        "nearest": "dmagnet.reporting.reference",
+        "open_reference": "dmagnet.reporting.reference",
+    },
+)

@@ -63,22 +63,7 @@ def entry_of(portrait: Portrait, href: str) -> Entry:
 def render_index(
     entries: Sequence[Entry], provenance: Mapping[str, Any], side: int = 200
 ) -> str:
-    """Return the index of many galaxies as text.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        In order.
-    provenance : mapping
-        Plain values.
-    side : int
-        Largest side of a picture, in px.
-
-    Returns
-    -------
-    str
-        HTML that needs nothing but the pages beside it.
-    """
+    """Return the index of many galaxies as text."""
     counts: dict[str, int] = {}
     for entry in entries:
         counts[entry.answer] = counts.get(entry.answer, 0) + 1
@@ -98,22 +83,7 @@ def render_index(
 
 
 def render_portrait(portrait: Portrait, side: int = 320, *, index: str = "") -> str:
-    """Return the page of a galaxy as text.
-
-    Parameters
-    ----------
-    portrait : Portrait
-        What to show.
-    side : int
-        Largest side of a picture, in px.
-    index : str
-        The index to go back to, a file beside the page; none if empty.
-
-    Returns
-    -------
-    str
-        HTML with all pictures and styles in it, and no script.
-    """
+    """Return the page of a galaxy as text."""
     why = portrait.explanation
     names, answer = why.class_names, portrait.answer
     values = {

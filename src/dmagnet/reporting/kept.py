@@ -32,20 +32,7 @@ class _Words:
 
 
 def keep(folder: Path, report: Report) -> None:
-    """Write down what only this moment knows, so that the page can be made again.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run; it holds ``metrics.json`` beside.
-    report : Report
-        Its words, bins, log, examples and attention are kept.
-
-    Raises
-    ------
-    DataError
-        If the disk refuses.
-    """
+    """Write down what only this moment knows, so that the page can be made again."""
     words: dict[str, Any] = {name: getattr(report, name) for name in TEXTS}
     words["history"] = [
         {k: v for k, v in row.items() if np.isfinite(v)} for row in report.history

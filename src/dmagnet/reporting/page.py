@@ -25,20 +25,7 @@ Picture = dict[str, Any]
 
 
 def chart(figure: figures.Figure, alt: str) -> Picture:
-    """Put a figure into a page.
-
-    Parameters
-    ----------
-    figure : Figure
-        From `dmagnet.figures`.
-    alt : str
-        What it shows, for those who do not see it.
-
-    Returns
-    -------
-    dict
-        ``src``, ``alt``, ``width`` and ``height`` of an ``img``.
-    """
+    """Put a figure into a page."""
     content = figures.to_png(figure)
     width, height = Image.open(io.BytesIO(content)).size
     # More pixels than the screen's 96 an inch, for sharp screens and for paper.
@@ -51,22 +38,7 @@ def chart(figure: figures.Figure, alt: str) -> Picture:
 
 
 def photo(image: NDArray[np.uint8], alt: str, side: int = SIDES[0]) -> Picture:
-    """Put a galaxy into a page.
-
-    Parameters
-    ----------
-    image : (H, W, 3) uint8
-        The picture.
-    alt : str
-        What it shows, for those who do not see it.
-    side : int
-        Largest side, in px; a larger picture is made smaller.
-
-    Returns
-    -------
-    dict
-        ``src``, ``alt``, ``width`` and ``height`` of an ``img``.
-    """
+    """Put a galaxy into a page."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return _jpeg(picture, alt)
@@ -101,20 +73,7 @@ def data_url(content: bytes, kind: str) -> str:
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:
-    """Fill in a template.
-
-    Parameters
-    ----------
-    template : str
-        Name of a file in ``templates``.
-    values : mapping
-        What it asks for. Text is shown as text, whatever it holds.
-
-    Returns
-    -------
-    str
-        HTML with all pictures and styles in it, and no script.
-    """
+    """Fill in a template."""
     return _environment().get_template(template).render(**values)
 
 
@@ -132,25 +91,7 @@ def _environment() -> Environment:
 
 
 def write_page(path: Path, render: Callable[[int], str]) -> Path:
-    """Write a page of at most 10 MB, with smaller pictures where it has to be.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder is made.
-    render : callable
-        Largest side of galaxies in px in, HTML out.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    DataError
-        If the page would be larger with the smallest pictures, or the disk refuses.
-    """
+    """Write a page of at most 10 MB, with smaller pictures where it has to be."""
     for side in SIDES:
         page = render(side).encode()
         if len(page) <= MAX_BYTES:
