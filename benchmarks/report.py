@@ -29,7 +29,7 @@ from dmagnet.pictures import standardize
 from dmagnet.reporting import Examples, Report, portraits, report_run
 from dmagnet.reporting.assess import examples_by_class
 from dmagnet.reporting.galaxy_page import entry_of, render_index, render_portrait
-from dmagnet.reporting.kept import keep
+from dmagnet.reporting.report_record import keep
 from dmagnet.simulator import simulate
 
 NUM_PORTRAITS = 4

@@ -33,8 +33,8 @@ from dmagnet.explaining import (
     insertion_deletion,
     sky_fill,
 )
+from dmagnet.explaining.curves import find_sky
 from dmagnet.explaining.faithfulness import max_sensitivity, square_changes
-from dmagnet.explaining.fill import find_sky
 from dmagnet.explaining.methods import BORROWED, OWN, maps_of
 from dmagnet.network import load
 

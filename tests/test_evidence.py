@@ -27,7 +27,7 @@ from dmagnet.explaining.borrowed import (
     occlusion,
     smoothgrad,
 )
-from dmagnet.explaining.fill import find_sky
+from dmagnet.explaining.curves import find_sky
 from dmagnet.explaining.maps import blocks_of, enlarged
 from dmagnet.explaining.methods import BORROWED, maps_of
 from dmagnet.explaining.needed import Search, needed

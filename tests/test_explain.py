@@ -18,7 +18,7 @@ from dmagnet.cli import main
 from dmagnet.config import SimulateConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.explaining import METHODS, explain
-from dmagnet.explaining.explanation_folder import stems
+from dmagnet.explaining.explanation import stems
 from dmagnet.figures import to_png
 from dmagnet.figures.overlays import evidence_figure, overlay
 from dmagnet.pictures.inputs import list_items, read_picture

@@ -21,8 +21,8 @@ from dmagnet.reporting import Classical, Examples, Report, portraits
 from dmagnet.reporting.classical import QUANTITIES, SERSIC
 from dmagnet.reporting.galaxy_page import entry_of, render_index, render_portrait
 from dmagnet.reporting.galaxy_record import Neighbor
+from dmagnet.reporting.report_page import render
 from dmagnet.reporting.report_record import Failed
-from dmagnet.reporting.write_report import render
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")

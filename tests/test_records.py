@@ -31,9 +31,8 @@ from dmagnet.judging import read_metrics
 from dmagnet.judging.judged_record import MEASURES
 from dmagnet.network import DMAGNet, bundled
 from dmagnet.network.checkpoint import Checkpoint, load, save
-from dmagnet.reporting.found import dreams_of, explained_of, failures_of, study_of
-from dmagnet.reporting.kept import kept
-from dmagnet.reporting.report_record import Report
+from dmagnet.reporting.report_record import Report, kept
+from dmagnet.reporting.run_report import dreams_of, explained_of, failures_of, study_of
 from dmagnet.simulator import write_hdf5
 from dmagnet.training import fit
 from dmagnet.training.run_folder import enter, history

@@ -15,7 +15,7 @@ from dmagnet.errors import DataError
 from dmagnet.judging import reliability, score
 from dmagnet.reporting import Examples, Report, write_report
 from dmagnet.reporting.page import MAX_BYTES
-from dmagnet.reporting.write_report import render
+from dmagnet.reporting.report_page import render
 
 NAMES = ("round", "<script>alert(1)</script>", 'edge"on', "merging & more")
 

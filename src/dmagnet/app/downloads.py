@@ -20,7 +20,7 @@ from dmagnet.classifying.table import write_table
 from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.dreaming.sheets import to_bytes
-from dmagnet.explaining.explanation_folder import maps_hdus
+from dmagnet.explaining.explanation import maps_hdus
 from dmagnet.figures.overlays import detail_picture
 from dmagnet.pictures.cutout import Cutout, moved_wcs
 from dmagnet.pictures.image import rgb_hdu

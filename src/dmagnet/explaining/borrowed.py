@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dmagnet.errors import ConfigError
-from dmagnet.explaining.fill import find_sky
+from dmagnet.explaining.curves import find_sky
 from dmagnet.judging.predict import on_picture
 
 STEPS, MOST_STEPS = 32, 512  # of the integral

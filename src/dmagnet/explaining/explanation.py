@@ -1,12 +1,27 @@
-"""One galaxy and all the reasons for its class."""
+"""Explanations on disk: pictures for people, FITS for DS9 and Aladin, and JSON."""
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
+from PIL import Image
 
+from dmagnet import __version__
+from dmagnet.figures.overlays import evidence_figure, overlay
+from dmagnet.figures.saving import to_png
+from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.pictures.cutout import Cutout
+from dmagnet.pictures.image import rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
+from dmagnet.storage.disk import beside, write_whole
 
 Floats = NDArray[np.float32]
 
@@ -88,3 +103,180 @@ class Explanation:
         if self.against is not None:
             words += f" rather than {self.class_names[self.against]}"
         return words
+
+
+PICTURE_PX = 384  # least side of a picture for people
+DIGITS = 6
+
+
+def write_explanations(
+    out: Path,
+    found: Sequence[Explanation],
+    checkpoint: Checkpoint,
+    *,
+    left_out: Sequence[Item] = (),
+) -> Path:
+    """Write explanations into a folder.
+
+    Parameters
+    ----------
+    out : Path
+        Made where it is not there; files of the same names are replaced.
+    found : sequence of Explanation
+        Of one network.
+    checkpoint : Checkpoint
+        The network.
+    left_out : sequence of Item
+        Inputs that are no pictures, for the record.
+
+    Returns
+    -------
+    Path
+        ``explain.json`` in the folder. Beside it for each galaxy ``<id>.png`` with all
+        maps, ``<id>-<method>.png`` the galaxy under each, and ``<id>.fits``.
+
+    Raises
+    ------
+    DataError
+        If the disk refuses.
+    """
+    out = Path(out)
+    entries = []
+    for each, stem in zip(found, stems([e.item.id for e in found]), strict=True):
+        files = _write_files(out, stem, each, checkpoint)
+        entries.append(entry_of(each) | {"files": files})
+    record = {
+        "version": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "weights_hash": checkpoint.weights_hash,
+        "image_size": checkpoint.config.image_size,
+        "radii": checkpoint.config.radii,
+        "class_names": list(checkpoint.class_names),
+        "methods": list(found[0].maps) if found else [],
+        "galaxies": entries,
+        "left_out": [
+            {"id": item.id, "path": item.path, "reason": item.reason}
+            for item in left_out
+        ],
+    }
+    path = out / "explain.json"
+    text = json.dumps(record, indent=1, allow_nan=False)
+    write_whole(path, f"{text}\n".encode())
+    return path
+
+
+def entry_of(each: Explanation) -> dict[str, Any]:
+    """Say an explanation in plain values, without its maps.
+
+    Parameters
+    ----------
+    each : Explanation
+        Of one galaxy.
+
+    Returns
+    -------
+    dict
+        For JSON: which input, the class and what it is held against, probabilities,
+        sets, sums of the maps, scale weights.
+    """
+    names = each.class_names
+    item = each.item
+    return {
+        "id": item.id,
+        "path": item.path,
+        "ra": _number(item.ra),
+        "dec": _number(item.dec),
+        "flag": int(item.flag),
+        "reason": item.reason,
+        "target": each.class_name,
+        "against": None if each.against is None else names[each.against],
+        "probabilities": {
+            name: round(float(p), DIGITS)
+            for name, p in zip(names, each.probabilities, strict=True)
+        },
+        "set90": [names[k] for k in each.set90],
+        "set95": [names[k] for k in each.set95],
+        "ood": None if each.ood is None else _number(each.ood),
+        "ood_flag": each.ood_flag,
+        "sums": {name: float(values.sum()) for name, values in each.maps.items()},
+        "scale_weights": {
+            name: [round(float(w), DIGITS) for w in weights]
+            for name, weights in each.scale_weights.items()
+        },
+        "has_wcs": each.wcs is not None,
+        "notes": list(each.notes),
+    }
+
+
+def maps_hdus(each: Explanation, weights_hash: str = "") -> fits.HDUList:
+    """Make a FITS file of an explanation: the galaxy, then each map, with their WCS.
+
+    Parameters
+    ----------
+    each : Explanation
+        Of one galaxy.
+    weights_hash : str
+        SHA-256 of the weights, for the header.
+
+    Returns
+    -------
+    astropy.io.fits.HDUList
+        Primary (3, S, S) float32, the view in red, green, blue; then one (S, S) float32
+        extension a method, named in capitals. Bottom row first.
+    """
+    rgb = each.rgb.astype(np.float32) / np.float32(255)
+    hdus = [rgb_hdu(Cutout(rgb, each.wcs))]
+    names = each.class_names
+    for method, values in each.maps.items():
+        flipped = np.ascontiguousarray(values[::-1], np.float32)
+        header = fits.Header()
+        if each.wcs is not None:
+            header.update(each.wcs.to_header(relax=True))
+        hdu = fits.ImageHDU(flipped, header, name=method.upper())
+        hdu.header["METHOD"] = (method, "how the map was made")
+        hdu.header["TARGET"] = (names[each.target], "class that is explained")
+        if each.against is not None:
+            hdu.header["AGAINST"] = (names[each.against], "class it is held against")
+        hdus.append(hdu)
+    for hdu in hdus:
+        hdu.header["WEIGHTS"] = (weights_hash[:16], "first of the weights' SHA-256")
+        hdu.header["CREATOR"] = f"dmagnet {__version__}"
+    return fits.HDUList(hdus)
+
+
+def stems(ids: Sequence[str]) -> list[str]:
+    """Make names of files out of ids."""
+    taken: set[str] = set()
+    made = []
+    for text in ids:
+        plain = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip("._")[:80]
+        name, count = plain or "galaxy", 2
+        while name.lower() in taken:
+            name, count = f"{plain or 'galaxy'}-{count}", count + 1
+        taken.add(name.lower())
+        made.append(name)
+    return made
+
+
+def _write_files(
+    out: Path, stem: str, each: Explanation, checkpoint: Checkpoint
+) -> dict[str, str]:
+    """Write pictures and FITS of one galaxy; say what they are called."""
+    files = {"all": f"{stem}.png", "fits": f"{stem}.fits"}
+    title = f"{each.item.id}: {each.question}"
+    figure = evidence_figure(each.rgb, each.maps, title=title)
+    write_whole(out / files["all"], to_png(figure))
+    for method, values in each.maps.items():
+        files[method] = f"{stem}-{method}.png"
+        picture = Image.fromarray(overlay(each.rgb, values))
+        times = -(-PICTURE_PX // picture.width)
+        size = picture.width * times, picture.height * times
+        with beside(out / files[method]) as part:
+            picture.resize(size, Image.Resampling.BICUBIC).save(part, format="PNG")
+    with beside(out / files["fits"]) as part, part.open("wb") as file:
+        maps_hdus(each, checkpoint.weights_hash).writeto(file)
+    return files
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), DIGITS) if np.isfinite(value) else None

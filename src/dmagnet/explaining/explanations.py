@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from dmagnet.config.classify_config import CutoutConfig, SourceConfig
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.explaining.explanation import Explanation
-from dmagnet.explaining.explanation_folder import write_explanations
+from dmagnet.explaining.explanation import Explanation, write_explanations
 from dmagnet.explaining.maps import scale_weights
 from dmagnet.explaining.methods import BATCH, Class, Floats, attribute, class_numbers
 from dmagnet.judging.predict import batches_of, judge

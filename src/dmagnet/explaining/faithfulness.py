@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from dmagnet.errors import DataError
 from dmagnet.explaining.borrowed import metric_of_captum
-from dmagnet.explaining.curves import AT_ONCE, STEPS, Floats, insertion_deletion
-from dmagnet.explaining.fill import find_sky, sky_fill
+from dmagnet.explaining.curves import (
+    AT_ONCE,
+    STEPS,
+    Floats,
+    find_sky,
+    insertion_deletion,
+    sky_fill,
+)
 
 PATCHES = 40  # random squares of sky that infidelity is measured with
 SIDES = (8, 3)  # their sides: from an eighth to a third of the picture's

@@ -8,8 +8,13 @@ import torch.nn.functional as F
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor, nn
 
-from dmagnet.explaining.curves import insertion_deletion, log_probability
-from dmagnet.explaining.fill import find_sky, sky_fill, smoothed
+from dmagnet.explaining.curves import (
+    find_sky,
+    insertion_deletion,
+    log_probability,
+    sky_fill,
+    smoothed,
+)
 
 GRID = 8  # squares along a side of the first look
 LOOKS = 32  # steps of the curves that give the map its values

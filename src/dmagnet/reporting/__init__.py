@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from dmagnet import _lazily
+from dmagnet.reporting.report_page import write_report as write_report
 from dmagnet.reporting.report_record import Examples as Examples
 from dmagnet.reporting.report_record import Report as Report
 from dmagnet.reporting.run_report import read_run as read_run
 from dmagnet.reporting.run_report import report_run as report_run
-from dmagnet.reporting.write_report import write_report as write_report
 
 if TYPE_CHECKING:
     from dmagnet.reporting.classical import Classical as Classical

@@ -24,8 +24,7 @@ from dmagnet.judging.reliability import reliability
 from dmagnet.judging.sampling import choose_examples
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.reporting.kept import keep
-from dmagnet.reporting.report_record import Examples, Report
+from dmagnet.reporting.report_record import Examples, Report, keep
 from dmagnet.reporting.run_report import report_run
 from dmagnet.storage.disk import beside, claimed
 

@@ -14,9 +14,8 @@ from dmagnet.figures.overlays import lam_overlay, lam_reach, overlay, reach_of
 from dmagnet.pictures.inputs.item import Flag
 from dmagnet.pictures.places import on_pixels
 from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
-from dmagnet.reporting.numbers_shown import place, told_of
 from dmagnet.reporting.page import photo, render_page
-from dmagnet.reporting.write_report import facts
+from dmagnet.reporting.report_page import facts, place, told_of
 
 CONFIDENT = 0.8  # of the finest answer
 VIEWER = (

@@ -18,8 +18,7 @@ from dmagnet.config.classify_config import SourceConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.runs import Dream, dream_target
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
-from dmagnet.explaining.explanation import Explanation
-from dmagnet.explaining.explanation_folder import stems
+from dmagnet.explaining.explanation import Explanation, stems
 from dmagnet.explaining.maps import enlarged, evidence_maps
 from dmagnet.figures.overlays import detail_picture
 from dmagnet.judging.predict import (
