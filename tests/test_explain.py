@@ -116,7 +116,7 @@ def test_files_have_the_place_of_the_galaxy_on_the_sky(tmp_path, network):
     out = tmp_path / "out"
     (each,) = explain(
         path, weights=network, methods=("evidence", "scales"), out=out, target=5,
-        against="merging", config=SourceConfig(bands="grz"),
+        against="merging", source=SourceConfig(bands="grz"),
     )  # fmt: skip
     with fits.open(out / "a.fits") as hdus:
         assert [hdu.name for hdu in hdus[1:]] == ["EVIDENCE", "SCALES"]

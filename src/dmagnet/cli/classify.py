@@ -11,7 +11,7 @@ from dmagnet.network.bundled import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
-class Knobs(ClassifyConfig):
+class ClassifyFlags(ClassifyConfig):
     """How to classify; how to read the inputs needs no prefix, those of cut-outs do."""
 
     source: Annotated[SourceConfig, OmitArgPrefixes] = field(
@@ -22,12 +22,12 @@ class Knobs(ClassifyConfig):
     )
 
 
-KNOBS = Knobs()
+CLASSIFY = ClassifyFlags()
 
 
 def classify(
     inputs: Positional[tuple[str, ...]],
-    config: Annotated[Knobs, arg(name="")] = KNOBS,
+    config: Annotated[ClassifyFlags, arg(name="")] = CLASSIFY,
     *,
     out: Out,
     weights: str = DEFAULT,
@@ -39,7 +39,7 @@ def classify(
     inputs : tuple of str
         Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
         of positions.
-    config : Knobs
+    config : ClassifyFlags
         How to read and classify, and where.
     out : Path
         The table: .ecsv, .csv, .fits, .vot or .parquet. A stopped run goes on when the

@@ -1,13 +1,18 @@
 """The verbs that ask what the network looks for."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
-from dmagnet.config.dream_config import DreamConfig, MeasureConfig, RedreamConfig
+from dmagnet.config.dream_config import (
+    DreamConfig,
+    GalleryConfig,
+    MeasureConfig,
+    RedreamConfig,
+)
 from dmagnet.config.train_config import SplitName
 from dmagnet.errors import ConfigError
 
@@ -19,45 +24,32 @@ Images = Positional[tuple[Path, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """On what to dream, and with what.
+class DreamFlags(GalleryConfig):
+    """What to dream, and on what."""
 
-    Attributes
-    ----------
-    weights : str | None
-        Run folder, .safetensors file, or s or xs of the package; s if not given.
-    guide : Path | None
-        Let the layers take after this image.
-    index : tuple[int, ...]
-        Rows of .h5 files.
-    image_size : int | None
-        Bring the central square of each image to this side, in px; otherwise images
-        are dreamed at their own size.
-    animate : bool
-        Make GIF and MP4 films of the steps.
-    device : Literal["auto", "cpu", "gpu"]
-        Where to dream.
-    """
-
-    weights: str | None = None
-    guide: Path | None = None
-    index: tuple[int, ...] = ()
-    image_size: int | None = None
-    animate: bool = False
-    device: Literal["auto", "cpu", "gpu"] = "auto"
+    layers: tuple[str, ...] = LAYERS
+    zoom: Suppress[int] = 0
 
 
-ASKED = Asked()
+@dataclass(frozen=True, kw_only=True)
+class RedreamFlags(GalleryConfig):
+    """What to dream again and again, and on what."""
+
+    layers: tuple[str, ...] = (LAYER,)
+    classes: Suppress[tuple[str, ...]] = ()
+    class_name: Annotated[str | None, arg(help="Dream this class instead.")] = None
+
+
+DREAMS, REDREAMS = DreamFlags(), RedreamFlags()
 
 
 def dream(
     images: Images,
-    asked: Annotated[Asked, arg(name="")] = ASKED,
+    gallery: Annotated[DreamFlags, arg(name="")] = DREAMS,
     config: DreamConfig = DREAM,
     *,
     out: Out,
-    layers: tuple[str, ...] = LAYERS,
-    classes: tuple[str, ...] = (),
+    weights: str | None = None,
 ) -> None:
     """Show what each layer, or each class, sees in galaxies.
 
@@ -66,29 +58,25 @@ def dream(
     images : tuple of Path
         FITS, JPEG, PNG..., folders of them, .h5 files like Galaxy10's with --index; or
         one dream.json, to dream it again.
-    asked : Asked
-        On what, and with what.
+    gallery : DreamFlags
+        What to dream, and on what.
     config : DreamConfig
         How to dream.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
-    layers : tuple of str
-        Layers to dream; a wrong name lists the right ones.
-    classes : tuple of str
-        Classes to dream, by name or number, or all.
+    weights : str
+        Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
-    _write(images, config, asked, out=out, layers=layers, classes=classes)
+    _write(images, config, gallery, out=out, weights=weights, usual=DREAMS)
 
 
 def redream(
     images: Images,
-    asked: Annotated[Asked, arg(name="")] = ASKED,
+    gallery: Annotated[RedreamFlags, arg(name="")] = REDREAMS,
     config: RedreamConfig = REDREAM,
     *,
     out: Out,
-    layers: tuple[str, ...] = (LAYER,),
-    class_name: str | None = None,
-    zoom: int = 0,
+    weights: str | None = None,
 ) -> None:
     """Dream again and again at several resolutions, without blurring the galaxy.
 
@@ -96,22 +84,18 @@ def redream(
     ----------
     images : tuple of Path
         As for dream; or one redream.json, to dream it again.
-    asked : Asked
-        On what, and with what.
+    gallery : RedreamFlags
+        What to dream, and on what.
     config : RedreamConfig
         The schedule, and how to dream.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
-    layers : tuple of str
-        Layers to dream; a wrong name lists the right ones.
-    class_name : str
-        Dream this class instead.
-    zoom : int
-        Make also a film of this many frames that zooms into its own dream.
+    weights : str
+        Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
-    classes = (class_name,) if class_name else ()
-    layers = () if class_name else layers
-    _write(images, config, asked, out=out, layers=layers, classes=classes, zoom=zoom)
+    if name := gallery.class_name:
+        gallery = replace(gallery, layers=(), classes=(name,))
+    _write(images, config, gallery, out=out, weights=weights, usual=REDREAMS)
 
 
 def measure(
@@ -157,36 +141,28 @@ def measure(
 def _write(
     images: tuple[Path, ...],
     config: DreamConfig | RedreamConfig,
-    asked: Asked,
+    gallery: GalleryConfig,
     *,
     out: Path,
-    **targets: Any,
+    weights: str | None,
+    usual: GalleryConfig,
 ) -> None:
     """Open what is asked for, dream it, and say where it is."""
     from dmagnet.dreaming.gallery import write_dreams
     from dmagnet.dreaming.request import make_request, read_request
 
-    targets |= asdict(asked)
-    weights, where = targets.pop("weights"), _device(targets.pop("device"))
+    device = gallery.device
     if [path.suffix for path in images] == [".json"]:
-        given = [v for v in targets.values() if v and v not in (LAYERS, (LAYER,))]
+        given = gallery != replace(usual, device=device)
         if given or config not in (DREAM, REDREAM):
             raise ConfigError(
                 f"{images[0]} fixes every setting; give only -o, --weights and --device"
             )
-        request = read_request(images[0], weights=weights, device=where)
+        request = read_request(images[0], weights=weights, device=device)
     else:
-        request = make_request(images, weights, config, device=where, **targets)
+        request = make_request(images, weights, config, gallery)
     with bars() as bar:
         folder = write_dreams(request, out, announce=bar)
     print_notes(folder.notes)
     for name in (*folder.sheets, request.record_name):
         print(out / name)
-
-
-def _device(wanted: str) -> str:
-    from torch.cuda import is_available
-
-    if wanted == "gpu" and not is_available():
-        raise ConfigError("device: expected a CUDA GPU, found none; use --device cpu")
-    return "cpu" if wanted == "cpu" or not is_available() else "cuda"

@@ -1,13 +1,13 @@
 """The verb that says why."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
-from dmagnet.config.classify_config import CutoutConfig, SourceConfig
+from dmagnet.config.classify_config import ExplainConfig, SourceConfig
 from dmagnet.network.bundled import DEFAULT
 
 # As dmagnet.explaining has them, which would load torch; a test compares them.
@@ -21,21 +21,33 @@ Method = Literal[
     "occlusion",
     "smoothgrad",
 ]
-USUAL: tuple[Method, ...] = ("evidence", "lam")
-SOURCE, CUTOUT = SourceConfig(), CutoutConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainFlags(ExplainConfig):
+    """What to explain; how to read the inputs needs no prefix, cut-outs do."""
+
+    methods: Annotated[
+        tuple[Method, ...],
+        arg(
+            help="How: evidence adds up to the score, needed searches what the class "
+            "cannot do without; the last four need captum."
+        ),
+    ] = ("evidence", "lam")
+    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
+        default_factory=SourceConfig
+    )
+
+
+EXPLAIN = ExplainFlags()
 
 
 def explain(
     images: Positional[tuple[str, ...]],
-    source: Annotated[SourceConfig, arg(name="")] = SOURCE,
-    cutout: CutoutConfig = CUTOUT,
+    config: Annotated[ExplainFlags, arg(name="")] = EXPLAIN,
     *,
     out: Out,
     weights: str = DEFAULT,
-    target: str | None = None,
-    against: str | None = None,
-    methods: tuple[Method, ...] = USUAL,
-    cache: Path | None = None,
 ) -> None:
     """Show which places speak for the class of each galaxy.
 
@@ -43,23 +55,12 @@ def explain(
     ----------
     images : tuple of str
         As for classify: files, folders, globs, zips, stacks, tables.
-    source : SourceConfig
-        What the inputs do not say themselves.
-    cutout : CutoutConfig
-        Where images of positions come from.
+    config : ExplainFlags
+        What to explain, and how to read the inputs.
     out : Path
         Folder for pictures, FITS files with the WCS of the view, and explain.json.
     weights : str
         Run folder, .safetensors file, or s or xs of the package.
-    target : str
-        Class to explain, by name or number; the likeliest if not given.
-    against : str
-        Explain why that class rather than this.
-    methods : tuple of str
-        How: evidence adds up to the score, needed searches what the class cannot do
-        without; the last four need captum.
-    cache : Path
-        Folder of the cut-outs; without one, the user's cache.
     """
     from dmagnet.explaining.explanations import explain as run
     from dmagnet.pictures.inputs.listing import refuse_absent
@@ -68,18 +69,13 @@ def explain(
     notes: list[str] = []
     with bars() as bar:
         counters: dict[str, Callable[[int], None]] = {
-            name: bar(name.replace("_", " "), None) for name in methods
+            name: bar(name.replace("_", " "), None) for name in config.methods
         }
         found = run(
             images,
             weights=weights,
-            methods=methods,
-            target=target,
-            against=against,
-            config=source,
-            cutouts=cutout,
-            cache=cache,
             out=out,
+            config=config,
             progress=lambda name, done: counters[name](done),
             tell=notes.append,
         )

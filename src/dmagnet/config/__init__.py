@@ -11,9 +11,13 @@ from dmagnet.config.checks import typed as typed
 from dmagnet.config.classify_config import ClassifyConfig as ClassifyConfig
 from dmagnet.config.classify_config import ClusterConfig as ClusterConfig
 from dmagnet.config.classify_config import CutoutConfig as CutoutConfig
+from dmagnet.config.classify_config import ExplainConfig as ExplainConfig
+from dmagnet.config.classify_config import PageConfig as PageConfig
 from dmagnet.config.classify_config import SourceConfig as SourceConfig
 from dmagnet.config.dream_config import Basis as Basis
 from dmagnet.config.dream_config import DreamConfig as DreamConfig
+from dmagnet.config.dream_config import GalleryConfig as GalleryConfig
+from dmagnet.config.dream_config import MacoConfig as MacoConfig
 from dmagnet.config.dream_config import MeasureConfig as MeasureConfig
 from dmagnet.config.dream_config import Normalize as Normalize
 from dmagnet.config.dream_config import RedreamConfig as RedreamConfig

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dmagnet.config.checks import Between, Checked
+from dmagnet.config.dream_config import DreamConfig
 from dmagnet.errors import ConfigError
 
 
@@ -144,3 +145,64 @@ class ClassifyConfig(Checked):
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
     cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
     cluster: ClusterConfig = dataclasses.field(default_factory=ClusterConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig(Checked):
+    """What to explain of galaxies, and how to read them.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        Some of `dmagnet.explaining.METHODS`; the last four need captum.
+    target : str or int, optional
+        Class to explain, by name or number; the likeliest if not given.
+    against : str or int, optional
+        Explain why that class rather than this.
+    cache : Path, optional
+        Folder of the cut-outs; the user's cache if not given.
+    source : SourceConfig
+        What the inputs do not say themselves.
+    cutout : CutoutConfig
+        Where images of positions come from.
+    """
+
+    methods: tuple[str, ...] = ("evidence", "lam")
+    target: str | int | None = None
+    against: str | int | None = None
+    cache: Path | None = None
+    source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
+    cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageConfig(Checked):
+    """What a page of a galaxy shows.
+
+    Attributes
+    ----------
+    reference : Path, optional
+        Labeled galaxies to compare with; simulated ones, drawn once into the user's
+        cache, if not given.
+    layers : tuple of str
+        Layers to dream; none for no dreams.
+    compare : bool
+        Look for galaxies that are alike.
+    classical : bool
+        Measure classical morphology; statmorph's numbers come with dmagnet[astro].
+    cache : Path, optional
+        Folder for what is kept of the reference and for cut-outs; the user's cache if
+        not given.
+    dream : DreamConfig
+        How to dream.
+    source : SourceConfig
+        What the inputs do not say themselves.
+    """
+
+    reference: Path | None = None
+    layers: tuple[str, ...] = ("stage2", "stage4", "lam")
+    compare: bool = True
+    classical: bool = True
+    cache: Path | None = None
+    dream: DreamConfig = dataclasses.field(default_factory=DreamConfig)
+    source: SourceConfig = dataclasses.field(default_factory=SourceConfig)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from dmagnet.config.checks import Between, Checked, check_range
@@ -80,6 +81,89 @@ class RedreamConfig(Checked):
         for side in self.schedule:
             if not 16 <= side <= 65_536:
                 raise ConfigError(f"schedule: expected sides from 16 px, got {side}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryConfig(Checked):
+    """What to dream, on what, and what to make of it.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        Layers to dream; a wrong name lists the right ones.
+    classes : tuple of str
+        Classes to dream, by name or number, or all.
+    guide : Path, optional
+        Let the layers take after this image.
+    index : tuple of int
+        Rows of .h5 files.
+    image_size : int, optional
+        Bring the central square of each image to this side, in px; otherwise images
+        are dreamed at their own size, or as a network sees them that sees all galaxies
+        at one size.
+    animate : bool
+        Make GIF and MP4 films of the steps.
+    zoom : int
+        Make also a film of this many frames that zooms into its own dream.
+    device : str
+        Where to dream: auto, cpu or gpu.
+    """
+
+    layers: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    guide: Path | None = None
+    index: tuple[int, ...] = ()
+    image_size: Annotated[int, Between(16, 16_384)] | None = None
+    animate: bool = False
+    zoom: Annotated[int, Between(0, 100_000)] = 0
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacoConfig(Checked):
+    """How to find phases (`dmagnet.dreaming.maco_frames`).
+
+    Attributes
+    ----------
+    size : int
+        Side of the picture in px, unless the start gives it.
+    batch : int
+        Pictures at a time, unless the start gives it; each from phases of its own.
+    steps : int
+        Steps, from 1.
+    seed : int
+        Of the phases, the crops and the noise.
+    crops : int
+        Random crops of each picture that the network sees in a step.
+    boxes : tuple of float
+        Smallest and largest side of a crop, as shares of the picture's shorter side.
+        Smaller crops, such as the paper's (0.05, 0.5), show textures and no galaxies.
+    view : int, optional
+        Side to which crops are resized for the network, in px; half the picture's
+        larger side if not given, and no less than 64.
+    noise : float
+        Largest standard deviation of the noise added to crops, 0 to 1.
+    lr : float
+        Size of the steps, in radians, to 10.
+    """
+
+    size: Annotated[int, Between(16, 65_536)] = 256  # below, there are hardly any waves
+    batch: Annotated[int, Between(1, 65_536)] = 1
+    steps: Annotated[int, Between(1, 1_000_000)] = 256
+    seed: Annotated[int, Between(0, 2**31)] = 0
+    crops: Annotated[int, Between(1, 65_536)] = 8
+    boxes: tuple[float, float] = (0.5, 1.0)
+    view: int | None = None
+    noise: Annotated[float, Between(0, 1)] = 0.08
+    lr: Annotated[float, Between(1e-9, 10)] = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse boxes that no picture has."""
+        super().__post_init__()
+        if not 0 < self.boxes[0] <= self.boxes[1] <= 1:
+            raise ConfigError(
+                f"boxes: expected 0 < smallest <= largest <= 1, got {self.boxes}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmagnet.config.dream_config import MacoConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images, resample
 from dmagnet.dreaming.scorer import Scorer, check_gradient
@@ -17,10 +19,9 @@ from dmagnet.dreaming.statistics import (
     magnitude_spectrum,
     recolor,
 )
-from dmagnet.errors import ConfigError
 
-SMALLEST_SIDE = 16  # px; below, there are hardly any waves
 SMALLEST_VIEW = 64  # px; below, networks see mostly padding
+MACO = MacoConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,17 +134,10 @@ def maco_frames(
     model: nn.Module,
     objective: Objective,
     *,
-    size: int = 256,
-    batch: int = 1,
-    steps: int = 256,
-    seed: int = 0,
     start: Tensor | None = None,
-    crops: int = 8,
-    boxes: tuple[float, float] = (0.5, 1.0),
-    view: int | None = None,
-    noise: float = 0.08,
-    lr: float = 0.3,
     statistics: Statistics | None = None,
+    config: MacoConfig = MACO,
+    **settings: Any,
 ) -> Iterator[MacoFrame]:
     """Find the phases that an objective wants, with the amplitudes of galaxies.
 
@@ -153,30 +147,14 @@ def maco_frames(
         Images in [0, 1] in; it is copied and never touched.
     objective : Objective
         What to climb.
-    size : int
-        Side of the picture in px, unless `start` gives it.
-    batch : int
-        Pictures at a time, unless `start` gives it; each from phases of its own.
-    steps : int
-        Steps, from 1.
-    seed : int
-        Of the phases, the crops and the noise.
     start : (B, 3, H, W) Tensor in [0, 1], optional
         Images whose phases to start from, on any device; random phases if not given.
-    crops : int
-        Random crops of each picture that the network sees in a step.
-    boxes : tuple of float
-        Smallest and largest side of a crop, as shares of the picture's shorter side.
-        Smaller crops, such as the paper's (0.05, 0.5), show textures and no galaxies.
-    view : int, optional
-        Side to which crops are resized for the network, in px; half the picture's
-        larger side if not given, and no less than 64.
-    noise : float
-        Largest standard deviation of the noise added to crops.
-    lr : float
-        Size of the steps, in radians, above 0 to 10.
     statistics : Statistics, optional
         Amplitudes and colors; those of the package if not given.
+    config : MacoConfig
+        Size, steps, crops and the rest.
+    **settings
+        Fields of ``config`` by name, in its place: ``steps=64``...
 
     Yields
     ------
@@ -202,34 +180,32 @@ def maco_frames(
     between their limits all the time; crops average over the pixels they shrink;
     steps are 0.3 instead of 1, with which fine waves still wander after 100 steps.
     """
-    _check(
-        {"size": size, "batch": batch, "steps": steps, "crops": crops}, boxes, noise, lr
-    )
+    config = replace(config, **settings)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if start is None:
-        shape = (size, size)
-        phases = _random_phases(batch, shape, seed).to(device)
+        shape = (config.size, config.size)
+        phases = _random_phases(config.batch, shape, config.seed).to(device)
     else:
         check_images(start)
         shape = (start.shape[2], start.shape[3])
         colors = decorrelate(start.float(), statistics)
         phases = torch.fft.rfft2(colors).angle().to(device)
-    side = view or max(max(shape) // 2, SMALLEST_VIEW)
-    generator = torch.Generator().manual_seed(seed)
+    side = config.view or max(max(shape) // 2, SMALLEST_VIEW)
+    generator = torch.Generator().manual_seed(config.seed)
     picture = compose(phases, shape, statistics).clamp(0, 1)
     scorer = Scorer(model, objective, resample(picture, (side, side)))
     turns = torch.zeros_like(phases, requires_grad=True)
-    optimizer = torch.optim.NAdam([turns], lr=lr)
+    optimizer = torch.optim.NAdam([turns], lr=config.lr)
     importance = picture.new_zeros(len(picture), *shape)
 
     def _unclamped() -> Tensor:
         return compose(phases + _symmetric(turns, shape[1]), shape, statistics)
 
-    for step in range(1, steps + 1):
+    for step in range(1, config.steps + 1):
         with torch.enable_grad():
             picture = _unclamped().clamp(0, 1)
-            views = _views(picture, crops, boxes, side, generator)
-        scores, slope = _climb(scorer, views, noise, generator)
+            views = _views(picture, config.crops, config.boxes, side, generator)
+        scores, slope = _climb(scorer, views, config.noise, generator)
         check_gradient(slope.flatten(1, 2), scorer.objective)
         (at_pixels,) = torch.autograd.grad(views, picture, slope, retain_graph=True)
         (turns.grad,) = torch.autograd.grad(picture, turns, -_unit(at_pixels))
@@ -261,18 +237,3 @@ def _unit(gradient: Tensor) -> Tensor:
     # NAdam does not mind the scale of a gradient, but its epsilon does.
     scale = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
     return gradient / scale.clamp(min=torch.finfo(gradient.dtype).tiny)
-
-
-def _check(
-    counts: dict[str, int], boxes: tuple[float, float], noise: float, lr: float
-) -> None:
-    for name, count in counts.items():
-        least = SMALLEST_SIDE if name == "size" else 1
-        if count < least:
-            raise ConfigError(f"{name}: expected {least} or more, got {count}")
-    if not 0 < boxes[0] <= boxes[1] <= 1:
-        raise ConfigError(f"boxes: expected 0 < smallest <= largest <= 1, got {boxes}")
-    if not 0 <= noise <= 1:
-        raise ConfigError(f"noise: expected 0 to 1, got {noise}")
-    if not 0 < lr <= 10:
-        raise ConfigError(f"lr: expected above 0 to 10 radians, got {lr}")

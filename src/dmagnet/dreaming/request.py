@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from dmagnet.config.checks import check_range, from_dict, to_dict, typed
-from dmagnet.config.dream_config import DreamConfig, RedreamConfig
+import torch
+
+from dmagnet.config.checks import from_dict, to_dict, typed
+from dmagnet.config.dream_config import DreamConfig, GalleryConfig, RedreamConfig
 from dmagnet.dreaming.sources import Source, gather, open_source
 from dmagnet.dreaming.targets import (
     Network,
@@ -24,6 +26,7 @@ from dmagnet.storage.records import as_written, read_json
 
 DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"
 ALL = "all"
+GALLERY = GalleryConfig()
 RECORD = "a dream.json that dmagnet wrote"
 
 
@@ -41,12 +44,6 @@ class Request:
     image_size: int | None = None  # side to which images were brought
     animate: bool = False  # make films
     zoom: int = 0  # frames of the zoom loop
-
-    def __post_init__(self) -> None:
-        """Refuse what no picture is."""
-        if self.image_size is not None:
-            check_range(self, "image_size", 16, 16_384)
-        check_range(self, "zoom", 0, 100_000)
 
     @property
     def inner(self) -> DreamConfig:
@@ -90,15 +87,8 @@ def make_request(
     paths: Sequence[Path],
     weights: Path | str | None,
     config: DreamConfig | RedreamConfig,
-    *,
-    layers: Sequence[str] = (),
-    classes: Sequence[str] = (),
-    guide: Path | None = None,
-    index: Sequence[int] = (),
-    image_size: int | None = None,
-    animate: bool = False,
-    zoom: int = 0,
-    device: str = "cpu",
+    gallery: GalleryConfig = GALLERY,
+    **settings: Any,
 ) -> Request:
     """Open images and weights, and check that all that is asked for exists.
 
@@ -110,24 +100,10 @@ def make_request(
         Run folder or weights file, ``s`` or ``xs``; None for ``s``.
     config : DreamConfig or RedreamConfig
         How to dream.
-    layers : sequence of str
-        Layers to dream.
-    classes : sequence of str
-        Classes to dream; ``all`` for each of the network's.
-    guide : Path, optional
-        An image for the layers to take after.
-    index : sequence of int
-        Rows of ``.h5`` files.
-    image_size : int, optional
-        Bring images to this side; their own size if not given. A network that sees all
-        galaxies at one size is shown that, at the side of its training or, in
-        re-dreams, the last of the schedule.
-    animate : bool
-        Make films.
-    zoom : int
-        Frames of the zoom loop.
-    device : str
-        Where the network runs.
+    gallery : GalleryConfig
+        What to dream, on what, and what to make of it.
+    **settings
+        Fields of ``gallery`` by name, in its place: ``layers=("lam",)``...
 
     Returns
     -------
@@ -143,27 +119,27 @@ def make_request(
     CheckpointError
         If there are no whole weights.
     """
+    gallery = replace(gallery, **settings)
     weights = path_of(DEFAULT if weights is None else weights)
-    network = _open(weights, device)
-    if ALL in classes:
-        classes = network.class_names
-    classes = [class_target(network, name).name for name in classes]
-    radii = network.radii
+    network = _open(weights, gallery.device)
+    wanted = network.class_names if ALL in gallery.classes else gallery.classes
+    classes = [class_target(network, name).name for name in wanted]
+    radii, image_size, guide = network.radii, gallery.image_size, gallery.guide
     if image_size is None and radii is not None:
         schedule = getattr(config, "schedule", ())
         image_size = schedule[-1] if schedule else network.image_size
     seen = partial(gather, image_size=image_size, radii=radii)
     request = Request(
-        sources=seen(paths, index=index),
+        sources=seen(paths, index=gallery.index),
         weights=weights.resolve(),
         network=network,
-        layers=tuple(dict.fromkeys(layers)),
+        layers=tuple(dict.fromkeys(gallery.layers)),
         classes=tuple(dict.fromkeys(classes)),
         guide=None if guide is None else (seen if radii else gather)([guide])[0],
         config=config,
         image_size=image_size,
-        animate=animate,
-        zoom=zoom,
+        animate=gallery.animate,
+        zoom=gallery.zoom,
     )
     if not request.targets:
         raise ConfigError("expected one or more --layers or --classes, got none")
@@ -171,8 +147,12 @@ def make_request(
 
 
 def _open(weights: Path, device: str) -> Network:
+    """Open a network where it is to run."""
+    found = torch.cuda.is_available()
+    if device == "gpu" and not found:
+        raise ConfigError("device: expected a CUDA GPU, found none; use --device cpu")
     checkpoint = load(weights)
-    checkpoint.model.to(device)
+    checkpoint.model.to("cpu" if device == "cpu" or not found else "cuda")
     return open_network(checkpoint)
 
 
@@ -192,7 +172,7 @@ class _Wanted:
 
 
 def read_request(
-    path: Path, *, weights: Path | str | None = None, device: str = "cpu"
+    path: Path, *, weights: Path | str | None = None, device: str = "auto"
 ) -> Request:
     """Read what a record asks for, to dream it again.
 
@@ -202,7 +182,7 @@ def read_request(
         A ``dream.json`` or ``redream.json``.
     weights : Path or str, optional
         Where the weights are now, if they were moved.
-    device : str
+    device : {"auto", "cpu", "gpu"}
         Where the network runs.
 
     Returns
@@ -226,6 +206,7 @@ def read_request(
             if "dream" in wanted.config
             else from_dict(DreamConfig, wanted.config)
         )
+    GalleryConfig(image_size=wanted.image_size, zoom=wanted.zoom)  # its limits
     network = _open(place, device)
     if network.weights_hash != known:
         raise CheckpointError(

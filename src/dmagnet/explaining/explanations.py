@@ -1,16 +1,17 @@
 """Galaxies in, the reasons for their classes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dmagnet.config.classify_config import CutoutConfig, SourceConfig
+from dmagnet.config.classify_config import ExplainConfig
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.explaining.explanation import Explanation, write_explanations
@@ -26,7 +27,8 @@ from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.storage.disk import claimed
 
-USUAL = ("evidence", "lam")
+EXPLAIN = ExplainConfig()
+USUAL = EXPLAIN.methods
 Inputs = str | Path | Sequence[str | Path]
 Progress = Callable[[str, int], None]
 
@@ -129,15 +131,11 @@ def explain(
     inputs: Inputs,
     *,
     weights: str | Path | Checkpoint = DEFAULT,
-    methods: Sequence[str] = USUAL,
-    target: Class | None = None,
-    against: Class | None = None,
-    config: SourceConfig | None = None,
-    cutouts: CutoutConfig | None = None,
-    cache: Path | None = None,
     out: Path | None = None,
+    config: ExplainConfig = EXPLAIN,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
+    **settings: Any,
 ) -> list[Explanation]:
     """Explain galaxies of any form: which places speak for the class.
 
@@ -148,24 +146,16 @@ def explain(
         `dmagnet.pictures.inputs.list_items`.
     weights : str, Path or Checkpoint
         ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
-    methods : sequence of str
-        Some of `dmagnet.explaining.METHODS`.
-    target : str or int, optional
-        Class to explain; the likeliest of each picture if not given.
-    against : str or int, optional
-        Explain why ``target`` rather than this class.
-    config : SourceConfig, optional
-        What the inputs do not say themselves.
-    cutouts : CutoutConfig, optional
-        Where images of positions come from.
-    cache : Path, optional
-        Folder of those; the user's cache if not given.
     out : Path, optional
         Folder for pictures, FITS files and ``explain.json``.
+    config : ExplainConfig
+        What to explain, and how to read the inputs.
     progress : callable, optional
         Called with the name of a step and the number of pictures done.
     tell : callable, optional
         Called with a line for each input that is no picture, and for each doubt.
+    **settings
+        Fields of ``config`` by name, in its place: ``methods=("needed",)``...
 
     Returns
     -------
@@ -182,15 +172,17 @@ def explain(
     CheckpointError
         If the weights cannot be opened.
     """
-    config = config or SourceConfig()
+    config = replace(config, **settings)
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
     trained = checkpoint.config
-    view = trained.image_size, trained.field, config
-    listing = list_items(inputs, config)
+    view = trained.image_size, trained.field, config.source
+    listing = list_items(inputs, config.source)
     with nullcontext() if out is None else claimed(out, "explain.json"):
         good, left_out, wcs = [], [], []
-        placed = listing.has_positions
-        for item in fetched(listing, cutouts, cache=cache) if placed else listing:
+        items: Iterable[Item] = listing
+        if listing.has_positions:
+            items = fetched(listing, config.cutout, cache=config.cache)
+        for item in items:
             picture = read_picture(item, *view, radii=trained.radii)
             if picture.rgb is None:
                 left_out.append(picture.item)
@@ -204,9 +196,9 @@ def explain(
         found = explain_images(
             checkpoint,
             images,
-            methods=methods,
-            target=target,
-            against=against,
+            methods=config.methods,
+            target=config.target,
+            against=config.against,
             items=[each.item for each in good],
             progress=progress,
         )

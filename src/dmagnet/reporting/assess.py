@@ -31,6 +31,7 @@ from dmagnet.storage.disk import beside, claimed
 TRAIN = PARTS.index("train")
 PER_CLASS = 3  # examples named right, and as many named wrong
 MOST_EXAMPLES = 120
+TITLE = "How well the network tells galaxies apart"
 NUM_ATTENTION = 10
 
 
@@ -149,10 +150,8 @@ def assess(
     *,
     views: int | None = None,
     history: Sequence[Mapping[str, float]] = (),
-    title: str = "How well the network tells galaxies apart",
-    summary: str = "",
-    next_commands: Sequence[tuple[str, str]] = (),
     progress: Callable[[int], None] | None = None,
+    **told: Any,
 ) -> Assessment:
     """Classify labeled galaxies, score the answers and write page and files.
 
@@ -169,14 +168,11 @@ def assess(
         the calibration was fitted, and one look without any.
     history : sequence of mapping
         Rows of the training log, for the curves.
-    title : str
-        Title of the page.
-    summary : str
-        One sentence in plain words.
-    next_commands : sequence of (str, str)
-        What to do next: a command and what it does.
     progress : callable, optional
         Called with the number of galaxies done so far.
+    **told
+        Of the page: ``title``, ``summary`` (one sentence), ``next_commands`` (pairs
+        of a command and what it does).
 
     Returns
     -------
@@ -215,9 +211,8 @@ def assess(
             figures.save(figure, out / f"{name}.png")
         right, _ = choose_examples(labels, probabilities, num=NUM_ATTENTION)
         shown = examples_by_class(labels, probabilities)
+        usual = {"title": TITLE, "summary": next(iter(galaxies.notes), "")}
         report = Report(
-            title=title,
-            summary=summary or galaxies.notes[0] if galaxies.notes else summary,
             metrics=metrics,
             calibration=bins,
             examples=Examples(
@@ -228,7 +223,7 @@ def assess(
             attention=_attention(checkpoint, galaxies, judged, right, views),
             history=list(history),
             provenance=provenance,
-            next_commands=list(next_commands),
+            **usual | told,
         )
         keep(out, report)
         report_run(out)

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dmagnet.config.classify_config import SourceConfig
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config.classify_config import PageConfig
 from dmagnet.errors import DataError
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanations import explain_images
@@ -21,9 +20,8 @@ from dmagnet.pictures.inputs.item import Picture
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.reporting.galaxy_page import Entry, entry_of, render_index, render_portrait
-from dmagnet.reporting.galaxy_record import LAYERS
 from dmagnet.reporting.page import write_page
-from dmagnet.reporting.portrait import DREAM, portraits
+from dmagnet.reporting.portrait import PAGE, portraits
 from dmagnet.reporting.reference import open_reference
 from dmagnet.storage.disk import claimed, write_whole
 
@@ -60,14 +58,9 @@ def write_pages(
     out: Path,
     *,
     weights: str | Path | Checkpoint = DEFAULT,
-    reference: Path | None = None,
-    layers: Sequence[str] = LAYERS,
-    dream: DreamConfig = DREAM,
-    config: SourceConfig | None = None,
-    compare: bool = True,
-    classical: bool = True,
-    cache: Path | None = None,
+    config: PageConfig = PAGE,
     announce: Announce | None = None,
+    **settings: Any,
 ) -> Pages:
     """Write one page for each galaxy: what it is called, why, and what is like it.
 
@@ -80,24 +73,12 @@ def write_pages(
         Folder; it may hold pages already, and those of the same name are replaced.
     weights : str, Path or Checkpoint
         ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
-    reference : Path, optional
-        Labeled galaxies to compare with, as `load_galaxies` reads them;
-        simulated ones, drawn once into the user's cache, if not given.
-    layers : sequence of str
-        Layers to dream; none for no dreams.
-    dream : DreamConfig
-        How to dream.
-    config : SourceConfig, optional
-        What the inputs do not say themselves.
-    compare : bool
-        Look for galaxies that are alike.
-    classical : bool
-        Measure classical morphology, with statmorph too where it is installed.
-    cache : Path, optional
-        Folder for what is kept of the reference and for cut-outs; the user's cache if
-        not given.
+    config : PageConfig
+        What to show, and how to read the inputs.
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
+    **settings
+        Fields of ``config`` by name, in its place: ``compare=False``...
 
     Returns
     -------
@@ -115,27 +96,20 @@ def write_pages(
         If the weights cannot be opened.
     """
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
-    config = config or SourceConfig()
+    config = replace(config, **settings)
     with claimed(out, RECORD):
-        explanations, notes = _explained(checkpoint, inputs, config, cache)
+        explanations, notes = _explained(checkpoint, inputs, config)
         known = None
-        if compare:
+        if config.compare:
             known = open_reference(
-                checkpoint, reference, cache=cache, announce=announce
+                checkpoint, config.reference, cache=config.cache, announce=announce
             )
         count = announce("Pages", len(explanations)) if announce else None
         index = INDEX if len(explanations) > 1 else ""
         written: list[tuple[Path, Entry, dict[str, Any]]] = []
         provenance: dict[str, Any] = {}
         for portrait in portraits(
-            checkpoint,
-            explanations,
-            layers=layers,
-            dream=dream,
-            reference=known,
-            config=config,
-            classical=classical,
-            progress=count,
+            checkpoint, explanations, reference=known, config=config, progress=count
         ):
             path = write_page(
                 out / f"{portrait.name}.html",
@@ -159,16 +133,16 @@ def write_pages(
 
 
 def _explained(
-    checkpoint: Checkpoint, inputs: Inputs, config: SourceConfig, cache: Path | None
+    checkpoint: Checkpoint, inputs: Inputs, config: PageConfig
 ) -> tuple[list[Explanation], tuple[str, ...]]:
     """Read and judge the inputs; those that are no pictures become notes."""
-    trained, listing = checkpoint.config, list_items(inputs, config)
+    trained, listing = checkpoint.config, list_items(inputs, config.source)
     seen: list[Picture] = []
     notes = [*listing.notes]
-    kept = None if cache is None else cache / "cutouts"
+    kept = None if config.cache is None else config.cache / "cutouts"
     for item in fetched(listing, cache=kept) if listing.has_positions else listing:
         picture = read_picture(
-            item, trained.image_size, trained.field, config, radii=trained.radii
+            item, trained.image_size, trained.field, config.source, radii=trained.radii
         )
         if picture.rgb is None:
             notes.append(f"{item.path}: {picture.item.reason}; it has no page")

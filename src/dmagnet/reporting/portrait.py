@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 from dmagnet import __version__
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.config.checks import to_dict
-from dmagnet.config.classify_config import SourceConfig
+from dmagnet.config.classify_config import PageConfig, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.runs import Dream, dream_target
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
@@ -33,13 +34,13 @@ from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.standard import find_extent
 from dmagnet.reporting.classical import Classical, measure_classical
-from dmagnet.reporting.galaxy_record import LAYERS, Dreamt, Pixels, Portrait
+from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
 from dmagnet.reporting.reference import Reference, nearest
 
 BATCH = 8  # galaxies that are dreamed together
 GIVEN_PX = 256  # side of a frame of 67.07 arcsec at the survey's own sampling
 TAKEN = ("index",)  # page names
-DREAM = DreamConfig()
+PAGE = PageConfig()
 
 Step = Callable[[int], None]
 
@@ -48,12 +49,10 @@ def portraits(
     checkpoint: Checkpoint,
     explanations: Sequence[Explanation],
     *,
-    layers: Sequence[str] = LAYERS,
-    dream: DreamConfig = DREAM,
     reference: Reference | None = None,
-    config: SourceConfig | None = None,
-    classical: bool = True,
+    config: PageConfig = PAGE,
     progress: Step | None = None,
+    **settings: Any,
 ) -> Iterator[Portrait]:
     """Collect all that a page shows, galaxy by galaxy.
 
@@ -63,18 +62,14 @@ def portraits(
         The network that explained them.
     explanations : sequence of Explanation
         From `dmagnet.explaining.explain`.
-    layers : sequence of str
-        Layers to dream; none for no dreams.
-    dream : DreamConfig
-        How to dream.
     reference : Reference, optional
         Where to look for galaxies that are alike; none if not given.
-    config : SourceConfig, optional
-        How the inputs were read.
-    classical : bool
-        Measure classical morphology.
+    config : PageConfig
+        What to show, and how the inputs were read.
     progress : callable, optional
         Called with the number of galaxies done.
+    **settings
+        Fields of ``config`` by name, in its place.
 
     Yields
     ------
@@ -86,6 +81,8 @@ def portraits(
     ConfigError
         If there is no such layer.
     """
+    config = replace(config, **settings)
+    layers, dream = config.layers, config.dream
     network = open_network(checkpoint)
     targets = [layer_target(network, name) for name in layers]
     names = page_names([why.item for why in explanations])
@@ -100,7 +97,7 @@ def portraits(
         seen = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         dreams = [_dreamt(network, seen, target, dream) for target in targets]
         for i, (name, why) in enumerate(some):
-            given, box = _given(checkpoint, why.item, config)
+            given, box = _given(checkpoint, why.item, config.source)
             yield Portrait(
                 name=name,
                 explanation=why,
@@ -109,7 +106,7 @@ def portraits(
                 evidence=evidence[i],
                 attention=None if masks is None else masks[i],
                 dreams=tuple(each[i] for each in dreams),
-                classical=_classical(given, why) if classical else None,
+                classical=_classical(given, why) if config.classical else None,
                 neighbors=alike[i][0],
                 votes=alike[i][1],
                 reference=reference.words if reference else "",
@@ -171,12 +168,12 @@ def _bytes(image: Tensor) -> Pixels:
 
 
 def _given(
-    checkpoint: Checkpoint, item: Item, config: SourceConfig | None
+    checkpoint: Checkpoint, item: Item, source: SourceConfig
 ) -> tuple[Pixels | None, tuple[float, float, float] | None]:
     """Read a galaxy again as it is, and say which part of it the network sees."""
     if not item.path:
         return None, None
-    rgb = read_picture(item, GIVEN_PX, 1.0, config or SourceConfig()).rgb
+    rgb = read_picture(item, GIVEN_PX, 1.0, source).rgb
     if rgb is None:
         return None, None
     trained = checkpoint.config
