@@ -1,5 +1,6 @@
 """The verbs from galaxies to a trained network."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,27 @@ from dmagnet.cli.screen import (
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import SimulateConfig, TrainConfig
 
+
+@dataclass(frozen=True, kw_only=True)
+class Nodes:
+    """Training on several devices.
+
+    Attributes
+    ----------
+    devices : int
+        Devices on each node.
+    num_nodes : int
+        Nodes.
+    strategy : str
+        Lightning's name, for example ddp.
+    """
+
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+
+
+NODES = Nodes()
 SIMULATE, TRAIN = SimulateConfig(), laptop()
 
 
@@ -115,14 +137,12 @@ def train(
     data: Positional[Path],
     labels: Annotated[Labels, arg(name="")] = LABELS,
     config: TrainConfig = TRAIN,
+    cluster: Nodes = NODES,
     *,
     out: Out,
     start: Annotated[str | None, arg(name="from")] = None,
     recipe: Literal["smoke", "laptop", "gpu", "demo", "finetune"] = "laptop",  # noqa: ARG001
     device: Literal["auto", "cpu", "gpu"] = "auto",
-    devices: int = 1,
-    num_nodes: int = 1,
-    strategy: str = "auto",
 ) -> None:
     """Train DMAGNet, anew or from weights; the same command goes on with a stopped run.
 
@@ -134,6 +154,8 @@ def train(
         How to read it.
     config : TrainConfig
         Knobs; each starts from the recipe's value.
+    cluster : Nodes
+        More devices than one.
     out : Path
         Folder of the run.
     start : str
@@ -143,12 +165,6 @@ def train(
         Where the knobs start from.
     device : str
         Where to train.
-    devices : int
-        Devices on each node.
-    num_nodes : int
-        Nodes.
-    strategy : str
-        Lightning's name, for example ddp.
     """
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.galaxies.load import load_galaxies
@@ -179,11 +195,9 @@ def train(
             out,
             start_from=parent,
             accelerator=device,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy=strategy,
             progress=False,
             announce=bar,
+            **asdict(cluster),
         )
     for row in history(out)[-1:]:
         if "val_accuracy" in row:

@@ -12,7 +12,6 @@ from dmagnet.errors import DataError
 from dmagnet.explaining.borrowed import metric_of_captum
 from dmagnet.explaining.curves import (
     AT_ONCE,
-    STEPS,
     Floats,
     find_sky,
     insertion_deletion,
@@ -108,7 +107,6 @@ def faithfulness(
     segment: NDArray[np.bool_] | None = None,
     explainer: Explainer | None = None,
     changes: Changes | None = None,
-    steps: int = STEPS,
     seed: int = 0,
 ) -> Faithfulness:
     """Test maps on the network that they are to explain.
@@ -130,8 +128,6 @@ def faithfulness(
         (B, 3, S, S) pictures and (B,) classes to maps, for max-sensitivity.
     changes : Changes, optional
         By `square_changes`, to compare several maps of the same pictures.
-    steps : int
-        Of the insertion and deletion curves.
     seed : int
         Of all noise and lots.
 
@@ -154,9 +150,7 @@ def faithfulness(
         )
     sky = find_sky(images)
     fill = sky_fill(images, seed=seed, sky=sky)
-    curves = insertion_deletion(
-        model, images, maps, targets, fill=fill, steps=steps, seed=seed
-    )
+    curves = insertion_deletion(model, images, maps, targets, fill=fill, seed=seed)
     galaxy = sky.galaxy.cpu().numpy() if segment is None else segment
     if changes is None:
         changes = square_changes(model, images, targets, fill=fill, seed=seed)
