@@ -112,36 +112,36 @@ class ClassifyConfig(Checked):
 
     Attributes
     ----------
-    chunk_size : int
-        Inputs a chunk: what a killed run may have to do again.
-    batch_size : int
-        Images the network sees at a time.
     views : Literal[1, 8] | None
         1, or 8 to average over all flips and quarter turns; if not given, as the
         weights were calibrated (those of the package: 8).
-    threads : int | None
-        Threads that read and decode; one a core if not given.
-    strict : bool
-        Stop at the first input that cannot be read.
-    engine : Literal["local", "ray"]
-        This process, or a Ray cluster.
     device : Literal["auto", "cpu", "gpu"]
         Where the network runs.
-    cache : Path | None
-        Folder of the cut-outs; the user's cache if not given.
+    engine : Literal["local", "ray"]
+        This process, or a Ray cluster.
     overwrite : bool
         Replace a table of that name, once the new one is whole.
+    strict : bool
+        Stop at the first input that cannot be read.
+    cache : Path | None
+        Folder of the cut-outs; the user's cache if not given.
+    batch_size : int
+        Images the network sees at a time.
+    threads : int | None
+        Threads that read and decode; one a core if not given.
+    chunk_size : int
+        Inputs a chunk: what a killed run may have to do again.
     """
 
-    chunk_size: Annotated[int, Between(1, 1_000_000)] = 256
-    batch_size: Annotated[int, Between(1, 65_536)] = 32
     views: Literal[1, 8] | None = None
-    threads: Annotated[int, Between(1, 1024)] | None = None
-    strict: bool = False
-    engine: Literal["local", "ray"] = "local"
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    cache: Path | None = None
+    engine: Literal["local", "ray"] = "local"
     overwrite: bool = False
+    strict: bool = False
+    cache: Path | None = None
+    batch_size: Annotated[int, Between(1, 65_536)] = 32
+    threads: Annotated[int, Between(1, 1024)] | None = None
+    chunk_size: Annotated[int, Between(1, 1_000_000)] = 256
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
     cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
     cluster: ClusterConfig = dataclasses.field(default_factory=ClusterConfig)

@@ -103,17 +103,19 @@ class TrainConfig(Checked):
     ----------
     image_size : int
         Side of the images the network sees, in px, from 64.
-    field : float
-        Central share of each frame to keep before resizing, 0.3 to 1.
-    radii : float | None
-        Side of the view in isophotal radii: every galaxy is brought to one size and
-        brightness, 1 to 20; None takes images as they are.
     epochs : int
         Passes over the training images.
     batch_size : int
         Images a step, over all devices.
     lr : float
         Peak learning rate of AdamW.
+    seed : int
+        Seed of everything random, from 0.
+    field : float
+        Central share of each frame to keep before resizing, 0.3 to 1.
+    radii : float | None
+        Side of the view in isophotal radii: every galaxy is brought to one size and
+        brightness, 1 to 20; None takes images as they are.
     weight_decay : float
         Decay of weights; none on norms and biases.
     warmup_epochs : float
@@ -132,16 +134,15 @@ class TrainConfig(Checked):
         Number format: fp32, bf16, or auto (bf16 where it is faster).
     save_every_min : float
         Minutes between checkpoints within an epoch.
-    seed : int
-        Seed of everything random, from 0.
     """
 
     image_size: Annotated[int, Between(64, 4096)] = 256
-    field: Annotated[float, Between(0.3, 1)] = 1.0
-    radii: Annotated[float, Between(1, 20)] | None = None
     epochs: Annotated[int, Between(1, 100_000)] = 300
     batch_size: Annotated[int, Between(1, 65_536)] = 256
     lr: Annotated[float, Between(0, 10)] = 2e-3
+    seed: Annotated[int, Between(0, 2**31)] = 0
+    field: Annotated[float, Between(0.3, 1)] = 1.0
+    radii: Annotated[float, Between(1, 20)] | None = None
     weight_decay: Annotated[float, Between(0, 10)] = 0.05
     warmup_epochs: Annotated[float, Between(0, 100_000)] = 5.0
     label_smoothing: Annotated[float, Between(0, 0.9)] = 0.1
@@ -151,7 +152,6 @@ class TrainConfig(Checked):
     logit_adjustment: Annotated[float, Between(0, 2)] = 0.0
     precision: Precision = "auto"
     save_every_min: Annotated[float, Between(0, 1e6)] = 5.0
-    seed: Annotated[int, Between(0, 2**31)] = 0
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
 
