@@ -1,4 +1,4 @@
-"""What a page knows: galaxies, dreams, and how far a dream is."""
+"""Records of a page: galaxies, dreams, and how far a dream is."""
 
 from dataclasses import dataclass
 

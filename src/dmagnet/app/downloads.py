@@ -88,7 +88,7 @@ def _makers(
 
 
 def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
-    """Say in words what a file is: its group, its name, and a note."""
+    """Describe a file: its group, its name, and a note."""
     where = "with its place on the sky" if galaxy.wcs is not None else ""
     kind = ending.upper()
     if what == "row":

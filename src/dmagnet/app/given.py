@@ -1,4 +1,4 @@
-"""What people give: a position as they write it."""
+"""Positions as people write them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What stands where on the page, and which click does what."""
+"""Layout of the page, and which click does what."""
 
 from typing import Any
 

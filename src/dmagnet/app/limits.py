@@ -1,4 +1,4 @@
-"""What is refused before anything reads it: too large, too often, not ours to give."""
+"""The gate: refuses what is too large, too often, or not ours to give."""
 
 import asyncio
 import json
@@ -142,7 +142,7 @@ class Gate:
     def _refusal(
         self, scope: Scope, headers: dict[str, bytes]
     ) -> tuple[int, str, float] | None:
-        """Say what is wrong with a request, by its head alone."""
+        """Return what is wrong with a request, by its head alone."""
         path, method = scope["path"], scope["method"]
         host = headers.get("host", b"").decode("latin-1").lower()
         if not self._is_served(host):
@@ -158,7 +158,7 @@ class Gate:
         return self._too_much(scope, headers)
 
     def _is_served(self, host: str) -> bool:
-        """Tell whether a name is ours: none that someone else's server gave us is."""
+        """Return whether a name is ours: none that someone else's server gave us is."""
         try:
             name = urlsplit(f"//{host}").hostname
         except ValueError:
@@ -168,7 +168,7 @@ class Gate:
     def _too_much(
         self, scope: Scope, headers: dict[str, bytes]
     ) -> tuple[int, str, float] | None:
-        """Say whether a request comes too soon after others, or is too large."""
+        """Return whether a request comes too soon after others, or is too large."""
         path, method = scope["path"], scope["method"]
         bucket = self._questions if method == "POST" else self._files
         wait = bucket.take((scope.get("client") or ("",))[0])
@@ -184,7 +184,7 @@ class Gate:
         return None
 
     def _is_full(self, size: int) -> bool:
-        """Tell whether so many bytes more are too many, until old uploads are gone."""
+        """Return whether so many more bytes are too many until old uploads are gone."""
         oldest = time.monotonic() - self._config.keep_s
         while self._came and self._came[0][0] < oldest:
             self._came.popleft()
@@ -263,7 +263,7 @@ class Gate:
 
 
 def _is_foreign(method: str, ours: str, headers: dict[str, bytes]) -> bool:
-    """Tell a request that a page of another site makes, or of another port of ours."""
+    """Recognize a request that a page of another site or port makes."""
     site = headers.get("sec-fetch-site", b"none")
     follows = method != "POST" and headers.get("sec-fetch-mode") == b"navigate"
     if site not in (b"none", b"same-origin") and not follows:

@@ -1,4 +1,4 @@
-"""What a question to the page may say: one of its functions, files that were uploaded.
+"""Checks of questions to the page: one of its functions, files that were uploaded.
 
 The question is written anew from what was checked; gradio reads nothing else.
 """
@@ -67,7 +67,7 @@ def _plain(value: Any, is_ours: Callable[[dict[str, Any]], bool]) -> Any:
 
 
 def _is_ours(file: dict[str, Any], host: str, uploads: Path) -> bool:
-    """Tell an upload by its path, which is the only one it has, and by its address."""
+    """Recognize an upload by its one path, and by its address."""
     path, url, name = (file.get(key) for key in ("path", "url", "orig_name"))
     if not isinstance(path, str) or "\0" in path:
         return False

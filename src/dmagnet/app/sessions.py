@@ -1,4 +1,4 @@
-"""What is known of one open page, and for how long: nothing stays behind it."""
+"""Sessions: what is kept of an open page, and for how long."""
 
 import secrets
 import threading

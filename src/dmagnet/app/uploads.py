@@ -1,4 +1,4 @@
-"""Where uploads lie: a marked folder that goes with its server, and is swept before."""
+"""Uploads: a marked folder that goes with its server, and is swept before."""
 
 import os
 import shutil

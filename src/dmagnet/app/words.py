@@ -58,7 +58,7 @@ def style() -> str:
 
 
 def head(work: Work) -> str:
-    """Say what this page is."""
+    """Describe this page."""
     about = {
         "weights": work.name,
         "hash": work.checkpoint.weights_hash[:12],
@@ -72,17 +72,17 @@ def head(work: Work) -> str:
 
 
 def empty(line: str) -> str:
-    """Say what to do where there is nothing yet."""
+    """Write what to do where there is nothing yet."""
     return _said("empty", line)
 
 
 def alert(line: object) -> str:
-    """Say what went wrong."""
+    """Write what went wrong."""
     return _said("alert", str(line))
 
 
 def answer(galaxy: Galaxy, work: Work) -> str:
-    """Say what a galaxy is, and how sure that is."""
+    """Write what a galaxy is, and how sure that is."""
     return _said("answer", _facts(galaxy, work))
 
 
@@ -224,7 +224,7 @@ def _facts(galaxy: Galaxy, work: Work) -> dict[str, Any]:
 
 
 def _unlike(galaxy: Galaxy, work: Work) -> dict[str, Any]:
-    """Say whether a picture is unlike the galaxies of training."""
+    """Write whether a picture is unlike the galaxies of training."""
     limit, scores = work.classifier.ood_limit, galaxy.judgement.ood
     if limit is None or scores is None:
         return {"ood": "these weights cannot say", "ood_flag": False}

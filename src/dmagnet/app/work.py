@@ -158,7 +158,7 @@ class Work:
         target: str | None = None,
         against: str | None = None,
     ) -> Explanation:
-        """Say which places speak for a class."""
+        """Explain which places speak for a class."""
         likeliest = int(galaxy.probabilities.argmax())
         with self._at_work():
             (found,) = explain_images(

@@ -30,11 +30,11 @@ from dmagnet.storage.disk import (
     refuse_replacing,
     says_so,
 )
+from dmagnet.storage.environment import Announce
 
 if TYPE_CHECKING:  # one image needs no store
     from dmagnet.classifying.store import ChunkStore
 
-Announce = Callable[[str, int | None], Callable[[int], None]]
 Tell = Callable[[str], None]
 Inputs = str | Path | Sequence[str | Path]
 

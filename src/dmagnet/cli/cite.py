@@ -1,4 +1,4 @@
-"""What to cite: the package, the data, the people who looked, the tools."""
+"""Citations: the package, the data, the people who looked, the tools."""
 
 import re
 from importlib import resources

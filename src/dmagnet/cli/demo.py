@@ -24,6 +24,7 @@ from dmagnet.pictures.standard import standardize
 from dmagnet.reporting.assess import Assessment, assess
 from dmagnet.simulator.datasets import simulate
 from dmagnet.storage.disk import beside
+from dmagnet.storage.environment import Announce
 from dmagnet.training import fit
 from dmagnet.training.run_folder import history
 
@@ -31,8 +32,6 @@ NUM_TRAIN = 2000
 NUM_HELD_OUT = 1000
 SHOWN = (1, 5, 8)  # classes that differ: Merging, Barred Spiral, Edge-on without Bulge
 LAYERS = ("stage1", "stage2", "stage3", "stage4", "lam")
-
-Announce = Callable[[str, int | None], Callable[[int], None]]
 
 
 def simulated_galaxies(

@@ -100,7 +100,7 @@ def _run(verb: str, argv: list[str]) -> int:
 
 
 def prefixes(verb: str) -> tuple[Any, ...]:
-    """Say how the flags of a verb are spelled.
+    """Choose how the flags of a verb are spelled.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What verbs have in common: where results go, notes, scores, progress bars."""
+"""Shared by verbs: where results go, notes, scores, progress bars."""
 
 import io
 import os
@@ -63,7 +63,7 @@ LABELS, TRIAL = Labels(), Trial()
 
 
 def say(line: str) -> None:
-    """Tell a person something.
+    """Print a line for a person.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def say(line: str) -> None:
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Tell a person what to know about a result.
+    """Print what to know about a result.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 def print_scores(metrics: Any) -> None:
-    """Say in one line how well a network does.
+    """Print in one line how well a network does.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def bars(
 
 
 def _told(name: str, total: int | None) -> Callable[[int], None]:
-    """Say in one line what begins."""
+    """Print in one line what begins."""
     say(f"{name} ({total:,})" if total and total > 1 else name)
     return lambda _: None
 

@@ -209,7 +209,7 @@ def train(
 
 
 def cite(*, style: Literal["text", "bibtex"] = "text") -> None:
-    """Say what to cite: package, data, surveys, software.
+    """Print what to cite: package, data, surveys, software.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class AppConfig(Checked):
 
     @property
     def max_upload_bytes(self) -> int:
-        """Say how large a file may be.
+        """Return the size of the largest file that is taken.
 
         Returns
         -------

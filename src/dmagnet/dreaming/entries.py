@@ -135,7 +135,7 @@ def _film(film: Film, folder: Path, stem: str, suffix: str) -> dict[str, str]:
 
 
 def _course(dreamed: Dream, i: int) -> dict[str, Any]:
-    """Say how score and probabilities went along the way."""
+    """Return score and probabilities along the way."""
     if isinstance(dreamed.config, RedreamConfig):
         return {"passes": [_pass(one, i) for one in dreamed.passes]}
     octaves: list[dict[str, Any]] = []

@@ -40,6 +40,7 @@ from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.figures.plots import redream_passes
 from dmagnet.figures.saving import save
 from dmagnet.storage.disk import beside, claimed
+from dmagnet.storage.environment import Announce
 
 Bytes = NDArray[np.uint8]
 Entry = dict[str, Any]
@@ -155,7 +156,7 @@ def _write_pages(
 
 
 def _settings(folder: Folder) -> str:
-    """Say in short how it was dreamed."""
+    """Summarize how it was dreamed."""
     request, inner = folder.request, folder.request.inner
     return (
         f"{inner.steps} steps an octave, {inner.normalize}, seed {inner.seed}; "
@@ -185,8 +186,6 @@ def _picture(folder: Folder, entry: Entry | None, kind: str) -> Bytes | None:
 
 BATCH = {"cpu": 8, "cuda": 64}  # images at a time
 BATCH_PIXELS = 8 * 512 * 512  # and no more pixels than this, for memory
-
-Announce = Callable[[str, int | None], Callable[[int], None]]
 
 
 @dataclass(frozen=True, eq=False)

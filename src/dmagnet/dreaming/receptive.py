@@ -1,4 +1,4 @@
-"""How far a layer sees: measured on any network, refused where it sees everything."""
+"""Receptive fields: measured on any network, refused where a layer sees everything."""
 
 import math
 from collections.abc import Iterator

@@ -172,7 +172,7 @@ def _add(seed: int | Sequence[int], number: int) -> int | list[int]:
 
 
 def _residual(before: Tensor, after: Tensor, size: Sequence[int]) -> Tensor:
-    """Say how much a detail changed, at a common size; NaN where there was none."""
+    """Return how much a detail changed, at a common size; NaN where there was none."""
     old, new = resample(before, size).flatten(1), resample(after, size).flatten(1)
     length = old.norm(dim=1)
     change: Tensor = (new - old).norm(dim=1)

@@ -197,7 +197,7 @@ def write_gif(frames: Sequence[Bytes], path: Path) -> None:
 
 
 def can_write_mp4() -> bool:
-    """Tell whether the library for films is installed."""
+    """Return whether the library for films is installed."""
     try:
         import av  # noqa: F401
     except ModuleNotFoundError:

@@ -31,7 +31,7 @@ class Source:
     cutout: Cutout  # the picture, at the size at which it is dreamed
 
     def to_dict(self) -> dict[str, Any]:
-        """Say in plain values which image this is."""
+        """Return which image this is, as plain values."""
         return {
             "name": self.name,
             "path": str(self.path),

@@ -1,4 +1,4 @@
-"""What galaxy pictures have in common: their mean, their colors, their waves.
+"""Statistics of galaxy pictures: their mean, their colors, their waves.
 
 A base made of waves needs natural amplitudes and colors. Those in public code are
 ImageNet's; ours are measured on simulated Galaxy10 frames, or on anybody's own.

@@ -1,4 +1,4 @@
-"""What to dream, as a person says it: a layer, a class, a guide, on which network."""
+"""Targets of dreams, as a person names them: a layer, a class, a guide."""
 
 import platform
 import re
@@ -139,7 +139,7 @@ def _plain(name: str) -> str:
 
 
 def plain_name(layer: str) -> str:
-    """Say a layer's name in words.
+    """Write a layer's name in words.
 
     Parameters
     ----------

@@ -247,7 +247,7 @@ def insertion_deletion(
 
 
 def log_probability(logits: Tensor, targets: Tensor, against: Tensor) -> Tensor:
-    """Say how probable classes are, among all or between two."""
+    """Return the probability of classes, among all or between two."""
     score = logits.gather(1, targets[:, None])[:, 0]
     other = logits.gather(1, against.clamp(min=0)[:, None])[:, 0]
     among_all = logits.log_softmax(dim=1).gather(1, targets[:, None])[:, 0]

@@ -166,7 +166,7 @@ def write_explanations(
 
 
 def entry_of(each: Explanation) -> dict[str, Any]:
-    """Say an explanation in plain values, without its maps.
+    """Return an explanation as plain values, without its maps.
 
     Parameters
     ----------

@@ -215,7 +215,7 @@ def explain(
 
 
 def _doubts(left_out: Sequence[Item], found: Sequence[Explanation]) -> list[str]:
-    """Say which inputs were left out, and what to know of the others."""
+    """List the inputs that were left out, and doubts about the others."""
     lines = [f"{item.path}: left out, {item.reason}" for item in left_out]
     for each in found:
         told = [*([each.item.reason] if each.item.reason else []), *each.notes]

@@ -1,4 +1,4 @@
-"""How good a map is, in numbers that can be wrong."""
+"""Tests of the faithfulness of maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

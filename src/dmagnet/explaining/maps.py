@@ -1,4 +1,4 @@
-"""What the network itself says of places: evidence, attention and scales, exactly."""
+"""Maps that the network itself gives, exactly: evidence, attention and scales."""
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +62,7 @@ def blocks_of(model: DMAGNet) -> tuple[str, ...]:
 
 
 def scale_weights(model: DMAGNet, images: Tensor) -> dict[str, Tensor]:
-    """Say how much each DMA block listens to each of its scales.
+    """Return how much each DMA block weighs each of its scales.
 
     Parameters
     ----------

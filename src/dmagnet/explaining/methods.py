@@ -41,7 +41,7 @@ def attribute(
     views: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Floats:
-    """Say how much each pixel speaks for a class.
+    """Attribute the score of a class to pixels.
 
     Parameters
     ----------

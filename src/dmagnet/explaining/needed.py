@@ -1,4 +1,4 @@
-"""What the class cannot do without, and what is enough for it: found by a search."""
+"""The pixels a class cannot do without, and those that suffice: found by a search."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What changes with depth: the trained network beside networks with random weights."""
+"""Plots against depth: the trained network beside networks with random weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

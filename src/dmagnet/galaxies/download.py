@@ -194,7 +194,7 @@ class _Downloader:
 
 
 def _may_pass(error: requests.RequestException) -> bool:
-    """Say whether the same request may succeed a little later."""
+    """Return whether the same request may succeed a little later."""
     if error.response is None:
         return isinstance(error, _CUT)
     status = error.response.status_code

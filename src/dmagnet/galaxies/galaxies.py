@@ -1,4 +1,4 @@
-"""What every reader returns: labeled galaxy images with their positions and parts."""
+"""Labeled galaxy images with their positions and parts: what every reader returns."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -111,7 +111,7 @@ class Galaxies:
 
     @property
     def membership(self) -> npt.NDArray[np.bool_]:
-        """Tell which classes each label allows.
+        """Return the classes that each label allows.
 
         Returns
         -------

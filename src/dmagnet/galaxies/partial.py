@@ -19,7 +19,7 @@ def coarse(
     meanings: Mapping[str, Sequence[str]],
     class_names: tuple[str, ...] = CLASS_NAMES,
 ) -> Galaxies:
-    """Say which finer classes each coarse class may be.
+    """Relabel coarse classes by the finer classes each may be.
 
     Parameters
     ----------

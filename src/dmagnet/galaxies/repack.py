@@ -30,6 +30,7 @@ from dmagnet.galaxies.galaxy10 import (
 from dmagnet.galaxies.split import Split, split_of
 from dmagnet.pictures.tables.columns import find_columns, read_rows
 from dmagnet.storage.disk import open_file, part_of, refusals_of_the_disk
+from dmagnet.storage.environment import Announce
 from dmagnet.storage.records import as_written, read_json
 
 IMAGES = "images.npy"
@@ -39,16 +40,13 @@ OLD = ".dmagnet-old"  # ends the name of what is being replaced
 LAYOUT = 1  # raised when an older reader would misread the folder
 
 
-Progress = Callable[[str, int | None], Callable[[int], None]]
-
-
 def prepare(
     h5: Path,
     out_folder: Path,
     *,
     sha256: str | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Announce | None = None,
 ) -> Path:
     """Verify a Galaxy10 file and repack it for training.
 
@@ -121,7 +119,7 @@ def prepare(
 
 
 def _replaceable(folder: Path) -> bool:
-    """Say whether a prepared folder is there; refuse to overwrite anything else."""
+    """Return whether a prepared folder is there; refuse to overwrite anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()

@@ -49,7 +49,7 @@ def _asymmetry(planes: Tensor, turned: Tensor, weight: Tensor, noise: Tensor) ->
 
 
 def sky_asymmetry(images: Tensor, sky_mask: Tensor, sigma: Tensor) -> Tensor:
-    """Tell how asymmetric the sky itself is."""
+    """Return the asymmetry of the sky itself."""
     middle = [_middle(sky_mask.any(dim=dim)) for dim in (1, 2)]
     both = torch.stack((images, sky_mask.to(images.dtype)), dim=1)
     turned, opposite = half_turn(both, *middle).unbind(1)

@@ -1,4 +1,4 @@
-"""What is claimed of the network, as tests that were written before any result.
+"""Claims about the network, as tests that were written before any result.
 
 DMAGNet was first described with four sentences about what its dreams show: "early
 layers respond to local photometric patterns", "intermediate layers capture structured

@@ -34,7 +34,7 @@ class Light:
 
     @property
     def valid(self) -> Tensor:
-        """Tell which pixels count."""
+        """Return the pixels that count."""
         return self.planes[:, 1]
 
     def near(

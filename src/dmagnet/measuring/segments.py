@@ -33,7 +33,7 @@ class Sources:
 
 
 def find_sources(images: Tensor) -> Sources:
-    """Tell the sky from the galaxy in the middle and from what else is there."""
+    """Segment the sky, the galaxy in the middle, and other sources."""
     sigma = images.new_full((len(images),), DETECT_FWHM_PX / FWHM_PER_SIGMA)
     sky_mask = torch.ones_like(images, dtype=torch.bool)
     for _ in range(2):

@@ -171,7 +171,7 @@ def checked(folder: Traversable, name: str) -> Path:
 
 
 def _bundled_name(name_or_path: str | Path) -> str | None:
-    """Tell a name from a path; a `Path` that exists is no name."""
+    """Return the name of bundled weights, if it is one; an existing `Path` is none."""
     name = ALIASES.get(str(name_or_path), str(name_or_path))
     if name not in BUNDLED or (
         isinstance(name_or_path, Path) and name_or_path.exists()

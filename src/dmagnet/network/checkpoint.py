@@ -127,7 +127,7 @@ def save(path: Path, checkpoint: Checkpoint) -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell weights of this package from any other file."""
+    """Recognize weights of this package."""
     try:
         with safe_open(path, framework="pt") as file:
             return "dmagnet" in (file.metadata() or {})
@@ -175,7 +175,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _refuse_others(path: Path) -> None:
-    """Say which other thing a path is, before anything opens it."""
+    """Name which other thing a path is, before anything opens it."""
     if not path.is_file():
         found = "not a file" if path.exists() else "no such file"
         raise CheckpointError(f"{path}: {found}; expected {WANTED}")

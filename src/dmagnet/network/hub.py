@@ -267,7 +267,7 @@ def _own_card(checkpoint: Checkpoint) -> str:
 
 
 def _plain_card(checkpoint: Checkpoint) -> str:
-    """Say what is known of any weights."""
+    """Describe any weights."""
     config, provenance = checkpoint.config, checkpoint.provenance
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     view = f"{config.image_size} px"

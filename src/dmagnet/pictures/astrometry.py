@@ -1,4 +1,4 @@
-"""Where on the sky a FITS image lies: a WCS of any dialect, and ICRS of its pixels."""
+"""Astrometry of FITS images: a WCS of any dialect, and ICRS of its pixels."""
 
 import math
 import re
@@ -68,7 +68,7 @@ def sky_of(
 
 
 def icrs_of(wcs: WCS, x: float, y: float) -> Place:
-    """Say where on the sky a pixel lies."""
+    """Return the position of a pixel on the sky."""
     try:
         world = wcs.all_pix2world([[x, y]], 0)[0]
     except NO_WCS:
@@ -84,7 +84,7 @@ def icrs_of(wcs: WCS, x: float, y: float) -> Place:
 
 
 def pixel_of(wcs: WCS, ra: float, dec: float) -> Place | None:
-    """Say in which pixel a place on the sky lies."""
+    """Return the pixel of a position on the sky."""
     frame = frame_of(wcs)
     if frame is None:
         return None
@@ -106,7 +106,7 @@ def pixel_of(wcs: WCS, ra: float, dec: float) -> Place | None:
 
 
 def frame_of(wcs: WCS) -> Any:
-    """Tell the frame of a WCS."""
+    """Return the reference frame of a WCS."""
     kind, equinox = wcs.wcs.lngtyp.strip(), float(wcs.wcs.equinox)
     if kind == "GLON":
         return Galactic()
@@ -123,7 +123,7 @@ def frame_of(wcs: WCS) -> Any:
 
 
 def _no_frame(wcs: WCS) -> str:
-    """Say that the position of an image stays unknown, if it does."""
+    """Note that the position of an image stays unknown, if it does."""
     if frame_of(wcs) is not None:
         return ""
     name = wcs.wcs.radesys or "/".join(wcs.wcs.ctype)
@@ -228,7 +228,7 @@ NOWHERE = -1e6  # px
 
 
 def pixels_on(wcs: WCS, x: Any, y: Any, other: WCS) -> tuple[Any, Any]:
-    """Say where pixels of one image lie in another."""
+    """Return where pixels of one image lie in another."""
     try:
         with quiet():
             there = pixel_to_pixel(wcs, other, x, y)
@@ -243,7 +243,7 @@ def pixels_on(wcs: WCS, x: Any, y: Any, other: WCS) -> tuple[Any, Any]:
 
 
 def is_same_grid(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> bool:
-    """Tell whether the pixels of two images of one shape lie on the same sky."""
+    """Return whether the pixels of two images of one shape lie on the same sky."""
     plain = not (wcs.has_distortion or other.has_distortion)
     frames = [(each.wcs.radesys, str(each.wcs.equinox)) for each in (wcs, other)]
     if (

@@ -51,7 +51,7 @@ def fluxes(
 
 
 def is_bytes(values: npt.NDArray[Any]) -> bool:
-    """Tell a picture of 8 bits a color that was stored in a larger type."""
+    """Recognize a picture of 8 bits a color that was stored in a larger type."""
     if not values.size or values.dtype.kind not in "uif":
         return False
     least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
@@ -80,7 +80,7 @@ def _stand_ins(plane: Floats) -> list[float]:
 
 
 def _is_high(plane: Floats, value: float, level: float, spread: float) -> bool:
-    """Tell a number that stands for no value from stars that reach the limit."""
+    """Recognize a number that stands for no value, unlike saturated stars."""
     if not value - level > ABOVE * spread > 0:
         return False
     hit = plane == value
@@ -93,7 +93,7 @@ def _is_high(plane: Floats, value: float, level: float, spread: float) -> bool:
 def _is_low(
     plane: Floats, value: float, level: float, spread: float, usual: bool
 ) -> bool:
-    """Tell whether a number far below the sky stands for no value."""
+    """Return whether a number far below the sky stands for no value."""
     far = value < level - BELOW * spread
     if usual and far:
         return True

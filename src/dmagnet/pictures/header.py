@@ -1,4 +1,4 @@
-"""What the header of an image says of its fluxes: bands and unit."""
+"""Bands and units of fluxes, from the header of an image."""
 
 import contextlib
 import math
@@ -110,7 +110,7 @@ def filter_of(cards: Cards) -> tuple[str, ...]:
 
 
 def telescope_of(cards: Cards) -> str:
-    """Say who took an image."""
+    """Return the telescope that took an image."""
     names = (str(cards.get(key, "")).strip() for key in TELESCOPES)
     return " ".join(name.upper() for name in names if name)
 
@@ -232,7 +232,7 @@ def _exposure(cards: Cards, known: bool) -> float:
 
 
 def _is_vega(cards: Cards, telescope: str) -> bool:
-    """Tell whether zero points are Vega's; AB is assumed where nothing says so."""
+    """Return whether zero points are Vega's; AB is assumed where nothing says so."""
     system = " ".join(str(cards.get(key, "")).upper() for key in SYSTEMS)
     if "VEGA" in system or "AB" in system:
         return "VEGA" in system

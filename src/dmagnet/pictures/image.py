@@ -147,7 +147,7 @@ def read_image(source: Path | str | npt.NDArray[Any]) -> Cutout:
 
 
 def is_fits(path: Path) -> bool:
-    """Tell whether a file is FITS.
+    """Return whether a file is FITS.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class ImageError(DataError):
 
 
 def in_short(error: BaseException) -> str:
-    """Say in one line what a library said."""
+    """Put the message of a library into one line."""
     if isinstance(error, PermissionError):
         return "no permission to read it"
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""Where in a picture the places of a network's map lie."""
+"""The places of a network's map, in pixels of the picture."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ Singles = npt.NDArray[np.float32]
 
 
 def middles(num_places: int, num_pixels: int) -> Singles:
-    """Say on which pixels the places of a map are centered, along one axis.
+    """Return the pixels on which places of a map are centered, along one axis.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def middles(num_places: int, num_pixels: int) -> Singles:
 
 
 def shares(num_places: int, num_pixels: int) -> Singles:
-    """Say how much each place has to do with each pixel, along one axis.
+    """Return how much each place weighs in each pixel, along one axis.
 
     Parameters
     ----------

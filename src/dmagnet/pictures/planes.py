@@ -343,7 +343,7 @@ def _planes(
 
 
 def band_axis(shape: tuple[int, ...], count: int) -> int:
-    """Tell which axis of an image counts its bands."""
+    """Return the axis of an image that counts its bands."""
     if count in (shape[0], shape[2]):
         return 0 if shape[0] == count else 2
     return 2 if shape[2] < min(shape[0], shape[1]) else 0

@@ -50,7 +50,7 @@ class Box:
     more: bool = False
 
     def within(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Say which pixels of the image it holds."""
+        """Return which pixels of the image it holds."""
         return (
             slice(max(0, self.bottom), min(shape[-2], self.bottom + self.height)),
             slice(max(0, self.left), min(shape[-1], self.left + self.width)),
@@ -111,7 +111,7 @@ def step_of(
     around: Around | None,
     planes: int,
 ) -> int:
-    """Say which pixels are read of a large image of no known scale."""
+    """Choose the pixels that are read of a large image of no known scale."""
     if around is None or scale is not None or around.scale is not None:
         return 1
     most = max(1, around.most // max(1, planes))

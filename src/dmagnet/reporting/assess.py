@@ -267,7 +267,7 @@ def provenance_of(
 
 
 def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any] | str:
-    """Say by what probabilities, sets and flags were calibrated."""
+    """Name what probabilities, sets and flags were calibrated with."""
     calibration = checkpoint.calibration
     if calibration is None:
         return "none; 'dmagnet calibrate' fits one"

@@ -155,7 +155,7 @@ def _title(judged: Judged, label: int, answer: int, num: int) -> str:
 
 
 def _caption(galaxies: Galaxies, judged: Judged, one: int) -> str:
-    """Say of one galaxy which it is, and how sure the network was of what."""
+    """Caption one galaxy: its name, and how sure the network was of what."""
     chances = judged.probabilities[one]
     name = PurePosixPath(str(galaxies.ids[one])).name
     lines = [

@@ -39,7 +39,7 @@ class Entry:
 
 
 def entry_of(portrait: Portrait, href: str) -> Entry:
-    """Say in short what the page of a galaxy says."""
+    """Summarize the page of a galaxy for the index."""
     why = portrait.explanation
     names = why.class_names
     others = [names[k] for k in portrait.order[1:] if k in why.set90]
@@ -119,7 +119,7 @@ def render_portrait(portrait: Portrait, side: int = 320, *, index: str = "") -> 
 
 
 def _description(name: str) -> str:
-    """Say what a person sees in a class of Galaxy10."""
+    """Describe a class of Galaxy10 as the eye sees it."""
     (plain,) = plain_names([name])
     known = dict(zip(plain_names(CLASS_NAMES), CLASSES, strict=True))
     return known[plain].description if plain in known else ""
@@ -178,7 +178,7 @@ def _families(portrait: Portrait) -> list[tuple[str, float]]:
 
 
 def _finest(portrait: Portrait) -> str:
-    """Say the finest answer that is sure enough."""
+    """Return the finest answer that is sure enough."""
     if not _is_galaxy10(portrait):
         return ""
     found = fallback(portrait.explanation.probabilities[None], CONFIDENT)

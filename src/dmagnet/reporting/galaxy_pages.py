@@ -1,7 +1,7 @@
 """Pages of many galaxies, an index of them, and the numbers as a record."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,10 @@ from dmagnet.reporting.page import write_page
 from dmagnet.reporting.portrait import PAGE, portraits
 from dmagnet.reporting.reference import open_reference
 from dmagnet.storage.disk import claimed, write_whole
+from dmagnet.storage.environment import Announce
 
 RECORD, INDEX = "galaxies.json", "index.html"
 
-Announce = Callable[[str, int | None], Callable[[int], None]]
 Inputs = str | Path | Sequence[str | Path]
 
 

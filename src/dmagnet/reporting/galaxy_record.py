@@ -1,4 +1,4 @@
-"""What the page of a galaxy shows, as plain data."""
+"""The record of a galaxy's page, as plain data."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,7 +145,7 @@ class Portrait:
         return self.order[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Say in plain values what the page says in pictures.
+        """Return the numbers of the page as plain values.
 
         Returns
         -------

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from dmagnet.pictures.standard import standardize
 from dmagnet.reporting.galaxy_record import Neighbor, Singles
 from dmagnet.simulator.datasets import simulate
 from dmagnet.storage.disk import beside, data_folder
+from dmagnet.storage.environment import Announce
 from dmagnet.storage.records import read_arrays
 
 NUM_SIMULATED = 500  # fifty of each class
@@ -31,8 +31,6 @@ SEED = 20_251  # no other set of this package begins with it
 NUM_NEAREST = 5
 NUM_VOTES = 20
 SAME = 0.01  # standard deviations: the galaxy itself; others are 0.25 off and more
-
-Progress = Callable[[str, int | None], Callable[[int], None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ def open_reference(
     *,
     cache: Path | None = None,
     num_simulated: int = NUM_SIMULATED,
-    announce: Progress | None = None,
+    announce: Announce | None = None,
 ) -> Reference:
     """Open galaxies to compare with; what takes long is kept.
 
@@ -180,7 +178,7 @@ def _features(
     checkpoint: Checkpoint,
     galaxies: Galaxies,
     folder: Path,
-    announce: Progress | None,
+    announce: Announce | None,
 ) -> Singles:
     """Look at the galaxies, or read what was seen before."""
     weights = checkpoint.weights_hash or weights_hash(checkpoint.model)
@@ -196,7 +194,7 @@ def _features(
 
 
 def _simulated(
-    checkpoint: Checkpoint, folder: Path, num: int, announce: Progress | None
+    checkpoint: Checkpoint, folder: Path, num: int, announce: Announce | None
 ) -> Galaxies:
     """Draw galaxies as the network wants to see them, or read those drawn before."""
     config = checkpoint.config

@@ -115,7 +115,7 @@ def lam_scale(reach: float) -> Picture:
 
 
 def told_of(mask: NDArray[np.floating[Any]]) -> str:
-    """Say in words where attention turned the volume up and down."""
+    """Describe where attention raised and lowered the features."""
     return (
         f"Up most {place(mask, mask.argmax())} (x {mask.max():.2f}), "
         f"down most {place(mask, mask.argmin())} (x {mask.min():.2f})."
@@ -123,7 +123,7 @@ def told_of(mask: NDArray[np.floating[Any]]) -> str:
 
 
 def place(mask: NDArray[np.floating[Any]], index: np.intp) -> str:
-    """Say in words where in the frame a pixel lies."""
+    """Describe where in the frame a pixel lies."""
     row, column = (
         int(3 * position / side)
         for position, side in zip(

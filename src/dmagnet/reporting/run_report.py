@@ -107,7 +107,7 @@ def _rank(entry: _Dream, order: list[str]) -> tuple[str, int]:
 def _change(
     probabilities: dict[str, list[float | None]] | None, names: Sequence[str]
 ) -> str:
-    """Say which class the dream made most likely."""
+    """Name the class that the dream made most likely."""
     if not probabilities or not names:
         return ""
     before, after = probabilities["galaxy"], probabilities["dream"]

@@ -166,7 +166,7 @@ class _Disk(io.FileIO):
 
 
 def _is_simulated(path: Path) -> bool:
-    """Tell a simulated set from any other file."""
+    """Recognize a simulated set."""
     try:
         with h5py.File(path) as file:
             return bool(file.attrs.get("simulated", False))

@@ -1,4 +1,4 @@
-"""How light falls off: the profiles that galaxies and stars are built from.
+"""Light profiles that galaxies and stars are built from.
 
 Each profile integrates to one over the plane, so a flux in nanomaggies times a
 profile per square arcsecond is a surface brightness.

@@ -1,4 +1,4 @@
-"""What lies between a galaxy and its picture: stars, neighbors, seeing, noise."""
+"""Stars, neighbors, seeing and noise: all between a galaxy and its picture."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What there is to know about a batch of simulated galaxies.
+"""The true parameters of a batch of simulated galaxies.
 
 All values are (N,) tensors unless a comment says otherwise; lengths are in arcsec,
 angles in radians, fluxes in nanomaggies.

@@ -112,7 +112,7 @@ def _others(folder: Path) -> list[str]:
 
 
 def is_own(name: str) -> bool:
-    """Tell the marks and unfinished files of this package by their names."""
+    """Recognize the marks and unfinished files of this package by their names."""
     return name in (LOCK, MARK) or name.endswith(PART)
 
 
@@ -178,7 +178,7 @@ def _sweep(folder: Path, _process: int) -> None:
 
 
 def made_here(path: Path) -> bool:
-    """Tell whether dmagnet made a file."""
+    """Return whether dmagnet made a file."""
     for folder in [*path.absolute().parents][:DEPTH]:
         if (folder / MARK).is_file():
             first = path.absolute().relative_to(folder).parts[0]
@@ -209,7 +209,7 @@ def not_ours(folder: Path) -> Sequence[str]:
 
 
 def says_so(path: Path) -> bool:
-    """Tell whether a file says that dmagnet made it."""
+    """Return whether a file says that dmagnet made it."""
     try:
         with open_file(path) as file:
             head = file.read(LOOK)
@@ -224,7 +224,7 @@ def says_so(path: Path) -> bool:
 
 
 def _lives(pid: str) -> bool:
-    """Tell whether a process is there; on Windows nobody may ask."""
+    """Return whether a process is there; on Windows nobody may ask."""
     if os.name != "posix" or not pid.isdigit():
         return True
     try:
@@ -236,7 +236,7 @@ def _lives(pid: str) -> bool:
 
 @contextmanager
 def refusals_of_the_disk(path: Path) -> Iterator[None]:
-    """Say in one line that something could not be written."""
+    """Refuse in one line what could not be written."""
     try:
         yield
     except OSError as error:

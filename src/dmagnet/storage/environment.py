@@ -1,8 +1,11 @@
-"""Variables of the environment that others read as they begin, set for a while."""
+"""What surrounds a job: variables of the environment, and who watches how far it is."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+
+# Called with the name and length of a stage; what it returns, with the number done.
+Announce = Callable[[str, int | None], Callable[[int], None]]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a verb wrote down, read back: whole and as it was written, or one line."""
+"""Records of a verb, read back: whole and as written, or refused in one line."""
 
 import json
 import struct
@@ -31,7 +31,7 @@ def as_written(
     *,
     error: type[DmagnetError] = DataError,
 ) -> Iterator[None]:
-    """Say in one line that a record is not as it was written."""
+    """Refuse in one line a record that is not as it was written."""
     try:
         yield
     except (CheckpointError, DataError):

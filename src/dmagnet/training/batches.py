@@ -23,7 +23,7 @@ class Steps:
         return iter(range(self.num))
 
     def state_dict(self) -> dict[str, int]:
-        """Tell Lightning that this loader can resume in the middle of an epoch."""
+        """Let Lightning resume this loader in the middle of an epoch."""
         return {"num": self.num}
 
     def load_state_dict(self, state: dict[str, int]) -> None:

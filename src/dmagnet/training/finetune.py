@@ -29,7 +29,7 @@ def matching_rows(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
 
 
 def what_is_kept(parent: Checkpoint, class_names: Sequence[str]) -> tuple[str, ...]:
-    """Say in lines for a person what starts from the weights, and what anew.
+    """Describe what is kept of the weights, and what starts anew.
 
     Parameters
     ----------

@@ -27,11 +27,12 @@ from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.network.checkpoint import WEIGHTS, Checkpoint, load, save
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import claimed
+from dmagnet.storage.environment import Announce
 from dmagnet.training.batches import GalaxyBatches
 from dmagnet.training.finetune import parent_of, start_of
 from dmagnet.training.module import TrainingModule, weight_averaging
 from dmagnet.training.run_folder import RESUME, enter, settings_of, state_of
-from dmagnet.training.watching import Announce, watching
+from dmagnet.training.watching import watching
 
 # Where Lightning, torchrun and Slurm tell a process which one it is.
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")

@@ -101,7 +101,7 @@ def _version(path: Path) -> int:
 
 
 def _first_difference(old: Any, new: Any, name: str = "") -> str:
-    """Say where two nested settings differ first; empty if they do not."""
+    """Name where two nested settings differ first; empty if they do not."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             found = _first_difference(

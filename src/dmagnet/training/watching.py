@@ -1,12 +1,11 @@
 """Progress of a training, shown once."""
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
-Announce = Callable[[str, int | None], Callable[[int], None]]
+from dmagnet.storage.environment import Announce
 
 
 def watching(progress: bool, announce: Announce | None) -> list[Callback]:
@@ -23,13 +22,13 @@ class _Counted(Callback):
         self._announce = announce
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: ARG002
-        """Say how many there will be."""
+        """Announce the number of steps."""
         if trainer.is_global_zero:
             steps = int(trainer.estimated_stepping_batches)
             self._count = self._announce("Training", steps)
             self._count(trainer.global_step)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Say how many are done."""
+        """Count the steps done."""
         if trainer.is_global_zero:
             self._count(trainer.global_step)

@@ -1,4 +1,4 @@
-"""Where cut-outs are kept, what is known of them, and whether an answer is one."""
+"""The cache of cut-outs: files, their records, and checks of answers."""
 
 import hashlib
 import io
@@ -155,7 +155,7 @@ def _decimal(degrees: float) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell a whole image from what a crash of the machine may have left."""
+    """Return whether an image is whole, not what a crash of the machine left."""
     try:
         with path.open("rb") as file:
             start = file.read(9)

@@ -37,7 +37,7 @@ BRACES = re.compile(r"\{([\w,\- ]+)\}")
 
 
 def expanded(text: str) -> Iterator[tuple[str, str]]:
-    """Tell the form of an input; a glob is what it names."""
+    """Return the form of an input; a glob is what it names."""
     if os.path.exists(text):  # a name that no file can have does not exist either
         form = _form(text)
         other = form == "file" and not text.lower().endswith(IMAGES)
@@ -57,7 +57,7 @@ def expanded(text: str) -> Iterator[tuple[str, str]]:
 
 
 def is_there(text: str) -> bool:
-    """Tell whether an input names anything at all."""
+    """Return whether an input names anything at all."""
     whole = text.partition(INSIDE)[0]
     if os.path.exists(text) or (whole != text and os.path.exists(whole)):
         return True

@@ -1,4 +1,4 @@
-"""What travels from an input to its row: what to read, and what was read."""
+"""Items (inputs to read) and pictures (what was read), with their flags."""
 
 from dataclasses import dataclass, replace
 from enum import IntFlag

@@ -134,7 +134,7 @@ def read_picture(
 
 
 def _is_plain(rgb: Pixels) -> bool:
-    """Tell one color everywhere; a few pixels are enough to see that it is not."""
+    """Return whether all is one color; a few pixels suffice to see that it is not."""
     few = rgb[::16, ::16]
     return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
 
@@ -207,7 +207,7 @@ def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _
 
 
 def _looks_like_fits(head: bytes, name: str) -> bool:
-    """Tell FITS by its first bytes; a packed or damaged one by its name."""
+    """Recognize FITS by its first bytes; a packed or damaged one by its name."""
     if head.startswith(b"SIMPLE"):
         return True
     pictures = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
@@ -257,7 +257,7 @@ def _row_planes(cube: Any, bands: tuple[str, ...]) -> Planes:
 
 
 def _is_picture(planes: Any) -> bool:
-    """Tell colors from 0 to 1 from fluxes: pixels without a value do not count."""
+    """Return whether values are colors from 0 to 1; blank pixels do not count."""
     return bool(np.nanmin(planes) >= 0 and np.nanmax(planes) <= 1)
 
 
@@ -301,7 +301,7 @@ def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
 
 
 def _is_faint(planes: Planes) -> bool:
-    """Tell an image of noise alone; the noise is that between neighbors."""
+    """Return whether an image is noise alone; the noise is that between neighbors."""
     flux = planes.values
     if planes.factor is not None and len(flux) > 1 and np.nanmax(flux) <= 0:
         return True

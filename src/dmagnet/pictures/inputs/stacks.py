@@ -105,7 +105,7 @@ def _stack_of(path: str, dataset: str) -> Stack:
 
 
 def _is_one(shape: tuple[int, ...]) -> bool:
-    """Tell one image from several: grey, or with its colors last or first."""
+    """Return whether this is one image: grey, or with its colors last or first."""
     if len(shape) != 3:
         return len(shape) == 2
     return shape[2] in COLORS or (shape[0] in COLORS and shape[1] == shape[2])
@@ -222,7 +222,7 @@ def _mosaic_of(path: str, member: str) -> KeptFits:
 
 
 def is_packed(path: str) -> bool:
-    """Tell a file that may hold images as bytes."""
+    """Return whether a file may hold images as bytes."""
     return path.lower().endswith(PARQUET)
 
 

@@ -1,4 +1,4 @@
-"""Which column of a table is what, and the rows that it has then."""
+"""Columns of a table by their meaning, and its rows."""
 # ruff: noqa: PTH110, PTH111, PTH118
 # There may be millions of paths: they stay text.
 
@@ -23,7 +23,7 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True)
 class Columns:
-    """Say which column of a table is what; empty where there is none."""
+    """Columns of a table by their meaning; empty where there is none."""
 
     id: str = ""
     paths: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What columns are called: one meaning for many spellings."""
+"""Names of columns: one meaning for many spellings."""
 
 import functools
 import itertools

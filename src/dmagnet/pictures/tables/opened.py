@@ -75,7 +75,7 @@ def why_not(path: Path) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether a file is a table."""
+    """Return whether a file is a table."""
     name = path.name.lower()
     if not name.endswith(FITS_TABLE):
         return name.endswith(SUFFIXES)

@@ -149,7 +149,7 @@ def _table(path: Path, pieces: Iterator[bytes]) -> Table:
 
 
 def _are_units(cells: dict[str, str]) -> bool:
-    """Tell a row of units, by what stands below right ascension and declination."""
+    """Recognize a row of units by what stands below right ascension and declination."""
     try:
         units = [unit_of(cells.get(n, ""), hours=True) for n in positions(cells, {})]
     except ValueError:
