@@ -25,6 +25,7 @@ from dmagnet.storage.disk import beside, is_own
 from dmagnet.storage.records import as_written
 
 DIGITS = 7  # a float32 has no more
+RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
 
 
 def write_dream(
@@ -178,9 +179,6 @@ def _plain(value: Any) -> Any:
     if np.ndim(value):
         return [_plain(one) for one in value]
     return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
-
-
-RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
 
 
 @dataclass(eq=False)

@@ -208,7 +208,7 @@ def zoom_frames(
     Yields
     ------
     (B, 3, H, W) Tensor in [0, 1]
-        DreamFrame after frame.
+        Picture after picture.
 
     Raises
     ------
