@@ -1,6 +1,7 @@
 """Judgements of pictures: the answers to several views as one, and who gives them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Any
@@ -66,6 +67,8 @@ class Classifier:
         Over how many views answers are averaged.
     batch_size : int
         Pictures at a time.
+    within : callable
+        What to enter while pictures are classified.
     """
 
     class_names: tuple[str, ...]
@@ -78,6 +81,7 @@ class Classifier:
     forward: Forward
     views: int = 1
     batch_size: int = BATCH
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def probabilities(self, images: Pixels) -> Singles:
         """Classify pictures.
@@ -118,7 +122,10 @@ class Classifier:
             )
         if not len(images):
             return judgement_of(np.empty((self.views, 0, len(self.class_names))))
-        each, scores = look(self.forward, images, self.views, self.batch_size, progress)
+        with self.within():
+            each, scores = look(
+                self.forward, images, self.views, self.batch_size, progress
+            )
         return judgement_of(each, scores, self.calibration)
 
 

@@ -1,7 +1,7 @@
 """From images to class probabilities, batch by batch."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -181,14 +181,16 @@ def classifier_of(
     space = calibration.space if calibration else None
     see, usual = _with_features(model), torch.get_num_threads()
 
-    def _forward(images: NDArray[np.uint8]) -> Answers:
-        if threads is not None:
-            torch.set_num_threads(threads)  # of this thread
+    @contextmanager
+    def _some_threads() -> Iterator[None]:
+        torch.set_num_threads(usual if threads is None else threads)  # of this thread
         try:
-            logits, features = see(images)
+            yield
         finally:
-            if threads is not None:
-                torch.set_num_threads(usual)
+            torch.set_num_threads(usual)
+
+    def _forward(images: NDArray[np.uint8]) -> Answers:
+        logits, features = see(images)
         return logits, None if space is None else space.score(features)
 
     return Classifier(
@@ -202,6 +204,7 @@ def classifier_of(
         forward=_forward,
         views=views_to_take(views, calibration),
         batch_size=batch_size,
+        within=nullcontext if threads is None else _some_threads,
     )
 
 

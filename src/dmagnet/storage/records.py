@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
 from dmagnet.storage.disk import open_file
 
-Arrays = dict[str, NDArray[Any]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Arrays = dict[str, "NDArray[Any]"]
 
 AGAIN = "make it again, or take it away"
 MOST_BYTES = 2**28  # of JSON: the record of 100,000 dreams has a third of that
@@ -87,6 +87,8 @@ def plain_object(text: str | bytes) -> dict[str, Any]:
 
 def read_arrays(path: Path, expected: str, advice: str = AGAIN) -> Arrays:
     """Read named arrays."""
+    import numpy as np  # `--help` needs none
+
     with (
         as_written(path, expected, advice),
         open_file(path) as raw,
