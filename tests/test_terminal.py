@@ -79,7 +79,7 @@ def inputs(tmp_path_factory):
         {"IMAGES": one, "IMAGE": one, "STACK": little, "MANY": little}
         | {"NUM": 20, "STEPS": 1},
         {"IMAGES": folder / "images", "IMAGE": one, "STACK": folder / "much.h5"}
-        | {"MANY": many, "NUM": 5000, "STEPS": 100},
+        | {"MANY": many, "NUM": 5000, "STEPS": 2000},
     )
 
 

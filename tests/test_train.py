@@ -15,7 +15,7 @@ from blobs import blobs
 from PIL import Image
 
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
-from dmagnet.errors import CheckpointError, DataError
+from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.judging.predict import predict
 from dmagnet.network.checkpoint import load
 from dmagnet.storage.disk import claimed
@@ -124,6 +124,21 @@ def test_a_class_without_training_images_is_named(tmp_path, galaxies):
 def test_images_of_another_side_are_refused(tmp_path, galaxies):
     with pytest.raises(DataError, match="images of 80 px, got 64x64x3"):
         fit(galaxies, replace(CONFIG, image_size=80), tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("wrong", [{"max_epochs": 1}, {"devises": 2}])
+def test_arguments_that_the_trainer_does_not_take_are_refused(
+    tmp_path, galaxies, wrong
+):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: expected an argument"):
+        fit(galaxies, CONFIG, tmp_path / "run", progress=False, **wrong)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_trainer_may_choose_the_devices(tmp_path, galaxies):
+    once = replace(CONFIG, epochs=1)
+    fit(galaxies, once, tmp_path, accelerator="cpu", devices="auto", progress=False)
+    assert (tmp_path / "weights.safetensors").is_file()
 
 
 def test_training_leaves_the_callers_random_state_and_logging_alone(run, galaxies):

@@ -1,5 +1,6 @@
 """Run the training, from a set of galaxies to a file of weights."""
 
+import inspect
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from dmagnet import __version__
 from dmagnet.config.train_config import Precision, TrainConfig
-from dmagnet.errors import CheckpointError, DataError
+from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.network.checkpoint import WEIGHTS, Checkpoint, load, save
 from dmagnet.network.dmagnet import DMAGNet
@@ -36,6 +37,13 @@ from dmagnet.training.watching import watching
 
 # Where Lightning, torchrun and Slurm tell a process which one it is.
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
+
+# Arguments of Lightning's Trainer that follow from the settings.
+OURS = (
+    *("max_epochs", "check_val_every_n_epoch", "sync_batchnorm", "precision"),
+    *("logger", "enable_progress_bar", "enable_model_summary"),
+    *("num_sanity_val_steps", "limit_val_batches", "log_every_n_steps"),
+)
 
 
 def lightning_precision(precision: Precision, device: torch.device) -> Any:
@@ -92,13 +100,15 @@ def fit(
     DataError
         If a class has no training image, or images have another side.
     ConfigError
-        If the weights to start from are of a network of another shape.
+        If the weights to start from are of a network of another shape, or Lightning's
+        Trainer has no such argument or the settings fix it.
     CheckpointError
         If the folder belongs to another run, or the disk refuses.
     """
     config = replace(
         config, model=replace(config.model, num_classes=len(galaxies.class_names))
     )
+    _check_arguments(trainer)
     accelerator = trainer.get("accelerator", "auto")
     with claimed_by_first(out), isolate_rng():
         names, parent = galaxies.class_names, None
@@ -183,17 +193,19 @@ def optimize(
     CheckpointError
         If the disk refuses a checkpoint; the last whole one stays.
     """
+    _check_arguments(trainer)
     batches, shares = _batches(galaxies, config)
     membership = torch.from_numpy(galaxies.membership)
     resume = state_of(out)
     place: dict[str, Any]
     place = {"accelerator": "auto", "devices": 1, "num_nodes": 1, **trainer}
-    accelerator, several = place["accelerator"], place["devices"] * place["num_nodes"]
+    accelerator = place["accelerator"]
+    several = (place["devices"], place["num_nodes"]) != (1, 1)
     with quiet_lightning(), interruptible():
         engine = L.Trainer(
             max_epochs=config.epochs,
             check_val_every_n_epoch=max(config.epochs // 20, 1),
-            sync_batchnorm=several > 1 and _device(accelerator) == "cuda",
+            sync_batchnorm=several and _device(accelerator) == "cuda",
             precision=_precision(config, accelerator),
             logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "tensorboard")],
             callbacks=[
@@ -220,6 +232,16 @@ def optimize(
                 "is kept: free some space and run the same command again"
             ) from error
     return engine
+
+
+def _check_arguments(trainer: dict[str, Any]) -> None:
+    """Refuse what Lightning's Trainer does not take, or what is chosen here."""
+    known = set(inspect.signature(L.Trainer).parameters) - set(OURS)
+    if wrong := sorted(set(trainer) - known):
+        raise ConfigError(
+            f"{wrong[0]}: expected an argument of lightning.Trainer that the settings "
+            "do not fix, such as accelerator, devices or strategy"
+        )
 
 
 def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Tensor]:
