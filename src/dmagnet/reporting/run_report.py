@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +261,7 @@ def read_run(run: Path) -> Report:
     studies = [study_of(path) for path in found["measure.json"]]
     report = replace(
         report,
-        dreams=[row for row, _ in zip(dreams, range(MOST_DREAMS), strict=False)],
+        dreams=[*islice(dreams, MOST_DREAMS)],
         hypotheses=studies[0][0] if studies else (),
         figures=studies[0][1] if studies else (),
         failed=next(map(failures_of, found["failures.ecsv"]), None),
@@ -292,14 +292,14 @@ def _judged(report: Report, run: Path, paths: list[Path]) -> Report:
     metrics = read_metrics(first)
     others = [
         (path.parent.relative_to(run).as_posix(), read_metrics(path))
-        for path in paths[1:MOST_OTHERS]
+        for path in paths[1 : MOST_OTHERS + 1]
     ]
     told = _provenance(first)
-    notes = told.get("notes") or [""]
+    notes = told.get("notes")
     report = replace(
         report,
         metrics=metrics,
-        summary=str(notes[0]),
+        summary=str(notes[0]) if notes and isinstance(notes, list) else "",
         others=others,
         provenance=told,
     )
