@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dmagnet.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class GalaxyClass:
@@ -64,6 +66,7 @@ CLASSES = (
 
 NUM_CLASSES = len(CLASSES)
 CLASS_NAMES = tuple(entry.name for entry in CLASSES)
+_SLUGS = tuple(entry.slug for entry in CLASSES)
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
@@ -71,6 +74,18 @@ def plain_names(names: Sequence[str]) -> list[str]:
     bare = (re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names)
     plain = (re.sub(r"[^a-z0-9]", "", name) for name in bare)
     return [re.sub(r"(?<=.)galax(y|ies)$", "", name) for name in plain]
+
+
+def find_class(names: Sequence[str], wanted: str) -> int:
+    """Find a class by its name, by the slug of one of the ten, or by its number."""
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    plain, (asked,) = plain_names(names), plain_names([wanted])
+    slugs = dict(zip(plain_names(_SLUGS), plain_names(CLASS_NAMES), strict=True))
+    for each in (asked, slugs.get(asked)):
+        if each in plain:
+            return plain.index(each)
+    raise ConfigError(f"no class {wanted!r}; the classes are: {', '.join(names)}")
 
 
 def family_of(name: str) -> str:

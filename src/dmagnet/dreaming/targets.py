@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet import __version__
-from dmagnet.classes import CLASSES
+from dmagnet.classes import find_class
 from dmagnet.dreaming.layers import find_layer, private_copy
 from dmagnet.dreaming.objectives import Energy, Logit, Objective
 from dmagnet.dreaming.relations import Guide
@@ -120,22 +120,11 @@ def class_target(network: Network, wanted: str) -> Target:
             "this network does not know the names of its classes; give an objective, "
             "for example Logit(3, layer='fc')"
         )
-    keys = [{_plain(name), str(i)} for i, name in enumerate(names)]
-    for key in keys:
-        key |= {_plain(c.slug) for c in CLASSES if _plain(c.name) in key}
-    found = [i for i, key in enumerate(keys) if _plain(wanted) in key]
-    if not found:
-        raise ConfigError(f"no class {wanted!r}; the classes are: {', '.join(names)}")
+    number = find_class(names, wanted)
     # As folders call classes: 4_spiral_galaxy.
-    name = re.sub(r"^\d+[\s_.-]+(?=\D)", "", names[found[0]]).replace("_", " ")
+    name = re.sub(r"^\d+[\s_.-]+(?=\D)", "", names[number]).replace("_", " ")
     slug = "class-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return Target(name, slug, Logit(found[0]))
-
-
-def _plain(name: str) -> str:
-    """Reduce a name to letters and digits, without a number in front of a name."""
-    bare = re.sub(r"^\d+[\s_.-]+(?=\D)", "", name)
-    return re.sub(r"[^a-z0-9]", "", bare.lower())
+    return Target(name, slug, Logit(number))
 
 
 def plain_name(layer: str) -> str:

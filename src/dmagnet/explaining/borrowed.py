@@ -1,6 +1,5 @@
 """The attribution methods of captum, on the score of a class or of one over another."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -18,32 +17,16 @@ NOISE = 0.1  # standard deviation of SmoothGrad's noise, of white
 SAMPLES = 25
 AT_ONCE = 32  # pictures in one pass
 
-Score = Callable[[Tensor], Tensor]
 
-
-def captum(name: str) -> Any:
-    """Import a part of captum."""
+def captum(name: str, part: str = "attr") -> Any:
+    """Import a method of captum, or one of its metrics."""
     try:
-        attr = import_module("captum.attr")
+        return getattr(import_module(f"captum.{part}"), name)
     except ImportError as error:
-        raise ConfigError(_missing(name, error)) from error
-    return getattr(attr, name)
-
-
-def metric_of_captum(name: str) -> Any:
-    """Import a metric of captum."""
-    try:
-        metrics = import_module("captum.metrics")
-    except ImportError as error:
-        raise ConfigError(_missing(name, error)) from error
-    return getattr(metrics, name)
-
-
-def _missing(name: str, error: ImportError) -> str:
-    return (
-        f"{name}: expected captum for it, found none ({error}); "
-        "pip install 'dmagnet[explain]'"
-    )
+        raise ConfigError(
+            f"{name}: expected captum for it, found none ({error}); "
+            "pip install 'dmagnet[explain]'"
+        ) from error
 
 
 class TargetScore(nn.Module):
@@ -122,8 +105,7 @@ def occlusion(
         baselines=find_sky(images).level.expand_as(images),
         additional_forward_args=(targets, against),
     )
-    total: Tensor = found.detach().sum(dim=1)
-    return total
+    return found.detach().sum(dim=1)  # type: ignore[no-any-return]
 
 
 def smoothgrad(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.errors import DataError
-from dmagnet.explaining.borrowed import metric_of_captum
+from dmagnet.explaining.borrowed import captum
 from dmagnet.explaining.curves import (
     AT_ONCE,
     Floats,
@@ -200,7 +200,7 @@ def max_sensitivity(
 ) -> NDArray[np.float64]:
     """Measure how much a map changes when nobody sees that the picture did."""
     # Yeh et al. (2019, NeurIPS, definition 3.1), by captum.
-    measure = metric_of_captum("sensitivity_max")
+    measure = captum("sensitivity_max", "metrics")
     chosen = torch.from_numpy(np.asarray(targets, np.int64)).to(images.device)
     lot = torch.Generator().manual_seed(seed)
 

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmagnet.dreaming.layers import read
 from dmagnet.judging.predict import on_picture
@@ -54,11 +54,10 @@ def attention_map(model: DMAGNet, images: Tensor) -> Tensor:
     return on_picture(model.attention_maps(images) - 1, (height, width))
 
 
-def blocks_of(model: DMAGNet) -> tuple[str, ...]:
-    """Name the DMA blocks of a network."""
-    return tuple(
-        name for name in model.layer_names if isinstance(_layer(model, name), DMA)
-    )
+def blocks_of(model: DMAGNet) -> dict[str, DMA]:
+    """Return the DMA blocks of a network by name."""
+    layers = {name: model.layer(name) for name in model.layer_names}
+    return {name: layer for name, layer in layers.items() if isinstance(layer, DMA)}
 
 
 def scale_weights(model: DMAGNet, images: Tensor) -> dict[str, Tensor]:
@@ -77,10 +76,8 @@ def scale_weights(model: DMAGNet, images: Tensor) -> dict[str, Tensor]:
         For each block the softmax weights of its branches, averaged over channels;
         a row adds up to 1. Branches are in the order of their dilations.
     """
-    return {
-        name: weights.mean(dim=2)
-        for name, (weights, _) in _looks(model, images).items()
-    }
+    looks = _looks(model, images)
+    return {name: weights.mean(dim=2) for name, (weights, _) in looks.items()}
 
 
 def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
@@ -90,13 +87,9 @@ def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
     looks = _looks(model, images)
     for weights, branches in looks.values():
         places = torch.linspace(-1, 1, len(branches), device=images.device)
-        loud = torch.stack(
-            [
-                (branch * weights[:, k, :, None, None]).norm(dim=1)
-                for k, branch in enumerate(branches)
-            ],
-            dim=1,
-        )  # (B, scales, h, w)
+        each = zip(branches, weights.unbind(1), strict=True)
+        norms = [(branch * w[:, :, None, None]).norm(dim=1) for branch, w in each]
+        loud = torch.stack(norms, dim=1)  # (B, scales, h, w)
         share = loud / loud.sum(dim=1, keepdim=True).clamp(min=1e-9)
         lean = (share * places[None, :, None, None]).sum(dim=1)
         total += on_picture(lean, (height, width))
@@ -105,23 +98,14 @@ def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
 
 def _looks(model: DMAGNet, images: Tensor) -> dict[str, tuple[Tensor, list[Tensor]]]:
     """Return weights (B, scales, C/4) and branch outputs of every DMA block."""
+    blocks = blocks_of(model)
     branches = {
-        name: [f"{name}.{branch}" for branch in _dma(model, name).branches]
-        for name in blocks_of(model)
+        name: [f"{name}.{branch}" for branch in block.branches]
+        for name, block in blocks.items()
     }
     found = read(model, images, [each for names in branches.values() for each in names])
     looks = {}
-    for name, names in branches.items():
-        scales = [found[each] for each in names]
-        looks[name] = _dma(model, name).scale_weights(scales), scales
+    for name, block in blocks.items():
+        scales = [found[each] for each in branches[name]]
+        looks[name] = block.scale_weights(scales), scales
     return looks
-
-
-def _layer(model: DMAGNet, name: str) -> nn.Module:
-    return model.layer(name)
-
-
-def _dma(model: DMAGNet, name: str) -> DMA:
-    block = model.layer(name)
-    assert isinstance(block, DMA)
-    return block

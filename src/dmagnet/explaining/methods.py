@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.calibration.judgement import views_to_take
-from dmagnet.classes import CLASSES, plain_names
+from dmagnet.classes import find_class
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError
 from dmagnet.explaining import borrowed
+from dmagnet.explaining.borrowed import TargetScore
 from dmagnet.explaining.maps import attention_map, enlarged, evidence_maps, scale_map
 from dmagnet.explaining.needed import needed
 from dmagnet.judging.predict import batches_of, over_views
@@ -22,13 +23,11 @@ from dmagnet.network.dmagnet import DMAGNet
 OWN = ("evidence", "needed", "lam", "scales")
 BORROWED = ("integrated_gradients", "grad_cam", "occlusion", "smoothgrad")
 METHODS = (*OWN, *BORROWED)
-READ = ("evidence", "lam", "scales")  # cheap: of every view that the weights ask for
 BATCH = 16
 
 Class = str | int
 Classes = Class | Sequence[int] | NDArray[np.integer]
 Floats = NDArray[np.float32]
-Method = Callable[..., Tensor]
 
 
 def attribute(
@@ -77,24 +76,19 @@ def attribute(
     _check(method)
     views = views_to_take(views, checkpoint.calibration)
     num = len(images)
-    targets = class_numbers(checkpoint.class_names, target, num)
-    others = np.full(num, -1)
+    classes = [class_numbers(checkpoint.class_names, target, num), np.full(num, -1)]
     if against is not None:
-        others = class_numbers(checkpoint.class_names, against, num)
+        classes[1] = class_numbers(checkpoint.class_names, against, num)
     model = private_copy(checkpoint.model)
     assert isinstance(model, DMAGNet)
     device = next(model.parameters()).device
+    batches = batches_of(images, BATCH, device)
+    parts = (torch.split(torch.from_numpy(c).to(device), BATCH) for c in classes)
     done: list[Tensor] = []
-    start = 0
-    for batch in batches_of(images, BATCH, device):
-        rows = slice(start, start + len(batch))
-        start += len(batch)
-        classes = (
-            torch.from_numpy(each[rows]).to(device) for each in (targets, others)
-        )
-        done.append(maps_of(model, batch, method, *classes, views=views).cpu())
+    for batch, *chosen in zip(batches, *parts, strict=False):
+        done.append(maps_of(model, batch, method, *chosen, views=views).cpu())
         if progress:
-            progress(start)
+            progress(sum(map(len, done)))
     side = images.shape[1]
     maps = torch.cat(done) if done else torch.zeros(0, side, side)
     return maps.float().numpy()
@@ -109,35 +103,24 @@ def maps_of(
     *,
     views: int = 1,
 ) -> Tensor:
-    """Make the maps of one batch.
-
-    Parameters
-    ----------
-    model : DMAGNet
-        A `dmagnet.dreaming.layers.private_copy`: frozen, in evaluation mode.
-    images : (B, 3, S, S) float in [0, 1]
-        On the device of the model.
-    method : str
-        One of `METHODS`.
-    targets, against : (B,) int Tensor
-        Classes; -1 in ``against`` for none.
-    views : {1, 8}
-        As for `attribute`.
-
-    Returns
-    -------
-    (B, S, S) float
-        As `attribute` returns them.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such method, it needs captum and that is not installed, or the
-        network has no LAM.
-    """
+    """Make maps (B, S, S) of a batch by a `private_copy`; -1 in `against` for none."""
     _check(method)
-    make = partial(_FUNCTIONS[method], model, targets=targets, others=against)
-    return over_views(make, images, views if method in READ else 1).float()
+    make: Callable[[Tensor], Tensor]
+    match method:
+        case "needed":
+            return needed(model, images, targets, against).float()
+        case "evidence":
+            make = partial(_evidence, model, targets=targets, against=against)
+        case "lam":
+            make = partial(attention_map, model)
+        case "scales":
+            make = partial(scale_map, model)
+        case _:
+            borrow = getattr(borrowed, method)
+            found: Tensor = borrow(TargetScore(model), images, targets, against)
+            return found.float()
+    with torch.no_grad():
+        return over_views(make, images, views).float()
 
 
 def _check(method: str) -> None:
@@ -150,7 +133,7 @@ def _check(method: str) -> None:
 def class_numbers(names: Sequence[str], wanted: Classes, num: int) -> NDArray[np.int64]:
     """Find classes by name or number."""
     if isinstance(wanted, str):
-        return np.full(num, _by_name(names, wanted), np.int64)
+        return np.full(num, find_class(names, wanted), np.int64)
     numbers = np.asarray(wanted)
     if numbers.ndim == 0:
         numbers = np.full(num, numbers)
@@ -167,59 +150,11 @@ def class_numbers(names: Sequence[str], wanted: Classes, num: int) -> NDArray[np
     return numbers.astype(np.int64)
 
 
-def _by_name(names: Sequence[str], wanted: str) -> int:
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
-    plain = plain_names(names)
-    (asked,) = plain_names([wanted])
-    slugs = dict(zip(plain_names([c.slug for c in CLASSES]),
-                     plain_names([c.name for c in CLASSES]), strict=True))  # fmt: skip
-    for each in (asked, slugs.get(asked)):
-        if each in plain:
-            return plain.index(each)
-    raise ConfigError(f"no class {wanted!r}; the classes are: {', '.join(names)}")
-
-
-@torch.no_grad()
 def _evidence(
-    model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor
+    model: DMAGNet, images: Tensor, targets: Tensor, against: Tensor
 ) -> Tensor:
     maps = evidence_maps(model, images)
     rows = torch.arange(len(images), device=images.device)
     chosen = maps[rows, targets]
-    chosen = chosen - maps[rows, others.clamp(min=0)] * (others >= 0)[:, None, None]
+    chosen = chosen - maps[rows, against.clamp(min=0)] * (against >= 0)[:, None, None]
     return enlarged(chosen, images.shape[2])
-
-
-def _needed(model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor) -> Tensor:
-    return needed(model, images, targets, others)
-
-
-@torch.no_grad()
-def _lam(model: DMAGNet, images: Tensor, **_classes: Tensor) -> Tensor:
-    return attention_map(model, images)
-
-
-@torch.no_grad()
-def _scales(model: DMAGNet, images: Tensor, **_classes: Tensor) -> Tensor:
-    return scale_map(model, images)
-
-
-def _of_captum(function: Callable[..., Tensor]) -> Method:
-    def _call(
-        model: DMAGNet, images: Tensor, targets: Tensor, others: Tensor
-    ) -> Tensor:
-        score = borrowed.TargetScore(model)
-        result: Tensor = function(score, images, targets, others)
-        return result
-
-    return _call
-
-
-_FUNCTIONS: dict[str, Method] = {
-    "evidence": _evidence,
-    "needed": _needed,
-    "lam": _lam,
-    "scales": _scales,
-    **{name: _of_captum(getattr(borrowed, name)) for name in BORROWED},
-}
