@@ -1,6 +1,5 @@
 """One dream of one image as files, and what the record says of it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from dmagnet.figures.overlays import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.image import rgb_hdu
 from dmagnet.storage.disk import beside, is_own
-from dmagnet.storage.records import as_written
+from dmagnet.storage.records import as_written, write_json
 
 DIGITS = 7  # a float32 has no more
 RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
@@ -215,9 +214,7 @@ class Folder:
             "sheets": self.sheets,
             "dreams": self.entries,
         }
-        with beside(self.path / self.request.record_name) as part:
-            text = json.dumps(record, indent=1, allow_nan=False)
-            part.write_text(text + "\n", encoding="utf-8")
+        write_json(self.path / self.request.record_name, record)
 
 
 def open_folder(path: Path, request: Request) -> Folder:

@@ -27,19 +27,7 @@ class Sky:
 
 
 def find_sky(images: Tensor) -> Sky:
-    """Find the galaxy in the middle, and the sky around it.
-
-    Parameters
-    ----------
-    images : (B, 3, S, S) float in [0, 1]
-        Pictures.
-
-    Returns
-    -------
-    Sky
-        By `dmagnet.measuring.segments.find_sources`, on the mean of the colors. Where
-        sources leave less than 16 px, the rim of the picture is taken for sky.
-    """
+    """Find the galaxy in the middle and its sky: where that is hardly any, the rim."""
     sources = find_sources(images.mean(dim=1))
     free = sources.sky_mask.clone()
     few = free.flatten(1).sum(dim=1) < FEWEST

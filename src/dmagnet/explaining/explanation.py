@@ -1,6 +1,5 @@
 """Explanations on disk: pictures for people, FITS for DS9 and Aladin, and JSON."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,8 +21,12 @@ from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.image import rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.storage.disk import beside, write_whole
+from dmagnet.storage.records import plain_json, write_json
 
 Floats = NDArray[np.float32]
+
+PICTURE_PX = 384  # least side of a picture for people
+DIGITS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +108,6 @@ class Explanation:
         return words
 
 
-PICTURE_PX = 384  # least side of a picture for people
-DIGITS = 6
-
-
 def write_explanations(
     out: Path,
     found: Sequence[Explanation],
@@ -140,11 +139,8 @@ def write_explanations(
     DataError
         If the disk refuses.
     """
-    out = Path(out)
-    entries = []
-    for each, stem in zip(found, stems([e.item.id for e in found]), strict=True):
-        files = _write_files(out, stem, each, checkpoint)
-        entries.append(entry_of(each) | {"files": files})
+    path = Path(out) / "explain.json"
+    names = stems([each.item.id for each in found])
     record = {
         "version": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -153,59 +149,43 @@ def write_explanations(
         "radii": checkpoint.config.radii,
         "class_names": list(checkpoint.class_names),
         "methods": list(found[0].maps) if found else [],
-        "galaxies": entries,
+        "galaxies": [
+            _entry(each)
+            | {"files": _write_files(path.parent, name, each, checkpoint.weights_hash)}
+            for each, name in zip(found, names, strict=True)
+        ],
         "left_out": [
             {"id": item.id, "path": item.path, "reason": item.reason}
             for item in left_out
         ],
     }
-    path = out / "explain.json"
-    text = json.dumps(record, indent=1, allow_nan=False)
-    write_whole(path, f"{text}\n".encode())
+    write_json(path, record)
     return path
 
 
-def entry_of(each: Explanation) -> dict[str, Any]:
-    """Return an explanation as plain values, without its maps.
-
-    Parameters
-    ----------
-    each : Explanation
-        Of one galaxy.
-
-    Returns
-    -------
-    dict
-        For JSON: which input, the class and what it is held against, probabilities,
-        sets, sums of the maps, scale weights.
-    """
+def _entry(each: Explanation) -> dict[str, Any]:
+    """Return an explanation as plain values, without its maps."""
     names = each.class_names
-    item = each.item
-    return {
-        "id": item.id,
-        "path": item.path,
-        "ra": _number(item.ra),
-        "dec": _number(item.dec),
-        "flag": int(item.flag),
-        "reason": item.reason,
+    answer = {
         "target": each.class_name,
         "against": None if each.against is None else names[each.against],
-        "probabilities": {
-            name: round(float(p), DIGITS)
-            for name, p in zip(names, each.probabilities, strict=True)
-        },
-        "set90": [names[k] for k in each.set90],
-        "set95": [names[k] for k in each.set95],
-        "ood": None if each.ood is None else _number(each.ood),
-        "ood_flag": each.ood_flag,
+        "probabilities": dict(zip(names, each.probabilities.tolist(), strict=True)),
+    }
+    return plain_row(each, answer) | {
         "sums": {name: float(values.sum()) for name, values in each.maps.items()},
-        "scale_weights": {
-            name: [round(float(w), DIGITS) for w in weights]
-            for name, weights in each.scale_weights.items()
-        },
         "has_wcs": each.wcs is not None,
         "notes": list(each.notes),
     }
+
+
+def plain_row(each: Explanation, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of a galaxy, and an answer to it, as plain values."""
+    row = each.picture.to_dict() | answer
+    row["set90"] = [each.class_names[k] for k in each.set90]
+    row["set95"] = [each.class_names[k] for k in each.set95]
+    row |= {name: getattr(each, name) for name in ("ood", "ood_flag", "scale_weights")}
+    plain: dict[str, Any] = plain_json(row, DIGITS)
+    return plain
 
 
 def maps_hdus(each: Explanation, weights_hash: str = "") -> fits.HDUList:
@@ -259,9 +239,9 @@ def stems(ids: Sequence[str]) -> list[str]:
 
 
 def _write_files(
-    out: Path, stem: str, each: Explanation, checkpoint: Checkpoint
+    out: Path, stem: str, each: Explanation, weights_hash: str
 ) -> dict[str, str]:
-    """Write pictures and FITS of one galaxy; say what they are called."""
+    """Write pictures and FITS of one galaxy, and return their names."""
     files = {"all": f"{stem}.png", "fits": f"{stem}.fits"}
     title = f"{each.item.id}: {each.question}"
     figure = evidence_figure(each.rgb, each.maps, title=title)
@@ -274,9 +254,5 @@ def _write_files(
         with beside(out / files[method]) as part:
             picture.resize(size, Image.Resampling.BICUBIC).save(part, format="PNG")
     with beside(out / files["fits"]) as part, part.open("wb") as file:
-        maps_hdus(each, checkpoint.weights_hash).writeto(file)
+        maps_hdus(each, weights_hash).writeto(file)
     return files
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), DIGITS) if np.isfinite(value) else None

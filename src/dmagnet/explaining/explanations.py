@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dmagnet.config.classify_config import ExplainConfig
+from dmagnet.config.classify_config import CutoutConfig, ExplainConfig, SourceConfig
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.explaining.explanation import Explanation, write_explanations
@@ -100,12 +100,13 @@ def explain_images(
         )
     scales = _scales(checkpoint, images)
     calibration = checkpoint.calibration
-    sets = calibration.sets(judgement.probabilities) if calibration else ()
+    none = np.zeros((num, len(names)), bool)
+    sets = calibration.sets(judgement.probabilities) if calibration else (none, none)
+    set90, set95 = ([*map(_members, each)] for each in sets)
     limit = calibration.space.limit if calibration and calibration.space else None
     found = []
     for i in range(num):
         item = items[i] if items else Item(id=str(i), path="")
-        held = [tuple(np.flatnonzero(each[i]).tolist()) for each in sets] or [(), ()]
         ood = None if judgement.ood is None else float(judgement.ood[i])
         found.append(
             Explanation(
@@ -114,8 +115,8 @@ def explain_images(
                 rgb=images[i],
                 class_names=tuple(names),
                 probabilities=judgement.probabilities[i],
-                set90=held[0],
-                set95=held[1],
+                set90=set90[i],
+                set95=set95[i],
                 ood=ood,
                 ood_flag=None if ood is None or limit is None else ood > limit,
                 target=int(targets[i]),
@@ -174,53 +175,64 @@ def explain(
     """
     config = replace(config, **settings)
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
-    trained = checkpoint.config
-    view = trained.image_size, trained.field, config.source
-    listing = list_items(inputs, config.source)
     with nullcontext() if out is None else claimed(out, "explain.json"):
-        good, left_out, wcs = [], [], []
-        items: Iterable[Item] = listing
-        if listing.has_positions:
-            items = fetched(listing, config.cutout, cache=config.cache)
-        for item in items:
-            picture = read_picture(item, *view, radii=trained.radii)
-            if picture.rgb is None:
-                left_out.append(picture.item)
-            else:
-                good.append(picture)
-                wcs.append(picture.view_wcs())
-        if not good:
-            first = left_out[0]
-            raise DataError(f"{first.path}: expected a picture, {first.reason}")
-        images = np.stack([each.rgb for each in good if each.rgb is not None])
+        images, pictures, left_out, notes = read_inputs(
+            checkpoint, inputs, config.source, config.cutout, cache=config.cache
+        )
         found = explain_images(
             checkpoint,
             images,
             methods=config.methods,
             target=config.target,
             against=config.against,
-            items=[each.item for each in good],
+            items=[each.item for each in pictures],
             progress=progress,
         )
-        found = [
-            replace(each, wcs=place, notes=(*each.notes, *notes))
-            for each, (place, notes) in zip(found, wcs, strict=True)
-        ]
+        for i, picture in enumerate(pictures):
+            wcs, lost = picture.view_wcs()
+            found[i] = replace(found[i], wcs=wcs, notes=lost)
         if tell:
-            for line in (*listing.notes, *_doubts(left_out, found)):
+            for line in (*notes, *_doubts(left_out, found)):
                 tell(line)
         if out is not None:
             write_explanations(out, found, checkpoint, left_out=left_out)
         return found
 
 
+def read_inputs(
+    checkpoint: Checkpoint,
+    inputs: Inputs,
+    source: SourceConfig,
+    cutout: CutoutConfig | None = None,
+    *,
+    cache: Path | None = None,
+) -> tuple[NDArray[np.uint8], list[Picture], list[Item], tuple[str, ...]]:
+    """Return inputs as a network sees them, those that are no pictures, and notes."""
+    trained, listing = checkpoint.config, list_items(inputs, source)
+    items: Iterable[Item] = listing
+    if listing.has_positions:
+        items = fetched(listing, cutout, cache=cache)
+    view = trained.image_size, trained.field, source
+    seen = [read_picture(item, *view, radii=trained.radii) for item in items]
+    left_out = [each.item for each in seen if each.rgb is None]
+    images = [each.rgb for each in seen if each.rgb is not None]
+    if not images:
+        reasons = "; ".join(dict.fromkeys(item.reason for item in left_out[:3]))
+        raise DataError(f"{left_out[0].path}: expected a picture, got none; {reasons}")
+    pictures = [each for each in seen if each.rgb is not None]
+    return np.stack(images), pictures, left_out, listing.notes
+
+
+def _members(row: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(row).tolist())
+
+
 def _doubts(left_out: Sequence[Item], found: Sequence[Explanation]) -> list[str]:
     """List the inputs that were left out, and doubts about the others."""
     lines = [f"{item.path}: left out, {item.reason}" for item in left_out]
     for each in found:
-        told = [*([each.item.reason] if each.item.reason else []), *each.notes]
-        if told:
-            lines.append(f"{each.item.path}: {'; '.join(told)}")
+        told = [*filter(None, [each.item.reason]), *each.notes]
+        lines += [f"{each.item.path}: {'; '.join(told)}"] if told else []
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,20 +54,15 @@ def square_changes(
         top, left = lot.integers(0, side - long + 1, 2)
         one[top : top + long, left : left + long] = True
     losses = np.empty((patches, num))
-    chosen = torch.from_numpy(np.asarray(targets, np.int64)).to(images.device)
+    classes = torch.from_numpy(np.asarray(targets, np.int64)).to(images.device)[:, None]
     for start in range(0, num, AT_ONCE):
         part = slice(start, start + AT_ONCE)
-
-        def _score(seen: Tensor, part: slice = part) -> NDArray[np.float64]:
-            picked = model(seen).gather(1, chosen[part, None])[:, 0]
-            return np.asarray(picked.double().cpu().numpy())
-
-        whole = _score(images[part])
+        whole = model(images[part]).gather(1, classes[part]).double()
         for k, mask in enumerate(squares[:, part]):
             covered = torch.from_numpy(mask)[:, None].to(images.device)
-            losses[k, part] = whole - _score(
-                torch.where(covered, fill[part], images[part])
-            )
+            left = model(torch.where(covered, fill[part], images[part]))
+            lost = whole - left.gather(1, classes[part]).double()
+            losses[k, part] = lost[:, 0].cpu().numpy()
     return Changes(squares, losses)
 
 
@@ -154,14 +150,13 @@ def faithfulness(
     galaxy = sky.galaxy.cpu().numpy() if segment is None else segment
     if changes is None:
         changes = square_changes(model, images, targets, fill=fill, seed=seed)
-    sensitivity = np.full(len(images), np.nan)
-    if explainer is not None:
-        sensitivity = max_sensitivity(explainer, images, targets, seed=seed)
     return Faithfulness(
         insertion=curves.insertion_auc,
         deletion=curves.deletion_auc,
         infidelity=infidelity(maps, changes),
-        max_sensitivity=sensitivity,
+        max_sensitivity=np.full(len(images), np.nan)
+        if explainer is None
+        else max_sensitivity(explainer, images, targets, seed=seed),
         energy=energy_share(maps, galaxy),
         area=galaxy.mean(axis=(1, 2)),
     )
@@ -212,20 +207,12 @@ def max_sensitivity(
     for start in range(0, len(images), AT_ONCE):
         part = slice(start, start + AT_ONCE)
 
-        def _explained(
-            seen: Tensor | tuple[Tensor, ...], part: slice = part
-        ) -> tuple[Tensor, ...]:
-            pictures = seen if isinstance(seen, Tensor) else seen[0]
+        def _explained(seen: Any, part: slice = part) -> tuple[Tensor]:
+            (pictures,) = seen if isinstance(seen, tuple) else (seen,)
             with torch.enable_grad():  # captum measures without
                 return (explainer(pictures, chosen[part]).detach(),)
 
-        found.append(
-            measure(
-                _explained,
-                images[part],
-                _moved,
-                n_perturb_samples=moves,
-                max_examples_per_batch=len(images[part]),
-            )
-        )
+        most = len(images[part])
+        settings = {"n_perturb_samples": moves, "max_examples_per_batch": most}
+        found.append(measure(_explained, images[part], _moved, **settings))
     return torch.cat(found).double().cpu().numpy()

@@ -98,9 +98,7 @@ def parts_from_the_top(model: DMAGNet) -> list[tuple[str, nn.Module]]:
     """List the parts of a network, the last first."""
     stages = [*model.stages.items()][::-1]
     parts = [("logits", model.head), ("lam", model.lam), *stages, ("stem", model.stem)]
-    return [
-        (name, part) for name, part in parts if any(True for _ in part.parameters())
-    ]
+    return [(name, part) for name, part in parts if list(part.parameters())]
 
 
 @torch.no_grad()

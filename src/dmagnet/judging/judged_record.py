@@ -1,6 +1,5 @@
 """The measures of an evaluation, and the file they lie in."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import NOWHERE, Interval, Ints
 from dmagnet.judging.selective import RiskCoverage
-from dmagnet.storage.disk import write_whole
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import as_written, plain_json, read_json, write_json
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
 # Newer than files of earlier versions, and not known of every network.
@@ -153,8 +151,7 @@ def write_metrics(
     content = metrics.to_dict()
     if provenance is not None:
         content["provenance"] = provenance
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
+    write_json(path, content)
     return path
 
 
@@ -189,17 +186,6 @@ def read_metrics(path: Path) -> Metrics:
         told["confusion"] = np.array(content["confusion"], dtype=np.int64)
         told["risk"] = None if curve is None else RiskCoverage.from_dict(curve)
         return from_dict(Metrics, told, more=True)
-
-
-def plain_json(value: Any) -> Any:
-    """Turn values into those of JSON, at any depth; null for what is not a number."""
-    if isinstance(value, np.ndarray):
-        return plain_json(value.tolist())
-    if isinstance(value, dict):
-        return {name: plain_json(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_json(entry) for entry in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def nan_for_null(value: Any) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dmagnet.measuring.apertures import ApertureFlag, grey
 from dmagnet.measuring.morphology import measure_morphology
 from dmagnet.measuring.segments import find_sources
+from dmagnet.storage.records import plain_json
 
 Floats = NDArray[np.float64]
 
@@ -106,8 +107,8 @@ class Classical:
             ``ours``, ``statmorph`` and ``notes``; None for NaN.
         """
         return {
-            "ours": _plain(self.ours),
-            "statmorph": _plain(self.statmorph) or None,
+            "ours": plain_json(self.ours, 5),
+            "statmorph": plain_json(self.statmorph, 5) or None,
             "notes": list(self.notes),
         }
 
@@ -192,7 +193,3 @@ def _central(regions: NDArray[Any]) -> int:
     distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
     nearest = distance.argmin()
     return int(regions[rows[nearest], columns[nearest]])
-
-
-def _plain(values: dict[str, float]) -> dict[str, float | None]:
-    return {k: round(v, 5) if np.isfinite(v) else None for k, v in values.items()}

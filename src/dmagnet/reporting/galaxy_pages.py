@@ -1,34 +1,24 @@
 """Pages of many galaxies, an index of them, and the numbers as a record."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dmagnet.config.classify_config import PageConfig
-from dmagnet.errors import DataError
 from dmagnet.explaining.explanation import Explanation
-from dmagnet.explaining.explanations import explain_images
+from dmagnet.explaining.explanations import Inputs, explain_images, read_inputs
 from dmagnet.network.bundled import DEFAULT, load
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.pictures.inputs.cutouts import fetched
-from dmagnet.pictures.inputs.item import Picture
-from dmagnet.pictures.inputs.listing import list_items
-from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.reporting.galaxy_page import Entry, entry_of, render_index, render_portrait
 from dmagnet.reporting.page import write_page
 from dmagnet.reporting.portrait import PAGE, portraits
 from dmagnet.reporting.reference import open_reference
-from dmagnet.storage.disk import claimed, write_whole
+from dmagnet.storage.disk import claimed
 from dmagnet.storage.environment import Announce
+from dmagnet.storage.records import write_json
 
 RECORD, INDEX = "galaxies.json", "index.html"
-
-Inputs = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -122,8 +112,7 @@ def write_pages(
             "galaxies": [row for _, _, row in written],
             "provenance": provenance,
         }
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-        write_whole(out / RECORD, text.encode())
+        write_json(out / RECORD, record)
         pages = tuple(path for path, _, _ in written)
         first = pages[0]
         if index:
@@ -136,20 +125,10 @@ def _explained(
     checkpoint: Checkpoint, inputs: Inputs, config: PageConfig
 ) -> tuple[list[Explanation], tuple[str, ...]]:
     """Read and judge the inputs; those that are no pictures become notes."""
-    trained, listing = checkpoint.config, list_items(inputs, config.source)
-    seen: list[Picture] = []
-    notes = [*listing.notes]
-    kept = None if config.cache is None else config.cache / "cutouts"
-    for item in fetched(listing, cache=kept) if listing.has_positions else listing:
-        picture = read_picture(
-            item, trained.image_size, trained.field, config.source, radii=trained.radii
-        )
-        if picture.rgb is None:
-            notes.append(f"{item.path}: {picture.item.reason}; it has no page")
-        else:
-            seen.append(picture)
-    if not seen:
-        raise DataError(f"expected a picture, got none; {'; '.join(notes[:3])}")
-    images = np.stack([each.rgb for each in seen if each.rgb is not None])
-    items = [each.item for each in seen]
-    return explain_images(checkpoint, images, methods=(), items=items), tuple(notes)
+    cache = config.cache and config.cache / "cutouts"
+    images, pictures, left_out, notes = read_inputs(
+        checkpoint, inputs, config.source, cache=cache
+    )
+    items = [each.item for each in pictures]
+    lines = [f"{item.path}: {item.reason}; it has no page" for item in left_out]
+    return explain_images(checkpoint, images, methods=(), items=items), (*notes, *lines)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dmagnet.explaining.explanation import Explanation
+from dmagnet.explaining.explanation import DIGITS, Explanation, plain_row
 from dmagnet.reporting.classical import Classical
+from dmagnet.storage.records import plain_json
 
 LAYERS = ("stage2", "stage4", "lam")  # dreamed if nobody says: edges, parts, all
 
@@ -153,37 +154,20 @@ class Portrait:
             For JSON; None for what is not known.
         """
         why = self.explanation
-        names = why.class_names
-        item = why.item
-        return {
-            "name": self.name,
-            "id": item.id,
-            "path": item.path,
-            "ra": _finite(item.ra),
-            "dec": _finite(item.dec),
-            "flag": int(item.flag),
-            "reason": item.reason,
+        answer = {
             "class_index": self.answer,
-            "class_name": names[self.answer],
-            "probabilities": _rounded(why.probabilities),
-            "logits": _rounded(self.logits),
-            "set90": [names[k] for k in why.set90],
-            "set95": [names[k] for k in why.set95],
-            "ood": None if why.ood is None else _finite(why.ood),
-            "ood_flag": why.ood_flag,
-            "scale_weights": {k: _rounded(v) for k, v in why.scale_weights.items()},
+            "class_name": why.class_names[self.answer],
+            "probabilities": why.probabilities,
+            "logits": self.logits,
+        }
+        known = {
             "morphology": None if self.classical is None else self.classical.to_dict(),
             "neighbors": [
-                {"id": n.id, "label": n.label, "distance": _finite(n.distance)}
+                {"id": n.id, "label": n.label, "distance": n.distance}
                 for n in self.neighbors
             ],
             "votes": dict(self.votes),
         }
-
-
-def _rounded(values: Any) -> list[float | None]:
-    return [_finite(value) for value in np.asarray(values).tolist()]
-
-
-def _finite(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
+        row = {"name": self.name, **plain_row(why, answer)}
+        row |= plain_json(known, DIGITS)
+        return row

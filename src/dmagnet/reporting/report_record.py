@@ -1,6 +1,5 @@
 """All that a report shows, as plain data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from dmagnet.config.checks import from_dict
 from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
-from dmagnet.storage.disk import beside, write_whole
-from dmagnet.storage.records import as_written, read_arrays, read_json
+from dmagnet.storage.disk import beside
+from dmagnet.storage.records import as_written, read_arrays, read_json, write_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +187,7 @@ def keep(folder: Path, report: Report) -> None:
                 for name, values in vars(shown).items()
                 if values is not None
             }
-    text = json.dumps(words, indent=1, allow_nan=False) + "\n"
-    write_whole(folder / WORDS, text.encode())
+    write_json(folder / WORDS, words)
     with beside(folder / GALAXIES) as new, new.open("wb") as file:
         np.savez(file, **arrays)
 

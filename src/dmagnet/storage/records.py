@@ -1,6 +1,7 @@
 """Records of a verb, read back: whole and as written, or refused in one line."""
 
 import json
+import math
 import struct
 import tokenize
 import zlib
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
-from dmagnet.storage.disk import open_file
+from dmagnet.storage.disk import open_file, write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,6 +74,26 @@ def read_json(
         if len(content) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES / 1e6:.0f} MB")
         return plain_object(content)
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Write a record in JSON, whole or not at all."""
+    write_whole(path, f"{json.dumps(record, indent=1, allow_nan=False)}\n".encode())
+
+
+def plain_json(value: Any, digits: int | None = None) -> Any:
+    """Turn values into those of JSON, at any depth; null for what is not finite."""
+    if hasattr(value, "tolist"):  # of NumPy
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: plain_json(entry, digits) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(entry, digits) for entry in value]
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return value if digits is None else round(value, digits)
 
 
 def plain_object(text: str | bytes) -> dict[str, Any]:
