@@ -24,27 +24,25 @@ JPEG_QUALITY = 90
 Picture = dict[str, Any]
 
 
-def chart(figure: figures.Figure, alt: str) -> Picture:
-    """Put a figure into a page."""
+def chart(figure: figures.Figure, alt: str, **more: Any) -> Picture:
+    """Put a figure into a page, with what else the template asks for."""
     content = figures.to_png(figure)
     width, height = Image.open(io.BytesIO(content)).size
     # More pixels than the screen's 96 an inch, for sharp screens and for paper.
-    return {
-        "src": data_url(content, "png"),
-        "alt": alt,
-        "width": width * 96 // figures.DPI,
-        "height": height * 96 // figures.DPI,
-    }
+    size = width * 96 // figures.DPI, height * 96 // figures.DPI
+    return _picture(content, "png", size, alt, more)
 
 
-def photo(image: NDArray[np.uint8], alt: str, side: int = SIDES[0]) -> Picture:
-    """Put a galaxy into a page."""
+def photo(
+    image: NDArray[np.uint8], alt: str, side: int = SIDES[0], **more: Any
+) -> Picture:
+    """Put a galaxy into a page, with what else the template asks for."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return _jpeg(picture, alt)
+    return _jpeg(picture, alt, more)
 
 
-def sheet(path: Path, alt: str) -> Picture | None:
+def sheet(path: Path, alt: str, **more: Any) -> Picture | None:
     """Put a picture that lies in a run folder into a page."""
     try:
         with Image.open(path) as image:
@@ -52,24 +50,21 @@ def sheet(path: Path, alt: str) -> Picture | None:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
     picture.thumbnail((SHEET_PX, SHEET_PX), Image.Resampling.LANCZOS)
-    return _jpeg(picture, alt)
+    return _jpeg(picture, alt, more)
 
 
-def _jpeg(picture: Image.Image, alt: str) -> Picture:
+def _jpeg(picture: Image.Image, alt: str, more: dict[str, Any]) -> Picture:
     buffer = io.BytesIO()
     # Full color resolution: bars and knots are told by their color.
     picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return {
-        "src": data_url(buffer.getvalue(), "jpeg"),
-        "alt": alt,
-        "width": picture.width,
-        "height": picture.height,
-    }
+    return _picture(buffer.getvalue(), "jpeg", picture.size, alt, more)
 
 
-def data_url(content: bytes, kind: str) -> str:
-    """Write a picture as an address that holds it."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def _picture(
+    content: bytes, kind: str, size: tuple[int, int], alt: str, more: dict[str, Any]
+) -> Picture:
+    src = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return {"src": src, "alt": alt, "width": size[0], "height": size[1], **more}
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:

@@ -26,6 +26,8 @@ from dmagnet.reporting.page import (
 )
 from dmagnet.reporting.report_record import Examples, Report, Shown
 
+Pixels = NDArray[np.uint8]
+
 
 def numbers(metrics: Metrics | None) -> dict[str, Any]:
     """Prepare all that follows from the metrics."""
@@ -54,20 +56,30 @@ def by_class(
     examples: Examples | None, names: Sequence[str], side: int
 ) -> list[dict[str, Any]]:
     """Sort examples by label, and those named right from those named wrong."""
+    found: dict[str, dict[str, Any]] = {}
+    for image, told, alt in _shown(examples, names):
+        card = photo(image, f"{alt}, called {told['guess']}.", side, **told)
+        known = told["label"]
+        group = found.setdefault(known, {"name": known, "right": [], "wrong": []})
+        group["right" if told["guess"] == known else "wrong"].append(card)
+    return sorted(found.values(), key=lambda group: names.index(group["name"]))
+
+
+def _shown(
+    examples: Examples | None, names: Sequence[str]
+) -> list[tuple[Pixels, dict[str, Any], str]]:
+    """Return galaxies with label, answer and confidence, and words for the label."""
     if examples is None:
         return []
     _check(examples, names)
-    found: dict[int, dict[str, Any]] = {}
+    found = []
     for image, label, probs in zip(
         examples.images, examples.labels, examples.probabilities, strict=True
     ):
-        guess, known = int(probs.argmax()), names[label]
-        alt = f"Picture of a galaxy labeled {known}, called {names[guess]}."
-        card = photo(image, alt, side)
-        card |= {"label": known, "guess": names[guess], "sure": probs[guess]}
-        group = found.setdefault(int(label), {"name": known, "right": [], "wrong": []})
-        group["right" if guess == label else "wrong"].append(card)
-    return [found[label] for label in sorted(found)]
+        guess = int(probs.argmax())
+        told = {"label": names[label], "guess": names[guess], "sure": probs[guess]}
+        found.append((image, told, f"Picture of a galaxy labeled {names[label]}"))
+    return found
 
 
 def attended(
@@ -76,32 +88,14 @@ def attended(
     """Lay maps of the attention over galaxies."""
     if examples is None or examples.masks is None or not len(examples.images):
         return None
-    _check(examples, names)
-    reach = overlays.lam_reach(examples.masks)
-    pairs = []
-    for image, mask, label, probs in zip(
-        examples.images,
-        examples.masks,
-        examples.labels,
-        examples.probabilities,
-        strict=True,
-    ):
-        guess = int(probs.argmax())
+    reach, pairs = overlays.lam_reach(examples.masks), []
+    shown = _shown(examples, names)
+    for (image, known, alt), mask in zip(shown, examples.masks, strict=True):
         told = told_of(mask)
         overlay = overlays.lam_overlay(image, mask, reach)
-        alt = f"Picture of a galaxy labeled {names[label]}."
-        pairs.append(
-            {
-                "galaxy": photo(image, alt, side),
-                "map": photo(
-                    overlay, f"Attention map of the same galaxy. {told}", side
-                ),
-                "label": names[label],
-                "guess": names[guess],
-                "sure": probs[guess],
-                "told": told,
-            }
-        )
+        galaxy = photo(image, f"{alt}.", side)
+        over = photo(overlay, f"Attention map of the same galaxy. {told}", side)
+        pairs.append({"galaxy": galaxy, "map": over, "told": told, **known})
     return {"pairs": pairs, "scale": lam_scale(reach)}
 
 
@@ -124,12 +118,8 @@ def told_of(mask: NDArray[np.floating[Any]]) -> str:
 
 def place(mask: NDArray[np.floating[Any]], index: np.intp) -> str:
     """Describe where in the frame a pixel lies."""
-    row, column = (
-        int(3 * position / side)
-        for position, side in zip(
-            np.unravel_index(index, mask.shape), mask.shape, strict=True
-        )
-    )
+    height, width = mask.shape
+    row, column = int(3 * (index // width) / height), int(3 * (index % width) / width)
     if (row, column) == (1, 1):
         return "in the middle"
     upright = ("at the top", "", "at the bottom")[row]
@@ -143,12 +133,13 @@ def reliability_chart(bins: Reliability | None) -> Picture | None:
         return None
     sure = float(np.average(bins.confidence, weights=bins.count))
     right = float(np.average(bins.accuracy, weights=bins.count))
-    picture = chart(
+    return chart(
         figures.reliability_diagram(bins),
         f"Reliability diagram in {len(bins.count)} bins: on average {percent(sure)} "
         f"sure and {percent(right)} right.",
+        sure=sure,
+        right=right,
     )
-    return picture | {"sure": sure, "right": right}
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> Picture | None:
@@ -196,15 +187,13 @@ def _risk_chart(metrics: Metrics) -> Picture | None:
         return None
     half = int(np.abs(metrics.risk.coverage - 0.5).argmin())
     named, wrong = metrics.risk.coverage[half], metrics.risk.risk[half]
-    picture = chart(
+    return chart(
         figures.risk_coverage_curve(metrics.risk),
         f"Risk-coverage curve: of the surest {percent(named)} of the galaxies "
         f"{percent(wrong)} are named wrong, of all {percent(1 - metrics.accuracy)}.",
+        named=named,
+        wrong=wrong,
     )
-    return picture | {"named": named, "wrong": wrong}
-
-
-TEMPLATE = "report.html"
 
 
 def write_report(out: Path, report: Report) -> Path:
@@ -232,25 +221,7 @@ def write_report(out: Path, report: Report) -> Path:
 
 
 def render(report: Report, side: int = SIDES[0]) -> str:
-    """Return the page as text.
-
-    Parameters
-    ----------
-    report : Report
-        What to show.
-    side : int
-        Largest side of the picture of a galaxy, in px.
-
-    Returns
-    -------
-    str
-        HTML with all pictures and styles in it, and no script.
-
-    Raises
-    ------
-    DataError
-        If examples do not fit each other.
-    """
+    """Return the page as text; `side` px is the largest of the picture of a galaxy."""
     names: Sequence[str] = report.metrics.class_names if report.metrics else ()
     judged = report.metrics is not None
     values = {
@@ -267,17 +238,13 @@ def render(report: Report, side: int = SIDES[0]) -> str:
         "curves": curves(report.history),
         "provenance": facts(report.provenance),
     }
-    return render_page(TEMPLATE, values)
+    return render_page("report.html", values)
 
 
 def _pictures(shown: Sequence[Shown]) -> list[Picture]:
     """Read pictures; those that are gone are left out."""
-    found = [(one, sheet(one.path, one.alt)) for one in shown]
-    return [
-        picture | {"caption": one.caption.splitlines()}
-        for one, picture in found
-        if picture
-    ]
+    found = [sheet(o.path, o.alt, caption=o.caption.splitlines()) for o in shown]
+    return [picture for picture in found if picture]
 
 
 def facts(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
