@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.image import rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.storage.disk import beside, write_whole
-from dmagnet.storage.records import plain_json, write_json
+from dmagnet.storage.records import plain_json, stamp, write_json
 
 Floats = NDArray[np.float32]
 
@@ -142,8 +141,7 @@ def write_explanations(
     path = Path(out) / "explain.json"
     names = stems([each.item.id for each in found])
     record = {
-        "version": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **stamp(),
         "weights_hash": checkpoint.weights_hash,
         "image_size": checkpoint.config.image_size,
         "radii": checkpoint.config.radii,

@@ -47,7 +47,7 @@ def find_sources(images: Tensor) -> Sources:
             padding = (halo[0] // 2, halo[1] // 2)
             grown = F.max_pool2d(grown, halo, stride=1, padding=padding)
         sky_mask = grown == 0
-    galaxy = torch.from_numpy(np.stack([_central(image) for image in labels]))
+    galaxy = torch.from_numpy(np.stack([central(image) for image in labels]))
     galaxy = galaxy.to(images.device)
     return Sources(galaxy, (sources > 0) & ~galaxy, sky, sky_sigma, sky_mask)
 
@@ -62,7 +62,7 @@ def _labels(above: NDArray[np.bool_]) -> NDArray[np.int32]:
     return labels
 
 
-def _central(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+def central(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Choose the source nearest to the center."""
     rows, columns = np.nonzero(labels)
     if not len(rows):

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from numpy.typing import NDArray
 
-from dmagnet import __version__, figures
+from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.classes import plain_names
 from dmagnet.errors import DataError
@@ -24,15 +23,20 @@ from dmagnet.judging.reliability import reliability
 from dmagnet.judging.sampling import choose_examples
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.reporting.report_page import write_report
 from dmagnet.reporting.report_record import Examples, Report, keep
-from dmagnet.reporting.run_report import report_run
+from dmagnet.reporting.run_report import gathered, history_of
 from dmagnet.storage.disk import beside, claimed
+from dmagnet.storage.records import stamp
 
 TRAIN = PARTS.index("train")
 PER_CLASS = 3  # examples named right, and as many named wrong
 MOST_EXAMPLES = 120
 TITLE = "How well the network tells galaxies apart"
 NUM_ATTENTION = 10
+HASHES = ("version", "weights_hash", "data_hash")  # what tables keep of where from
+
+Rows = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +203,13 @@ def assess(
         metrics = score(labels, probabilities, judged.names, trust=judged.trust)
         provenance = provenance_of(checkpoint, galaxies, views)
         write_metrics(out / "metrics.json", metrics, provenance)
-        _write_predictions(out / "predictions.ecsv", galaxies, judged, provenance)
+        probs = judged.judgement.probabilities
+        table = labeled_table(galaxies, judged, np.arange(len(galaxies)))
+        table["label"] = galaxies.labels
+        table["class_index"] = probs.argmax(1)
+        table["class"] = np.array(galaxies.class_names)[probs.argmax(1)]
+        table.add_columns([*probs.T], names=[f"p{k}" for k in range(probs.shape[1])])
+        write_table(out / "predictions.ecsv", table, provenance, HASHES)
         bins = reliability(labels, probabilities)
         assert metrics.risk is not None  # score always measures it
         for name, figure in {
@@ -221,15 +231,17 @@ def assess(
             examples_note="Right ones are drawn by lot; wrong ones are the surest of "
             "the mistakes.",
             attention=_attention(checkpoint, galaxies, judged, right, views),
-            history=list(history),
+            history=[_finite(row) for row in history or history_of(out)],
             provenance=provenance,
             **usual | told,
         )
         keep(out, report)
-        report_run(out)
-        return Assessment(
-            metrics, judged.judgement.probabilities.astype(np.float64), out
-        )
+        write_report(out, gathered(report, out))
+        return Assessment(metrics, probs.astype(np.float64), out)
+
+
+def _finite(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if np.isfinite(value)}
 
 
 def examples_by_class(
@@ -251,8 +263,7 @@ def provenance_of(
 ) -> dict[str, Any]:
     """Collect where numbers come from."""
     return {
-        "version": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **stamp(),
         "weights_hash": checkpoint.weights_hash,
         "data": Path(galaxies.source).name,
         "data_hash": galaxies.data_hash,
@@ -298,32 +309,21 @@ def _attention(
     )
 
 
-def _write_predictions(
-    path: Path,
-    galaxies: Galaxies,
-    judged: Judged,
-    provenance: dict[str, Any],
-) -> None:
-    """Write one row a galaxy, for TOPCAT or astropy; beside, then renamed."""
-    probabilities = judged.judgement.probabilities
-    guesses = probabilities.argmax(1)
-    names = np.array(galaxies.class_names)
-    table = Table(
-        {
-            "id": galaxies.ids,
-            "ra": galaxies.ra,
-            "dec": galaxies.dec,
-            "label": galaxies.labels,
-            "label_name": np.array(judged.names)[judged.labels],
-            "class_index": guesses,
-            "class": names[guesses],
-            **{f"p{k}": probabilities[:, k] for k in range(probabilities.shape[1])},
-        }
-    )
+def labeled_table(galaxies: Galaxies, judged: Judged, rows: Rows) -> Table:
+    """Begin a table, one row a galaxy, with what it is and how it is labeled."""
+    labels = judged.labels[rows]
+    table = Table({"id": galaxies.ids[rows]})
     for name in ("ra", "dec"):
-        table[name].unit = "deg"
-    table.meta["dmagnet"] = {
-        key: provenance[key] for key in ("version", "weights_hash", "data_hash")
-    }
+        table[name] = Column(getattr(galaxies, name)[rows], unit="deg")
+    table["label"] = labels
+    table["label_name"] = np.array(judged.names)[labels]
+    return table
+
+
+def write_table(
+    path: Path, table: Table, provenance: dict[str, Any], names: Sequence[str]
+) -> None:
+    """Write a table for TOPCAT or astropy; names of its provenance that it keeps."""
+    table.meta["dmagnet"] = {name: provenance[name] for name in names}
     with beside(path) as part:
         table.write(part, format="ascii.ecsv", overwrite=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dmagnet.measuring.apertures import ApertureFlag, grey
 from dmagnet.measuring.morphology import measure_morphology
-from dmagnet.measuring.segments import find_sources
+from dmagnet.measuring.segments import central, find_sources
 from dmagnet.storage.records import plain_json
 
 Floats = NDArray[np.float64]
@@ -77,26 +77,17 @@ class Classical:
         list of dict
             ``name``, ``ours``, ``statmorph`` (None where there is none) and ``words``.
         """
-        both = [
+        told = {key: words for key, (_, *words) in QUANTITIES.items()}
+        told |= {key: [*SERSIC[key]] for key in SERSIC if key in self.statmorph}
+        return [
             {
                 "name": name,
-                "ours": self.ours[key],
+                "ours": self.ours.get(key),
                 "statmorph": self.statmorph.get(key),
                 "words": words,
             }
-            for key, (_, name, words) in QUANTITIES.items()
+            for key, (name, words) in told.items()
         ]
-        fitted = [
-            {
-                "name": name,
-                "ours": None,
-                "statmorph": self.statmorph[key],
-                "words": words,
-            }
-            for key, (name, words) in SERSIC.items()
-            if key in self.statmorph
-        ]
-        return both + fitted
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON.
@@ -171,7 +162,7 @@ def _statmorph(image: Floats) -> tuple[dict[str, float], str]:
         result = statmorph.SourceMorphology(
             image - sky,
             regions,
-            _central(regions.data),
+            int(regions.data[central(regions.data)].max()),
             weightmap=np.full_like(image, sigma),
         )
         found = {key: float(result[name]) for key, (name, *_) in QUANTITIES.items()}
@@ -184,12 +175,3 @@ def _statmorph(image: Floats) -> tuple[dict[str, float], str]:
         notes.append("its S\u00e9rsic fit is doubtful")
     known = {k: v for k, v in (found | fits).items() if v != -99}  # it failed there
     return known, f"statmorph says that {' and that '.join(notes)}" if notes else ""
-
-
-def _central(regions: NDArray[Any]) -> int:
-    """Choose the source nearest to the center."""
-    rows, columns = np.nonzero(regions)
-    height, width = regions.shape
-    distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
-    nearest = distance.argmin()
-    return int(regions[rows[nearest], columns[nearest]])

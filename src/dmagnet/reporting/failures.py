@@ -15,8 +15,13 @@ from dmagnet.calibration.judgement import views_to_take
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.reporting.assess import provenance_of
-from dmagnet.storage.disk import beside, claimed, made_here
+from dmagnet.reporting.assess import (
+    HASHES,
+    labeled_table,
+    provenance_of,
+    write_table,
+)
+from dmagnet.storage.disk import claimed, made_here
 
 TABLE = "failures.ecsv"
 SHEETS = "[0-9][0-9][0-9]-*-as-*.png"
@@ -113,10 +118,7 @@ def show_failures(
         order = [(k, one) for k, pair in enumerate(pairs) for one in pair[2]]
         table = _table(galaxies, judged, sheets, order)
         told = provenance_of(checkpoint, galaxies, views)
-        keys = ("version", "weights_hash", "data_hash", "views", "notes")
-        table.meta["dmagnet"] = {key: told[key] for key in keys}
-        with beside(out / TABLE) as part:
-            table.write(part, format="ascii.ecsv", overwrite=True)
+        write_table(out / TABLE, table, told, (*HASHES, "views", "notes"))
     return Failures(len(galaxies), len(order), tuple(sheets), out / TABLE)
 
 
@@ -191,31 +193,19 @@ def _table(
 ) -> Table:
     """Make one row a wrong galaxy; what is not known is masked."""
     rows = np.array([one for _, one in order], dtype=np.int64)
-    answers = judged.probabilities.argmax(axis=1)[rows]
-    names = np.array(judged.names)
-    unknown = judged.trust.set90 is None
+    chances, trust = judged.probabilities[rows], judged.trust
     sets = ["|".join(map(str, _members(judged, one) or ())) for one in rows]
-    table = Table(
-        {
-            "sheet": np.array([sheets[k].name for k, _ in order], dtype=str),
-            "id": galaxies.ids[rows],
-            "ra": galaxies.ra[rows],
-            "dec": galaxies.dec[rows],
-            "label": judged.labels[rows],
-            "label_name": names[judged.labels[rows]],
-            "class_index": answers,
-            "class_name": names[answers],
-            "probability": judged.probabilities[rows, answers],
-            "probability_of_label": judged.probabilities[rows, judged.labels[rows]],
-            "set90": MaskedColumn(np.array(sets, dtype=str), mask=unknown),
-        }
-    )
-    for name, values in (
-        ("disagreement", judged.trust.disagreement),
-        ("ood_flag", judged.trust.flagged),
-    ):
+    table = labeled_table(galaxies, judged, rows)
+    names = np.array([sheets[k].name for k, _ in order], dtype=str)
+    table.add_column(names, index=0, name="sheet")
+    table["class_index"] = chances.argmax(axis=1)
+    table["class_name"] = np.array(judged.names)[table["class_index"]]
+    table["probability"] = chances.max(axis=1)
+    table["probability_of_label"] = chances[np.arange(len(rows)), table["label"]]
+    unknown = trust.set90 is None
+    table["set90"] = MaskedColumn(np.array(sets, dtype=str), mask=unknown)
+    known = {"disagreement": trust.disagreement, "ood_flag": trust.flagged}
+    for name, values in known.items():
         if values is not None:
             table[name] = np.asarray(values)[rows]
-    for name in ("ra", "dec"):
-        table[name].unit = "deg"
     return table

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dmagnet import __version__
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.config.checks import to_dict
 from dmagnet.config.classify_config import PageConfig, SourceConfig
@@ -36,6 +34,7 @@ from dmagnet.pictures.standard import find_extent
 from dmagnet.reporting.classical import Classical, measure_classical
 from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
 from dmagnet.reporting.reference import Reference, nearest
+from dmagnet.storage.records import stamp
 
 BATCH = 8  # galaxies that are dreamed together
 GIVEN_PX = 256  # side of a frame of 67.07 arcsec at the survey's own sampling
@@ -196,8 +195,7 @@ def _provenance(
     calibration = checkpoint.calibration
     space = calibration.space if calibration else None
     return {
-        "version": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **stamp(),
         "weights_hash": checkpoint.weights_hash or weights_hash(checkpoint.model),
         "image_size": checkpoint.config.image_size,
         "radii": checkpoint.config.radii,

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from dmagnet.config.checks import from_dict
 from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
-from dmagnet.storage.disk import beside
-from dmagnet.storage.records import as_written, read_arrays, read_json, write_json
+from dmagnet.storage.records import (
+    as_written,
+    read_arrays,
+    read_json,
+    write_arrays,
+    write_json,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +176,7 @@ class _Words:
 def keep(folder: Path, report: Report) -> None:
     """Write down what only this moment knows, so that the page can be made again."""
     words: dict[str, Any] = {name: getattr(report, name) for name in TEXTS}
-    words["history"] = [
-        {k: v for k, v in row.items() if np.isfinite(v)} for row in report.history
-    ]
+    words["history"] = report.history
     bins = report.calibration
     words["reliability"] = bins and {
         name: np.asarray(values).tolist() for name, values in asdict(bins).items()
@@ -188,8 +191,7 @@ def keep(folder: Path, report: Report) -> None:
                 if values is not None
             }
     write_json(folder / WORDS, words)
-    with beside(folder / GALAXIES) as new, new.open("wb") as file:
-        np.savez(file, **arrays)
+    write_arrays(folder / GALAXIES, arrays)
 
 
 def kept(folder: Path, report: Report) -> Report:

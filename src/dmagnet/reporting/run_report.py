@@ -190,9 +190,11 @@ def _explained(folder: Path, one: _Explained) -> Shown:
     )
 
 
-METRICS = "metrics.json"
-NAMES = (METRICS, "dream.json", "redream.json", "measure.json", "explain.json",
-         "failures.ecsv")  # fmt: skip
+NAMES = (
+    *("metrics.json", "dream.json", "redream.json", "measure.json", "explain.json"),
+    "failures.ecsv",
+)
+METRICS, DREAM, REDREAM, MEASURE, EXPLAIN, FAILURES = NAMES
 ORIGIN = ("version", "date", "weights_hash", "image_size", "radii", "data_hash")
 DEPTH = 3  # folders below the run in which records are looked for
 MOST_OTHERS = 20
@@ -248,73 +250,57 @@ def read_run(run: Path) -> Report:
             f"{run}: expected the folder of a run, found {there}; give one that "
             "'dmagnet train', 'evaluate', 'dream', 'measure' or 'failures' wrote"
         )
-    found = {name: list(_records(run, name)) for name in NAMES}
-    report = Report(
-        title=f"DMAGNet: {run.resolve().name}",
-        summary="",
-        history=_history(run),
-        provenance={},
-    )
-    report = _judged(report, run, found[METRICS])
-    records = [*found["dream.json"], *found["redream.json"]]
-    dreams = chain.from_iterable(map(dreams_of, records))
-    studies = [study_of(path) for path in found["measure.json"]]
-    report = replace(
-        report,
-        dreams=[*islice(dreams, MOST_DREAMS)],
-        hypotheses=studies[0][0] if studies else (),
-        figures=studies[0][1] if studies else (),
-        failed=next(map(failures_of, found["failures.ecsv"]), None),
-        explained=[
-            shown for path in found["explain.json"] for shown in explained_of(path)
-        ],
-    )
-    if not any((report.metrics, report.history, *map(len, found.values()))):
+    title = f"DMAGNet: {run.resolve().name}"
+    report = Report(title=title, summary="", history=history_of(run), provenance={})
+    if paths := _records(run, METRICS):
+        told = _provenance(paths[0])
+        notes = told.get("notes")
+        first = str(notes[0]) if notes and isinstance(notes, list) else ""
+        metrics = read_metrics(paths[0])
+        report = replace(report, metrics=metrics, summary=first, provenance=told)
+    report = kept(paths[0].parent if paths else run, report)
+    if not report.history and not any(_records(run, name) for name in NAMES):
         raise DataError(
             f"{run}: expected {', '.join(NAMES)} or the log of a training, found none; "
             "evaluate the weights first: dmagnet evaluate WEIGHTS DATA -o RUN"
         )
+    return gathered(report, run)
+
+
+def gathered(report: Report, run: Path) -> Report:
+    """Add to the report of an evaluation all else that a run folder holds."""
+    found = {name: _records(run, name) for name in NAMES}
+    dreams = chain.from_iterable(map(dreams_of, found[DREAM] + found[REDREAM]))
+    studies = [study_of(path) for path in found[MEASURE]]
+    explained = chain.from_iterable(map(explained_of, found[EXPLAIN]))
     others = {
         path.relative_to(run).as_posix(): told
-        for path in chain.from_iterable(found.values())
-        if path.suffix == ".json" and path.name != METRICS
+        for path in chain(*(found[name] for name in (DREAM, REDREAM, MEASURE, EXPLAIN)))
         if (told := _provenance(path))
     }
-    told = {**report.provenance, **others} or {"version": __version__}
-    return replace(report, provenance=told)
-
-
-def _judged(report: Report, run: Path, paths: list[Path]) -> Report:
-    """Read the evaluation that is nearest to the run folder, and name the others."""
-    if not paths:
-        return kept(run, report)
-    first = paths[0]
-    metrics = read_metrics(first)
-    others = [
-        (path.parent.relative_to(run).as_posix(), read_metrics(path))
-        for path in paths[1 : MOST_OTHERS + 1]
-    ]
-    told = _provenance(first)
-    notes = told.get("notes")
-    report = replace(
+    return replace(
         report,
-        metrics=metrics,
-        summary=str(notes[0]) if notes and isinstance(notes, list) else "",
-        others=others,
-        provenance=told,
+        dreams=list(islice(dreams, MOST_DREAMS)),
+        hypotheses=studies[0][0] if studies else (),
+        figures=studies[0][1] if studies else (),
+        failed=next(map(failures_of, found[FAILURES]), None),
+        explained=list(explained),
+        others=[
+            (path.parent.relative_to(run).as_posix(), read_metrics(path))
+            for path in found[METRICS][1 : MOST_OTHERS + 1]
+        ],
+        provenance={**report.provenance, **others} or {"version": __version__},
     )
-    return kept(first.parent, report)
 
 
-def _records(run: Path, name: str) -> Iterator[Path]:
+def _records(run: Path, name: str) -> list[Path]:
     """Find the records of a name, those nearest to the run folder first."""
-    for depth in range(DEPTH + 1):
-        yield from sorted(
-            path for path in run.glob("*/" * depth + name) if path.is_file()
-        )
+    levels = (run.glob("*/" * depth + name) for depth in range(DEPTH + 1))
+    return [path for level in levels for path in sorted(level) if path.is_file()]
 
 
-def _history(run: Path) -> list[dict[str, float]]:
+def history_of(run: Path) -> list[dict[str, float]]:
+    """Read the log of a training, if there is one."""
     if not (run / "logs").is_dir():
         return []
     from dmagnet.training.run_folder import history  # loads the trainer

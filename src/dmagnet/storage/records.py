@@ -5,15 +5,17 @@ import math
 import struct
 import tokenize
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
+from dmagnet import __version__
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
-from dmagnet.storage.disk import open_file, write_whole
+from dmagnet.storage.disk import beside, open_file, write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +78,12 @@ def read_json(
         return plain_object(content)
 
 
+def stamp() -> dict[str, str]:
+    """Return which version made something, and when."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"version": __version__, "date": now}
+
+
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """Write a record in JSON, whole or not at all."""
     write_whole(path, f"{json.dumps(record, indent=1, allow_nan=False)}\n".encode())
@@ -104,6 +112,18 @@ def plain_object(text: str | bytes) -> dict[str, Any]:
     # Half a pair of surrogates is JSON and is text in Python, but never a file's.
     json.dumps(values, ensure_ascii=False).encode()
     return values
+
+
+def write_arrays(
+    path: Path,
+    arrays: Mapping[str, Any],
+    is_ours: Callable[[Path], bool] | None = None,
+) -> None:
+    """Write named arrays, whole or not at all; what may be replaced, as `beside`."""
+    import numpy as np
+
+    with beside(path, is_ours) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def read_arrays(path: Path, expected: str, advice: str = AGAIN) -> Arrays:
