@@ -35,12 +35,8 @@ def find_sky(images: Tensor) -> Sky:
     rim[[0, -1]] = True
     rim[:, [0, -1]] = True
     free[few] = rim
-    level = torch.stack(
-        [
-            image[:, mask].median(dim=1).values
-            for image, mask in zip(images, free, strict=True)
-        ]
-    )
+    both = zip(images, free, strict=True)
+    level = torch.stack([image[:, mask].median(dim=1).values for image, mask in both])
     return Sky(level[:, :, None, None], sources.galaxy, free)
 
 
@@ -81,8 +77,7 @@ def sky_fill(images: Tensor, *, seed: int, sky: Sky | None = None) -> Tensor:
         values = values[:, calm] if int(calm.sum()) >= FEWEST else values
         chosen = torch.randint(values.shape[1], (side * side,), generator=generator)
         noise = values[:, chosen.to(values.device)].view(3, side, side)
-        noise = _spread_out(noise, _smoothness(image - sky.level[i], free))
-        drawn.append(noise)
+        drawn.append(_spread_out(noise, _smoothness(image - sky.level[i], free)))
     return (sky.level + torch.stack(drawn)).clamp(0, 1)
 
 

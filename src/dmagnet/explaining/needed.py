@@ -54,9 +54,8 @@ def needed(
     # replaces pixels is noise like the picture's own sky. The values are slopes of the
     # two curves, made monotone (isotonic regression), so that order and sum stay.
     sky = find_sky(images)
-    fills = [
-        sky_fill(images, seed=FIRST_FILL + k, sky=sky) for k in range(search.fills)
-    ]
+    seeds = range(FIRST_FILL, FIRST_FILL + search.fills)
+    fills = [sky_fill(images, seed=seed, sky=sky) for seed in seeds]
     first = _first_look(model, images, targets, against, fills[0])
     order = _standard(first).requires_grad_(True)
     adam = torch.optim.Adam([order], lr=search.rate)
@@ -64,14 +63,12 @@ def needed(
     for step in range(search.steps):
         done = step / max(1, search.steps - 1)
         adam.param_groups[0]["lr"] = search.rate * (1 - 0.9 * done)
-        hard, soft = search.softness[1], search.softness[0]
+        soft, hard = search.softness
         smooth = smoothed(order, search.smoothing)
         mask = _mask(smooth, soft * (hard / soft) ** done, (0.5 + GOLDEN * step) % 1)
         fill = fills[step % len(fills)]
-        mixed = torch.cat(
-            [torch.lerp(images, fill, mask), torch.lerp(fill, images, mask)]
-        )
-        probability = log_probability(model(mixed), *twice).exp()
+        mixed = torch.lerp(images, fill, mask), torch.lerp(fill, images, mask)
+        probability = log_probability(model(torch.cat(mixed)), *twice).exp()
         without, alone = probability.chunk(2)
         loss = (search.deletion * without - alone).sum()
         adam.zero_grad()
@@ -90,17 +87,12 @@ def _first_look(
     lost = images.new_zeros(len(images), 1, GRID, GRID)
     with torch.no_grad():
         whole = log_probability(model(images), targets, against).exp()
-        for row in range(GRID):
-            for column in range(GRID):
-                part = (
-                    *(slice(None), slice(None)),
-                    slice(edges[row], edges[row + 1]),
-                    slice(edges[column], edges[column + 1]),
-                )
-                covered = images.clone()
-                covered[part] = fill[part]
-                left = log_probability(model(covered), targets, against).exp()
-                lost[:, 0, row, column] = whole - left
+        for row, column in np.ndindex(GRID, GRID):
+            down, across = (slice(*edges[k : k + 2]) for k in (row, column))
+            covered = images.clone()
+            covered[..., down, across] = fill[..., down, across]
+            left = log_probability(model(covered), targets, against).exp()
+            lost[:, 0, row, column] = whole - left
     return F.interpolate(lost, size=(side, side), mode="bilinear")[:, 0]
 
 

@@ -293,13 +293,12 @@ def _attention(
     checkpoint: Checkpoint,
     galaxies: Galaxies,
     judged: Judged,
-    right: NDArray[np.int64],
+    chosen: NDArray[np.int64],
     views: int,
 ) -> Examples | None:
     """Choose galaxies and show where LAM turned the volume up or down."""
-    if not checkpoint.config.model.lam or not len(right):
+    if not checkpoint.config.model.lam or not len(chosen):
         return None
-    chosen = right[:NUM_ATTENTION]
     images = galaxies.images[chosen]
     return Examples(
         images,

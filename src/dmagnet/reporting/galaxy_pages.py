@@ -23,24 +23,12 @@ RECORD, INDEX = "galaxies.json", "index.html"
 
 @dataclass(frozen=True)
 class Pages:
-    """What `write_pages` wrote.
+    """What `write_pages` wrote."""
 
-    Attributes
-    ----------
-    first : Path
-        The index, or the page where there is one galaxy.
-    pages : tuple of Path
-        One a galaxy, in the order of the inputs.
-    record : Path
-        ``galaxies.json``: all numbers of all pages, and where they come from.
-    notes : tuple of str
-        What to know.
-    """
-
-    first: Path
-    pages: tuple[Path, ...]
-    record: Path
-    notes: tuple[str, ...] = ()
+    first: Path  # the index, or the page where there is one galaxy
+    pages: tuple[Path, ...]  # one a galaxy, in the order of the inputs
+    record: Path  # all numbers of all pages, and where they come from
+    notes: tuple[str, ...] = ()  # what to know
 
 
 def write_pages(

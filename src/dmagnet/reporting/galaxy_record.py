@@ -10,58 +10,28 @@ from dmagnet.explaining.explanation import DIGITS, Explanation, plain_row
 from dmagnet.reporting.classical import Classical
 from dmagnet.storage.records import plain_json
 
-LAYERS = ("stage2", "stage4", "lam")  # dreamed if nobody says: edges, parts, all
-
 Pixels = NDArray[np.uint8]
 Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Dreamt:
-    """A dream of one layer, or of one class.
+    """A dream of one layer."""
 
-    Attributes
-    ----------
-    name : str
-        In words, for example ``stage 2``.
-    slug : str
-        As a file calls it, for example ``stage2``.
-    rgb : (S, S, 3) uint8
-        The galaxy after it was changed.
-    detail : (S, S, 3) uint8
-        What was added: orange where it is brighter, blue where darker.
-    probabilities : (K,) float32 or None
-        Of the dream's classes, as the network gives them.
-    """
-
-    name: str
-    slug: str
-    rgb: Pixels
-    detail: Pixels
-    probabilities: Singles | None = None
+    name: str  # in words, for example ``stage 2``
+    rgb: Pixels  # (S, S, 3) after it was changed
+    detail: Pixels  # (S, S, 3) what was added: orange brighter, blue darker
+    probabilities: Singles | None = None  # of the dream's classes
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbor:
-    """A reference galaxy that the network finds alike.
+    """A reference galaxy that the network finds alike."""
 
-    Attributes
-    ----------
-    id : str
-        Of the galaxy in its data set.
-    label : str
-        Its class.
-    distance : float
-        Root mean square, over the features, of the difference in standard deviations
-        of the reference.
-    rgb : (S, S, 3) uint8
-        As the network sees it.
-    """
-
-    id: str
+    id: str  # of the galaxy in its data set
     label: str
-    distance: float
-    rgb: Pixels
+    distance: float  # of features, r.m.s. in standard deviations of the reference
+    rgb: Pixels  # (S, S, 3) as the network sees it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -15,7 +15,8 @@ from dmagnet.calibration.judgement import views_to_take
 from dmagnet.config.checks import to_dict
 from dmagnet.config.classify_config import PageConfig, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
-from dmagnet.dreaming.runs import Dream, dream_target
+from dmagnet.dreaming.runs import dream_target
+from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
 from dmagnet.explaining.explanation import Explanation, stems
 from dmagnet.explaining.maps import enlarged, evidence_maps
@@ -31,7 +32,7 @@ from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.standard import find_extent
-from dmagnet.reporting.classical import Classical, measure_classical
+from dmagnet.reporting.classical import measure_classical
 from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
 from dmagnet.reporting.reference import Reference, nearest
 from dmagnet.storage.records import stamp
@@ -81,39 +82,36 @@ def portraits(
         If there is no such layer.
     """
     config = replace(config, **settings)
-    layers, dream = config.layers, config.dream
     network = open_network(checkpoint)
-    targets = [layer_target(network, name) for name in layers]
+    targets = [layer_target(network, name) for name in config.layers]
     names = page_names([why.item for why in explanations])
-    told = _provenance(checkpoint, layers, dream, reference)
-    done = 0
-    both = list(zip(names, explanations, strict=True))
-    for start in range(0, len(both), BATCH):
-        some = both[start : start + BATCH]
-        images = np.stack([why.rgb for _, why in some])
-        evidence, masks, features = _looks(checkpoint, images)
+    told = _provenance(checkpoint, config, reference)
+    for start in range(0, len(explanations), BATCH):
+        some = explanations[start : start + BATCH]
+        images = np.stack([why.rgb for why in some])
+        (seen,) = batches_of(images, len(images), network.device)
+        evidence, masks, features = _looks(checkpoint, images, seen)
         alike = nearest(reference, features) if reference else [((), ())] * len(some)
-        seen = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        dreams = [_dreamt(network, seen, target, dream) for target in targets]
-        for i, (name, why) in enumerate(some):
+        dreams = [_dreamt(network, seen, target, config.dream) for target in targets]
+        for i, why in enumerate(some):
             given, box = _given(checkpoint, why.item, config.source)
+            whole = why.rgb if given is None else given
             yield Portrait(
-                name=name,
+                name=names[start + i],
                 explanation=why,
                 given=given,
                 box=box,
                 evidence=evidence[i],
                 attention=None if masks is None else masks[i],
                 dreams=tuple(each[i] for each in dreams),
-                classical=_classical(given, why) if config.classical else None,
+                classical=measure_classical([whole])[0] if config.classical else None,
                 neighbors=alike[i][0],
                 votes=alike[i][1],
                 reference=reference.words if reference else "",
                 provenance=told,
             )
-            done += 1
             if progress:
-                progress(done)
+                progress(start + i + 1)
 
 
 def page_names(items: Sequence[Item]) -> list[str]:
@@ -125,12 +123,11 @@ def page_names(items: Sequence[Item]) -> list[str]:
 
 
 def _looks(
-    checkpoint: Checkpoint, images: Pixels
+    checkpoint: Checkpoint, images: Pixels, batch: Tensor
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
     """Return evidence (B, K, S, S), attention (B, S, S) and features (B, D)."""
     model, views = checkpoint.model, views_to_take(None, checkpoint.calibration)
     with evaluating(model), torch.inference_mode():
-        (batch,) = batches_of(images, len(images), model.mean.device)
 
         def _evidence(seen: Tensor) -> Tensor:
             return enlarged(evidence_maps(model, seen), seen.shape[2])
@@ -145,25 +142,17 @@ def _dreamt(
     network: Network, images: Tensor, target: Target, config: DreamConfig
 ) -> list[Dreamt]:
     """Dream one target on all images."""
-    dreamed: Dream = dream_target(
-        network, images.to(network.device), target, config, trajectory="octave"
-    )
+    dreamed = dream_target(network, images, target, config, trajectory="octave")
     after = None if dreamed.probabilities is None else dreamed.probabilities[1]
     return [
         Dreamt(
             target.name,
-            target.slug,
-            _bytes(dreamed.images[i]),
+            to_bytes(image),
             detail_picture(dreamed.detail[i].cpu().numpy()),
             None if after is None else after[i],
         )
-        for i in range(len(images))
+        for i, image in enumerate(dreamed.images)
     ]
-
-
-def _bytes(image: Tensor) -> Pixels:
-    pixels = (image.detach().cpu() * 255).round().clamp(0, 255).byte()
-    return pixels.permute(1, 2, 0).contiguous().numpy()
 
 
 def _given(
@@ -182,16 +171,10 @@ def _given(
     return rgb, ((1 - side) / 2, (1 - side) / 2, side) if side <= 1 else None
 
 
-def _classical(given: Pixels | None, why: Explanation) -> Classical:
-    return measure_classical([why.rgb if given is None else given])[0]
-
-
 def _provenance(
-    checkpoint: Checkpoint,
-    layers: Sequence[str],
-    dream: DreamConfig,
-    reference: Reference | None,
+    checkpoint: Checkpoint, config: PageConfig, reference: Reference | None
 ) -> dict[str, Any]:
+    """Collect what is needed to make a page again."""
     calibration = checkpoint.calibration
     space = calibration.space if calibration else None
     return {
@@ -202,8 +185,8 @@ def _provenance(
         "dilations": list(checkpoint.config.model.dilations),
         "temperature": calibration.temperature if calibration else None,
         "ood_limit": space.limit if space and np.isfinite(space.limit) else None,
-        "layers": list(layers),
-        "dream": to_dict(dream),
+        "layers": list(config.layers),
+        "dream": to_dict(config.dream),
         "reference": reference.words if reference else None,
         "reference_hash": reference.galaxies.data_hash if reference else None,
     }

@@ -35,21 +35,11 @@ SAME = 0.01  # standard deviations: the galaxy itself; others are 0.25 off and m
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Labeled galaxies, and how a network sees them.
+    """Labeled galaxies, and how a network sees them."""
 
-    Attributes
-    ----------
-    galaxies : Galaxies
-        As the network wants to see them.
-    features : (N, D) float32
-        Pooled behind LAM.
-    words : str
-        Which galaxies these are, in one line.
-    """
-
-    galaxies: Galaxies
-    features: Singles
-    words: str
+    galaxies: Galaxies  # as the network wants to see them
+    features: Singles  # (N, D) pooled behind LAM
+    words: str  # which galaxies these are, in one line
 
 
 def open_reference(

@@ -44,57 +44,28 @@ class Examples:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of a run folder.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    alt : str
-        What it shows, for those who do not see it.
-    caption : str
-        Under it.
-    """
+    """A picture of a run folder."""
 
     path: Path
-    alt: str
-    caption: str = ""
+    alt: str  # what it shows, for those who do not see it
+    caption: str = ""  # under it
 
 
 @dataclass(frozen=True)
 class DreamRow:
-    """One galaxy and its dreams, in order of depth.
+    """One galaxy and its dreams, in order of depth."""
 
-    Attributes
-    ----------
-    name : str
-        Of the galaxy.
-    pictures : tuple of Shown
-        The galaxy first.
-    """
-
-    name: str
-    pictures: tuple[Shown, ...]
+    name: str  # of the galaxy
+    pictures: tuple[Shown, ...]  # the galaxy first
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Galaxies that are called something else than their label.
+    """Galaxies that are called something else than their label."""
 
-    Attributes
-    ----------
-    num : int
-        All of them.
-    rows : tuple of mapping
-        The first of the table: ``id``, ``label_name``, ``class_name``, ``probability``
-        and ``probability_of_label``.
-    sheets : tuple of Shown
-        Pictures of the most frequent confusions.
-    """
-
-    num: int
-    rows: tuple[Mapping[str, Any], ...]
-    sheets: tuple[Shown, ...] = ()
+    num: int  # all of them
+    rows: tuple[Mapping[str, Any], ...]  # the first of the table
+    sheets: tuple[Shown, ...] = ()  # of the most frequent confusions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -94,7 +94,7 @@ def dreams_of(path: Path) -> Iterator[DreamRow]:
                     f"{target}\n{told}",
                 )
             )
-    for name, shown in list(rows.items())[:MOST_GALAXIES]:
+    for name, shown in islice(rows.items(), MOST_GALAXIES):
         yield DreamRow(name, tuple(shown))
 
 
@@ -153,17 +153,16 @@ def failures_of(path: Path) -> Failed:
             {n: str(row[n]) for n in texts} | {n: float(row[n]) for n in numbers}
             for row in table[:MOST_ROWS]
         )
-        names = list(dict.fromkeys(str(sheet) for sheet in table["sheet"]))
-        pairs = {str(row["sheet"]): row for row in reversed(table)}
+        first: dict[str, Any] = {}
+        for row in table:
+            first.setdefault(str(row["sheet"]), (row["label_name"], row["class_name"]))
         sheets = [
             Shown(
                 _inside(path.parent, name),
-                f"Galaxies labeled {pairs[name]['label_name']} and called "
-                f"{pairs[name]['class_name']}, the surest first.",
-                f"labeled {pairs[name]['label_name']}, called "
-                f"{pairs[name]['class_name']}",
+                f"Galaxies labeled {label} and called {answer}, the surest first.",
+                f"labeled {label}, called {answer}",
             )
-            for name in names[:MOST_SHEETS]
+            for name, (label, answer) in islice(first.items(), MOST_SHEETS)
         ]
     return Failed(len(table), rows, tuple(sheets))
 
@@ -174,11 +173,11 @@ def explained_of(path: Path) -> list[Shown]:
     record = read_json(path, what)
     with as_written(path, what):
         found = record["galaxies"][:MOST_MAPS]
-        galaxies = [from_dict(_Explained, one, more=True) for one in found]
-        return [_explained(path.parent, one) for one in galaxies]
+        return [_explained(path.parent, one) for one in found]
 
 
-def _explained(folder: Path, one: _Explained) -> Shown:
+def _explained(folder: Path, entry: Any) -> Shown:
+    one = from_dict(_Explained, entry, more=True)
     why = f"why {one.target}"
     if one.against:
         why += f" rather than {one.against}"
