@@ -15,6 +15,10 @@ FEWEST = 16  # px of sky below which the rim of the picture stands for it
 WIDEST = 2.0  # px, sigma of the smoothest sky
 NEAREST = 1e-3  # least correlation of neighbors
 LEAST = 0.25  # px, sigma: less than a hundredth goes to a neighbor
+STEPS = 32  # looks on the way from the whole picture to nothing but sky
+AT_ONCE = 64  # pictures
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +117,6 @@ def smoothed(maps: Tensor, sigma: float) -> Tensor:
     padded = F.pad(maps[:, None], (reach,) * 4, mode="circular")
     across = F.conv2d(padded, kernel.view(1, 1, 1, -1))
     return F.conv2d(across, kernel.view(1, 1, -1, 1))[:, 0]
-
-
-STEPS = 32  # looks on the way from the whole picture to nothing but sky
-AT_ONCE = 64  # pictures
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
