@@ -202,6 +202,14 @@ def test_a_damaged_record_is_named_in_one_line(tmp_path, name, content):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("notes", [{"a": 1}, 5, "abc", []])
+def test_odd_notes_of_an_evaluation_are_left_out(run, tmp_path, notes):
+    record = json.loads((run / "metrics.json").read_text())
+    record["provenance"]["notes"] = notes
+    (tmp_path / "metrics.json").write_text(json.dumps(record))
+    assert read_run(tmp_path).summary == ""
+
+
 def test_damaged_galaxies_of_a_report_are_named(run, tmp_path):
     for name in ("metrics.json", "report.json"):
         shutil.copy(run / name, tmp_path)

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -44,14 +43,15 @@ _BEFORE = {
 }  # fmt: skip
 
 
-class _Renamed(MetaPathFinder, Loader):
+class _Renamed:
     """Find rooms by the names that they had before."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         """Know old names only."""
         parent, _dot, name = fullname.rpartition(".")
         known = parent == "dmagnet" and name in _BEFORE
-        return ModuleSpec(fullname, self) if known else None
+        # `importlib.abc` has the base of such classes, and costs 10 ms of each start.
+        return ModuleSpec(fullname, self) if known else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to Python."""

@@ -17,8 +17,8 @@ from dmagnet.app.sessions import Places, Sessions
 from dmagnet.app.uploads import sweep, uploads_folder
 from dmagnet.classifying.local import Device
 from dmagnet.config.app_config import AppConfig
+from dmagnet.config.classify_config import DEFAULT
 from dmagnet.errors import ConfigError
-from dmagnet.network.bundled import DEFAULT
 from dmagnet.storage.environment import environment
 
 if TYPE_CHECKING:

@@ -62,7 +62,8 @@ class Classifier:
     ood_limit : float or None
         Score above which a galaxy is unlike those of the training.
     forward : callable
-        The library that runs the network: a batch to logits and scores.
+        The library that runs the network: a batch to logits, and to pooled features
+        or, where an exported graph holds the space, to their scores.
     views : {1, 8}
         Over how many views answers are averaged.
     batch_size : int
@@ -126,6 +127,11 @@ class Classifier:
             each, scores = look(
                 self.forward, images, self.views, self.batch_size, progress
             )
+        space = self.calibration.space if self.calibration else None
+        if space is not None:
+            # After all views: BLAS threads that spin behind a call would take the cores
+            # from the networks of other threads.
+            scores = np.stack([space.score(features) for features in scores])
         return judgement_of(each, scores, self.calibration)
 
 

@@ -19,9 +19,8 @@ from dmagnet.classifying.table_columns import (
     to_qtable,
     without_class,
 )
-from dmagnet.config.classify_config import ClassifyConfig
+from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.network.bundled import DEFAULT
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.listing import Listing, list_items
 from dmagnet.storage.disk import (

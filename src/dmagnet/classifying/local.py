@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from dmagnet.calibration.judgement import BATCH, Classifier, Judgement
 from dmagnet.classifying.table_columns import about_of, rows_of
-from dmagnet.config.classify_config import ClassifyConfig
+from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
-from dmagnet.network.bundled import DEFAULT, path_of
+from dmagnet.network.bundled import path_of
 from dmagnet.pictures.inputs.item import NO_CLASS, Item
 from dmagnet.pictures.inputs.reading import read_picture
 

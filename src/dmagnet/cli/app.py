@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 from dmagnet.cli.screen import print_notes, termination_as_interrupt
 from dmagnet.config.app_config import AppConfig
-from dmagnet.network.bundled import DEFAULT
+from dmagnet.config.classify_config import DEFAULT
 
 APP = AppConfig()
 

@@ -6,8 +6,12 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
-from dmagnet.config.classify_config import ClassifyConfig, ClusterConfig, SourceConfig
-from dmagnet.network.bundled import DEFAULT
+from dmagnet.config.classify_config import (
+    DEFAULT,
+    ClassifyConfig,
+    ClusterConfig,
+    SourceConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

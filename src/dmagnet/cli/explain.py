@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
-from dmagnet.config.classify_config import ExplainConfig, SourceConfig
-from dmagnet.network.bundled import DEFAULT
+from dmagnet.config.classify_config import DEFAULT, ExplainConfig, SourceConfig
 
 # As dmagnet.explaining has them, which would load torch; a test compares them.
 Method = Literal[

@@ -7,9 +7,8 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, Suppress, arg
 
 from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes
-from dmagnet.config.classify_config import PageConfig, SourceConfig
+from dmagnet.config.classify_config import DEFAULT, PageConfig, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
-from dmagnet.network.bundled import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)

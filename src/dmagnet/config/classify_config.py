@@ -9,6 +9,8 @@ from dmagnet.config.checks import Between, Checked
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.errors import ConfigError
 
+DEFAULT = "s"  # the bundled weights, unless others are named
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig(Checked):

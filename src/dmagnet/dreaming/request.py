@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from dmagnet.config.checks import from_dict, to_dict, typed
+from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, GalleryConfig, RedreamConfig
 from dmagnet.dreaming.sources import Source, gather, open_source
 from dmagnet.dreaming.targets import (
@@ -21,7 +22,7 @@ from dmagnet.dreaming.targets import (
     to_tensor,
 )
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.network.bundled import DEFAULT, load, path_of
+from dmagnet.network.bundled import load, path_of
 from dmagnet.storage.records import as_written, read_json
 
 DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"

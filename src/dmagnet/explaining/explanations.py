@@ -11,14 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dmagnet.config.classify_config import CutoutConfig, ExplainConfig, SourceConfig
+from dmagnet.config.classify_config import (
+    DEFAULT,
+    CutoutConfig,
+    ExplainConfig,
+    SourceConfig,
+)
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.explaining.explanation import Explanation, write_explanations
 from dmagnet.explaining.maps import scale_weights
 from dmagnet.explaining.methods import BATCH, Class, Floats, attribute, class_numbers
 from dmagnet.judging.predict import batches_of, judge
-from dmagnet.network.bundled import DEFAULT, load
+from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures.inputs.cutouts import fetched

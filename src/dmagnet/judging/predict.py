@@ -179,7 +179,7 @@ def classifier_of(
     model, config = checkpoint.model, checkpoint.config
     calibration = checkpoint.calibration
     space = calibration.space if calibration else None
-    see, usual = _with_features(model), torch.get_num_threads()
+    usual = torch.get_num_threads()
 
     @contextmanager
     def _some_threads() -> Iterator[None]:
@@ -189,10 +189,6 @@ def classifier_of(
         finally:
             torch.set_num_threads(usual)
 
-    def _forward(images: NDArray[np.uint8]) -> Answers:
-        logits, features = see(images)
-        return logits, None if space is None else space.score(features)
-
     return Classifier(
         class_names=tuple(checkpoint.class_names),
         image_size=config.image_size,
@@ -201,7 +197,7 @@ def classifier_of(
         weights_hash=checkpoint.weights_hash,
         calibration=calibration,
         ood_limit=space.limit if space else None,
-        forward=_forward,
+        forward=_with_features(model),
         views=views_to_take(views, calibration),
         batch_size=batch_size,
         within=nullcontext if threads is None else _some_threads,

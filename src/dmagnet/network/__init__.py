@@ -9,8 +9,8 @@ suppressing anything.
 from typing import TYPE_CHECKING
 
 from dmagnet import _lazily
+from dmagnet.config.classify_config import DEFAULT as DEFAULT
 from dmagnet.network.bundled import BUNDLED as BUNDLED
-from dmagnet.network.bundled import DEFAULT as DEFAULT
 from dmagnet.network.bundled import bundled_path as bundled_path
 from dmagnet.network.bundled import load as load
 from dmagnet.network.bundled import model_card as model_card

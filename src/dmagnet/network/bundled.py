@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmagnet.config.checks import typed
+from dmagnet.config.classify_config import DEFAULT
 from dmagnet.errors import CheckpointError
 from dmagnet.storage.records import as_written, plain_object
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # a name becomes a path without torch
     from dmagnet.network.checkpoint import Checkpoint
 
 BUNDLED = ("s", "xs")
-DEFAULT = "s"
+
 ALIASES = {"bundled": DEFAULT}
 INDEX = "index.json"
 CARD = "MODEL_CARD.md"

@@ -167,25 +167,23 @@ def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
 
 def spooled(packed: IO[bytes], name: object = "image") -> IO[bytes]:
     """Unpack a stream, and count while it comes."""
-    out = tempfile.SpooledTemporaryFile(KEPT)  # noqa: SIM115
-    try:
-        while piece := packed.read(PIECE):
-            out.write(piece)
-            if out.tell() > MAX_UNPACKED:
-                most = f"{MAX_UNPACKED >> 20} MB once unpacked"
-                line = f"{name}: expected at most {most}, got more"
-                raise ImageError(line, "too large")
-        out.seek(0)
-    except OSError as error:
-        out.close()
-        if error.errno not in FULL:
-            raise
-        line = f"{name}: expected room in {tempfile.gettempdir()} to unpack it"
-        raise ImageError(line, "too large") from error
-    except BaseException:
-        out.close()
-        raise
-    return cast("IO[bytes]", out)
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(tempfile.SpooledTemporaryFile(KEPT))
+        try:
+            while piece := packed.read(PIECE):
+                out.write(piece)
+                if out.tell() > MAX_UNPACKED:
+                    most = f"{MAX_UNPACKED >> 20} MB once unpacked"
+                    line = f"{name}: expected at most {most}, got more"
+                    raise ImageError(line, "too large")
+            out.seek(0)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            line = f"{name}: expected room in {tempfile.gettempdir()} to unpack it"
+            raise ImageError(line, "too large") from error
+        stack.pop_all()  # whole: who asked for it closes it
+        return cast("IO[bytes]", out)
 
 
 class Hdus(Sequence[Any]):

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dmagnet.config.classify_config import PageConfig
+from dmagnet.config.classify_config import DEFAULT, PageConfig
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanations import Inputs, explain_images, read_inputs
-from dmagnet.network.bundled import DEFAULT, load
+from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.reporting.galaxy_page import Entry, entry_of, render_index, render_portrait
 from dmagnet.reporting.page import write_page

@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from dmagnet.errors import DataError, DmagnetError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -71,6 +69,8 @@ def data_folder() -> Path:
 @contextmanager
 def claimed(folder: Path, *names: str) -> Iterator[None]:
     """Hold a folder for one process; the system lets go of it when that dies."""
+    from filelock import FileLock, Timeout  # `--help` needs none
+
     with refusals_of_the_disk(folder):
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
