@@ -63,7 +63,8 @@ class Classifier:
         Score above which a galaxy is unlike those of the training.
     forward : callable
         The library that runs the network: a batch to logits, and to pooled features
-        or, where an exported graph holds the space, to their scores.
+        if the calibration has a space, or to their scores where an exported graph
+        holds it.
     views : {1, 8}
         Over how many views answers are averaged.
     batch_size : int
