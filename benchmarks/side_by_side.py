@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parents[1] / "src"
 MAIN = "import sys; from dmagnet.cli import main; sys.exit(main(sys.argv[1:]))"
 WORDS = {
-    "--help": "--help",
+    "help": "--help",
     "simulate": "simulate -o {out}.h5 --num 400 --image-size 64",
     "classify one": "classify {one} -o {out}.ecsv",
     "classify all": "classify {all} -o {out}.ecsv",
