@@ -230,6 +230,16 @@ def test_unreadable_images_are_left_out_and_named(tmp_path):
     assert "2.png" in second
 
 
+def test_an_image_of_one_color_is_left_out_and_named(tmp_path):
+    write(tmp_path, in_classes("a", "b"))
+    black, in_b = np.zeros((8, 8, 3), np.uint8), ["b/0.png", "b/1.png", "b/2.png"]
+    (tmp_path / "a" / "1.png").write_bytes(encoded(black))
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.ids.tolist() == ["a/0.png", "a/2.png", *in_b]
+    assert "one color" in galaxies.skipped[0]
+    assert "1.png" in galaxies.skipped[0]
+
+
 def test_strict_refuses_the_first_unreadable_image(tmp_path):
     write(tmp_path, in_classes("a", "b"))
     (tmp_path / "a" / "1.png").write_bytes(b"")

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.errors import DataError
@@ -319,3 +320,37 @@ def test_real_galaxies_are_prepared_without_loss(tmp_path):
     with h5py.File(REAL) as file:
         assert np.array_equal(galaxies.images, file["images"][:])
     assert np.isnan(galaxies.pxscale).all()
+
+
+def with_blank_rows(tmp_path, rows=(3, 41)):
+    values = columns()
+    values["images"][list(rows)] = 0
+    values["images"][rows[-1]] = (7, 8, 9)  # of one color, not black
+    return write(tmp_path / "blank.h5", **values), values["images"]
+
+
+def test_images_of_one_color_are_left_out_and_the_others_keep_their_rows(tmp_path):
+    path, images = with_blank_rows(tmp_path)
+    rows = np.delete(np.arange(NUM), (3, 41))
+    prepared = read_prepared(prepare(path, tmp_path / "prepared"))
+    for galaxies in (prepared, load_galaxies(path)):
+        assert list(galaxies.ids) == [f"h5:{row}" for row in rows]
+        np.testing.assert_array_equal(galaxies.images, images[rows])
+        np.testing.assert_array_equal(galaxies.labels, rows % 10)
+        assert any("rows 3, 41" in note for note in galaxies.notes)
+
+
+def test_a_single_bright_pixel_is_an_image(tmp_path):
+    values = columns()
+    values["images"][5] = 0
+    values["images"][5, 17, 9, 2] = 1
+    path = write(tmp_path / "one.h5", **values)
+    assert len(load_galaxies(path)) == NUM
+
+
+def test_a_prepared_folder_from_before_the_column_of_rows_is_read(h5, tmp_path):
+    folder = prepare(h5, tmp_path / "prepared")
+    table = Table.read(folder / "galaxies.ecsv")
+    table.remove_column("id")
+    table.write(folder / "galaxies.ecsv", format="ascii.ecsv", overwrite=True)
+    assert list(read_prepared(folder).ids) == [f"h5:{row}" for row in range(NUM)]

@@ -249,3 +249,14 @@ def test_work_is_done_and_named_though_the_terminal_cannot_write_its_name(tmp_pa
     )
     assert done.stdout.decode("ascii").strip() == r"M\xe9chain.h5"
     assert [path.name for path in tmp_path.glob("*.h5")] == [name]
+
+
+def test_the_module_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "dmagnet", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    asked = subprocess.run([DMAGNET, "--version"], capture_output=True, check=True)
+    assert done.stdout == asked.stdout.decode()

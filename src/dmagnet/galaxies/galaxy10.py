@@ -22,6 +22,8 @@ from dmagnet.pictures.hdf5 import corners, inflated, numbers_of, open_hdf5
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 SDSS_SIDE = 69  # Galaxy10 SDSS, the older data set with other classes
 SLAB_BYTES = 2**26  # read about this much at a time, in whole rows of chunks
+FEW_PIXELS = 499  # every 499th tells nearly all images from blank ones
+MOST_NAMED = 10  # rows in a note
 
 Floats = npt.NDArray[np.float64]
 Corner = tuple[int, ...]
@@ -102,6 +104,25 @@ def read_catalog(path: Path) -> Catalog:
     columns["redshift"] = np.full(num, np.nan)
     note = "redshift repeats dec in this file and is taken as unknown"
     return Catalog(num, side, labels, columns, (note,))
+
+
+def not_blank(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Tell which images (N, H, W, 3) show something: three published ones are black."""
+    pixels = images.reshape(len(images), -1, 3)
+    differ = pixels[:, ::FEW_PIXELS] != pixels[:, :1]
+    shown: npt.NDArray[np.bool_] = differ.any(axis=(1, 2))
+    for row in np.flatnonzero(~shown):
+        shown[row] = (pixels[row] != pixels[row, 0]).any()
+    return shown
+
+
+def note_on_blank(shown: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """Say which rows of a file are left out; nothing if none is."""
+    rows = np.flatnonzero(~shown)
+    if not len(rows):
+        return ()
+    some = ", ".join(map(str, rows[:MOST_NAMED])) + ", ..." * (len(rows) > MOST_NAMED)
+    return (f"{len(rows)} images of one color show nothing, left out: rows {some}",)
 
 
 def slab_rows(images: h5py.Dataset) -> int:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
+from dmagnet.galaxies.galaxy10 import not_blank
 from dmagnet.pictures.inputs.forms import PICTURES
 from dmagnet.pictures.opening import BROKEN, quiet, refused
 from dmagnet.pictures.raster import one_large_at_a_time, read_rgb
@@ -202,7 +203,10 @@ def _read_or_reason(open_file: Opener, bring: Bring, path: str) -> Pixels | str:
             one_large_at_a_time(),
             open_file(path) as stream,
         ):
-            return bring(read_rgb(stream, name=path))
+            rgb = read_rgb(stream, name=path)
+            if not not_blank(rgb[None])[0]:
+                return f"{path}: expected a galaxy, got one color everywhere"
+            return bring(rgb)
     except DataError as error:
         return str(error)
 

@@ -15,7 +15,14 @@ import numpy.typing as npt
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
-from dmagnet.galaxies.galaxy10 import SUFFIXES, open_galaxy10, read_catalog, read_slabs
+from dmagnet.galaxies.galaxy10 import (
+    SUFFIXES,
+    not_blank,
+    note_on_blank,
+    open_galaxy10,
+    read_catalog,
+    read_slabs,
+)
 from dmagnet.galaxies.labeled_files import (
     NO_PART,
     LabeledListing,
@@ -354,12 +361,14 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     catalog = read_catalog(path)
     side, crop = wish.view_of(catalog.side)
     images = np.empty((catalog.num, side, side, 3), np.uint8)
+    shown = np.ones(catalog.num, bool)
     with open_galaxy10(path) as file:
         for start, slab in read_slabs(file["images"]):
+            shown[start : start + len(slab)] = not_blank(slab)
             images[start : start + len(slab)] = _all(wish, side, slab)
     places = catalog.places
     split = split_of(catalog.labels, places["ra"], places["dec"], wish.seed)
-    return Galaxies(
+    galaxies = Galaxies(
         images=images,
         labels=catalog.labels,
         class_names=CLASS_NAMES,
@@ -367,8 +376,9 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
         **places | {"pxscale": wish.pxscale(places["pxscale"], side, crop)},
         split=split.codes,
         source=str(path),
-        notes=catalog.notes + split.notes,
+        notes=catalog.notes + split.notes + note_on_blank(shown),
     )
+    return galaxies if shown.all() else galaxies.take(np.flatnonzero(shown))
 
 
 def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:

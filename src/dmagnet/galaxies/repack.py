@@ -7,11 +7,12 @@ costs the reading of 768 chunks. The prepared folder holds a plain array on disk
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pooch
 from astropy.table import Table
 
@@ -23,6 +24,8 @@ from dmagnet.galaxies.download import GALAXY10_SHA256
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
     Catalog,
+    not_blank,
+    note_on_blank,
     open_galaxy10,
     read_catalog,
     read_slabs,
@@ -105,8 +108,14 @@ def prepare(
         part.mkdir()
         try:
             _check_room(part, catalog)
-            _write_images(h5, part / IMAGES, catalog, begin("Repacking", catalog.num))
-            _write_table(part / TABLE, catalog, split)
+            count = begin("Repacking", catalog.num)
+            shown = _write_images(h5, part / IMAGES, catalog, count)
+            _write_table(part / TABLE, catalog, split, shown)
+            catalog = replace(
+                catalog,
+                num=int(shown.sum()),
+                notes=catalog.notes + split.notes + note_on_blank(shown),
+            )
             about = _manifest(catalog, split, h5.name, source_hash, seed)
             (part / MANIFEST).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
             if _replaceable(out_folder):  # it may have come meanwhile
@@ -151,24 +160,37 @@ def _check_room(part: Path, catalog: Catalog) -> None:
 
 def _write_images(
     h5: Path, path: Path, catalog: Catalog, count: Callable[[int], None]
-) -> None:
+) -> npt.NDArray[np.bool_]:
     """Write a .npy file slab by slab; a memory map would count as used memory."""
-    shape = (catalog.num, catalog.side, catalog.side, 3)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    with open_galaxy10(h5) as source, path.open("wb") as out:
+    shown = np.ones(catalog.num, bool)
+
+    def _header(num: int) -> None:
+        shape = (num, catalog.side, catalog.side, 3)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(out, header)
+
+    with open_galaxy10(h5) as source, path.open("wb") as out:
+        _header(catalog.num)
         for start, images in read_slabs(source["images"]):
-            out.write(images.data)
+            some = not_blank(images)
+            shown[start : start + len(images)] = some
+            out.write(images.data if some.all() else images[some].data)
             count(start + len(images))
+        out.seek(0)  # NumPy leaves room for the number of images to change
+        _header(int(shown.sum()))
+    return shown
 
 
-def _write_table(path: Path, catalog: Catalog, split: Split) -> None:
+def _write_table(
+    path: Path, catalog: Catalog, split: Split, shown: npt.NDArray[np.bool_]
+) -> None:
     table = Table({"label": catalog.labels} | catalog.places)
     table["split"] = np.array(PARTS)[split.codes]
     table["fold"] = split.folds
+    table["id"] = [f"h5:{row}" for row in range(catalog.num)]
     for name, unit in (("ra", "deg"), ("dec", "deg"), ("pxscale", "arcsec / pix")):
         table[name].unit = unit
-    table.write(path, format="ascii.ecsv")
+    table[shown].write(path, format="ascii.ecsv")
 
 
 def _manifest(
@@ -186,7 +208,7 @@ def _manifest(
         "class_names": CLASS_NAMES,
         "seed": seed,
         "split_hash": split.hash,
-        "notes": catalog.notes + split.notes,
+        "notes": catalog.notes,
     }
 
 
@@ -250,7 +272,7 @@ def read_prepared(folder: Path) -> Galaxies:
             images=images,
             labels=np.array([int(row.label) for row in rows], np.int64),
             class_names=manifest.class_names,
-            ids=np.array([f"h5:{row}" for row in range(len(rows))]),
+            ids=np.array([row.id or f"h5:{k}" for k, row in enumerate(rows)]),
             **places,
             split=np.array([PART_CODES[row.split] for row in rows], np.int8),
             source=str(folder),
