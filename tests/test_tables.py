@@ -64,7 +64,9 @@ def test_images_within_parquet_are_classified_and_trained_on(case):
 def test_pieces_of_one_name_in_two_folders_keep_their_images(tmp_path):
     for part, gray in (("train", 50), ("test", 200)):
         picture = io.BytesIO()
-        Image.new("RGB", (64, 64), (gray,) * 3).save(picture, "PNG")
+        image = Image.new("RGB", (64, 64), (gray,) * 3)
+        image.putpixel((32, 32), (0, 0, 0))  # of one color it would show nothing
+        image.save(picture, "PNG")
         table = pa.table({"jpg": [picture.getvalue()] * 20, "label": ["a", "b"] * 10})
         (tmp_path / part).mkdir()
         parquet.write_table(table, tmp_path / part / "0000.parquet")
