@@ -16,26 +16,38 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from dmagnet.galaxies.repack import IMAGES, MANIFEST, TABLE
+
 SEED = 0
 HOW = {"scratch": "from scratch", "weights": "from the package's weights"}
 
 
 def naive(prepared: Path, folder: Path) -> None:
     """Give a prepared folder another split; the images are the same file."""
-    if (folder / "prepared.json").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
+    about = json.loads((prepared / MANIFEST).read_text())
+    del about["split_hash"]
+    about["notes"].append("the split is blind to the sky: runs/galaxy10.py")
+    if folder.exists():
+        if json.loads((folder / MANIFEST).read_text()) == about:
+            return
+        raise SystemExit(
+            f"{folder}: made from other images; remove it, or name another"
+        )
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     try:
-        os.link(prepared / "images.npy", folder / "images.npy")
-    except OSError:  # another disk
-        shutil.copyfile(prepared / "images.npy", folder / "images.npy")
-    table = Table.read(prepared / "galaxies.ecsv")
+        os.link(prepared / IMAGES, part / IMAGES)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(prepared / IMAGES, part / IMAGES)
+    rows = Table.read(prepared / TABLE)
     rng = np.random.default_rng(SEED)
-    for label in np.unique(table["label"]):
-        rows = np.flatnonzero(table["label"] == label)
-        table["split"][rows] = rng.permutation(table["split"][rows])
-    table.write(folder / "galaxies.ecsv", format="ascii.ecsv", overwrite=True)
-    shutil.copyfile(prepared / "prepared.json", folder / "prepared.json")
+    for label in np.unique(rows["label"]):
+        of_class = np.flatnonzero(rows["label"] == label)
+        rows["split"][of_class] = rng.permutation(rows["split"][of_class])
+    rows.write(part / TABLE, format="ascii.ecsv")
+    (part / MANIFEST).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    part.rename(folder)
 
 
 def table(runs: Path) -> None:

@@ -340,6 +340,27 @@ def test_images_of_one_color_are_left_out_and_the_others_keep_their_rows(tmp_pat
         assert any("rows 3, 41" in note for note in galaxies.notes)
 
 
+def test_the_number_of_images_may_lose_a_digit(tmp_path):
+    values = columns(num=12)
+    values["images"][[0, 5, 11]] = 0
+    path = write(tmp_path / "twelve.h5", chunks=None, **values)
+    prepared = read_prepared(prepare(path, tmp_path / "prepared"))
+    np.testing.assert_array_equal(
+        prepared.images, np.delete(values["images"], [0, 5, 11], axis=0)
+    )
+
+
+def test_a_file_of_black_images_only_is_refused_in_one_line(tmp_path):
+    values = columns()
+    values["images"][:] = 0
+    path = write(tmp_path / "black.h5", **values)
+    for read in (load_galaxies, lambda h5: prepare(h5, tmp_path / "prepared")):
+        with pytest.raises(DataError, match="each is of one color everywhere") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "prepared").exists()
+
+
 def test_a_single_bright_pixel_is_an_image(tmp_path):
     values = columns()
     values["images"][5] = 0
@@ -348,9 +369,14 @@ def test_a_single_bright_pixel_is_an_image(tmp_path):
     assert len(load_galaxies(path)) == NUM
 
 
-def test_a_prepared_folder_from_before_the_column_of_rows_is_read(h5, tmp_path):
+def test_a_folder_of_the_first_layout_is_read_and_made_anew(h5, tmp_path):
     folder = prepare(h5, tmp_path / "prepared")
+    about = json.loads((folder / "prepared.json").read_text())
+    (folder / "prepared.json").write_text(json.dumps(about | {"layout": 1}))
     table = Table.read(folder / "galaxies.ecsv")
     table.remove_column("id")
     table.write(folder / "galaxies.ecsv", format="ascii.ecsv", overwrite=True)
     assert list(read_prepared(folder).ids) == [f"h5:{row}" for row in range(NUM)]
+    prepare(h5, folder)
+    assert json.loads((folder / "prepared.json").read_text()) == about
+    assert "id" in Table.read(folder / "galaxies.ecsv").colnames

@@ -110,7 +110,7 @@ def loaded_after(code):
 
 
 def test_the_command_line_loads_no_heavy_library():
-    slow = {"numpy", "filelock", "importlib.resources"}  # 10 ms or more each
+    slow = {"numpy", "filelock", "importlib.resources"}  # 3 to 50 ms
     assert not (HEAVY | slow) & loaded_after("import dmagnet.cli")
 
 

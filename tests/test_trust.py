@@ -114,6 +114,15 @@ def test_noise_is_flagged_and_galaxies_are_not(calibrated, galaxies):
     assert (judge(calibrated, galaxies.images).ood > limit).mean() < 0.1
 
 
+def test_the_score_of_eight_views_is_the_mean_of_their_scores(calibrated, galaxies):
+    images, space = galaxies.images[:4], calibrated.calibration.space
+    _, features = look(calibrated.model, images, views=8)
+    each = [space.score(seen) for seen in features]
+    assert np.ptp(each, axis=0).max() > 1e-3  # the views do differ
+    found = judge(calibrated, images, views=8).ood
+    np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-4)
+
+
 def test_one_view_has_no_disagreement_and_eight_have(calibrated, galaxies):
     assert judge(calibrated, galaxies.images[:4]).disagreement is None
     apart = judge(calibrated, galaxies.images[:4], views=8).disagreement

@@ -18,11 +18,11 @@ from dmagnet.classes import NUM_CLASSES
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PLACES
 from dmagnet.pictures.hdf5 import corners, inflated, numbers_of, open_hdf5
+from dmagnet.pictures.raster import is_plain
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 SDSS_SIDE = 69  # Galaxy10 SDSS, the older data set with other classes
 SLAB_BYTES = 2**26  # read about this much at a time, in whole rows of chunks
-FEW_PIXELS = 499  # every 499th tells nearly all images from blank ones
 MOST_NAMED = 10  # rows in a note
 
 Floats = npt.NDArray[np.float64]
@@ -106,19 +106,16 @@ def read_catalog(path: Path) -> Catalog:
     return Catalog(num, side, labels, columns, (note,))
 
 
-def not_blank(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def not_plain(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Tell which images (N, H, W, 3) show something: three published ones are black."""
-    pixels = images.reshape(len(images), -1, 3)
-    differ = pixels[:, ::FEW_PIXELS] != pixels[:, :1]
-    shown: npt.NDArray[np.bool_] = differ.any(axis=(1, 2))
-    for row in np.flatnonzero(~shown):
-        shown[row] = (pixels[row] != pixels[row, 0]).any()
-    return shown
+    return np.array([not is_plain(image) for image in images])
 
 
-def note_on_blank(shown: npt.NDArray[np.bool_]) -> tuple[str, ...]:
-    """Say which rows of a file are left out; nothing if none is."""
+def note_on_plain(path: Path, shown: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """Say which rows of a file are left out, if any; refuse one without others."""
     rows = np.flatnonzero(~shown)
+    if not shown.any():
+        raise DataError(f"{path}: expected images, each is of one color everywhere")
     if not len(rows):
         return ()
     some = ", ".join(map(str, rows[:MOST_NAMED])) + ", ..." * (len(rows) > MOST_NAMED)

@@ -17,10 +17,9 @@ from PIL import Image
 
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
-from dmagnet.galaxies.galaxy10 import not_blank
 from dmagnet.pictures.inputs.forms import PICTURES
 from dmagnet.pictures.opening import BROKEN, quiet, refused
-from dmagnet.pictures.raster import one_large_at_a_time, read_rgb
+from dmagnet.pictures.raster import is_plain, one_large_at_a_time, read_rgb
 
 SIZE_SAMPLE = 200  # files whose headers tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
@@ -204,8 +203,8 @@ def _read_or_reason(open_file: Opener, bring: Bring, path: str) -> Pixels | str:
             open_file(path) as stream,
         ):
             rgb = read_rgb(stream, name=path)
-            if not not_blank(rgb[None])[0]:
-                return f"{path}: expected a galaxy, got one color everywhere"
+            if is_plain(rgb):
+                return f"{path}: expected an image, got one color everywhere"
             return bring(rgb)
     except DataError as error:
         return str(error)

@@ -17,8 +17,8 @@ from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
     SUFFIXES,
-    not_blank,
-    note_on_blank,
+    not_plain,
+    note_on_plain,
     open_galaxy10,
     read_catalog,
     read_slabs,
@@ -361,24 +361,28 @@ def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     catalog = read_catalog(path)
     side, crop = wish.view_of(catalog.side)
     images = np.empty((catalog.num, side, side, 3), np.uint8)
-    shown = np.ones(catalog.num, bool)
+    shown, num = np.ones(catalog.num, bool), 0
     with open_galaxy10(path) as file:
         for start, slab in read_slabs(file["images"]):
-            shown[start : start + len(slab)] = not_blank(slab)
-            images[start : start + len(slab)] = _all(wish, side, slab)
-    places = catalog.places
+            some = shown[start : start + len(slab)] = not_plain(slab)
+            if some.any():
+                kept = _all(wish, side, slab if some.all() else slab[some])
+                images[num : num + len(kept)] = kept
+                num += len(kept)
+    notes, places = note_on_plain(path, shown), catalog.places
     split = split_of(catalog.labels, places["ra"], places["dec"], wish.seed)
-    galaxies = Galaxies(
-        images=images,
-        labels=catalog.labels,
+    scale = wish.pxscale(places["pxscale"], side, crop)
+    columns = {name: column[shown] for name, column in places.items()}
+    return Galaxies(
+        images=images[:num],
+        labels=catalog.labels[shown],
         class_names=CLASS_NAMES,
-        ids=np.array([f"h5:{row}" for row in range(catalog.num)]),
-        **places | {"pxscale": wish.pxscale(places["pxscale"], side, crop)},
-        split=split.codes,
+        ids=np.array([f"h5:{row}" for row in np.flatnonzero(shown)]),
+        **columns | {"pxscale": scale[shown]},
+        split=split.codes[shown],
         source=str(path),
-        notes=catalog.notes + split.notes + note_on_blank(shown),
+        notes=catalog.notes + split.notes + notes,
     )
-    return galaxies if shown.all() else galaxies.take(np.flatnonzero(shown))
 
 
 def _resized(galaxies: Galaxies, wish: _Wish) -> Galaxies:

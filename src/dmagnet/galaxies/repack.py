@@ -24,8 +24,8 @@ from dmagnet.galaxies.download import GALAXY10_SHA256
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
     Catalog,
-    not_blank,
-    note_on_blank,
+    not_plain,
+    note_on_plain,
     open_galaxy10,
     read_catalog,
     read_slabs,
@@ -40,7 +40,7 @@ IMAGES = "images.npy"
 TABLE = "galaxies.ecsv"
 MANIFEST = "prepared.json"
 OLD = ".dmagnet-old"  # ends the name of what is being replaced
-LAYOUT = 1  # raised when an older reader would misread the folder
+LAYOUT = 2  # 1 had no ids, and kept images of one color; it is read, and made anew
 
 
 def prepare(
@@ -114,7 +114,7 @@ def prepare(
             catalog = replace(
                 catalog,
                 num=int(shown.sum()),
-                notes=catalog.notes + split.notes + note_on_blank(shown),
+                notes=catalog.notes + split.notes + note_on_plain(h5, shown),
             )
             about = _manifest(catalog, split, h5.name, source_hash, seed)
             (part / MANIFEST).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
@@ -146,7 +146,8 @@ def _made_from(folder: Path, source_hash: str, seed: int) -> bool:
         whole = len(read_prepared(folder)) == manifest.num
     except DataError:
         return False
-    return whole and (manifest.sha256, manifest.seed) == (source_hash, seed)
+    made = (manifest.layout, manifest.sha256, manifest.seed)
+    return whole and made == (LAYOUT, source_hash, seed)
 
 
 def _check_room(part: Path, catalog: Catalog) -> None:
@@ -172,8 +173,7 @@ def _write_images(
     with open_galaxy10(h5) as source, path.open("wb") as out:
         _header(catalog.num)
         for start, images in read_slabs(source["images"]):
-            some = not_blank(images)
-            shown[start : start + len(images)] = some
+            some = shown[start : start + len(images)] = not_plain(images)
             out.write(images.data if some.all() else images[some].data)
             count(start + len(images))
         out.seek(0)  # NumPy leaves room for the number of images to change
@@ -229,8 +229,8 @@ def _read_manifest(folder: Path) -> _Manifest:
     expected, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
     values = read_json(folder / MANIFEST, expected, advice)
     with as_written(folder / MANIFEST, expected, advice):
-        if values["layout"] != LAYOUT:
-            raise ValueError(f"layout {values['layout']}, not {LAYOUT}")
+        if values["layout"] not in (1, LAYOUT):
+            raise ValueError(f"layout {values['layout']}, not 1 or {LAYOUT}")
         return from_dict(_Manifest, values, more=True)
 
 

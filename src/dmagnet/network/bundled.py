@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # a name becomes a path without torch
     from dmagnet.network.checkpoint import Checkpoint
 
 BUNDLED = ("s", "xs")
-
 ALIASES = {"bundled": DEFAULT}
 INDEX = "index.json"
 CARD = "MODEL_CARD.md"

@@ -50,6 +50,12 @@ def thinned(height: int, width: int, step: int) -> Part:
     return Part(_around(height, square, step), _around(width, square, step), step)
 
 
+def is_plain(rgb: npt.NDArray[np.uint8]) -> bool:
+    """Return whether all is one color; a few pixels suffice to see that it is not."""
+    few = rgb[::16, ::16]
+    return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
+
+
 def _around(length: int, wanted: int, step: int = 1) -> slice:
     """Cut the same from both ends; of each step the pixel in its middle."""
     num = (length - 2 * -(-(length - wanted) // 2)) // step

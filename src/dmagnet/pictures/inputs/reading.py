@@ -20,7 +20,13 @@ from dmagnet.pictures.inputs import framing, stacks
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels, flagged
 from dmagnet.pictures.opening import Doubt, Fault, ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
-from dmagnet.pictures.raster import LARGE, one_large_at_a_time, read_part, strips
+from dmagnet.pictures.raster import (
+    LARGE,
+    is_plain,
+    one_large_at_a_time,
+    read_part,
+    strips,
+)
 from dmagnet.pictures.sections import Around
 from dmagnet.storage.disk import open_file
 
@@ -121,7 +127,7 @@ def read_picture(
                 if frame.share >= framing.SMALL or not seen.more:
                     break
             item = _told(item, seen, frame)
-            if _is_plain(frame.rgb):
+            if is_plain(frame.rgb):
                 line = "expected an image, got one color everywhere"
                 raise ImageError(line, "no values")
     except DataError as error:
@@ -131,12 +137,6 @@ def read_picture(
     below = len(seen.rgb) - top - high  # FITS counts rows from the bottom
     box = (left - seen.start[0], below - seen.start[1], wide, high)
     return Picture(item, frame.rgb, seen.wcs, box)
-
-
-def _is_plain(rgb: Pixels) -> bool:
-    """Return whether all is one color; a few pixels suffice to see that it is not."""
-    few = rgb[::16, ::16]
-    return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
 
 
 def _told(item: Item, seen: _Seen, frame: framing.Frame) -> Item:
