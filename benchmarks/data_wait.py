@@ -35,6 +35,7 @@ def main() -> None:
         image_size=args.image_size,
         epochs=args.epochs,
         progressive=False,
+        scales=(1.0, 1.0),
         model=ModelConfig(size=args.size),
     )
     galaxies = simulated_galaxies(args.num, 20, image_size=args.image_size)

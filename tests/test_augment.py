@@ -49,6 +49,13 @@ def test_a_view_at_half_the_side_shows_the_same_sky():
     torch.testing.assert_close(small, pooled, atol=0.05, rtol=0)
 
 
+def test_a_smaller_view_averages_the_grain_away():
+    grain = torch.rand(3, 3, 64, 64, generator=seeded(9))
+    images = (255 * grain).to(torch.uint8)
+    small = augment(images, STILL, image_size=64, view_size=32, generator=seeded())
+    assert small.std() < 0.6 * grain.std()  # picking pixels would keep all of it
+
+
 def test_the_same_seed_gives_the_same_view_and_another_another():
     images, config = frames(), AugmentConfig()
     one = augment(images, config, image_size=64, generator=seeded(1))

@@ -171,6 +171,7 @@ def test_training_on_a_coarse_label_tells_its_classes_from_the_others(tmp_path):
         warmup_epochs=1,
         ema_decay=0.9,
         progressive=False,
+        scales=(1.0, 1.0),
         label_smoothing=0.0,
         model=ModelConfig(size="xs", drop_path=0.0),
         augment=AugmentConfig(zoom=1.1),

@@ -67,6 +67,18 @@ def test_the_same_picture_gives_the_same_view_also_beyond_its_edge():
     np.testing.assert_array_equal(standardize(image, 96), standardize(image, 96))
 
 
+def test_a_companion_on_the_rim_is_not_cut_by_an_edge():
+    image = galaxy(120, side=128)  # three radii are wider than this picture
+    y, x = np.mgrid[:128, :128]
+    companion = 150 * np.exp(-((x - 64) ** 2 + (y - 1) ** 2) / (2 * 6**2))
+    image = (image + companion[..., None]).clip(0, 255).astype(np.uint8)
+    view = standardize(image, 128).astype(float).mean(2)
+    rim = np.abs(np.diff(view[:40, 56:72].mean(1)))
+    half = 3 * find_extent(image).radius / 2
+    assert half > 64, "the picture is not too small for its galaxy"
+    assert rim.max() < 45  # its own light falls by 23 a pixel; a cut is 87
+
+
 def test_a_neighbor_does_not_change_the_radius():
     alone, image = find_extent(galaxy(30)), galaxy(30)
     image[20:40, 20:40] = 250

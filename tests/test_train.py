@@ -32,6 +32,7 @@ CONFIG = TrainConfig(
     warmup_epochs=1,
     ema_decay=0.9,
     progressive=False,
+    scales=(1.0, 1.0),
     label_smoothing=0.0,
     model=ModelConfig(size="xs", drop_path=0.0),
     augment=AugmentConfig(zoom=1.1),
@@ -188,11 +189,32 @@ def test_step_seeds_do_not_collide():
     assert len(seeds) == 3 * 30 * 30
 
 
-def test_progressive_views_grow_by_thirds_to_full_size():
-    config = TrainConfig(image_size=256, epochs=9)
-    sizes = [view_size(config, epoch) for epoch in range(9)]
-    assert sizes == [160] * 3 + [208] * 3 + [256] * 3
-    assert {view_size(replace(config, progressive=False), e) for e in range(9)} == {256}
+def test_sides_of_views_fill_the_range_of_scales_evenly_in_log():
+    config = TrainConfig(image_size=256, epochs=10, progressive=False)
+    sides = [view_size(config, 9, number) for number in range(2000)]
+    assert (min(sides), max(sides)) == (192, 384)
+    assert all(side % 16 == 0 for side in sides)
+    assert np.median(sides) == pytest.approx(256 * np.sqrt(0.75 * 1.5), abs=16)
+
+
+def test_progressive_views_are_small_for_six_tenths_of_the_epochs():
+    config = TrainConfig(image_size=256, epochs=10)
+    sides = [[view_size(config, epoch, n) for n in range(200)] for epoch in range(10)]
+    assert [max(some) for some in sides] == [192] * 6 + [384] * 4
+    assert [min(some) for some in sides] == [128] * 6 + [192] * 4
+
+
+def test_views_are_never_below_64_px_and_one_scale_is_one_side():
+    config = TrainConfig(image_size=64, epochs=10)
+    assert min(view_size(config, 0, number) for number in range(50)) == 64
+    fixed = replace(config, scales=(1.0, 1.0), progressive=False)
+    assert {view_size(fixed, e, n) for e in range(10) for n in range(10)} == {64}
+
+
+@pytest.mark.parametrize("scales", [(1.5, 0.75), (0.1, 1.0), (1.0, 5.0)])
+def test_scales_out_of_order_or_range_are_refused(scales):
+    with pytest.raises(ConfigError, match=r"scales: expected the smallest"):
+        TrainConfig(scales=scales)
 
 
 def test_the_rate_rises_linearly_then_falls_as_a_cosine():

@@ -56,6 +56,7 @@ def smoke() -> TrainConfig:
         batch_size=32,
         warmup_epochs=0.5,
         ema_decay=0.9,  # a longer memory than the run would hold its first weights
+        scales=(1.0, 1.0),
         progressive=False,
         model=ModelConfig(size="xs"),
     )

@@ -126,8 +126,12 @@ class TrainConfig(Checked):
         Decay of the averaged weights; 0 keeps the last.
     mixup : float
         Alpha of mixup; 0 turns it off.
+    scales : tuple[float, float]
+        Smallest and largest side of the training views, as shares of image_size, 0.25
+        to 4; drawn anew for each batch, so that the network knows all of them.
     progressive : bool
-        Train the first two thirds on smaller views (5/8, 13/16 of the side).
+        Train the first 60 % of the epochs on views of half to three quarters of the
+        side.
     logit_adjustment : float
         Strength of the correction for class imbalance, 0 to 2.
     precision : Precision
@@ -148,12 +152,23 @@ class TrainConfig(Checked):
     label_smoothing: Annotated[float, Between(0, 0.9)] = 0.1
     ema_decay: Annotated[float, Between(0, 0.99999)] = 0.999
     mixup: Annotated[float, Between(0, 10)] = 0.0
+    scales: tuple[float, float] = (0.75, 1.5)
     progressive: bool = True
     logit_adjustment: Annotated[float, Between(0, 2)] = 0.0
     precision: Precision = "auto"
     save_every_min: Annotated[float, Between(0, 1e6)] = 5.0
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse sides that are out of order."""
+        super().__post_init__()
+        low, high = self.scales
+        if not 0.25 <= low <= high <= 4:
+            raise ConfigError(
+                "scales: expected the smallest and the largest share of the side, 0.25 "
+                f"to 4, got {low} and {high}"
+            )
 
     @property
     def frame_size(self) -> int:

@@ -6,6 +6,7 @@ A galaxy has no up, so any rotation and reflection of it is as likely as any oth
 import math
 
 import torch
+import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
@@ -98,15 +99,21 @@ def augment(
 
     Notes
     -----
-    Flip, rotation, zoom and shift are one affine map and one interpolation. Beyond
-    the frame there is sky at the image's own median, not black. Then a blur for the
-    whole batch, brightness, gain for each color, and Gaussian noise.
+    Flip, rotation, zoom and shift are one affine map and one interpolation; smaller
+    views are averaged down from it. Beyond the frame there is sky at the image's own
+    median, not black. Then a blur for the whole batch, brightness, gain for each
+    color, and Gaussian noise.
     """
     size = view_size or image_size
     x = images.float().div_(255)
     sky = sky_level(x)
-    maps = random_affine(x, config, image_size, size, generator)
-    x = warp_affine(x.sub_(sky), maps, (size, size), align_corners=True)
+    drawn = max(size, image_size)
+    maps = random_affine(x, config, image_size, drawn, generator)
+    x = warp_affine(x.sub_(sky), maps, (drawn, drawn), align_corners=True)
+    if size < drawn:  # a warp alone would skip pixels, and what it skips is grain
+        x = F.interpolate(
+            x, (size, size), mode="bilinear", align_corners=False, antialias=True
+        )
     if config.blur:
         x = _blurred(x, config.blur * size, generator)
     factor = 1 + config.brightness * uniform(-1, 1, x, generator)[:, None]

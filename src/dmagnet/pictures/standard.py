@@ -92,6 +92,7 @@ _BRIGHT, _WHITE = (
 _GAINS = (0.5, 4.0)
 _CONTRAST, _SKY = 0.85, 0.1  # of the standard picture
 _MAX_NOISE = 0.03  # of white, where sky is laid around the image
+_FADING = 0.1  # of the picture's side: over so much its mirrored light fades out
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +192,8 @@ def standardize(
     (side, side, 3) uint8
         The sky, subtracted color by color, is at 10 % of white; the galaxy's bright
         parts are near 65 %. Colors keep their ratios above the sky. Beyond the picture
-        there is sky with noise like the picture's, the same each time.
+        its light goes on mirrored and fades within a tenth of its side into noise like
+        the sky's, the same each time.
 
     Notes
     -----
@@ -228,12 +230,20 @@ def _square(rgb: Pixels) -> Pixels:
 
 
 def _surrounded(light: Any, margin: int) -> Any:
-    """Lay noise around sky-subtracted light; a hard edge would be a shape to learn."""
+    """Go on beyond the picture: mirrored light that fades into noise.
+
+    A companion on the rim would be cut by a hard edge, which is a shape to learn.
+    """
     if not margin:
         return light
     side = len(light) + 2 * margin
     sigma = min(float(np.std(light[: max(1, len(light) // 32)])), _MAX_NOISE)
     noise = np.random.default_rng(0).standard_normal((side, side, 3), np.float32)
-    around = noise * np.float32(sigma)
-    around[margin:-margin, margin:-margin] = light
+    fading = max(1.0, _FADING * len(light))
+    beyond = np.abs(np.arange(side) - (side - 1) / 2) - len(light) / 2
+    share = np.cos(np.pi / 2 * (beyond / fading).clip(0, 1))
+    kept = (share[:, None] * share[None, :])[..., None].astype(np.float32)
+    mirrored = np.pad(light, ((margin, margin), (margin, margin), (0, 0)), "symmetric")
+    # Shares of a circle: the noise is as strong half-way as on either side.
+    around: Floats = kept * mirrored + np.sqrt(1 - kept**2) * np.float32(sigma) * noise
     return around

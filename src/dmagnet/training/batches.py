@@ -9,6 +9,11 @@ from torch import Tensor
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.galaxies.augment import augment
 
+GROWN_AFTER = 0.6  # of the epochs: until then progressive views are small
+EARLY = (0.5, 0.75)  # of the side: a fifth to a half of the work
+STEP = 16  # px: every other step of the network's stride
+SMALLEST_SIDE = 64  # px
+
 
 class Steps:
     """The numbers of an epoch's batches, as a loader."""
@@ -36,14 +41,14 @@ def step_seed(*parts: int) -> int:
     return int(words[0] >> np.uint64(1))
 
 
-def view_size(config: TrainConfig, epoch: int) -> int:
-    """Compute the side of the training views of an epoch."""
-    third = 3 * epoch // config.epochs
-    if not config.progressive or third >= 2:
-        return config.image_size
-    sixteenths = (10, 13)[third]
-    side = -(-config.image_size * sixteenths // 256) * 16
-    return min(max(side, 64), config.image_size)
+def view_size(config: TrainConfig, epoch: int, number: int) -> int:
+    """Draw the side of a batch's views, the same on every device."""
+    low, high = config.scales
+    if config.progressive and epoch < GROWN_AFTER * config.epochs:
+        low, high = min(low, EARLY[0]), min(high, EARLY[1])
+    draw = np.random.default_rng(step_seed(config.seed, epoch, number + 1, 0)).random()
+    side = config.image_size * low * (high / low) ** draw  # even in log
+    return max(round(side / STEP) * STEP, min(SMALLEST_SIDE, config.image_size))
 
 
 class GalaxyBatches(L.LightningDataModule):
@@ -91,7 +96,7 @@ class GalaxyBatches(L.LightningDataModule):
             self.images[mine],
             self.config.augment,
             image_size=self.config.image_size,
-            view_size=view_size(self.config, epoch),
+            view_size=view_size(self.config, epoch, number),
             generator=generator,
         )
         return views, self.labels[mine], generator
