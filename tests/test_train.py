@@ -18,10 +18,11 @@ from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.judging.predict import predict
 from dmagnet.network.checkpoint import load
+from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import claimed
 from dmagnet.training import GalaxyBatches, TrainingModule, fit, history
 from dmagnet.training.batches import step_seed, view_size
-from dmagnet.training.module import lr_share
+from dmagnet.training.module import lr_share, mask_loss
 from dmagnet.training.run_folder import enter
 
 CONFIG = TrainConfig(
@@ -182,6 +183,45 @@ def test_a_batch_follows_from_seed_epoch_and_number_alone(galaxies):
     other.draw(0, 0, CPU, 0, 1)
     assert torch.equal(one, other.draw(2, 1, CPU, 0, 1)[0])
     assert not torch.equal(one, other.draw(3, 1, CPU, 0, 1)[0])
+
+
+def test_masks_move_with_their_galaxies():
+    galaxies = blobs(40)
+    rows = galaxies.images.mean(3)
+    masks = (255 * (rows > rows.mean((1, 2), keepdims=True) + 40)).astype(np.uint8)
+    data = GalaxyBatches(
+        (galaxies.images, galaxies.labels),
+        (galaxies.images[:0], galaxies.labels[:0]),
+        replace(CONFIG, augment=AugmentConfig(zoom=1.2, shift=0.1)),
+        masks,
+    )
+    views, _, _ = data.draw(0, 0, CPU, 0, 1)
+    images, moved = views[:, :3].mean(1), views[:, 3]
+    inside = (images * moved).sum() / moved.sum()
+    outside = (images * (1 - moved)).sum() / (1 - moved).sum()
+    assert inside > outside + 0.1
+    shuffled = moved.roll(1, 0)
+    assert (images * shuffled).sum() / shuffled.sum() < inside
+
+
+def test_the_mask_loss_is_0_on_the_mask_and_2_on_its_negative():
+    masks = torch.zeros(2, 1, 32, 32)
+    masks[:, :, 8:16, 8:24] = 1
+    there = torch.nn.functional.adaptive_avg_pool2d(masks, 8)[:, 0]
+    assert mask_loss(7 * there - 3, masks) == pytest.approx(0, abs=1e-3)
+    assert mask_loss(-there, masks) == pytest.approx(2, abs=1e-3)
+    noise = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert 0.6 < float(mask_loss(noise, masks)) < 1.4
+
+
+def test_only_galaxies_with_a_mask_pull_on_the_evidence():
+    module = TrainingModule(DMAGNet(CONFIG.model), CONFIG, torch.full((10,), 0.1))
+    images, targets = torch.rand(3, 3, 64, 64), torch.eye(10)[:3]
+    masks = torch.zeros(3, 1, 64, 64)
+    assert module._answers(images, masks, targets)[1] == 0
+    assert module._answers(images, masks[:, :0], targets)[1] == 0
+    masks[1, :, 20:30] = 1
+    assert module._answers(images, masks, targets)[1] > 0
 
 
 def test_step_seeds_do_not_collide():

@@ -132,6 +132,9 @@ class TrainConfig(Checked):
     progressive : bool
         Train the first 60 % of the epochs on views of half to three quarters of the
         side.
+    mask_weight : float
+        Weight of the loss that draws evidence to where a galaxy shows its class, for
+        those that have a mask, 0 to 10.
     logit_adjustment : float
         Strength of the correction for class imbalance, 0 to 2.
     precision : Precision
@@ -154,6 +157,7 @@ class TrainConfig(Checked):
     mixup: Annotated[float, Between(0, 10)] = 0.0
     scales: tuple[float, float] = (0.75, 1.5)
     progressive: bool = True
+    mask_weight: Annotated[float, Between(0, 10)] = 0.1
     logit_adjustment: Annotated[float, Between(0, 2)] = 0.0
     precision: Precision = "auto"
     save_every_min: Annotated[float, Between(0, 1e6)] = 5.0

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from dmagnet.config.train_config import AugmentConfig
 
+COLORS = 3  # planes of a picture; what comes after them is a mask
+
 
 def uniform(
     low: float, high: float, like: Tensor, generator: torch.Generator
@@ -80,8 +82,8 @@ def augment(
 
     Parameters
     ----------
-    images : (B, 3, H, H) uint8
-        Square frames, at least ``image_size`` on a side; what lies outside the view
+    images : (B, 3 or 4, H, H) uint8
+        Square frames, and masks if there is a fourth plane, at least ``image_size`` on a side; what lies outside the view
         fills the corners of rotated views with real sky.
     config : AugmentConfig
         How far a view may differ.
@@ -94,8 +96,8 @@ def augment(
 
     Returns
     -------
-    (B, 3, view_size, view_size) float32 in [0, 1]
-        The views.
+    (B, 3 or 4, view_size, view_size) float32 in [0, 1]
+        The views; masks move with their images, and change in nothing else.
 
     Notes
     -----
@@ -107,6 +109,7 @@ def augment(
     size = view_size or image_size
     x = images.float().div_(255)
     sky = sky_level(x)
+    sky[:, COLORS:] = 0
     drawn = max(size, image_size)
     maps = random_affine(x, config, image_size, drawn, generator)
     x = warp_affine(x.sub_(sky), maps, (drawn, drawn), align_corners=True)
@@ -114,6 +117,7 @@ def augment(
         x = F.interpolate(
             x, (size, size), mode="bilinear", align_corners=False, antialias=True
         )
+    x, masks, sky = x[:, :COLORS], x[:, COLORS:], sky[:, :COLORS]
     if config.blur:
         x = _blurred(x, config.blur * size, generator)
     factor = 1 + config.brightness * uniform(-1, 1, x, generator)[:, None]
@@ -124,7 +128,8 @@ def augment(
     noise = torch.randn(half, device=x.device, generator=generator)
     noise = torch.cat([noise, -noise[: len(x) // 2]])  # normal numbers are dear
     # In place: on a CPU each pass over fresh memory costs as much as its arithmetic.
-    return x.add_(sky).mul_(factor).addcmul_(noise, sigma).clamp_(0, 1)
+    x = x.add_(sky).mul_(factor).addcmul_(noise, sigma).clamp_(0, 1)
+    return torch.cat([x, masks], dim=1) if masks.shape[1] else x
 
 
 def _blurred(x: Tensor, largest: float, generator: torch.Generator) -> Tensor:

@@ -54,6 +54,8 @@ class Galaxies:
         What a user of these data must know.
     label_sets : tuple of tuple of int
         Coarse labels, each the indices of the classes it may be.
+    masks : (N, H, W) uint8, optional
+        Where each galaxy shows its class, 0 to 255; all 0 where nobody knows.
     """
 
     images: npt.NDArray[np.uint8]
@@ -70,6 +72,7 @@ class Galaxies:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
+    masks: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         """Refuse labels of no class, and fingerprint what was given without a hash."""
@@ -168,7 +171,8 @@ class Galaxies:
         """
         if np.array_equal(chosen, np.arange(len(self))):
             return self
-        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+        columns = [*COLUMNS, *(["masks"] if self.masks is not None else [])]
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the images of each class in each part.
@@ -199,4 +203,6 @@ def content_hash(galaxies: Galaxies) -> str:
         sample = np.linspace(0, len(images) - 1, HASH_SAMPLE).round().astype(int)
         images = images[sample]
     digest.update(np.ascontiguousarray(images).tobytes())
+    if galaxies.masks is not None:
+        digest.update(np.ascontiguousarray(galaxies.masks[:HASH_SAMPLE]).tobytes())
     return digest.hexdigest()

@@ -115,7 +115,8 @@ def joined(*parts: Galaxies) -> Galaxies:
     Returns
     -------
     Galaxies
-        All in the given order, with the union of the label sets.
+        All in the given order, with the union of the label sets; masks are 0 where a
+        part has none.
 
     Raises
     ------
@@ -139,6 +140,15 @@ def joined(*parts: Galaxies) -> Galaxies:
     columns["labels"] = np.concatenate(
         [np.array(c)[part.labels] for c, part in zip(codes, parts, strict=True)]
     )
+    if any(part.masks is not None for part in parts):
+        columns["masks"] = np.concatenate(
+            [
+                np.zeros(part.images.shape[:3], np.uint8)
+                if part.masks is None
+                else part.masks
+                for part in parts
+            ]
+        )
     return Galaxies(
         **columns,
         class_names=names,

@@ -167,35 +167,27 @@ class LAM(nn.Module):
 
     Notes
     -----
-    Three depthwise 3x3 convolutions, two of stride 2, and a bilinear way back, as
-    in GALD (Li et al. 2019, BMVC, section 3.3). Deviations: no ReLU before the
-    sigmoid, so the mask spans 0 to 1; the features are multiplied by 0.5 + mask,
-    so the module can suppress and starts as the identity.
+    One factor for a place, the same for all channels, at the resolution of the
+    features: 2 sigmoid(gate). The gate is a bottleneck of an eighth of the channels
+    with 3x3 convolutions of dilation 1 and 2, so that a place is judged by the 9x9
+    around it; its output starts near 0, the factor near 1. Deviations from GALD (Li et
+    al. 2019, BMVC, section 3.3), whose three depthwise convolutions of stride 2 leave
+    a gate of one place on small pictures and give each channel its own: docs/log.md
+    has the trials of both.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-
-        def _depthwise(stride: int) -> nn.Conv2d:
-            return nn.Conv2d(
-                channels, channels, 3, stride, 1, groups=channels, bias=False
-            )
-
-        last = nn.BatchNorm2d(channels)
-        nn.init.zeros_(last.weight)
+        inner = channels // 8
         self.gate = nn.Sequential(
-            _depthwise(1),
-            nn.BatchNorm2d(channels),
-            nn.SiLU(inplace=True),
-            _depthwise(2),
-            nn.BatchNorm2d(channels),
-            nn.SiLU(inplace=True),
-            _depthwise(2),
-            last,
+            ConvNormAct(channels, inner, kernel_size=1),
+            ConvNormAct(inner, inner),
+            ConvNormAct(inner, inner, dilation=2),
+            nn.Conv2d(inner, 1, 3, padding=1),
         )
 
     def factor(self, x: Tensor) -> Tensor:
-        """Compute by how much each feature is multiplied.
+        """Compute by how much each place is multiplied.
 
         Parameters
         ----------
@@ -204,14 +196,11 @@ class LAM(nn.Module):
 
         Returns
         -------
-        (B, C, H, W) float in (0.5, 1.5)
+        (B, 1, H, W) float in (0, 2)
             Below 1 suppresses, above 1 raises.
         """
-        coarse = self.gate(x)
-        logits = F.interpolate(
-            coarse, size=x.shape[2:], mode="bilinear", align_corners=False
-        )
-        return 0.5 + logits.sigmoid()
+        logits: Tensor = self.gate(x)
+        return 2 * logits.sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply the features by the local factor.

@@ -15,6 +15,8 @@ from dmagnet.network.hub_mixin import Pretrained
 GALAXY10_MEAN = (0.1668, 0.1620, 0.1583)
 GALAXY10_STD = (0.1282, 0.1176, 0.1112)
 
+SMALLEST_SIDE = 64  # px; below, LAM would have fewer than 8x8 places
+
 
 class Shape(NamedTuple):
     """What a size stands for: channels and blocks of the four stages."""
@@ -37,7 +39,9 @@ class Stage(nn.Module):
         self, in_channels: int, out_channels: int, stride: int, blocks: list[DMA]
     ) -> None:
         super().__init__()
-        self.enter = ConvNormAct(in_channels, out_channels, stride=stride)
+        # Where the side stays, the first block looks around soon enough.
+        kernel_size = 3 if stride > 1 else 1
+        self.enter = ConvNormAct(in_channels, out_channels, kernel_size, stride)
         self.blocks = nn.ModuleDict(
             {f"block{i}": block for i, block in enumerate(blocks, start=1)}
         )
@@ -61,9 +65,10 @@ class DMAGNet(Pretrained, nn.Module):
     Notes
     -----
     The network owns its normalization: images are in [0, 1] everywhere else.
-    Stage 4 keeps the side of stage 3, so that LAM and the evidence maps can be
-    read: at 256 px they are 16x16. Pooling and one linear layer behind LAM make
-    the score of a class the exact mean of its evidence map plus a bias.
+    Stages 3 and 4 keep the side of stage 2, an eighth of the picture's, so that LAM
+    and the evidence maps can be read: at 128 px they have 16x16 places, and 8x8 at
+    the smallest side that is taken, 64 px. Pooling and one linear layer behind LAM
+    make the score of a class the exact mean of its evidence map plus a bias.
 
     Examples
     --------
@@ -98,7 +103,7 @@ class DMAGNet(Pretrained, nn.Module):
                 )
                 for _ in range(depth)
             ]
-            stride = 1 if i == 3 else 2
+            stride = 2 if i < 2 else 1
             self.stages[f"stage{i + 1}"] = Stage(before[i], width, stride, blocks)
         self.lam = LAM(widths[-1]) if config.lam else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
@@ -169,13 +174,24 @@ class DMAGNet(Pretrained, nn.Module):
 
         Returns
         -------
-        (B, C, H/16, W/16) float
+        (B, C, H/8, W/8) float
             What LAM refines.
+
+        Raises
+        ------
+        ConfigError
+            If a side is too small.
         """
+        if min(images.shape[-2:]) < SMALLEST_SIDE:
+            height, width = images.shape[-2:]
+            raise ConfigError(
+                f"images: expected sides from {SMALLEST_SIDE} px, so that LAM has 8x8 "
+                f"places, got {height}x{width} px; enlarge them"
+            )
         x: Tensor = (images - self.mean) / self.std
         x = self.stem(x)  # (B, C0/2, H/2, W/2)
         for stage in self.stages.values():
-            x = stage(x)  # H/4, H/8, H/16, H/16
+            x = stage(x)  # H/4, H/8, H/8, H/8
         return x
 
     def features(self, images: Tensor) -> Tensor:
@@ -188,7 +204,7 @@ class DMAGNet(Pretrained, nn.Module):
 
         Returns
         -------
-        (B, C, H/16, W/16) float
+        (B, C, H/8, W/8) float
             What pooling and the linear layer turn into scores.
         """
         features: Tensor = self.lam(self.trunk(images))
@@ -204,9 +220,8 @@ class DMAGNet(Pretrained, nn.Module):
 
         Returns
         -------
-        (B, H/16, W/16) float in (0.5, 1.5)
-            Norm of the features behind LAM over that before it; 1 leaves a place as
-            it is.
+        (B, H/8, W/8) float in (0, 2)
+            The factor of each place; 1 leaves it as it is.
 
         Raises
         ------
@@ -215,11 +230,7 @@ class DMAGNet(Pretrained, nn.Module):
         """
         if not isinstance(self.lam, LAM):
             raise ConfigError("this network has no LAM (its config says lam=False)")
-        before = self.trunk(images)
-        # Not the mean of the factors: what one channel raises and another lowers
-        # would cancel there, however much the place as a whole changes.
-        maps: Tensor = self.lam(before).norm(dim=1) / before.norm(dim=1).clamp(min=1e-9)
-        return maps
+        return self.lam.factor(self.trunk(images))[:, 0]
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every class.
@@ -234,6 +245,21 @@ class DMAGNet(Pretrained, nn.Module):
         (B, K) float
             Logits.
         """
-        pooled = self.features(images).mean(dim=(2, 3))  # (B, C)
+        return self.scores(self.features(images))
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Turn features into a score for every class.
+
+        Parameters
+        ----------
+        features : (B, C, h, w) float
+            From `features`.
+
+        Returns
+        -------
+        (B, K) float
+            Logits.
+        """
+        pooled = features.mean(dim=(2, 3))  # (B, C)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits

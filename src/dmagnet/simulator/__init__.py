@@ -2,11 +2,15 @@
 
 The chapters, in order: `profiles` (how light falls off), `dice` and `grid` (draws
 and pixels), `population` (who lives there), `render` (their light), `sky` (stars,
-seeing, noise), `scene` (one frame, as a JPEG) and `datasets` (many frames).
+seeing, noise), `scene` (one frame, as a JPEG), `pairs` (with and without what makes
+a class) and `datasets` (many frames).
 """
 
 from dmagnet.simulator.datasets import simulate as simulate
 from dmagnet.simulator.datasets import simulate_chunks as simulate_chunks
 from dmagnet.simulator.datasets import write_hdf5 as write_hdf5
+from dmagnet.simulator.pairs import class_masks as class_masks
+from dmagnet.simulator.pairs import without_arms as without_arms
+from dmagnet.simulator.pairs import without_bars as without_bars
 from dmagnet.simulator.scene import draw as draw
 from dmagnet.simulator.scene import draw_flux as draw_flux

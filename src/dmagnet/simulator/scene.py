@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +49,8 @@ QUALITIES, SHARES = (75.0, 85.0, 92.0), (0.85, 0.1, 0.05)
 FINE_PX = 1.5  # of the survey's: larger pixels have averaged much of it away
 QUARTERED, WHOLE = 2, 0  # 4:2:0 and 4:4:4, as Pillow counts them
 
+Change = Callable[[Tensor, Any], Any]
+
 
 def draw(
     labels: Tensor,
@@ -55,6 +58,7 @@ def draw(
     image_size: int = 256,
     field: float = 1.0,
     generator: torch.Generator,
+    change: Change | None = None,
 ) -> Tensor:
     """Draw galaxies as the Legacy Survey viewer shows them.
 
@@ -68,13 +72,19 @@ def draw(
         Share of the frame's 67 arcsec that the images show, around its center.
     generator : torch.Generator
         Source of all randomness.
+    change : callable, optional
+        Takes the labels and the `dmagnet.simulator.truth` record of all galaxies of
+        one kind, and returns the record to draw. All else, noise included, is as
+        without it.
 
     Returns
     -------
     (B, 3, H, W) uint8
         Red, green, blue, after the viewer's JPEG compression.
     """
-    flux = draw_flux(labels, image_size=image_size, field=field, generator=generator)
+    flux = draw_flux(
+        labels, image_size=image_size, field=field, generator=generator, change=change
+    )
     pictures = (legacy_rgb(flux) * 255).round().to(torch.uint8)
     grid = Grid.of_frame(image_size, labels.device, field)
     return as_jpeg(pictures, grid, Dice(generator, len(labels), labels.device))
@@ -86,6 +96,7 @@ def draw_flux(
     image_size: int = 256,
     field: float = 1.0,
     generator: torch.Generator,
+    change: Change | None = None,
 ) -> Tensor:
     """Draw galaxies as a survey's coadds hold them.
 
@@ -100,6 +111,8 @@ def draw_flux(
     generator : torch.Generator
         Source of all randomness; with one of the CPU the galaxies are the same on
         any device.
+    change : callable, optional
+        As of `draw`.
 
     Returns
     -------
@@ -116,7 +129,7 @@ def draw_flux(
     grid = Grid.of_frame(image_size * finer, labels.device, field)
     dice = Dice(generator, len(labels), labels.device)
     light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
-    _add_galaxies(light, labels, grid, dice)
+    add_galaxies(light, labels, grid, dice, change)
     # Light from beyond the frame is blurred into it: galaxies go on, stars are drawn.
     margin = math.ceil(MARGIN_ARCSEC / grid.scale)
     light = F.pad(light, (margin,) * 4, mode="replicate")
@@ -194,7 +207,13 @@ def _members(labels: Tensor, dice: Dice) -> Members:
     )
 
 
-def _add_galaxies(light: Tensor, labels: Tensor, grid: Grid, dice: Dice) -> None:
+def add_galaxies(
+    light: Tensor,
+    labels: Tensor,
+    grid: Grid,
+    dice: Dice,
+    change: Change | None = None,
+) -> None:
     """Draw each kind of galaxy and add it to its frames, in place."""
     everyone = _members(labels, dice)
     edge_on = everyone.label >= THIN
@@ -209,6 +228,8 @@ def _add_galaxies(light: Tensor, labels: Tensor, grid: Grid, dice: Dice) -> None
         own = dice.of(len(some.owner))
         galaxies = draw_kind(some.label, some.size, own, some.age)
         galaxies = replace(galaxies, pose=some.place(galaxies.pose))
+        if change is not None:
+            galaxies = change(some.label, galaxies)
         for part in _parts(some.owner, grid):
             light.index_add_(0, some.owner[part], render(pick(galaxies, part), grid))
         if knots:

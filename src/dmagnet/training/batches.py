@@ -8,11 +8,11 @@ from torch import Tensor
 
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.galaxies.augment import augment
+from dmagnet.network.dmagnet import SMALLEST_SIDE
 
 GROWN_AFTER = 0.6  # of the epochs: until then progressive views are small
 EARLY = (0.5, 0.75)  # of the side: a fifth to a half of the work
 STEP = 16  # px: every other step of the network's stride
-SMALLEST_SIDE = 64  # px
 
 
 class Steps:
@@ -60,6 +60,8 @@ class GalaxyBatches(L.LightningDataModule):
         Images (N, S, S, 3) uint8 with S = image_size / field, and labels (N,).
     val : tuple of ndarray
         The same, for validation; may be empty.
+    masks : (N, S, S) uint8 ndarray, optional
+        Where each training galaxy shows its class.
     config : TrainConfig
         Batch size, view size, augmentation and seed.
     """
@@ -69,10 +71,12 @@ class GalaxyBatches(L.LightningDataModule):
         train: tuple[NDArray[np.uint8], NDArray[np.int64]],
         val: tuple[NDArray[np.uint8], NDArray[np.int64]],
         config: TrainConfig,
+        masks: NDArray[np.uint8] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.images, self.labels = _tensors(*train)
+        self.masks = None if masks is None else torch.from_numpy(masks)
         self.val_images, self.val_labels = _tensors(*val)
 
     @property
@@ -92,8 +96,12 @@ class GalaxyBatches(L.LightningDataModule):
         mine = shuffled[number * size : (number + 1) * size][rank::world].to(device)
         generator = torch.Generator(device)
         generator.manual_seed(step_seed(seed, epoch, number + 1, rank))
+        frames = self.images[mine]
+        if self.masks is not None:
+            masks = self.masks[mine.to(self.masks.device)].to(device)
+            frames = torch.cat([frames, masks[:, None]], dim=1)
         views = augment(
-            self.images[mine],
+            frames,
             self.config.augment,
             image_size=self.config.image_size,
             view_size=view_size(self.config, epoch, number),

@@ -266,7 +266,10 @@ def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Te
             "or remove the class"
         )
     batches = GalaxyBatches(
-        (train.images, train.labels), (val.images, val.labels), config
+        (train.images, train.labels),
+        (val.images, val.labels),
+        config,
+        train.masks if config.mask_weight else None,
     )
     return batches, torch.from_numpy(counts / counts.sum()).float()
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.errors import ConfigError
-from dmagnet.galaxies.augment import mixup
+from dmagnet.galaxies.augment import COLORS, mixup
 from dmagnet.training.batches import GalaxyBatches
 
 LAST_LR_SHARE = 0.005  # where the cosine ends, as a share of the peak
@@ -40,7 +41,10 @@ class TrainingModule(L.LightningModule):
 
     Notes
     -----
-    See `partial_loss`. Class imbalance is met by logit adjustment
+    See `partial_loss`. Galaxies with a mask of where they show their class add
+    ``mask_weight`` times `mask_loss`: the network is to be right for the right reason
+    (Ross et al. 2017, IJCAI, arXiv:1703.03717; they penalize gradients outside of a
+    mask, here the exact evidence is correlated with it). Class imbalance is met by logit adjustment
     (Menon et al. 2021, ICLR, eq. 10): ``logit_adjustment`` times the log share is
     added to the logits while training only.
     """
@@ -96,11 +100,27 @@ class TrainingModule(L.LightningModule):
         # Dropout reads torch's global state; tie it to the step, so that a run that
         # resumes here continues with the same numbers.
         torch.manual_seed(generator.initial_seed())
-        logits = self.model(images).float() + self.prior
-        loss = partial_loss(logits, targets, self.config.label_smoothing)
+        images, masks = images[:, :COLORS], images[:, COLORS:]
+        logits, pull = self._answers(images, masks, targets)
+        loss = partial_loss(logits + self.prior, targets, self.config.label_smoothing)
+        loss = loss + self.config.mask_weight * pull
         shown: dict[str, Any] = {"batch_size": len(labels), "on_step": False}
         self.log("train_loss", loss, on_epoch=True, prog_bar=True, **shown)
         return loss
+
+    def _answers(
+        self, images: Tensor, masks: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits, and how far the evidence lies from the masks."""
+        known = masks.flatten(1).any(1) if masks.shape[1] else masks.new_zeros(0).bool()
+        if not known.any():
+            return self.model(images).float(), images.new_zeros(())
+        features = self.model.features(images)
+        weights = self.model.head.weight
+        # What all classes share decides nothing between them.
+        own = (weights - weights.mean(0))[targets[known].argmax(1)]
+        evidence = torch.einsum("bchw,bc->bhw", features[known].float(), own.float())
+        return self.model.scores(features).float(), mask_loss(evidence, masks[known])
 
     def validation_step(self, number: int, batch_idx: int) -> None:  # noqa: ARG002
         """Judge one validation batch."""
@@ -161,6 +181,19 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float = 0.0) -> Ten
     spread = -log_p.mean(1)
     loss = (1 - smoothing) * torch.where(soft, one, some) + smoothing * spread
     return loss.mean()
+
+
+def mask_loss(evidence: Tensor, masks: Tensor) -> Tensor:
+    """Compute 1 minus the correlation of maps (B, h, w) with masks (B, 1, H, W)."""
+    # Of the size of the evidence nothing is asked: only where there is more of it.
+    there = F.adaptive_avg_pool2d(masks, evidence.shape[1:])[:, 0]
+    each = [_standardized(maps.flatten(1)) for maps in (evidence, there)]
+    return 1 - (each[0] * each[1]).mean()
+
+
+def _standardized(rows: Tensor) -> Tensor:
+    centered = rows - rows.mean(1, keepdim=True)
+    return centered / (rows.std(1, correction=0, keepdim=True) + 1e-4)
 
 
 def lr_share(step: int, warmup: float, steps: int) -> float:
