@@ -18,7 +18,9 @@ from dmagnet.simulator import simulate
 
 NATIVE = 256  # px of all files
 GZ2, GZ1 = "galaxyzoo2_5class_train_val.zip", "galaxyzoo1_6class_train_val.zip"
-REAL60, STRANGERS = "galaxy10_real60.h5", "not_galaxies_300.zip"
+KAGGLE, DECALS = "galaxyzoo2_4class_13k.zip", "gz_decals_real.zip"
+REAL60, GALAXY10 = "galaxy10_real60.h5", "galaxy10_real_train.zip"
+STRANGERS = "not_galaxies_300.zip"
 C = CLASS_NAMES
 MEANINGS = {
     GZ2: {
@@ -36,7 +38,14 @@ MEANINGS = {
         "3_spiral_edge_on": (C[4], *C[8:10]),
         "5_merger": C[0:2],
     },
+    KAGGLE: {
+        "edge_on": C[8:10],
+        "elliptical": C[2:5],
+        "spiral": C[5:8],
+        "other": C[0:2],
+    },
 }
+GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))  # of GZ2, as indices
 NAMES = {GZ2: "galaxyzoo2", GZ1: "galaxyzoo1", REAL60: "real60"}
 
 
@@ -122,3 +131,8 @@ def pictures_in(path: Path):
                 picture = Image.open(file).convert("RGB").resize((NATIVE, NATIVE))
                 found.append(np.asarray(picture))
     return np.stack(found)
+
+
+def in_groups(p):
+    """Sum the probabilities of the classes of each group."""
+    return np.stack([p[:, list(members)].sum(1) for members in GROUPS], 1)

@@ -7,6 +7,7 @@ from photutils.segmentation import detect_sources
 from scipy import ndimage
 
 from dmagnet.pictures import find_extent, standardize
+from dmagnet.pictures.standard import standardize_mask
 
 
 def galaxy(radius=20.0, *, side=256, peak=0.5, sky=0.05, color=(1, 1, 1), ratio=0.6):
@@ -77,6 +78,17 @@ def test_a_companion_on_the_rim_is_not_cut_by_an_edge():
     half = 3 * find_extent(image).radius / 2
     assert half > 64, "the picture is not too small for its galaxy"
     assert rim.max() < 45  # its own light falls by 23 a pixel; a cut is 87
+
+
+@pytest.mark.parametrize("radius", [30, 120])
+def test_a_mask_of_the_galaxy_lies_on_the_galaxy_in_the_view(radius):
+    image = galaxy(radius)
+    mask = (255 * (image.mean(2) > 30)).astype(np.uint8)
+    view = standardize(image, 96).mean(2)
+    laid = standardize_mask(mask, 96, 3.0, find_extent(image)) > 127
+    assert view[laid].min() > view[~laid].mean()
+    assert laid[48, 48]
+    assert not laid[0].any()
 
 
 def test_a_neighbor_does_not_change_the_radius():

@@ -1,9 +1,18 @@
 """The same galaxy with and without its bar or arms, and where they were."""
 
+import numpy as np
 import pytest
 import torch
 
-from dmagnet.simulator import class_masks, draw, without_arms, without_bars
+from dmagnet.config import SimulateConfig
+from dmagnet.simulator import (
+    class_masks,
+    draw,
+    simulate,
+    simulate_masked,
+    without_arms,
+    without_bars,
+)
 
 LABELS = torch.arange(10).repeat(2)
 SPECIAL = torch.isin(LABELS, torch.tensor([5, 6, 7]))
@@ -61,6 +70,18 @@ def test_a_smooth_galaxy_shows_its_class_in_its_middle_and_not_on_the_rim(masks)
     smooth = masks[(LABELS >= 2) & (LABELS <= 4)]
     assert (smooth[:, 127:129, 127:129] == 1).all()
     assert not smooth[:, :8].any()
+
+
+def test_masked_sets_have_the_same_images_and_their_own_masks():
+    config = SimulateConfig(num=25, image_size=128, seed=3)
+    images, labels = simulate(config)
+    parts = list(simulate_masked(config))
+    for k, whole in enumerate((images, labels)):
+        np.testing.assert_array_equal(np.concatenate([p[k] for p in parts]), whole)
+    masks = np.concatenate([part[2] for part in parts])
+    assert masks.shape == (25, 128, 128)
+    assert masks.dtype == np.uint8
+    assert (masks.max((1, 2)) == 255).all()
 
 
 def test_masks_do_not_move_the_random_numbers_on():

@@ -83,8 +83,8 @@ def augment(
     Parameters
     ----------
     images : (B, 3 or 4, H, H) uint8
-        Square frames, and masks if there is a fourth plane, at least ``image_size`` on a side; what lies outside the view
-        fills the corners of rotated views with real sky.
+        Square frames, at least ``image_size`` on a side; what lies outside the view
+        fills the corners of rotated views with real sky. A fourth plane is a mask.
     config : AugmentConfig
         How far a view may differ.
     image_size : int

@@ -204,21 +204,48 @@ def standardize(
     square = _square(rgb)
     gain = np.clip(_WHITE / max(extent.bright, 1e-3), *_GAINS)
     light = (square.astype(np.float32) / 255 - extent.sky) * np.float32(gain)
-    half, center = radii * extent.radius / 2, len(square) / 2
-    margin = max(0, int(np.ceil(half - center)))
-    light, center = _surrounded(light, margin), center + margin
-    box = (center - half, center - half, center + half, center + half)
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(light[..., color])).resize(
-                (side, side), Image.Resampling.BILINEAR, box=box
-            )
-        )
-        for color in range(3)
-    ]
+    half = radii * extent.radius / 2
+    light = _surrounded(light, _margin(half, len(square)))
+    planes = [_middle(light[..., color], half, side) for color in range(3)]
     drawn = np.stack(planes, axis=2) * _CONTRAST + _SKY
     pixels: Pixels = (drawn.clip(0, 1) * 255).round().astype(np.uint8)
     return pixels
+
+
+def standardize_mask(mask: Pixels, side: int, radii: float, extent: Extent) -> Pixels:
+    """Bring a mask to the view that `standardize` gives of its picture.
+
+    Parameters
+    ----------
+    mask : (H, W) uint8
+        Of a square picture.
+    side : int
+        Of the result, in px.
+    radii : float
+        Side of the result in isophotal radii of the galaxy.
+    extent : Extent
+        Of the picture.
+
+    Returns
+    -------
+    (side, side) uint8
+        0 beyond the picture.
+    """
+    half = radii * extent.radius / 2
+    return _middle(np.pad(mask, _margin(half, len(mask))), half, side)
+
+
+def _margin(half: float, side: int) -> int:
+    """Return how far a view reaches beyond a picture, in whole px."""
+    return max(0, int(np.ceil(half - side / 2)))
+
+
+def _middle(plane: Any, half: float, side: int) -> Any:
+    """Cut the middle out of a square plane and resize it."""
+    center = len(plane) / 2
+    box = (center - half, center - half, center + half, center + half)
+    picture = Image.fromarray(np.ascontiguousarray(plane))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box))
 
 
 def _square(rgb: Pixels) -> Pixels:

@@ -8,6 +8,7 @@ a class) and `datasets` (many frames).
 
 from dmagnet.simulator.datasets import simulate as simulate
 from dmagnet.simulator.datasets import simulate_chunks as simulate_chunks
+from dmagnet.simulator.datasets import simulate_masked as simulate_masked
 from dmagnet.simulator.datasets import write_hdf5 as write_hdf5
 from dmagnet.simulator.pairs import class_masks as class_masks
 from dmagnet.simulator.pairs import without_arms as without_arms

@@ -44,9 +44,9 @@ class TrainingModule(L.LightningModule):
     See `partial_loss`. Galaxies with a mask of where they show their class add
     ``mask_weight`` times `mask_loss`: the network is to be right for the right reason
     (Ross et al. 2017, IJCAI, arXiv:1703.03717; they penalize gradients outside of a
-    mask, here the exact evidence is correlated with it). Class imbalance is met by logit adjustment
-    (Menon et al. 2021, ICLR, eq. 10): ``logit_adjustment`` times the log share is
-    added to the logits while training only.
+    mask, here the exact evidence is correlated with it). Class imbalance is met by
+    logit adjustment (Menon et al. 2021, ICLR, eq. 10): ``logit_adjustment`` times the
+    log share is added to the logits while training only.
     """
 
     prior: Tensor
