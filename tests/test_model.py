@@ -8,7 +8,7 @@ from dmagnet.errors import ConfigError
 from dmagnet.network import DMA, LAM, DMAGNet
 from dmagnet.network.blocks import DropPath
 
-MILLIONS = {"xs": 1, "s": 2.5, "b": 6}
+MILLIONS = {"xs": 0.58, "s": 1.65, "b": 4.16}
 
 
 def network(size="xs", **changes):
@@ -113,13 +113,26 @@ def test_lam_starts_as_the_identity():
     torch.testing.assert_close(LAM(16).eval()(x), x)
 
 
-def test_lam_can_raise_and_suppress():
+def test_lam_shares_out_among_the_places_of_each_picture():
     lam = wake(torch.nn.Sequential(LAM(16)))[0].eval()
     factor = lam.factor(3 * torch.randn(4, 16, 16, 16))
-    assert factor.min() < 0.9
+    assert factor.shape == (4, 1, 16, 16)
+    torch.testing.assert_close(factor.mean((2, 3)), torch.ones(4, 1))
+    assert factor.min() > 0
     assert factor.max() > 1.1
-    assert factor.min() > 0.5
-    assert factor.max() < 1.5
+
+
+@pytest.mark.parametrize("side", [64, 96, 128, 256])
+def test_lam_has_as_many_places_as_the_features_at_every_side(side):
+    model = wake(network())
+    maps = model.attention_maps(images(side=side))
+    assert maps.shape == (2, side // 8, side // 8)
+    assert (maps.flatten(1).std(1) > 1e-3).all(), "a gate of one place"
+
+
+def test_a_picture_below_64_px_is_refused_in_one_line():
+    with pytest.raises(ConfigError, match=r"sides from 64 px.* got 56x64 px"):
+        network()(torch.rand(1, 3, 56, 64))
 
 
 def test_attention_maps_are_refused_without_lam():
@@ -127,8 +140,8 @@ def test_attention_maps_are_refused_without_lam():
         network(lam=False).attention_maps(images())
 
 
-def test_stage_four_keeps_the_map_of_stage_three():
-    assert network().attention_maps(images(side=256)).shape == (2, 16, 16)
+def test_stages_three_and_four_keep_the_map_of_stage_two():
+    assert network().attention_maps(images(side=128)).shape == (2, 16, 16)
 
 
 def test_drop_path_keeps_the_mean_and_is_off_in_evaluation():

@@ -22,7 +22,7 @@ class ModelConfig(Checked):
     Attributes
     ----------
     size : Size
-        Network size: xs (0.9 M), s (2.3 M), b (5.6 M parameters).
+        Network size: xs (0.6 M), s (1.7 M), b (4.2 M parameters).
     num_classes : int
         Number of classes; training takes it from the data.
     dropout : float

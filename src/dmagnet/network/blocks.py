@@ -157,32 +157,37 @@ class DMA(nn.Module):
 
 
 class LAM(nn.Module):
-    """Local Attention Module: turn the volume of each place up or down.
+    """Local Attention Module: share the volume out among the places of the picture.
 
     Parameters
     ----------
     channels : int
-        Channels in and out.
+        Channels in and out, from 8.
 
     Notes
     -----
-    One factor for a place, the same for all channels, at the resolution of the
-    features: 2 sigmoid(gate). The gate is a bottleneck of an eighth of the channels
-    with 3x3 convolutions of dilation 1 and 2, so that a place is judged by the 9x9
-    around it; its output starts near 0, the factor near 1. Deviations from GALD (Li et
-    al. 2019, BMVC, section 3.3), whose three depthwise convolutions of stride 2 leave
-    a gate of one place on small pictures and give each channel its own: docs/log.md
-    has the trials of both.
+    The factor of a place is its share in a softmax over all places, times their
+    number, so that 1 is an even share; all channels of a place have the same. The gate
+    is a bottleneck of an eighth of the channels with 3x3 convolutions of dilation 1
+    and 2: a place is judged by the 9x9 around it, at the resolution of the features.
+    At the start the gate is 0 everywhere and the module the identity.
+
+    Deviations from GALD (Li et al. 2019, BMVC, section 3.3): no strides, which leave a
+    gate of one place on small pictures; one factor for all channels; and places
+    compete, where there each has a sigmoid of its own. ``docs/log.md`` has the trials.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        inner = channels // 8
+        inner = max(channels // 8, 1)
+        last = nn.Conv2d(inner, 1, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.gate = nn.Sequential(
             ConvNormAct(channels, inner, kernel_size=1),
             ConvNormAct(inner, inner),
             ConvNormAct(inner, inner, dilation=2),
-            nn.Conv2d(inner, 1, 3, padding=1),
+            last,
         )
 
     def factor(self, x: Tensor) -> Tensor:
@@ -195,11 +200,13 @@ class LAM(nn.Module):
 
         Returns
         -------
-        (B, 1, H, W) float in (0, 2)
-            Below 1 suppresses, above 1 raises.
+        (B, 1, H, W) float32, above 0
+            Of mean 1 over the places of a picture; below 1 suppresses, above 1 raises.
         """
-        logits: Tensor = self.gate(x)
-        return 2 * logits.sigmoid()
+        logits = self.gate(x).float()
+        height, width = logits.shape[2:]
+        shares: Tensor = logits.flatten(1).softmax(dim=1).view_as(logits)
+        return shares * (height * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply the features by the local factor.
@@ -214,7 +221,7 @@ class LAM(nn.Module):
         (B, C, H, W) float
             Refined features.
         """
-        return x * self.factor(x)
+        return x * self.factor(x).to(x.dtype)
 
 
 def folded(model: nn.Module) -> nn.Module:

@@ -220,8 +220,8 @@ class DMAGNet(Pretrained, nn.Module):
 
         Returns
         -------
-        (B, H/8, W/8) float in (0, 2)
-            The factor of each place; 1 leaves it as it is.
+        (B, H/8, W/8) float32, above 0
+            The factor of each place, of mean 1: 3 is three times an even share.
 
         Raises
         ------
