@@ -93,6 +93,16 @@ def test_a_newer_format_asks_for_an_update(checkpoint, tmp_path):
         load(path)
 
 
+def test_weights_of_the_older_network_are_refused_in_one_line(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["dmagnet"]) | {"format": 1}
+    save_file(load_file(path), path, metadata={"dmagnet": json.dumps(header)})
+    with pytest.raises(CheckpointError, match="older network.*train it again") as found:
+        load(path)
+    assert "\n" not in str(found.value)
+
+
 def test_a_full_disk_keeps_the_old_weights_whole(checkpoint, tmp_path):
     path = save(tmp_path / "w.safetensors", checkpoint)
     old = path.read_bytes()

@@ -23,7 +23,7 @@ from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import beside
 from dmagnet.storage.records import as_written, plain_object
 
-FORMAT = 1
+FORMAT = 2  # 1: LAM with strides, features at a sixteenth of the side
 WEIGHTS = "weights.safetensors"  # in the folder of a run
 WANTED = "a .safetensors file or a run folder that 'dmagnet train' finished"
 
@@ -231,6 +231,12 @@ def _header(path: Path, text: str | None) -> _Header:
             raise CheckpointError(
                 f"{path}: format {values['format']} is newer than this dmagnet "
                 f"{__version__} reads ({FORMAT}); update dmagnet"
+            )
+        if values.get("format") == 1:
+            raise CheckpointError(
+                f"{path}: expected weights of format {FORMAT}, got those of an older "
+                f"network (dmagnet {values.get('dmagnet', 'unknown')!s:.20}); train it "
+                "again, or use the dmagnet that made them"
             )
         return from_dict(_Header, values)
 
