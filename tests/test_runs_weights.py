@@ -1,5 +1,6 @@
 """The script of the weights goes all its way, with drawn galaxies for real ones."""
 
+import csv
 import io
 import json
 import sys
@@ -19,93 +20,133 @@ from dmagnet.simulator import simulate, write_hdf5
 pytestmark = pytest.mark.slow
 
 RUNS = Path(__file__).parents[1] / "runs"
+ROWS = {  # of the tables of labels: column and values
+    "gz_decals_real.zip": [
+        {"classes": "1", "tag": "Merging-Merger"},
+        {"classes": "5|6|7", "tag": "Spiral-Arms-Yes"},
+        {"classes": "", "tag": "Ring"},
+        {"classes": "", "tag": "No-Ring"},
+        {"classes": "", "tag": "Artifact"},
+    ],
+    "galaxy10_real_train.zip": [
+        {"class": str(k % 10), "quality": "clean" if k < 20 else "downsampled64"}
+        for k in range(30)
+    ],
+}
 
 
-def pack(path, classes):
-    """A zip like Galaxy Zoo's: three drawn galaxies a class to train, two to judge."""
-    images, _ = simulate(SimulateConfig(num=5 * len(classes), image_size=64, seed=1))
+def pictures(num, seed):
+    """Drawn galaxies as files."""
+    images, _ = simulate(SimulateConfig(num=num, image_size=64, seed=seed))
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        yield file.getvalue()
+
+
+def pack_classes(path, classes, parts):
+    """A zip like Galaxy Zoo's: a few drawn galaxies of each class."""
     with zipfile.ZipFile(path, "w") as archive:
-        for k, image in enumerate(images):
-            part = "train" if k % 5 < 3 else "val"
-            file = io.BytesIO()
-            Image.fromarray(image).save(file, "PNG")
-            archive.writestr(f"{part}/{classes[k // 5]}/{k}.png", file.getvalue())
+        for k, file in enumerate(pictures(5 * len(classes), seed=1)):
+            part = ("train/" if k % 5 < 3 else "val/") if parts else ""
+            archive.writestr(f"{part}{classes[k // 5]}/{k}.png", file)
+
+
+def pack_rows(path, rows):
+    """A zip of pictures with a table of labels."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, ["file", *rows[0]])
+    writer.writeheader()
+    with zipfile.ZipFile(path, "w") as archive:
+        for k, (row, file) in enumerate(zip(rows, pictures(len(rows), 2), strict=True)):
+            archive.writestr(f"{k}.png", file)
+            writer.writerow({"file": f"{k}.png", **row})
+        archive.writestr("labels.csv", table.getvalue())
 
 
 @pytest.fixture(scope="module")
-def script():
-    """The script as a module, asking for little."""
+def scripts():
+    """The scripts as modules, asking for little."""
     sys.path.insert(0, str(RUNS))
     try:
+        import training_sets
         import weights
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(weights, "NUM_DRAWN", 20)
+            patch.setattr(training_sets, "NUM_DRAWN", 40)
+            patch.setattr(training_sets, "NUM_COMPOSITES", {"sdss": 2, "decals": 1})
             patch.setattr(weights, "NUM_VAL", 10)
-            patch.setattr(weights, "NUM_COMPOSITES", 2)
-            yield weights
+            patch.setattr(weights, "FOLDS", 2)
+            yield weights, training_sets
     finally:
         sys.path.remove(str(RUNS))
 
 
 @pytest.fixture(scope="module")
-def made(script, tmp_path_factory):
+def made(scripts, tmp_path_factory):
+    weights, sets = scripts
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
-    pack(data / script.GZ2, sorted(script.MEANINGS_GZ2))
-    pack(data / script.GZ1, sorted(script.MEANINGS_GZ1))
-    write_hdf5(data / script.REAL60, SimulateConfig(num=20, image_size=64, seed=3))
-    words = ["--data", str(data), "--out", str(out), "--size", "xs", "--side", "64"]
-    words += [
-        "--epochs",
-        "1",
-        "--branch-epochs",
-        "1",
-        "--seeds",
-        "0",
-        "--threads",
-        str(torch.get_num_threads()),
-    ]
-    script.main(words)
+    for name in (sets.GZ2, sets.GZ1, sets.KAGGLE):
+        pack_classes(data / name, sorted(sets.MEANINGS[name]), name != sets.KAGGLE)
+    for name, rows in ROWS.items():
+        pack_rows(data / name, rows)
+    write_hdf5(data / sets.REAL60, SimulateConfig(num=20, image_size=64, seed=3))
+    words = ["--data", str(data), "--out", str(out), "--size", "xs", "--epochs", "1"]
+    words += ["1", "--seeds", "0", "--folds", "--threads", str(torch.get_num_threads())]
+    weights.main(words)
     return words, out
 
 
 def test_every_part_is_trained_on_and_judged(made):
     _, out = made
-    result = json.loads((out / "xs64-0/judged.json").read_text())
-    assert {"real60", "families", "groups", "gz2_val", "nll"} <= set(result)
+    result = json.loads((out / "xs-0/judged.json").read_text())
+    assert {"real60", "families", "gz2_val", "nll", "folds_clean"} <= set(result)
     assert np.shape(result["probabilities_real60"]) == (20, 10)
-    # 30 simulated, 15 of each real set (one three times), 2 of each composite
-    assert load(out / "xs64-0").provenance["num_train"] == 30 + 3 * 15 + 15 + 2 * 2
+    assert np.shape(result["probabilities_folds"]["galaxy10 degraded"]) == (10, 10)
 
 
-def test_the_same_command_again_makes_nothing_anew(made, script):
+def test_galaxy10_images_come_in_the_second_half_only(made):
+    _, out = made
+    first, second = (
+        load(out / name).provenance["data"] for name in ("xs-0-base", "xs-0")
+    )
+    assert "Galaxy10 DECaLS" not in first
+    assert second.count("Galaxy10 DECaLS") == 2  # clean and degraded
+
+
+def test_a_fold_is_trained_without_its_own_images(made):
+    _, out = made
+    whole, *folds = (
+        load(out / f"xs-0{name}").provenance["num_train"]
+        for name in ("", "-fold0", "-fold1")
+    )
+    # 20 clean images are shown 12 times, 10 degraded ones 6 times; half are left out.
+    assert [whole - one for one in folds] == [150, 150]
+
+
+def test_the_same_command_again_makes_nothing_anew(made, scripts):
     words, out = made
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     before |= {path: path.stat().st_mtime_ns for path in out.glob("*.npz")}
-    script.main(words)
+    scripts[0].main(words)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_the_mean_lies_between_the_trunk_and_its_branches(made):
+def test_unlabeled_images_get_the_fewest_classes_that_are_sure(made, scripts):
+    weights, sets = scripts
     _, out = made
-    files = ["xs64-0", "xs64-0a", "xs64-0b", "xs64-0/mean.safetensors"]
-    *parts, mean = (load(out / name).model.head.weight for name in files)
-    torch.testing.assert_close(mean, torch.stack(parts).mean(0))
+    unlabeled = sets.kept(next(out.glob("unlabeled-*.npz")), None)
+    known = weights.guessed(load(out / "xs-0-base"), unlabeled)
+    p = weights.views(load(out / "xs-0-base"), unlabeled)
+    allowed = known.membership[known.labels]
+    held = (p * allowed).sum(1)
+    assert (held >= weights.SURE).all()
+    least = np.where(allowed, p, 1).min(1)
+    assert (held - least < weights.SURE).all()
 
 
-def test_evened_answers_are_shared_more_evenly_between_the_classes(made, script):
-    _, out = made
-    run = out / "xs64-0"
-    real = script.kept(next(out.glob("real60-*.npz")), None)
-    before, after = (
-        script.views(load(path), real).mean(0)
-        for path in (run, script.evened(run, real))
-    )
-    assert np.abs(after - 0.1).max() < 0.8 * np.abs(before - 0.1).max()
-
-
-def test_what_is_judged_on_is_never_trained_on(script, tmp_path):
+def test_what_is_judged_on_is_never_trained_on(scripts, tmp_path):
     write_hdf5(tmp_path / "g.h5", SimulateConfig(num=20, image_size=72, seed=9))
     galaxies = load_galaxies(tmp_path / "g.h5")
-    kept = script.without_same_sky(galaxies, galaxies.take(np.arange(6)))
+    kept = scripts[1].without_same_sky(galaxies, galaxies.take(np.arange(6)))
     np.testing.assert_array_equal(kept.ids, galaxies.ids[6:])
