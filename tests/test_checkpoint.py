@@ -98,7 +98,9 @@ def test_weights_of_the_older_network_are_refused_in_one_line(checkpoint, tmp_pa
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["dmagnet"]) | {"format": 1}
     save_file(load_file(path), path, metadata={"dmagnet": json.dumps(header)})
-    with pytest.raises(CheckpointError, match=r"older network.*train it again") as found:
+    with pytest.raises(
+        CheckpointError, match=r"older network.*train it again"
+    ) as found:
         load(path)
     assert "\n" not in str(found.value)
 

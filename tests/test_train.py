@@ -22,6 +22,7 @@ from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import claimed
 from dmagnet.training import GalaxyBatches, TrainingModule, fit, history
 from dmagnet.training.batches import step_seed, view_size
+from dmagnet.training.fit import center
 from dmagnet.training.module import lr_share, mask_loss
 from dmagnet.training.run_folder import enter
 
@@ -183,6 +184,15 @@ def test_a_batch_follows_from_seed_epoch_and_number_alone(galaxies):
     other.draw(0, 0, CPU, 0, 1)
     assert torch.equal(one, other.draw(2, 1, CPU, 0, 1)[0])
     assert not torch.equal(one, other.draw(3, 1, CPU, 0, 1)[0])
+
+
+def test_centered_scores_have_no_mean_and_the_same_probabilities():
+    model, images = DMAGNet(CONFIG.model).eval(), torch.rand(2, 3, 64, 64)
+    before = model(images)
+    center(model)
+    after = model(images)
+    torch.testing.assert_close(after.softmax(1), before.softmax(1))
+    torch.testing.assert_close(after.mean(1), torch.zeros(2))
 
 
 def test_masks_move_with_their_galaxies():

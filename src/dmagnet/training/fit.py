@@ -129,6 +129,7 @@ def fit(
             progress=progress, announce=announce, **trainer,
         )  # fmt: skip
         if done.is_global_zero:
+            center(model)
             provenance = {
                 "version": __version__,
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,6 +146,16 @@ def fit(
                 Checkpoint(model.eval(), config, galaxies.class_names, provenance),
             )
         return out / WEIGHTS
+
+
+@torch.no_grad()
+def center(model: DMAGNet) -> None:
+    """Take from every score what all classes share, which no probability depends on.
+
+    Evidence for a class is then what speaks for it rather than for the others.
+    """
+    for part in (model.head.weight, model.head.bias):
+        part.sub_(part.mean(dim=0, keepdim=True))
 
 
 def optimize(
