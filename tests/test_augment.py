@@ -49,6 +49,13 @@ def test_a_view_at_half_the_side_shows_the_same_sky():
     torch.testing.assert_close(small, pooled, atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("num", [1, 2, 4, 8])
+def test_views_turned_back_are_the_images(num):
+    images = torch.rand(2, 3, 5, 5, generator=seeded())
+    back = turned_back(dihedral_views(images, num))
+    assert torch.equal(back, images.expand(num, *images.shape))
+
+
 def test_a_smaller_view_averages_the_grain_away():
     grain = torch.rand(3, 3, 64, 64, generator=seeded(9))
     images = (255 * grain).to(torch.uint8)

@@ -388,10 +388,10 @@ def test_views_are_those_of_the_question_else_of_the_calibration_else_one():
     eight = Calibration(views=8)
     assert [views_to_take(asked, eight) for asked in (None, 1, 8)] == [8, 1, 8]
     assert [views_to_take(asked, None) for asked in (None, 1, 8)] == [1, 1, 8]
-    with pytest.raises(ConfigError, match="views: expected 1 or 8, got 3"):
+    with pytest.raises(ConfigError, match="views: expected 1, 2, 4 or 8, got 3"):
         views_to_take(3, eight)
-    with pytest.raises(CheckpointError, match="views: expected 1 or 8, got 2"):
-        Calibration(views=2)
+    with pytest.raises(CheckpointError, match="views: expected 1, 2, 4 or 8, got 3"):
+        Calibration(views=3)
 
 
 def test_a_threshold_that_is_no_probability_is_refused():

@@ -327,7 +327,7 @@ def test_images_of_another_form_are_refused(classifier):
 
 
 def test_what_a_runtime_cannot_do_is_refused(exported):
-    with pytest.raises(ConfigError, match="expected 1 or 8, got 3"):
+    with pytest.raises(ConfigError, match="expected 1, 2, 4 or 8, got 3"):
         open_exported(exported, views=3)
     with pytest.raises(ConfigError, match="onnxruntime computes in fp32"):
         open_exported(exported, precision="bf16")

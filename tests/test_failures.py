@@ -120,5 +120,5 @@ def test_a_sheet_has_at_most_twenty_pictures_and_the_table_all(checkpoint, tmp_p
 
 
 def test_views_other_than_one_and_eight_are_refused(checkpoint, labeled, tmp_path):
-    with pytest.raises(ConfigError, match="views: expected 1 or 8"):
+    with pytest.raises(ConfigError, match="views: expected 1, 2, 4 or 8"):
         show_failures(checkpoint, labeled, tmp_path, views=3)

@@ -39,8 +39,17 @@ def test_eight_views_do_not_depend_on_flips_and_quarter_turns(model, images):
 
 
 def test_another_number_of_views_is_refused(model, images):
-    with pytest.raises(ConfigError, match="expected 1 or 8, got 4"):
-        predict(model, images, views=4)
+    with pytest.raises(ConfigError, match="expected 1, 2, 4 or 8, got 3"):
+        predict(model, images, views=3)
+
+
+@pytest.mark.parametrize("views", [2, 4])
+def test_two_and_four_views_are_means_over_flips_and_turns(model, images, views):
+    seen = [images, images[:, :, ::-1]]
+    seen += [np.rot90(images, axes=(1, 2)), np.rot90(images, axes=(1, 2))[:, :, ::-1]]
+    each = [predict(model, np.ascontiguousarray(one)) for one in seen[:views]]
+    found = predict(model, images, views=views)
+    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-5)
 
 
 def test_the_mode_of_the_network_is_restored(model, images):

@@ -16,6 +16,7 @@ from dmagnet.calibration.space import FeatureSpace
 from dmagnet.errors import CheckpointError
 from dmagnet.storage.records import as_written
 
+VIEWS = (1, 2, 4, 8)  # flips and quarter turns that answers may be averaged over
 PREFIX = "calibration."  # of tensors in a file of weights
 ARRAYS = ("mean", "axes", "variances")
 _AGAIN = "the file was altered: copy it or calibrate the weights again"
@@ -40,7 +41,7 @@ class Calibration:
         Flags pictures unlike the galaxies of training.
     provenance : dict
         What it was fitted on: names, numbers, date, scores before and after.
-    views : {1, 8}
+    views : {1, 2, 4, 8}
         Over how many views answers were averaged for it, and are if nobody asks.
     """
 
@@ -53,7 +54,7 @@ class Calibration:
     def __post_init__(self) -> None:
         """Refuse what no fit finds."""
         for name, is_well, expected in (
-            ("views", self.views in (1, 8), "1 or 8"),
+            ("views", self.views in VIEWS, "1, 2, 4 or 8"),
             ("temperature", 0 < self.temperature < math.inf, "a number above 0"),
             ("thresholds", [0 <= t <= 1 for t in self.thresholds] == [True, True],
              "two from 0 to 1"),

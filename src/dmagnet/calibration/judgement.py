@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from dmagnet.calibration.calibration import Calibration, tempered
+from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
 
 Singles = npt.NDArray[np.float32]
@@ -65,7 +65,7 @@ class Classifier:
         The library that runs the network: a batch to logits, and to pooled features
         if the calibration has a space, or to their scores where an exported graph
         holds it.
-    views : {1, 8}
+    views : {1, 2, 4, 8}
         Over how many views answers are averaged.
     batch_size : int
         Pictures at a time.
@@ -170,8 +170,8 @@ def turns(images: Pixels) -> Iterator[Pixels]:
 def views_to_take(asked: int | None, calibration: Calibration | None) -> int:
     """Choose over how many views to average: as asked, else as calibrated, else 1."""
     views = asked if asked is not None else calibration.views if calibration else 1
-    if views not in (1, 8):
-        raise ConfigError(f"views: expected 1 or 8, got {views}")
+    if views not in VIEWS:
+        raise ConfigError(f"views: expected 1, 2, 4 or 8, got {views}")
     return views
 
 

@@ -46,8 +46,8 @@ def open_classifier(
     weights : path or str, optional
         ``s`` or ``xs`` for the weights of the package; an ``.onnx`` file, which needs
         no torch; a ``.safetensors`` file or a run folder. ``s`` if not given.
-    views : {1, 8}, optional
-        One look or all eight flips and quarter turns; as calibrated if not given.
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; as calibrated if not given.
     batch_size : int
         Images at a time.
     device : {"auto", "cpu", "gpu"}

@@ -118,7 +118,7 @@ def calibrate(
     *,
     out: MaybeOut = None,
     split: SplitName = "val",
-    views: Literal[1, 8] | None = None,
+    views: Literal[1, 2, 4, 8] | None = None,
 ) -> None:
     """Fit temperature, sets and the out-of-distribution flag on labeled galaxies.
 

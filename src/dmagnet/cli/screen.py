@@ -47,7 +47,7 @@ class Trial(Labels):
     split : SplitName | None
         Part to judge on; if not given, all galaxies that the network was not
         trained on, and the val part of a set that it was trained on.
-    views : Literal[1, 8] | None
+    views : Literal[1, 2, 4, 8] | None
         Average over 8 flips and quarter turns, or look once; if not given, as the
         weights were calibrated.
     include_training : bool
@@ -55,7 +55,7 @@ class Trial(Labels):
     """
 
     split: SplitName | None = None
-    views: Literal[1, 8] | None = None
+    views: Literal[1, 2, 4, 8] | None = None
     include_training: bool = False
 
 

@@ -32,9 +32,9 @@ class AppConfig(Checked):
         Questions it may ask at once.
     keep_s : float
         Seconds after which an uploaded file is gone, read or not.
-    views : Literal[1, 8] | None
-        1, or 8 to average over all flips and quarter turns; if not given, as the
-        weights were calibrated (those of the package: 8).
+    views : Literal[1, 2, 4, 8] | None
+        Flips and quarter turns to average over; if not given, as the weights were
+        calibrated.
     """
 
     host: str = "127.0.0.1"
@@ -46,7 +46,7 @@ class AppConfig(Checked):
     per_second: Annotated[float, Between(0.1, 100_000)] = 10.0
     burst: Annotated[int, Between(1, 1_000_000)] = 60
     keep_s: Annotated[float, Between(1, 86_400)] = 60.0
-    views: Literal[1, 8] | None = None
+    views: Literal[1, 2, 4, 8] | None = None
     cutout: CutoutConfig = dataclasses.field(
         default_factory=lambda: CutoutConfig(retries=1, timeout=20.0)
     )

@@ -114,9 +114,9 @@ class ClassifyConfig(Checked):
 
     Attributes
     ----------
-    views : Literal[1, 8] | None
-        1, or 8 to average over all flips and quarter turns; if not given, as the
-        weights were calibrated (those of the package: 8).
+    views : Literal[1, 2, 4, 8] | None
+        Flips and quarter turns to average over; if not given, as the weights were
+        calibrated.
     device : Literal["auto", "cpu", "gpu"]
         Where the network runs.
     engine : Literal["local", "ray"]
@@ -135,7 +135,7 @@ class ClassifyConfig(Checked):
         Inputs a chunk: what a killed run may have to do again.
     """
 
-    views: Literal[1, 8] | None = None
+    views: Literal[1, 2, 4, 8] | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
     engine: Literal["local", "ray"] = "local"
     overwrite: bool = False

@@ -54,7 +54,7 @@ def attribute(
         A class by name, short name or number; or one number for each picture.
     against : str, int or sequence of int, optional
         Explain why ``target`` rather than this.
-    views : {1, 8}, optional
+    views : {1, 2, 4, 8}, optional
         Of ``evidence``, ``lam`` and ``scales``: average over one look or all eight
         flips and quarter turns, turned back; if not given, as the calibration was
         fitted, and one look without any. Others are of the pictures as they stand.
@@ -71,7 +71,7 @@ def attribute(
     ------
     ConfigError
         If there is no such method or class, a method needs captum and it is not
-        installed, the network has no LAM, or ``views`` is neither 1 nor 8.
+        installed, the network has no LAM, or ``views`` is none of 1, 2, 4 and 8.
     """
     _check(method)
     views = views_to_take(views, checkpoint.calibration)

@@ -61,7 +61,7 @@ class Header(Checked):
     radii: Annotated[float, Between(1, 20)] | None = None
     temperature: float = 1.0
     thresholds: tuple[float, float] | None = None
-    views: Literal[1, 8] = 1
+    views: Literal[1, 2, 4, 8] = 1
     has_ood: bool = False
     ood_limit: float | None = None
     calibration: dict[str, Any] = dataclasses.field(default_factory=dict)

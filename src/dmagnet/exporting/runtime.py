@@ -167,8 +167,8 @@ def open_exported(
         A file that `dmagnet.exporting.export_onnx` wrote.
     runtime : {"onnxruntime", "openvino"}
         What runs it.
-    views : {1, 8}, optional
-        One look or all eight flips and quarter turns; as calibrated if not given.
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; as calibrated if not given.
     batch_size : int
         Images at a time; fewer where the cache of a core would overflow.
     threads : int, optional

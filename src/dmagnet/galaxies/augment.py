@@ -176,21 +176,25 @@ def mixup(
     return mixed, share * targets + (1 - share) * targets[partner]
 
 
-def dihedral_views(images: Tensor) -> Tensor:
-    """Make the eight flips and quarter turns of each image.
+def dihedral_views(images: Tensor, num: int = 8) -> Tensor:
+    """Make flips and quarter turns of each image.
 
     Parameters
     ----------
     images : (B, C, H, H) Tensor
         Square images.
+    num : int
+        How many of the eight.
 
     Returns
     -------
-    (8, B, C, H, H) Tensor
-        The first is the image itself; pixels are moved, never interpolated.
+    (num, B, C, H, H) Tensor
+        The first is the image itself, the second its mirror image; pixels are moved,
+        never interpolated.
     """
-    turned = [images.rot90(k, dims=(2, 3)) for k in range(4)]
-    return torch.stack(turned + [view.flip(3) for view in turned])
+    turned = [images.rot90(k, dims=(2, 3)) for k in range((num + 1) // 2)]
+    both = [view for one in turned for view in (one, one.flip(3))]
+    return torch.stack(both[:num])
 
 
 def turned_back(maps: Tensor) -> Tensor:
@@ -198,13 +202,14 @@ def turned_back(maps: Tensor) -> Tensor:
 
     Parameters
     ----------
-    maps : (8, ..., H, H) Tensor
+    maps : (num, ..., H, H) Tensor
         One for each view, in their order.
 
     Returns
     -------
-    (8, ..., H, H) Tensor
-        ``turned_back(dihedral_views(images))`` is eight times the images.
+    (num, ..., H, H) Tensor
+        ``turned_back(dihedral_views(images))`` is so many times the images.
     """
-    turned = [*maps[:4], *maps[4:].flip(-1)]
-    return torch.stack([m.rot90(-k, dims=(-2, -1)) for k, m in enumerate(turned)])
+    upright = [m.flip(-1) if k % 2 else m for k, m in enumerate(maps)]
+    turned = [m.rot90(-(k // 2), dims=(-2, -1)) for k, m in enumerate(upright)]
+    return torch.stack(turned)

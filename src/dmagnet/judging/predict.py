@@ -36,15 +36,15 @@ def probabilities_of(model: nn.Module, images: Tensor, *, views: int = 1) -> Ten
         (B, 3, H, H) in [0, 1] to (B, K) logits, in evaluation mode.
     images : (B, 3, H, H) float in [0, 1]
         On the device of the model.
-    views : {1, 8}
-        Average over one view, or over all eight flips and quarter turns.
+    views : {1, 2, 4, 8}
+        Average over that many flips and quarter turns.
 
     Returns
     -------
     (B, K) float32
         Probabilities; rows sum to 1.
     """
-    seen = dihedral_views(images) if views_to_take(views, None) == 8 else images[None]
+    seen = dihedral_views(images, views_to_take(views, None))
     each = [model(_channels_last(view)).float().softmax(1) for view in seen]
     return torch.stack(each).mean(0)
 
@@ -66,7 +66,7 @@ def predict(
         Images in [0, 1] to logits; its mode is restored afterwards.
     images : (N, H, H, 3) uint8
         In memory or as a memory map, at the side the model was trained for.
-    views : {1, 8}
+    views : {1, 2, 4, 8}
         See `probabilities_of`.
     temperature : float
         Of a calibration; it acts on the average over views.
@@ -153,8 +153,8 @@ def judge(
         The network, with its calibration if it has one.
     images : (N, H, H, 3) uint8
         As the network wants to see them.
-    views : {1, 8}, optional
-        One look or all eight flips and quarter turns; as calibrated if not given.
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; as calibrated if not given.
     progress : callable, optional
         As of `predict`.
 
@@ -251,7 +251,7 @@ def over_views(make: Callable[[Tensor], Tensor], images: Tensor, views: int) -> 
     """Average maps of pictures over their views, each turned back to how it stands."""
     if views == 1:
         return make(images)
-    each = torch.stack([make(seen) for seen in dihedral_views(images)])
+    each = torch.stack([make(seen) for seen in dihedral_views(images, views)])
     return turned_back(each).mean(dim=0)
 
 

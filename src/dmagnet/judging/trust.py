@@ -78,8 +78,8 @@ def judge_labeled(
         The network, with its calibration if it has one.
     galaxies : Galaxies
         As the network wants to see them; labels may be sets of classes that share none.
-    views : {1, 8}, optional
-        One look or all eight flips and quarter turns; as calibrated if not given.
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; as calibrated if not given.
     progress : callable, optional
         Called with the number of galaxies done so far.
 
@@ -183,8 +183,8 @@ def fit_calibration(
         the same, and has 20 or more (else a DataError).
     known : sequence of Galaxies
         Galaxies of training, for the feature space; labels do not matter.
-    views : {1, 8}, optional
-        One look or all eight flips and quarter turns, now and whenever the weights are
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over, now and whenever the weights are
         used; as for the calibration they have if not given, or one look.
     progress : callable, optional
         As of `judge_labeled`.

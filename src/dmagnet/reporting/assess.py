@@ -167,8 +167,8 @@ def assess(
         At the network's image size, as `galaxies_to_judge` gives them.
     out : Path
         Folder for the results; made if it is missing.
-    views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns; if not given, as
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; if not given, as
         the calibration was fitted, and one look without any.
     history : sequence of mapping
         Rows of the training log, for the curves.
@@ -186,7 +186,7 @@ def assess(
     Raises
     ------
     ConfigError
-        If ``views`` is neither 1 nor 8.
+        If ``views`` is none of 1, 2, 4 and 8.
     DataError
         If two coarse labels share a class.
 

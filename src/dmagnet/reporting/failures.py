@@ -72,8 +72,8 @@ def show_failures(
     out : Path
         Folder for sheets and table; made if it is missing. Sheets of an earlier call
         are replaced.
-    views : {1, 8}, optional
-        Average over one look or all eight flips and quarter turns; if not given, as
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; if not given, as
         the calibration was fitted, and one look without any.
     progress : callable, optional
         Called with the number of galaxies done so far.
@@ -86,7 +86,7 @@ def show_failures(
     Raises
     ------
     ConfigError
-        If ``views`` is neither 1 nor 8.
+        If ``views`` is none of 1, 2, 4 and 8.
     DataError
         If two coarse labels share a class, or the disk refuses.
 
