@@ -38,20 +38,20 @@ NOT_ODD = (2, 3, 5, 6, 7)  # what an unlabeled picture may be, for composites
 Item = tuple[bytes, tuple[int, ...]]  # a file, and the classes that it may show
 
 
-def gather(data: Path, out: Path, side: int, radii: float) -> dict[str, Galaxies]:
-    """Bring every source to frames of one side, once."""
+def gather(data: Path, out: Path, side: int, radii: float) -> dict[str, Path]:
+    """Bring every source to frames of one side, once; say where each is kept."""
     form: dict[str, Any] = {"image_size": side, "radii": radii}
 
     def _coarse(file: str) -> Galaxies:
         meanings = TRAINED.get(file, MEANINGS[file])
         return coarse(load_galaxies(data / file, **form), meanings)
 
-    parts: dict[str, Galaxies] = {}
+    parts: dict[str, Path] = {}
     for name, make in {
         "simulated": lambda: simulated(side, radii),
         "real60": lambda: load_galaxies(data / REAL60, **form),
         "gz2": lambda: _coarse(GZ2),
-        "gz1": lambda: without_same_sky(_coarse(GZ1), parts["gz2"].subset("val")),
+        "gz1": lambda: without_same_sky(_coarse(GZ1), read(parts["gz2"]).subset("val")),
         "kaggle": lambda: all_to_train(_coarse(KAGGLE)),
         "decals": lambda: decals(data, side, radii, labeled=True),
         "unlabeled": lambda: decals(data, side, radii, labeled=False),
@@ -59,8 +59,8 @@ def gather(data: Path, out: Path, side: int, radii: float) -> dict[str, Galaxies
         "galaxy10": lambda: galaxy10(data, side, radii, clean=True),
         "galaxy10 degraded": lambda: galaxy10(data, side, radii, clean=False),
     }.items():
-        file = out / f"{name.replace(' ', '-')}-{side}.npz"
-        parts[name] = kept(file, make)
+        parts[name] = out / f"{name.replace(' ', '-')}-{side}.npz"
+        keep(parts[name], make)
     return parts
 
 
@@ -220,17 +220,22 @@ def all_to_train(galaxies: Galaxies) -> Galaxies:
     return replace(galaxies, split=np.zeros(len(galaxies), np.int8))
 
 
-def kept(path: Path, make: Callable[[], Galaxies]) -> Galaxies:
-    """Make a set of galaxies, or read it from the file it was kept in."""
-    if not path.exists():
-        print(f"{time.strftime('%H:%M:%S')} making {path.name}", flush=True)
-        galaxies = make()
-        fields = {k: getattr(galaxies, k) for k in Galaxies.__dataclass_fields__}
-        arrays = {k: v for k, v in fields.items() if isinstance(v, np.ndarray)}
-        plain = {k: v for k, v in fields.items() if not isinstance(v, np.ndarray)}
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **arrays, plain=json.dumps(plain))
-        part.replace(path)
+def keep(path: Path, make: Callable[[], Galaxies]) -> None:
+    """Make a set of galaxies, unless its file is there."""
+    if path.exists():
+        return
+    print(f"{time.strftime('%H:%M:%S')} making {path.name}", flush=True)
+    galaxies = make()
+    fields = {k: getattr(galaxies, k) for k in Galaxies.__dataclass_fields__}
+    arrays = {k: v for k, v in fields.items() if isinstance(v, np.ndarray)}
+    plain = {k: v for k, v in fields.items() if not isinstance(v, np.ndarray)}
+    part = path.with_suffix(".part.npz")
+    np.savez(part, **arrays, plain=json.dumps(plain))
+    part.replace(path)
+
+
+def read(path: Path) -> Galaxies:
+    """Read what was kept."""
     with np.load(path) as file:
         plain = json.loads(str(file["plain"]))
         arrays = {k: file[k] for k in file.files if k != "plain"}

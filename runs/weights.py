@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from real_sets import GROUPS, in_groups
-from training_sets import gather
+from training_sets import gather, read
 
 from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
@@ -66,24 +66,35 @@ def settings(size: str, seed: int, epochs: int) -> TrainConfig:
 
 
 def training_set(
-    parts: dict[str, Galaxies], names: list[str], left_out: int | None = None
+    parts: dict[str, Path],
+    names: list[str],
+    guesses: Galaxies | None = None,
+    left_out: int | None = None,
 ) -> Galaxies:
-    """Join what is trained on, with the validation parts that watch it."""
+    """Join the validation parts that watch with what is trained on."""
     rng = np.random.default_rng(0)
-    simulated = parts["simulated"]
-    watching = np.arange(len(simulated)) >= len(simulated) - NUM_VAL
-    split = watching.astype(np.int8)  # 0 train, 1 val
-    parts = parts | {"simulated": replace(simulated, split=split)}
-    chosen = [parts["simulated"].subset("val"), parts["gz2"].subset("val")]
+    watching = [simulated_val(parts), read(parts["gz2"]).subset("val")]
+    chosen = []
     for name in names:
-        some = parts[name].subset("train")
+        some = read(parts[name]).subset("train")
+        if name == "simulated":
+            some = some.take(np.arange(len(some) - NUM_VAL))
+        elif name == "unlabeled" and guesses is not None:
+            some = guesses
         often = np.full(len(some), REPEATS[name])
         if name.startswith("galaxy10"):
             often[folds(some) == left_out] = 0
         # A share of a repeat is a chance.
         times = np.floor(often + rng.random(len(some))).astype(int)
         chosen.append(some.take(np.repeat(np.arange(len(some)), times)))
-    return joined(*chosen)
+    return joined(*watching, *chosen)
+
+
+def simulated_val(parts: dict[str, Path]) -> Galaxies:
+    """Read the last simulated galaxies, which watch and train nothing."""
+    simulated = read(parts["simulated"])
+    some = simulated.take(np.arange(len(simulated) - NUM_VAL, len(simulated)))
+    return replace(some, split=np.ones(NUM_VAL, np.int8))
 
 
 def folds(galaxies: Galaxies) -> np.ndarray:
@@ -124,17 +135,17 @@ def views(checkpoint: Checkpoint, galaxies: Galaxies, num: int = 8) -> np.ndarra
     return predict(checkpoint.model, galaxies.images[:, inside, inside], views=num)
 
 
-def judged(weights: Path, parts: dict[str, Galaxies], num: int = 8) -> dict:
+def judged(weights: Path, parts: dict[str, Path], num: int = 8) -> dict:
     """Judge one network on the sets that choose it."""
     checkpoint = load(weights)
     family = np.array([FAMILIES.index(one.family) for one in CLASSES])
-    labels, p = parts["real60"].labels, views(checkpoint, parts["real60"], num)
+    real, simulated = read(parts["real60"]), simulated_val(parts)
+    labels, p = real.labels, views(checkpoint, real, num)
     guess = p.argmax(1)
-    val = parts["gz2"].subset("val")
+    val = read(parts["gz2"]).subset("val")
     allowed = val.membership[val.labels]
     truth = np.array([[row[list(g)].any() for g in GROUPS] for row in allowed])
     answers = in_groups(views(checkpoint, val, num)).argmax(1)
-    simulated = parts["simulated"].take(np.arange(len(parts["simulated"]))[-NUM_VAL:])
     right = views(checkpoint, simulated, num).argmax(1) == simulated.labels
     return {
         "real60": float((guess == labels).mean()),
@@ -176,47 +187,42 @@ def main(argv: list[str] | None = None) -> None:
         second = replace(
             first, epochs=args.epochs[1], lr=first.lr / 2, scales=(0.75, 1.5)
         )
-        early = training_set(parts, [name for name in names if name not in LATE])
-        say(f"{len(early)} images, {early.label_sets}")
+        early = [name for name in names if name not in LATE]
         base = run.with_name(f"{run.name}-base")
-        fit(early, first, base, progress=False)
-        known = parts | {"unlabeled": guessed(load(base), parts["unlabeled"])}
+        say(f"{run.name}: first half")
+        fit(training_set(parts, early), first, base, progress=False)
+        say(f"{run.name}: second half")
+        guesses = guessed(load(base), read(parts["unlabeled"]))
         fit(
-            training_set(known, names), second, run,
+            training_set(parts, names, guesses), second, run,
             start_from=load(base), progress=False,
         )  # fmt: skip
         result = judged(run, parts)
         result["one_view"] = judged(run, parts, num=1)
         result["one_view"].pop("probabilities_real60")
         if args.folds:
-            result |= out_of_fold(known, names, second, base, run)
+            result |= out_of_fold(parts, names, guesses, second, run)
         result |= {"date": time.strftime("%Y-%m-%d"), "config": asdict(second)}
         (run / "judged.json").write_text(json.dumps(result, indent=1))
         shown = {k: v for k, v in result.items() if k != "config" and "prob" not in k}
         say(json.dumps(shown))
 
 
-def out_of_fold(
-    parts: dict[str, Galaxies],
-    names: list[str],
-    config: TrainConfig,
-    base: Path,
-    run: Path,
-) -> dict:
+def out_of_fold(parts, names, guesses, config: TrainConfig, run: Path):
     """Answer each Galaxy10 image by a network that was not trained on it."""
-    found = {}
-    for kind in ("galaxy10", "galaxy10 degraded"):
-        found[kind] = np.empty((len(parts[kind]), len(CLASSES)))
+    base = run.with_name(f"{run.name}-base")
+    sets = {kind: read(parts[kind]) for kind in ("galaxy10", "galaxy10 degraded")}
+    found = {kind: np.empty((len(one), len(CLASSES))) for kind, one in sets.items()}
     for fold in range(FOLDS):
         place = run.with_name(f"{run.name}-fold{fold}")
         fit(
-            training_set(parts, names, fold), config, place,
+            training_set(parts, names, guesses, fold), config, place,
             start_from=load(base), progress=False,
         )  # fmt: skip
         for kind, p in found.items():
-            rows = np.flatnonzero(folds(parts[kind]) == fold)
-            p[rows] = views(load(place), parts[kind].take(rows))
-    right = [p.argmax(1) == parts[kind].labels for kind, p in found.items()]
+            rows = np.flatnonzero(folds(sets[kind]) == fold)
+            p[rows] = views(load(place), sets[kind].take(rows))
+    right = [p.argmax(1) == sets[kind].labels for kind, p in found.items()]
     return {
         "folds_clean": float(right[0].mean()),
         "folds_all": float(np.concatenate(right).mean()),

@@ -135,7 +135,7 @@ def test_the_same_command_again_makes_nothing_anew(made, scripts):
 def test_unlabeled_images_get_the_fewest_classes_that_are_sure(made, scripts):
     weights, sets = scripts
     _, out = made
-    unlabeled = sets.kept(next(out.glob("unlabeled-*.npz")), None)
+    unlabeled = sets.read(next(out.glob("unlabeled-*.npz")))
     known = weights.guessed(load(out / "xs-0-base"), unlabeled)
     p = weights.views(load(out / "xs-0-base"), unlabeled)
     allowed = known.membership[known.labels]

@@ -167,12 +167,16 @@ class Galaxies:
         Returns
         -------
         Galaxies
-            In that order; itself where all are taken in theirs.
+            In that order; itself where all are taken in theirs. Neighbors are not
+            copied.
         """
         if np.array_equal(chosen, np.arange(len(self))):
             return self
+        rows: slice | npt.NDArray[np.int64] = chosen
+        if len(chosen) and (np.diff(chosen) == 1).all():
+            rows = slice(int(chosen[0]), int(chosen[-1]) + 1)
         columns = [*COLUMNS, *(["masks"] if self.masks is not None else [])]
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the images of each class in each part.

@@ -141,14 +141,11 @@ def joined(*parts: Galaxies) -> Galaxies:
         [np.array(c)[part.labels] for c, part in zip(codes, parts, strict=True)]
     )
     if any(part.masks is not None for part in parts):
-        columns["masks"] = np.concatenate(
-            [
-                np.zeros(part.images.shape[:3], np.uint8)
-                if part.masks is None
-                else part.masks
-                for part in parts
-            ]
-        )
+        columns["masks"] = masks = np.zeros(columns["images"].shape[:3], np.uint8)
+        ends = np.cumsum([len(part) for part in parts])
+        for part, end in zip(parts, ends, strict=True):
+            if part.masks is not None:
+                masks[end - len(part) : end] = part.masks
     return Galaxies(
         **columns,
         class_names=names,
