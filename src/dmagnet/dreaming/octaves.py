@@ -15,6 +15,7 @@ from dmagnet.dreaming.scorer import HasGradient, Scorer, check_gradient
 from dmagnet.dreaming.statistics import color_matrix
 from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.network.dmagnet import SMALLEST_SIDE
 
 ROUNDING = 1e-6  # of float32, with a margin: weaker bands hold nothing else
 FLATTEST = 0.01  # least spread of a gradient over its mean size
@@ -106,7 +107,6 @@ def _wave_scale(size: tuple[int, int], decay: float, device: torch.device) -> Te
 
 
 MAX_OCTAVES = 4  # Mordvintsev et al. (2015)
-SMALLEST_SIDE = 64  # px; below, galaxies are blobs and networks see mostly padding
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from dmagnet.dreaming.octaves import (
 )
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
+from dmagnet.network.dmagnet import SMALLEST_SIDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,10 @@ def default_schedule(side: int) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        Side of each pass; for 256 px 128, 256, 384, 256.
+        Side of each pass; for 256 px 128, 256, 384, 256. The coarse one is not below
+        64 px, where octaves end too, unless the image is.
     """
-    return (side // 2, side, side * 3 // 2, side)
+    return (max(side // 2, min(side, SMALLEST_SIDE)), side, side * 3 // 2, side)
 
 
 def redream_frames(
