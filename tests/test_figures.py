@@ -107,15 +107,15 @@ def test_a_caption_too_few_is_refused(images):
 
 def test_a_neutral_map_leaves_the_galaxy_gray(images):
     gray = np.asarray(Image.fromarray(images[0]).convert("RGB").convert("L"))
-    overlay = overlays.lam_overlay(images[0], np.ones((4, 4)), 0.2)
+    overlay = overlays.lam_overlay(images[0], np.ones((4, 4)))
     np.testing.assert_array_equal(overlay, np.repeat(gray[..., None], 3, axis=2))
 
 
 def test_up_is_orange_and_down_is_blue_where_the_mask_says_so():
     sky = np.full((32, 32, 3), 20, np.uint8)
     mask = np.ones((4, 4))
-    mask[0, 0], mask[3, 3] = 1.3, 0.7
-    overlay = overlays.lam_overlay(sky, mask, 0.3).astype(int)
+    mask[0, 0], mask[3, 3] = 8, 1 / 8
+    overlay = overlays.lam_overlay(sky, mask).astype(int)
     red, _, blue = overlay[0, 0]
     assert red > blue + 100
     red, _, blue = overlay[-1, -1]
@@ -123,33 +123,30 @@ def test_up_is_orange_and_down_is_blue_where_the_mask_says_so():
     assert np.ptp(overlay[16, 16]) <= 2
 
 
-def test_color_grows_with_the_distance_from_one():
+def test_color_grows_by_the_same_with_every_doubling():
     sky = np.full((8, 8, 3), 20, np.uint8)
     reds = [
-        overlays.lam_overlay(sky, np.full((2, 2), factor), 0.4)[4, 4, 0]
-        for factor in (1.0, 1.1, 1.2, 1.4)
+        overlays.lam_overlay(sky, np.full((2, 2), factor))[4, 4, 0]
+        for factor in (1.0, 2.0, 4.0, 8.0, 16.0)
     ]
-    np.testing.assert_allclose(np.diff(np.array(reds, float)), [44, 44, 88], atol=2)
+    np.testing.assert_allclose(np.diff(np.array(reds, float)), [59, 59, 59, 0], atol=2)
 
 
-@pytest.mark.parametrize(
-    ("mask", "reach"),
-    [(1.0, 0.05), (1.04, 0.05), (0.87, 0.15), (1.21, 0.25), (1.5, 0.5), (0.5, 0.5)],
-)
-def test_the_scale_is_the_next_twentieth(mask, reach):
-    assert overlays.lam_reach(np.full((1, 2, 2), mask)) == pytest.approx(reach)
+def test_no_attention_at_all_is_as_blue_as_an_eighth():
+    sky = np.full((8, 8, 3), 20, np.uint8)
+    none, eighth = (overlays.lam_overlay(sky, np.full((2, 2), f)) for f in (0, 1 / 8))
+    np.testing.assert_array_equal(none, eighth)
 
 
 def test_maps_stand_beside_their_galaxies(images):
-    masks = np.random.default_rng(2).uniform(0.7, 1.3, (3, 4, 4))
+    masks = np.random.default_rng(2).uniform(0.2, 3, (3, 4, 4))
     figure = figures.lam_maps(images, masks, ["a", "b", "c"])
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    reach = overlays.lam_reach(masks)
     for index in range(3):
         np.testing.assert_array_equal(shown[2 * index], images[index])
         np.testing.assert_array_equal(
             shown[2 * index + 1],
-            overlays.lam_overlay(images[index], masks[index], reach),
+            overlays.lam_overlay(images[index], masks[index]),
         )
 
 
@@ -161,7 +158,7 @@ def test_a_figure_is_written_the_same_twice_and_leaves_no_part(
         lambda: figures.confusion_matrix(metrics),
         lambda: figures.reliability_diagram(reliability(*guesses)),
         lambda: figures.lam_maps(images, masks, "abc"),
-        lambda: overlays.lam_scale(0.2),
+        lambda: overlays.lam_scale(),
     ]
     for make in makers:
         path = figures.save(make(), tmp_path / "one.png")

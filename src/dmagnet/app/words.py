@@ -33,7 +33,7 @@ TITLES = {
 NOTES = {
     "evidence": "adds up to the score of the class",
     "needed": "the class goes when it is taken away",
-    "lam": "turned up (orange) or down (blue)",
+    "lam": "more (orange) or less (blue) than an even share of the attention",
     "scales": "looks wide (orange) or close (blue)",
 }
 PATIENCE = {

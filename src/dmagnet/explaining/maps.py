@@ -9,6 +9,8 @@ from dmagnet.judging.predict import on_picture
 from dmagnet.network.blocks import DMA
 from dmagnet.network.dmagnet import DMAGNet
 
+LEAST = 2.0**-6  # of an even share: less is none
+
 
 def evidence_maps(model: DMAGNet, images: Tensor) -> Tensor:
     """Divide the score of every class among the places of the picture.
@@ -30,7 +32,7 @@ def evidence_maps(model: DMAGNet, images: Tensor) -> Tensor:
     Behind LAM there are only a mean over places and a linear layer, so that the logit
     is a sum over places: E_k(p) = (w_k . f(p) + b_k) / (h w), as in class activation
     maps (Zhou et al. 2016, CVPR, eq. 2). Deviation: the bias is spread evenly, so that
-    nothing is left over. ``h = w = S / 16``.
+    nothing is left over. ``h = w = S / 8``.
     """
     features = model.features(images)
     head = model.head
@@ -49,9 +51,10 @@ def enlarged(maps: Tensor, side: int) -> Tensor:
 
 
 def attention_map(model: DMAGNet, images: Tensor) -> Tensor:
-    """Show where LAM turns the volume up or down, in the pixels of the picture."""
+    """Show by how many doublings a place has more than an even share of attention."""
     height, width = images.shape[2:]
-    return on_picture(model.attention_maps(images) - 1, (height, width))
+    shares = on_picture(model.attention_maps(images), (height, width))
+    return shares.clamp(min=LEAST).log2()
 
 
 def blocks_of(model: DMAGNet) -> dict[str, DMA]:

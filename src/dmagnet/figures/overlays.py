@@ -25,6 +25,7 @@ DOWN, NEUTRAL, UP = "#3d9bff", "#161616", "#ff9416"
 TITLE_LETTERS = 21  # in the width of one picture, at 11 points
 FULL = 0.995  # share of the places that stay below the full color of a map
 PAD = 0.06  # inches around each picture
+DOUBLINGS = 3  # of an even share of attention, up and down, have the full color
 STRENGTH = 0.75  # opacity of the full color: the galaxy shows through
 
 
@@ -68,7 +69,7 @@ def lam_maps(images: Bytes, masks: Floats, captions: Sequence[str]) -> Figure:
     images : (N, H, W, 3) uint8
         One or more pictures.
     masks : (N, h, w) float
-        The factor of the Local Attention Module at each place: 0.5 to 1.5, 1 neutral.
+        The factor of the Local Attention Module at each place: above 0, of mean 1.
     captions : sequence of str
         One per picture.
 
@@ -83,7 +84,6 @@ def lam_maps(images: Bytes, masks: Floats, captions: Sequence[str]) -> Figure:
         If there is no picture, or not one mask and caption for each.
     """
     _check_captions(images, captions)
-    reach = lam_reach(masks)
     pairs = min(2, len(images))
     rows = -(-len(images) // pairs)
     figure, grid = _frames(rows, 2 * pairs, 4.3 * pairs, 2.35 * rows + 0.7)
@@ -93,30 +93,24 @@ def lam_maps(images: Bytes, masks: Floats, captions: Sequence[str]) -> Figure:
     ):
         left.imshow(image)
         left.set_title(caption, fontsize=9, color=INK, loc="left")
-        right.imshow(lam_overlay(image, mask, reach))
-    _lam_bar(figure, grid, reach)
+        right.imshow(lam_overlay(image, mask))
+    _lam_bar(figure, grid)
     return figure
 
 
-def lam_reach(masks: Floats) -> float:
-    """Return the largest distance of factors from 1, in steps of 0.05 up to 0.5."""
-    farthest = float(np.abs(np.asarray(masks) - 1).max())
-    return float(np.clip(np.ceil(farthest / 0.05 - 1e-6) * 0.05, 0.05, 0.5))
-
-
-def lam_overlay(image: Bytes, mask: Floats, reach: float) -> Bytes:
+def lam_overlay(image: Bytes, mask: Floats) -> Bytes:
     """Color a galaxy (H, W, 3) where factors (h, w) are above 1 (orange) or below."""
     height, width = image.shape[:2]
-    signed = (on_pixels(mask, (height, width)) - 1) / reach
-    return _tinted(image, np.clip(signed, -1, 1))
+    factors = on_pixels(np.maximum(mask, 2.0**-DOUBLINGS), (height, width))
+    return _tinted(image, np.clip(np.log2(factors) / DOUBLINGS, -1, 1))
 
 
-def lam_scale(reach: float) -> Figure:
+def lam_scale() -> Figure:
     """Draw the color bar of `lam_overlay` alone."""
     figure = Figure(
         figsize=(5.2, 0.85), layout=ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD)
     )
-    _lam_bar(figure, None, reach, figure.subplots())
+    _lam_bar(figure, None, figure.subplots())
     return figure
 
 
@@ -169,18 +163,19 @@ def detail_picture(detail: Floats) -> Bytes:
     return np.asarray((colors[..., :3] * 255).round(), np.uint8)
 
 
-def _lam_bar(figure: Figure, beside: Any, reach: float, axes: Any = None) -> None:
+def _lam_bar(figure: Figure, beside: Any, axes: Any = None) -> None:
     """Draw the color bar of the maps with its numbers below it."""
     bar = figure.colorbar(
-        ScalarMappable(Normalize(1 - reach, 1 + reach), _lam_colors()),
+        ScalarMappable(Normalize(-DOUBLINGS, DOUBLINGS), _lam_colors()),
         ax=beside,
         cax=axes,
         location="bottom",
         aspect=40,
         shrink=0.8 if axes is None else 1,
     )
-    bar.set_label("factor: below 1 turned down, 1 left alone, above 1 turned up")
-    bar.set_ticks([1 - reach, 1 - reach / 2, 1, 1 + reach / 2, 1 + reach])
+    bar.set_label("attention: 1 is an even share, blue is less, orange is more")
+    steps = range(-DOUBLINGS, DOUBLINGS + 1)
+    bar.set_ticks(list(steps), labels=[f"{2.0**k:g}" for k in steps])
     bar.outline.set_visible(False)
 
 

@@ -262,7 +262,7 @@ def attention(
     views: int = 1,
     batch_size: int = BATCH,
 ) -> NDArray[np.float32]:
-    """Read where the Local Attention Module turned the volume up or down.
+    """Read how the Local Attention Module shared the attention out.
 
     Parameters
     ----------
@@ -275,8 +275,8 @@ def attention(
 
     Returns
     -------
-    (N, H, W) float32 in (0.5, 1.5)
-        By how much the features there become stronger; 1 leaves them as they are.
+    (N, H, W) float32, above 0
+        Attention in even shares: 3 is three times as much as the mean place has.
     """
     height, width = images.shape[1:3]
 

@@ -44,11 +44,11 @@ def attention_numbers(
     if not isinstance(model, DMAGNet) or not model.config.lam:
         nothing = np.full(len(images), np.nan)
         return {"attention_inside": nothing, "attention_flux": nothing}
-    departure = model.attention_maps(images) - 1
-    # A module that has learned nothing changes nothing, and so prefers no place.
-    flat = departure.abs().amax(dim=(1, 2)) < FLAT
-    inside = aperture_energy(departure, aperture)["inside1"]
-    flux = rank_correlation(departure, images.mean(dim=1))
+    shares = model.attention_maps(images)
+    # A module that has learned nothing shares evenly, and so prefers no place.
+    flat = (shares - 1).abs().amax(dim=(1, 2)) < FLAT
+    inside = aperture_energy(shares, aperture)["inside1"]
+    flux = rank_correlation(shares, images.mean(dim=1))
     return {
         "attention_inside": inside.masked_fill(flat, 1.0).numpy(),
         "attention_flux": flux.masked_fill(flat, 0.0).numpy(),

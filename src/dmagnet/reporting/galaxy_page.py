@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dmagnet.calibration.labels import CLASS, FAMILY, fallback, family_sums
 from dmagnet.classes import CLASSES, FAMILIES, is_galaxy10, plain_names
 from dmagnet.dreaming.targets import plain_name
-from dmagnet.figures.overlays import lam_overlay, lam_reach, overlay, reach_of
+from dmagnet.figures.overlays import lam_overlay, overlay, reach_of
 from dmagnet.pictures.inputs.item import Flag
 from dmagnet.pictures.places import on_pixels
 from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
@@ -179,7 +179,7 @@ def _attention(portrait: Portrait, side: int) -> Picture | None:
     if mask is None:
         return None
     told = told_of(mask)
-    picture = lam_overlay(portrait.explanation.rgb, mask, lam_reach(mask[None]))
+    picture = lam_overlay(portrait.explanation.rgb, mask)
     return photo(picture, f"Attention map. {told}", side, told=told)
 
 

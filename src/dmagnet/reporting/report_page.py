@@ -88,31 +88,31 @@ def attended(
     """Lay maps of the attention over galaxies."""
     if examples is None or examples.masks is None or not len(examples.images):
         return None
-    reach, pairs = overlays.lam_reach(examples.masks), []
+    pairs = []
     shown = _shown(examples, names)
     for (image, known, alt), mask in zip(shown, examples.masks, strict=True):
         told = told_of(mask)
-        overlay = overlays.lam_overlay(image, mask, reach)
+        overlay = overlays.lam_overlay(image, mask)
         galaxy = photo(image, f"{alt}.", side)
         over = photo(overlay, f"Attention map of the same galaxy. {told}", side)
         pairs.append({"galaxy": galaxy, "map": over, "told": told, **known})
-    return {"pairs": pairs, "scale": lam_scale(reach)}
+    return {"pairs": pairs, "scale": lam_scale()}
 
 
-def lam_scale(reach: float) -> Picture:
+def lam_scale() -> Picture:
     """Draw the color scale of attention maps."""
     return chart(
-        overlays.lam_scale(reach),
-        f"Color scale from {1 - reach:.2f} in blue over 1 in black to {1 + reach:.2f} "
-        "in orange.",
+        overlays.lam_scale(),
+        "Color scale from an eighth of an even share in blue over 1 in black to 8 in "
+        "orange.",
     )
 
 
 def told_of(mask: NDArray[np.floating[Any]]) -> str:
-    """Describe where attention raised and lowered the features."""
+    """Describe where most and least of the attention lies."""
     return (
-        f"Up most {place(mask, mask.argmax())} (x {mask.max():.2f}), "
-        f"down most {place(mask, mask.argmin())} (x {mask.min():.2f})."
+        f"Most {place(mask, mask.argmax())} ({mask.max():.1f} even shares), "
+        f"least {place(mask, mask.argmin())} ({mask.min():.2f})."
     )
 
 
