@@ -158,7 +158,7 @@ def test_a_figure_is_written_the_same_twice_and_leaves_no_part(
         lambda: figures.confusion_matrix(metrics),
         lambda: figures.reliability_diagram(reliability(*guesses)),
         lambda: figures.lam_maps(images, masks, "abc"),
-        lambda: overlays.lam_scale(),
+        overlays.lam_scale,
     ]
     for make in makers:
         path = figures.save(make(), tmp_path / "one.png")
