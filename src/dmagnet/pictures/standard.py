@@ -213,24 +213,7 @@ def standardize(
 
 
 def standardize_mask(mask: Pixels, side: int, radii: float, extent: Extent) -> Pixels:
-    """Bring a mask to the view that `standardize` gives of its picture.
-
-    Parameters
-    ----------
-    mask : (H, W) uint8
-        Of a square picture.
-    side : int
-        Of the result, in px.
-    radii : float
-        Side of the result in isophotal radii of the galaxy.
-    extent : Extent
-        Of the picture.
-
-    Returns
-    -------
-    (side, side) uint8
-        0 beyond the picture.
-    """
+    """Bring a mask (H, W) of a square picture to its view by `standardize`."""
     half = radii * extent.radius / 2
     return _middle(np.pad(mask, _margin(half, len(mask))), half, side)
 

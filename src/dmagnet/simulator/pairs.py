@@ -21,7 +21,20 @@ LEAST_PX = 40  # of 256 x 256; where less was added, the whole galaxy counts
 
 
 def without_bars(labels: Tensor, galaxies: Any) -> Any:
-    """Take the bars away: the disc keeps their light, and goes on below them."""
+    """Take the bars away: the disc keeps their light, and goes on below them.
+
+    Parameters
+    ----------
+    labels : (N,) int Tensor
+        Class of each galaxy.
+    galaxies : Discs or another record
+        Of `dmagnet.simulator.truth`.
+
+    Returns
+    -------
+    Discs or another record
+        Those of class 5 without a bar, all others as they were.
+    """
     if not isinstance(galaxies, Discs):
         return galaxies
     kept = (labels != BARRED).float()
@@ -31,7 +44,20 @@ def without_bars(labels: Tensor, galaxies: Any) -> Any:
 
 
 def without_arms(labels: Tensor, galaxies: Any) -> Any:
-    """Take arms, their ring, knots and dust away from spirals without a bar."""
+    """Take arms, their ring, knots and dust away from spirals without a bar.
+
+    Parameters
+    ----------
+    labels : (N,) int Tensor
+        Class of each galaxy.
+    galaxies : Discs or another record
+        Of `dmagnet.simulator.truth`.
+
+    Returns
+    -------
+    Discs or another record
+        Those of the classes 6 and 7 without arms, all others as they were.
+    """
     if not isinstance(galaxies, Discs):
         return galaxies
     kept = ((labels != TIGHT) & (labels != LOOSE)).float()

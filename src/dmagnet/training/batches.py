@@ -60,10 +60,10 @@ class GalaxyBatches(L.LightningDataModule):
         Images (N, S, S, 3) uint8 with S = image_size / field, and labels (N,).
     val : tuple of ndarray
         The same, for validation; may be empty.
-    masks : (N, S, S) uint8 ndarray, optional
-        Where each training galaxy shows its class.
     config : TrainConfig
         Batch size, view size, augmentation and seed.
+    masks : (N, S, S) uint8 ndarray, optional
+        Where each training galaxy shows its class.
     """
 
     def __init__(
