@@ -21,7 +21,9 @@ def shake_norms(model):
 def dmagnet_xs(seed=0):
     """The smallest DMAGNet with random weights and a LAM gate that does something."""
     torch.manual_seed(seed)
-    return shake_norms(DMAGNet(ModelConfig(size="xs", num_classes=5)))
+    network = shake_norms(DMAGNet(ModelConfig(size="xs", num_classes=5)))
+    nn.init.normal_(network.lam.gate[-1].weight)
+    return network
 
 
 def conv(channels_in, channels_out, stride=2):

@@ -312,6 +312,29 @@ def test_eight_views_do_not_depend_on_how_the_image_is_turned(weights, tmp_path)
     np.testing.assert_allclose(a, b, atol=2e-6)
 
 
+def test_a_side_of_ones_own_is_what_the_network_sees(weights, folder):
+    table = classify([folder], weights=weights, config=replace(SMALL, image_size=96))
+    checkpoint = load(weights)
+    pixels = [np.asarray(Image.open(path)) for path in sorted(folder.iterdir())]
+    seen = resize(np.stack(pixels), 96, checkpoint.config.field)
+    found = np.stack([table[f"p{k}"] for k in range(10)], axis=1)
+    np.testing.assert_allclose(found, predict(checkpoint.model, seen), atol=2e-6)
+    assert table.meta["settings"]["image"]["image_size"] == 96
+
+
+@pytest.mark.parametrize(("side", "told"), [(64, 0), (96, 0), (112, 1)])
+def test_a_side_that_training_did_not_show_is_noted_in_the_head(
+    weights, folder, tmp_path, side, told
+):
+    out = tmp_path / "t.ecsv"
+    outcome = write_catalog(
+        [folder], out, weights=weights, config=replace(SMALL, image_size=side)
+    )
+    note = QTable.read(out).meta["settings"]["image"].get("note", "")
+    assert bool(told) == ("trained on 64 to 96 px" in note)
+    assert [line for line in outcome.notes if "trained on" in line] == [note] * told
+
+
 def test_weights_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         open_classifier(tmp_path / "none.safetensors")

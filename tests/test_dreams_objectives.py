@@ -145,10 +145,10 @@ def test_a_logit_is_what_the_network_gives_for_the_class():
     torch.testing.assert_close(score(Logit(3), images, model), wanted)
 
 
-def test_attention_is_the_mean_of_the_attention_map():
+def test_attention_is_the_mean_square_of_the_attention_map():
     model, images = dmagnet_xs(), galaxies(2)
     with torch.no_grad():
-        wanted = model.attention_maps(images).mean((1, 2))
+        wanted = model.attention_maps(images).square().mean((1, 2))
     torch.testing.assert_close(score(Attention(), images, model), wanted)
 
 

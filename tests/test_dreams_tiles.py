@@ -21,7 +21,7 @@ from dmagnet.dreaming.receptive import ReceptiveField, receptive_field
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.errors import ConfigError
-from dmagnet.network import LAM, DMAGNet
+from dmagnet.network import DMAGNet
 
 
 def awake(network):
@@ -95,10 +95,30 @@ def stack(*convs):
     return nn.Sequential(*convs)
 
 
+class Gate(nn.Module):
+    """A gate that goes coarser and comes back, as that of GALD."""
+
+    def __init__(self, channels):
+        super().__init__()
+        layers = []
+        for stride in (1, 2, 2):
+            layers.append(
+                nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+            )
+            layers += [nn.BatchNorm2d(channels), nn.SiLU()]
+        self.gate = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        coarse = self.gate(x)
+        size = x.shape[2:]
+        back = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        return x * (0.5 + back.sigmoid())
+
+
 @pytest.fixture(scope="module")
 def coarser():
-    """A network that ends with a LAM, which goes coarser and comes back."""
-    return awake(stack(conv(3, stride=2), conv(3, stride=2)).append(LAM(4)))
+    """A network that ends with a gate that goes coarser and comes back."""
+    return awake(stack(conv(3, stride=2), conv(3, stride=2)).append(Gate(4)))
 
 
 # How far a layer sees
@@ -251,9 +271,9 @@ def test_tiled_equals_whole_for_a_foreign_network(foreign, layer, size):
     assert max(compare(foreign, Energy(layer), size, 64)) < 1e-6
 
 
-def test_tiled_equals_whole_behind_lam(coarser):
+def test_tiled_equals_whole_behind_a_coarser_gate(coarser):
     assert max(compare(coarser, Energy("2"), (144, 192), 64)) < 1e-6
-    # A ratio of norms loses a digit of float32 by itself.
+    # Squared ratios of norms lose digits of float32 by themselves.
     attention = Attention("2", "1")
     wrong = compare(coarser, attention, (144, 192), 64, dtype=torch.float64)
     assert max(wrong) < 1e-12

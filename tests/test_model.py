@@ -130,9 +130,9 @@ def test_lam_has_as_many_places_as_the_features_at_every_side(side):
     assert (maps.flatten(1).std(1) > 1e-3).all(), "a gate of one place"
 
 
-def test_a_picture_below_64_px_is_refused_in_one_line():
+def test_a_map_of_fewer_than_8x8_places_is_refused_in_one_line():
     with pytest.raises(ConfigError, match=r"sides from 64 px.* got 56x64 px"):
-        network()(torch.rand(1, 3, 56, 64))
+        network().attention_maps(torch.rand(1, 3, 56, 64))
 
 
 def test_attention_maps_are_refused_without_lam():

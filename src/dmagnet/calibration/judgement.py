@@ -65,6 +65,8 @@ class Classifier:
         The library that runs the network: a batch to logits, and to pooled features
         if the calibration has a space, or to their scores where an exported graph
         holds it.
+    sides : tuple of int or None
+        Smallest and largest side that training showed, in px, where that is known.
     views : {1, 2, 4, 8}
         Over how many views answers are averaged.
     batch_size : int
@@ -81,6 +83,7 @@ class Classifier:
     calibration: Calibration | None
     ood_limit: float | None
     forward: Forward
+    sides: tuple[int, int] | None = None
     views: int = 1
     batch_size: int = BATCH
     within: Callable[[], AbstractContextManager[None]] = nullcontext

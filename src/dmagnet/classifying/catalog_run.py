@@ -16,6 +16,7 @@ from dmagnet.classifying.table_columns import (
     About,
     Rows,
     about_of,
+    doubt_of_size,
     to_qtable,
     without_class,
 )
@@ -205,6 +206,7 @@ def _filled(
     here = config if local else replace(config, device="cpu")  # workers have the GPUs
     classifier = open_for(weights, here)
     about = about_of(config, classifier)
+    doubts = [doubt for doubt in (doubt_of_size(classifier),) if doubt]
     desk: dict[str, Any] = {"cache": config.cache, "progress": tell}
     few = list(islice(listing, config.chunk_size + 1))
     begun = folder is not None and folder.is_dir()
@@ -215,7 +217,7 @@ def _filled(
         only = [(0, few)] if few else []
         held = [rows for _, rows in classify_chunks(only, classifier, config)]
         count(len(few))
-        yield Filled(lambda: iter(held), len(few), about, listing.notes)
+        yield Filled(lambda: iter(held), len(few), about, (*doubts, *listing.notes))
         return
     from dmagnet.classifying.store import open_store
 
@@ -245,7 +247,7 @@ def _filled(
                     store.put(number, rows)
                     done += rows.num_rows
                     count(done)
-        notes = (*listing.notes, *store.notes)
+        notes = (*doubts, *listing.notes, *store.notes)
         yield Filled(store.rows, store.num_items, about, notes, store)
 
 

@@ -107,9 +107,11 @@ def open_classifier(
 def open_for(weights: Path | str, config: ClassifyConfig) -> Classifier:
     """Open weights as a run wants them: each of its threads calls with one core."""
     views, batch_size, device = config.views, config.batch_size, config.device
-    return open_classifier(
+    classifier = open_classifier(
         weights, views=views, batch_size=batch_size, device=device, threads=1
     )
+    classifier.image_size = config.image_size or classifier.image_size
+    return classifier
 
 
 def num_threads(config: ClassifyConfig) -> int:

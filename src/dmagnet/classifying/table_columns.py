@@ -70,14 +70,28 @@ class About:
         }
 
 
+def doubt_of_size(classifier: Classifier) -> str:
+    """Say that a network sees images larger or smaller than it knows; else nothing."""
+    side, sides = classifier.image_size, classifier.sides
+    if sides is None or sides[0] <= side <= sides[1]:
+        return ""
+    return (
+        f"images are seen at {side} px, the network was trained on {sides[0]} to "
+        f"{sides[1]} px: the answers are less sure than they say"
+    )
+
+
 def about_of(config: ClassifyConfig, classifier: Classifier) -> About:
     """Collect what the rows depend on; how fast it runs is left out."""
     asked = ("url", "layer", "bands", "pixel_scale", "size")
     calibration = classifier.calibration
+    image = {
+        name: getattr(classifier, name) for name in ("image_size", "field", "radii")
+    }
+    if doubt := doubt_of_size(classifier):
+        image["note"] = doubt
     settings = {
-        "image": {
-            name: getattr(classifier, name) for name in ("image_size", "field", "radii")
-        },
+        "image": image,
         "calibration": calibration
         and {
             "temperature": calibration.temperature,

@@ -117,6 +117,9 @@ class ClassifyConfig(Checked):
     views : Literal[1, 2, 4, 8] | None
         Flips and quarter turns to average over; if not given, as the weights were
         calibrated.
+    image_size : int | None
+        Side of what the network sees of each image, in px; as trained if not given.
+        Smaller is faster, larger shows more.
     device : Literal["auto", "cpu", "gpu"]
         Where the network runs.
     engine : Literal["local", "ray"]
@@ -136,6 +139,7 @@ class ClassifyConfig(Checked):
     """
 
     views: Literal[1, 2, 4, 8] | None = None
+    image_size: Annotated[int, Between(64, 4096)] | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
     engine: Literal["local", "ray"] = "local"
     overwrite: bool = False

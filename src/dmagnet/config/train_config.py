@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from dmagnet.config.checks import Between, Checked
 from dmagnet.errors import ConfigError
 
+SMALLEST_SIDE = 64  # px of an image; below, LAM would have fewer than 8x8 places
+
 Size = Literal["xs", "s", "b"]
 Precision = Literal["auto", "fp32", "bf16"]
 SplitName = Literal["train", "val", "test", "all"]
@@ -143,7 +145,7 @@ class TrainConfig(Checked):
         Minutes between checkpoints within an epoch.
     """
 
-    image_size: Annotated[int, Between(64, 4096)] = 256
+    image_size: Annotated[int, Between(SMALLEST_SIDE, 4096)] = 256
     epochs: Annotated[int, Between(1, 100_000)] = 300
     batch_size: Annotated[int, Between(1, 65_536)] = 256
     lr: Annotated[float, Between(0, 10)] = 2e-3
@@ -173,6 +175,18 @@ class TrainConfig(Checked):
                 "scales: expected the smallest and the largest share of the side, 0.25 "
                 f"to 4, got {low} and {high}"
             )
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Compute the smallest and the largest side that training shows.
+
+        Returns
+        -------
+        tuple of int
+            In px.
+        """
+        low, high = (round(self.image_size * scale) for scale in self.scales)
+        return max(low, SMALLEST_SIDE), max(high, SMALLEST_SIDE)
 
     @property
     def frame_size(self) -> int:

@@ -345,7 +345,10 @@ class Logit(Objective):
 
 @dataclass(frozen=True)
 class Attention(LocalObjective):
-    """More attention: by how much a module makes the features of places stronger.
+    """More attention: the mean square of a module's factors.
+
+    LAM shares out a fixed sum, so that its mean factor is always 1; what can grow is
+    how much of it single places draw.
 
     Attributes
     ----------
@@ -381,7 +384,7 @@ class Attention(LocalObjective):
         return self
 
     def maps(self, activations: Activations) -> Tensor:
-        """Divide the norm behind by the norm before, as the evidence pages show it."""
+        """Divide the norm behind by the norm before, and square it."""
         before = activations[self.before].norm(dim=1).clamp(min=1e-9)
-        ratio: Tensor = activations[self.layer].norm(dim=1) / before
-        return ratio
+        factors: Tensor = activations[self.layer].norm(dim=1) / before
+        return factors.square()

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.scorer import HasGradient, Scorer, check_gradient
 from dmagnet.dreaming.statistics import color_matrix
 from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.network.dmagnet import SMALLEST_SIDE
 
 ROUNDING = 1e-6  # of float32, with a margin: weaker bands hold nothing else
 FLATTEST = 0.01  # least spread of a gradient over its mean size

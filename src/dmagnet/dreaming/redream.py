@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
+from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import (
     DreamFrame,
@@ -19,7 +20,6 @@ from dmagnet.dreaming.octaves import (
 )
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
-from dmagnet.network.dmagnet import SMALLEST_SIDE
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,6 +174,7 @@ def _header(checkpoint: Checkpoint) -> Header:
     return Header(
         class_names=checkpoint.class_names,
         image_size=config.image_size,
+        sides=config.sides,
         field=config.field,
         radii=config.radii,
         weights_hash=checkpoint.weights_hash or weights_hash(checkpoint.model),

@@ -42,7 +42,7 @@ class Header(Checked):
 
     Attributes
     ----------
-    class_names, image_size, field, radii, weights_hash, ood_limit
+    class_names, image_size, sides, field, radii, weights_hash, ood_limit
         As of `dmagnet.classifying.Classifier`.
     temperature, thresholds, views
         As of `dmagnet.calibration.Calibration`; the graph divides by the temperature.
@@ -59,6 +59,7 @@ class Header(Checked):
     field: Annotated[float, Between(0.3, 1)]
     weights_hash: str
     radii: Annotated[float, Between(1, 20)] | None = None
+    sides: tuple[int, int] | None = None
     temperature: float = 1.0
     thresholds: tuple[float, float] | None = None
     views: Literal[1, 2, 4, 8] = 1

@@ -79,9 +79,9 @@ class Exported(Classifier):
             np.divide(images.transpose(0, 3, 1, 2), np.float32(255), out=planes)
             return run(planes)
 
-        known = ("class_names", "image_size", "field", "radii", "weights_hash")
+        known = ("class_names", "image_size", "sides", "field", "radii", "ood_limit")
         super().__init__(
-            **{name: getattr(header, name) for name in (*known, "ood_limit")},
+            **{name: getattr(header, name) for name in (*known, "weights_hash")},
             calibration=calibration,
             forward=_forward,
             views=views_to_take(views, calibration),

@@ -192,6 +192,7 @@ def classifier_of(
     return Classifier(
         class_names=tuple(checkpoint.class_names),
         image_size=config.image_size,
+        sides=config.sides,
         field=config.field,
         radii=config.radii,
         weights_hash=checkpoint.weights_hash,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dmagnet.config.train_config import ModelConfig
+from dmagnet.config.train_config import SMALLEST_SIDE, ModelConfig
 from dmagnet.errors import ConfigError
 from dmagnet.network.blocks import DMA, LAM, ConvNormAct
 from dmagnet.network.hub_mixin import Pretrained
@@ -14,8 +14,6 @@ from dmagnet.network.hub_mixin import Pretrained
 # as public code for the data set has them.
 GALAXY10_MEAN = (0.1668, 0.1620, 0.1583)
 GALAXY10_STD = (0.1282, 0.1176, 0.1112)
-
-SMALLEST_SIDE = 64  # px; below, LAM would have fewer than 8x8 places
 
 
 class Shape(NamedTuple):
@@ -176,18 +174,7 @@ class DMAGNet(Pretrained, nn.Module):
         -------
         (B, C, H/8, W/8) float
             What LAM refines.
-
-        Raises
-        ------
-        ConfigError
-            If a side is too small.
         """
-        if min(images.shape[-2:]) < SMALLEST_SIDE:
-            height, width = images.shape[-2:]
-            raise ConfigError(
-                f"images: expected sides from {SMALLEST_SIDE} px, so that LAM has 8x8 "
-                f"places, got {height}x{width} px; enlarge them"
-            )
         x: Tensor = (images - self.mean) / self.std
         x = self.stem(x)  # (B, C0/2, H/2, W/2)
         for stage in self.stages.values():
@@ -226,10 +213,16 @@ class DMAGNet(Pretrained, nn.Module):
         Raises
         ------
         ConfigError
-            If the network was built without LAM.
+            If the network was built without LAM, or a side is too small.
         """
         if not isinstance(self.lam, LAM):
             raise ConfigError("this network has no LAM (its config says lam=False)")
+        if min(images.shape[-2:]) < SMALLEST_SIDE:
+            height, width = images.shape[-2:]
+            raise ConfigError(
+                f"images: expected sides from {SMALLEST_SIDE} px, so that LAM has 8x8 "
+                f"places, got {height}x{width} px; enlarge them"
+            )
         return self.lam.factor(self.trunk(images))[:, 0]
 
     def forward(self, images: Tensor) -> Tensor:

@@ -6,9 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dmagnet.config.train_config import TrainConfig
+from dmagnet.config.train_config import SMALLEST_SIDE, TrainConfig
 from dmagnet.galaxies.augment import augment
-from dmagnet.network.dmagnet import SMALLEST_SIDE
 
 GROWN_AFTER = 0.6  # of the epochs: until then progressive views are small
 EARLY = (0.5, 0.75)  # of the side: a fifth to a half of the work
