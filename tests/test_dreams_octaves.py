@@ -452,9 +452,9 @@ def ill():
         (
             dmagnet_xs(),
             Energy("stage3"),
-            16,
+            8,
             {},
-            r"at least 32 px .* 16, got 16",
+            r"at least 16 px .* 8, got 8",
         ),
         (dmagnet_xs(), Energy("stem"), 64, {"octaves": 2}, r"octaves=2 would start at"),
         (dead(), Energy("1"), 64, {}, r"zero gradient"),

@@ -209,9 +209,8 @@ def test_a_chain_that_cannot_be_run_whole_is_refused_at_once(schedule, octaves, 
 
 def test_a_pass_too_small_for_the_layer_is_refused_before_the_first_step():
     config = RedreamConfig(schedule=(128, 24, 96), dream=DreamConfig(steps=1))
-    events = redream_frames(
-        dmagnet_xs(), galaxies(1, (96, 96)), Energy("stage4"), config
-    )
+    coarse = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 16, 1))
+    events = redream_frames(coarse, galaxies(1, (96, 96)), Energy("0"), config)
     with pytest.raises(ConfigError, match=r"at least 32 px .* stride 16, got 24 px"):
         next(events)
 
