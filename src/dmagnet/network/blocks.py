@@ -205,8 +205,9 @@ class LAM(nn.Module):
         """
         logits = self.gate(x).float()
         height, width = logits.shape[2:]
-        shares: Tensor = logits.flatten(1).softmax(dim=1).view_as(logits)
-        return shares * (height * width)
+        shares = logits.flatten(1).softmax(dim=1).view_as(logits)
+        factors: Tensor = shares * (height * width)
+        return factors
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply the features by the local factor.
@@ -221,7 +222,8 @@ class LAM(nn.Module):
         (B, C, H, W) float
             Refined features.
         """
-        return x * self.factor(x).to(x.dtype)
+        refined: Tensor = x * self.factor(x).to(x.dtype)
+        return refined
 
 
 def folded(model: nn.Module) -> nn.Module:

@@ -215,7 +215,8 @@ def standardize(
 def standardize_mask(mask: Pixels, side: int, radii: float, extent: Extent) -> Pixels:
     """Bring a mask (H, W) of a square picture to its view by `standardize`."""
     half = radii * extent.radius / 2
-    return _middle(np.pad(mask, _margin(half, len(mask))), half, side)
+    whole: Pixels = _middle(np.pad(mask, _margin(half, len(mask))), half, side)
+    return whole
 
 
 def _margin(half: float, side: int) -> int:

@@ -96,7 +96,7 @@ def simulate_masked(config: SimulateConfig, *, start: int = 0) -> Iterator[Maske
 
 def _chunks(config: SimulateConfig, start: int, *, masked: bool) -> Iterator[Masked]:
     stop = start + config.num
-    how = {"image_size": config.image_size, "field": config.field}
+    how: dict[str, Any] = {"image_size": config.image_size, "field": config.field}
     for chunk in range(start // CHUNK, -(-stop // CHUNK)):
         first = chunk * CHUNK
         generator = torch.Generator().manual_seed(_chunk_seed(config.seed, chunk))

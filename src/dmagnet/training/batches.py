@@ -47,7 +47,7 @@ def view_size(config: TrainConfig, epoch: int, number: int) -> int:
         low, high = min(low, EARLY[0]), min(high, EARLY[1])
     draw = np.random.default_rng(step_seed(config.seed, epoch, number + 1, 0)).random()
     side = config.image_size * low * (high / low) ** draw  # even in log
-    return max(round(side / STEP) * STEP, min(SMALLEST_SIDE, config.image_size))
+    return max(round(float(side) / STEP) * STEP, SMALLEST_SIDE)
 
 
 class GalaxyBatches(L.LightningDataModule):

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.galaxies.augment import COLORS, mixup
+from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.training.batches import GalaxyBatches
 
 LAST_LR_SHARE = 0.005  # where the cosine ends, as a share of the peak
@@ -112,15 +113,14 @@ class TrainingModule(L.LightningModule):
         self, images: Tensor, masks: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return logits, and how far the evidence lies from the masks."""
-        known = masks.flatten(1).any(1) if masks.shape[1] else masks.new_zeros(0).bool()
-        if not known.any():
-            return self.model(images).float(), images.new_zeros(())
-        features = self.model.features(images)
-        weights = self.model.head.weight
+        known, model = masks.flatten(1).any(1), self.model
+        if not isinstance(model, DMAGNet) or not known.any():
+            return model(images).float(), images.new_zeros(())
+        features, weights = model.features(images), model.head.weight
         # What all classes share decides nothing between them.
         own = (weights - weights.mean(0))[targets[known].argmax(1)]
         evidence = torch.einsum("bchw,bc->bhw", features[known].float(), own.float())
-        return self.model.scores(features).float(), mask_loss(evidence, masks[known])
+        return model.scores(features).float(), mask_loss(evidence, masks[known])
 
     def validation_step(self, number: int, batch_idx: int) -> None:  # noqa: ARG002
         """Judge one validation batch."""
@@ -186,7 +186,8 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float = 0.0) -> Ten
 def mask_loss(evidence: Tensor, masks: Tensor) -> Tensor:
     """Compute 1 minus the correlation of maps (B, h, w) with masks (B, 1, H, W)."""
     # Of the size of the evidence nothing is asked: only where there is more of it.
-    there = F.adaptive_avg_pool2d(masks, evidence.shape[1:])[:, 0]
+    height, width = evidence.shape[1:]
+    there = F.adaptive_avg_pool2d(masks, (height, width))[:, 0]
     each = [_standardized(maps.flatten(1)) for maps in (evidence, there)]
     return 1 - (each[0] * each[1]).mean()
 
