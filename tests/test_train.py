@@ -6,8 +6,10 @@ import logging
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -232,6 +234,25 @@ def test_only_galaxies_with_a_mask_pull_on_the_evidence():
     assert module._answers(images, masks[:, :0], targets)[1] == 0
     masks[1, :, 20:30] = 1
     assert module._answers(images, masks, targets)[1] > 0
+
+
+@pytest.mark.parametrize(("scales", "still"), [((0.75, 1.5), 3), ((1.0, 1.0), 0)])
+def test_batch_statistics_of_several_sides_rest_for_the_last_three_tenths_of_the_steps(
+    tmp_path, galaxies, scales, still
+):
+    seen = []
+
+    class Note(L.Callback):
+        def on_train_batch_end(self, trainer, module, *args):
+            seen.append(module.model.stem[1].running_mean.clone())
+
+    config = replace(CONFIG, epochs=4, scales=scales)  # twelve steps
+    fit(
+        galaxies, config, tmp_path / "run", accelerator="cpu", progress=False,
+        callbacks=[Note()],
+    )  # fmt: skip
+    moved = [not torch.equal(a, b) for a, b in pairwise(seen)]
+    assert moved == [True] * (11 - still) + [False] * still
 
 
 def test_step_seeds_do_not_collide():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from dmagnet.config.train_config import TrainConfig
@@ -18,6 +19,8 @@ from dmagnet.training.batches import GalaxyBatches
 
 LAST_LR_SHARE = 0.005  # where the cosine ends, as a share of the peak
 GRADIENT_CLIP = 1.0  # norm; keeps the first steps of AdamW in check
+SETTLED_AFTER = 0.7  # of the steps: from then on batch statistics stay as they are
+MEMORY = 50  # batches that the running statistics remember
 
 
 class TrainingModule(L.LightningModule):
@@ -102,12 +105,25 @@ class TrainingModule(L.LightningModule):
         # resumes here continues with the same numbers.
         torch.manual_seed(generator.initial_seed())
         images, masks = images[:, :COLORS], images[:, COLORS:]
+        self._settle_statistics()
         logits, pull = self._answers(images, masks, targets)
         loss = partial_loss(logits + self.prior, targets, self.config.label_smoothing)
         loss = loss + self.config.mask_weight * pull
         shown: dict[str, Any] = {"batch_size": len(labels), "on_step": False}
         self.log("train_loss", loss, on_epoch=True, prog_bar=True, **shown)
         return loss
+
+    def _settle_statistics(self) -> None:
+        """Let batch norm learn its statistics, then work with them as judging does."""
+        # The views of a batch have one side, and the statistics of that side; judging
+        # has the average over all sides, for which no weight would be trained.
+        if len(set(self.config.scales)) == 1:
+            return
+        step, steps = self.global_step, int(self.trainer.estimated_stepping_batches)
+        for part in self.model.modules():
+            if isinstance(part, _BatchNorm):
+                part.momentum = max(1 / MEMORY, 1 / (step + 1))
+                part.train(step < SETTLED_AFTER * steps)
 
     def _answers(
         self, images: Tensor, masks: Tensor, targets: Tensor
