@@ -5,7 +5,6 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,6 +14,7 @@ from dmagnet.config.train_config import TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.galaxies.augment import COLORS, mixup
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.pictures.places import shares
 from dmagnet.training.batches import GalaxyBatches
 
 LAST_LR_SHARE = 0.005  # where the cosine ends, as a share of the peak
@@ -202,10 +202,19 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float = 0.0) -> Ten
 def mask_loss(evidence: Tensor, masks: Tensor) -> Tensor:
     """Compute 1 minus the correlation of maps (B, h, w) with masks (B, 1, H, W)."""
     # Of the size of the evidence nothing is asked: only where there is more of it.
-    height, width = evidence.shape[1:]
-    there = F.adaptive_avg_pool2d(masks, (height, width))[:, 0]
+    there = _at_places(masks[:, 0], evidence.shape[1:])
     each = [_standardized(maps.flatten(1)) for maps in (evidence, there)]
     return 1 - (each[0] * each[1]).mean()
+
+
+def _at_places(masks: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Average masks (B, H, W) around the pixels on which places are centered."""
+    # Not over tiles: what is drawn for a place is drawn around its middle.
+    down, across = (
+        torch.from_numpy(share / share.sum(0)).to(masks)
+        for share in map(shares, size, masks.shape[1:])
+    )
+    return down.T @ masks @ across
 
 
 def _standardized(rows: Tensor) -> Tensor:
