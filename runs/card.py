@@ -58,6 +58,7 @@ def main() -> None:
         nets=count,
         scores=scores,
         megabytes=sum(entry["bytes"] for entry in index.values()) / 1e6,
+        views=loaded["s"].calibration.views,
         confused={kind: confusions(one) for kind, one in scores["s"].items()},
         weakest=weakest(scores["s"]["real60"]),
         trust=of_these(args.trust, index["s"]),
@@ -110,7 +111,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def scores_of(name: str, args: argparse.Namespace) -> dict[str, dict]:
-    """Judge weights of the package on every set, with eight views; once."""
+    """Judge weights of the package on every set, as they are used unasked; once."""
     checkpoint = load(name)
     file = entry_of(package(), name)["sha256"]  # weights and calibration
     path = args.kept / f"{name}-{file[:12]}-{args.most}.json"
@@ -118,7 +119,7 @@ def scores_of(name: str, args: argparse.Namespace) -> dict[str, dict]:
         found = {}
         for kind, galaxies in real_sets(checkpoint, args).items():
             views = view_of(galaxies, checkpoint.config)
-            judgement = judge(checkpoint, views.images, views=8)
+            judgement = judge(checkpoint, views.images)
             judged = as_labeled(checkpoint, views, judgement)
             metrics = score(
                 judged.labels, judged.probabilities, judged.names, trust=judged.trust

@@ -25,7 +25,7 @@ from dmagnet.judging.predict import on_picture
 from dmagnet.network import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
-from dmagnet.pictures import find_extent, standardize
+from dmagnet.pictures import find_extent, shares, standardize
 from dmagnet.pictures.standard import standardize_mask
 from dmagnet.simulator import class_masks, draw, without_arms, without_bars
 
@@ -43,9 +43,9 @@ def attention_on_galaxy(model: DMAGNet, views: np.ndarray) -> dict[str, float]:
     with torch.inference_mode():
         maps = model.attention_maps(images)
     masks = torch.stack([torch.from_numpy(own_light(view)) for view in views]).float()
-    cover = torch.nn.functional.adaptive_avg_pool2d(masks[:, None], maps.shape[1:])[
-        :, 0
-    ]
+    around = torch.from_numpy(shares(maps.shape[1], views.shape[1]))  # a place's pixels
+    around /= around.sum(0)
+    cover = around.T @ masks @ around
     spread, ratio = [], []
     for factor, share in zip(maps, cover, strict=True):
         on = share >= min(

@@ -71,7 +71,9 @@ def main(argv: list[str] | None = None) -> dict:
     old = checkpoint.calibration
     if old is None or old.space is None or args.fit:
         fitted = [view_of(sets[n], checkpoint.config) for n in FIT if n in sets]
-        calibration = fit_calibration(checkpoint, fitted, [*known.values()], views=8)
+        calibration = fit_calibration(
+            checkpoint, fitted, [*known.values()], views=args.views
+        )
         checkpoint = replace(checkpoint, calibration=calibration)
         say("calibrated", start)
     if args.save:
@@ -86,6 +88,7 @@ def main(argv: list[str] | None = None) -> dict:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {args.threads} threads",
         "quick": args.quick,
+        "views": args.views,
         "calibration": {
             "temperature": calibration.temperature,
             "thresholds": list(calibration.thresholds),
@@ -97,7 +100,7 @@ def main(argv: list[str] | None = None) -> dict:
     seen = {}
     for name, galaxies in sets.items():
         views = view_of(galaxies, checkpoint.config)
-        seen[name] = look(checkpoint.model, views.images, views=8)
+        seen[name] = look(checkpoint.model, views.images, views=args.views)
         found["sets"][name] = clean(checkpoint, views, *seen[name], args)
         say(f"{name}: clean and halves", start)
     found["degraded"] = {
@@ -128,6 +131,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--save", type=Path, help="write the calibrated weights here")
     parser.add_argument("--fit", action="store_true", help="fit also if calibrated")
     parser.add_argument("--only-fit", action="store_true", help="stop after that")
+    parser.add_argument("--views", type=int, default=2, help="to ship with")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="few of everything")
     args = parser.parse_args(argv)
@@ -152,7 +156,7 @@ def clean(checkpoint, views: Galaxies, each, features, args) -> dict:
     """Judge with the calibration of the weights, and with one of each half."""
     found = {"n": len(views)}
     calibration = checkpoint.calibration
-    for num in (1, 8):
+    for name, num in (("one_view", 1), ("views", args.views)):
         scores = np.stack([calibration.space.score(f) for f in features[:num]])
         judgement = judgement_of(each[:num], scores, calibration)
         judged = as_labeled(checkpoint, views, judgement)
@@ -163,10 +167,10 @@ def clean(checkpoint, views: Galaxies, each, features, args) -> dict:
             trust=judged.trust,
             num_bootstrap=args.num_bootstrap,
         )
-        found[f"views{num}"] = metrics.to_dict()
+        found[name] = metrics.to_dict()
         found["labels"] = list(judged.names)
     found["halves"] = halves(labeled(views, each.mean(axis=0)), args.num_halves)
-    found["halves_views1"] = halves(labeled(views, each[0]), args.num_halves)
+    found["halves_one_view"] = halves(labeled(views, each[0]), args.num_halves)
     return found
 
 
@@ -248,7 +252,7 @@ def worse(checkpoint, galaxies: Galaxies, args) -> dict:
 def one_worse(checkpoint, galaxies: Galaxies, frames) -> dict[str, float]:
     """Return the scores of one way to degrade."""
     views = replace(galaxies, images=prepared(frames, checkpoint.config))
-    judgement = judge(checkpoint, views.images, views=8)
+    judgement = judge(checkpoint, views.images)
     judged = as_labeled(checkpoint, views, judgement)
     metrics = score(
         judged.labels,
@@ -279,7 +283,7 @@ def strangers(checkpoint, galaxies: Galaxies, inside: dict, known: dict, args) -
     model = checkpoint.model
     seen = {}
     for name, images in kinds.items():
-        seen[name] = look(model, images, views=8)
+        seen[name] = look(model, images, views=args.views)
     fitted = {}
     for name, galaxies_known in known.items():
         each, features = look(model, galaxies_known.images)
@@ -367,10 +371,10 @@ def report(found: dict) -> None:
     print(f"temperature {found['calibration']['temperature']:.3f}")
     for name, entry in found["sets"].items():
         h = entry["halves"]
-        low, high = entry["views8"]["coverage90"], entry["views8"]["set_size90"]
+        low, high = entry["views"]["coverage90"], entry["views"]["set_size90"]
         print(
             f"{name} (n = {entry['n']}, {len(entry['labels'])} labels): accuracy "
-            f"{entry['views8']['accuracy']:.3f}; ECE of all "
+            f"{entry['views']['accuracy']:.3f}; ECE of all "
             f"{h['ece_all_before']['mean']:.3f} -> {h['ece_all_after']['mean']:.3f}; "
             f"own 90 % sets cover {h['coverage90_bare']['mean']:.3f} "
             f"({h['coverage90_shipped']['mean']:.3f} never empty), 95 % "
