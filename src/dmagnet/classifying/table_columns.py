@@ -206,7 +206,7 @@ def columns(class_names: tuple[str, ...]) -> tuple[Column, ...]:
          "Entropy of the probabilities, in nats: 0 is sure",
          lambda seen: seen.single(seen.entropy())),
         ("disagreement", SINGLE, "stat.value;src.morph.type",
-         "Mean distance between the answers to eight views, 0 to 1; NaN with one",
+         "Mean distance between the answers to the views, 0 to 1; NaN with one",
          lambda seen: seen.single(seen.judgement.disagreement)),
         *((name, SINGLE, "stat.probability;src.morph",
            f"Probability of the family {family}; NaN if classes are not Galaxy10's",
