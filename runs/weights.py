@@ -28,9 +28,11 @@ from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.galaxies import Galaxies, joined
 from dmagnet.judging.predict import predict
 from dmagnet.network.checkpoint import Checkpoint, load
+from dmagnet.pictures import resize
 from dmagnet.training import fit
 
 SIDE = 128  # px: 16 x 16 places behind LAM
+SIDES = (96, 112, 128, 160, 192)  # px: 0.75 to 1.5 times that
 NUM_VAL = 1000  # simulated galaxies that watch
 FOLDS = 5
 SURE = 0.9  # of the probability goes to the classes that an unlabeled image may be
@@ -127,12 +129,16 @@ def guessed(checkpoint: Checkpoint, unlabeled: Galaxies) -> Galaxies:
     return replace(unlabeled, labels=labels, label_sets=tuple(known), data_hash="")
 
 
-def views(checkpoint: Checkpoint, galaxies: Galaxies, num: int = 8) -> np.ndarray:
-    """Ask a network about the middle of training frames."""
+def views(
+    checkpoint: Checkpoint, galaxies: Galaxies, num: int = 8, side: int | None = None
+) -> np.ndarray:
+    """Ask a network about the middle of training frames, perhaps at another side."""
     config = checkpoint.config
     start = (config.frame_size - config.image_size) // 2
     inside = slice(start, start + config.image_size)
-    return predict(checkpoint.model, galaxies.images[:, inside, inside], views=num)
+    images = galaxies.images[:, inside, inside]
+    images = images if side is None else resize(images, side)
+    return predict(checkpoint.model, images, views=num)
 
 
 def judged(weights: Path, parts: dict[str, Path], num: int = 8) -> dict:
@@ -147,6 +153,10 @@ def judged(weights: Path, parts: dict[str, Path], num: int = 8) -> dict:
     truth = np.array([[row[list(g)].any() for g in GROUPS] for row in allowed])
     answers = in_groups(views(checkpoint, val, num)).argmax(1)
     right = views(checkpoint, simulated, num).argmax(1) == simulated.labels
+    by_side = {
+        side: float((views(checkpoint, real, num, side).argmax(1) == labels).mean())
+        for side in SIDES
+    }
     return {
         "real60": float((guess == labels).mean()),
         "families": float((family[guess] == family[labels]).mean()),
@@ -154,6 +164,7 @@ def judged(weights: Path, parts: dict[str, Path], num: int = 8) -> dict:
         "recall": [int((guess == labels)[labels == k].sum()) for k in range(10)],
         "gz2_val": float(truth[np.arange(len(val)), answers].mean()),
         "simulated_val": float(right.mean()),
+        "real60_by_side": by_side,
         "probabilities_real60": p.round(5).tolist(),
     }
 
@@ -202,7 +213,11 @@ def main(argv: list[str] | None = None) -> None:
         result["one_view"].pop("probabilities_real60")
         if args.folds:
             result |= out_of_fold(parts, names, guesses, second, run)
-        result |= {"date": time.strftime("%Y-%m-%d"), "config": asdict(second)}
+        result |= {
+            "seed": seed,
+            "date": time.strftime("%Y-%m-%d"),
+            "config": asdict(second),
+        }
         (run / "judged.json").write_text(json.dumps(result, indent=1))
         shown = {k: v for k, v in result.items() if k != "config" and "prob" not in k}
         say(json.dumps(shown))
