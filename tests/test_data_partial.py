@@ -70,6 +70,12 @@ def test_meanings_that_name_no_class_are_refused(meanings):
         coarse(blobs(), meanings, NAMES)
 
 
+@pytest.mark.parametrize("sets", [((),), ((0, 3),), ((-1, 1),)])
+def test_a_label_set_that_names_no_class_is_refused(sets):
+    with pytest.raises(DataError, match=r"label sets of some of the classes 0 to 2"):
+        replace(blobs(), label_sets=sets)
+
+
 def test_meanings_come_from_json_one_name_or_several(tmp_path):
     path = tmp_path / "meanings.json"
     path.write_text('{"class 0": "smooth", "class 1": ["barred", "tight"]}')

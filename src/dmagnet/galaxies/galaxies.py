@@ -82,6 +82,13 @@ class Galaxies:
                 f"{self.source}: expected labels from 0 to {most}, got "
                 f"{self.labels.min()} to {self.labels.max()}"
             )
+        num = len(self.class_names)
+        for some in self.label_sets:
+            if not some or not set(some) <= set(range(num)):
+                raise DataError(
+                    f"{self.source}: expected label sets of some of the classes 0 to "
+                    f"{num - 1}, got {some}"
+                )
         if not self.data_hash:
             object.__setattr__(self, "data_hash", content_hash(self))
 
