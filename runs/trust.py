@@ -52,6 +52,7 @@ from dmagnet.calibration.fitting import LEVELS
 from dmagnet.galaxies import Galaxies
 from dmagnet.judging import score, separation
 from dmagnet.judging.predict import judge, look
+from dmagnet.judging.reliability import reliability
 from dmagnet.judging.trust import as_labeled, fit_calibration
 from dmagnet.network.checkpoint import load, save
 
@@ -168,10 +169,23 @@ def clean(checkpoint, views: Galaxies, each, features, args) -> dict:
             num_bootstrap=args.num_bootstrap,
         )
         found[name] = metrics.to_dict()
+        found[name]["ece_if_perfect"] = ece_if_perfect(judged.probabilities)
         found["labels"] = list(judged.names)
     found["halves"] = halves(labeled(views, each.mean(axis=0)), args.num_halves)
     found["halves_one_view"] = halves(labeled(views, each[0]), args.num_halves)
     return found
+
+
+def ece_if_perfect(probabilities: np.ndarray, num: int = 200) -> list[float]:
+    """Draw labels as probable as the answers say: mean, 5 % and 95 % of the ECE."""
+    # Of few galaxies a bin's accuracy is off its confidence by chance alone.
+    rng, total = np.random.default_rng(0), probabilities.cumsum(axis=1)
+    total /= total[:, -1:]
+    found = []
+    for _ in range(num):
+        labels = (rng.random((len(total), 1)) > total).sum(axis=1)
+        found.append(reliability(labels, probabilities).ece)
+    return [float(np.mean(found)), *np.quantile(found, [0.05, 0.95]).tolist()]
 
 
 def halves(part: Labeled, num: int) -> dict:
