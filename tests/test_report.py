@@ -115,10 +115,10 @@ def test_right_and_wrong_are_told_apart_in_each_class():
 def test_the_text_of_a_map_says_where_it_is_highest_and_lowest():
     report = some_report()
     mask = np.ones((8, 6, 6))
-    mask[:, 0, 5], mask[:, 3, 3] = 1.25, 0.75
+    mask[:, 0, 5], mask[:, 3, 3] = 3.3, 0.25
     masked = replace(report.attention, masks=mask)
     text = render(bare_report(attention=masked))
-    told = "Up most at the top right (x 1.25), down most in the middle (x 0.75)."
+    told = "Most at the top right (3.3 even shares), least in the middle (0.25)."
     assert text.count(told) == 16  # as text and as description, for eight galaxies
 
 
