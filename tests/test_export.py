@@ -123,7 +123,7 @@ def test_any_number_and_any_side_fit_one_file(checkpoint, classifier, shape):
     images = galaxies(num, 200)[:, top : top + height, left : left + width]
     found, expected = classifier.probabilities(images), torch_says(checkpoint, images)
     assert (expected.max(1) < 0.999).any()  # so that agreement says something
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=3e-5)  # of many places
 
 
 def test_eight_views_are_the_mean_over_flips_and_quarter_turns(
