@@ -19,6 +19,7 @@ from dmagnet.network.checkpoint import load
 from dmagnet.simulator import simulate
 
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", "lam")
+WIDEST = 1500  # px
 STEP = 8  # sky noise does not compress: steps of 8 in each color shrink the file
 
 
@@ -43,6 +44,7 @@ def publish(source: Path, target: Path) -> None:
     """Copy a sheet in fewer colors."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(source) as sheet:
+        sheet.thumbnail((WIDEST, WIDEST))
         fewer = sheet.point(lambda value: min(255, (value + STEP // 2) // STEP * STEP))
         fewer.save(target, optimize=True)
 
