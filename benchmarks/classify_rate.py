@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256, help="of a fresh network")
     parser.add_argument("--folder", type=Path, default=Path("runs/out/jpegs"))
     parser.add_argument("--num", type=int, default=1500)
-    parser.add_argument("--views", type=int, choices=(1, 8), help="as calibrated")
+    parser.add_argument("--views", type=int, choices=(1, 2, 4, 8), help="as calibrated")
     parser.add_argument("--loop", type=int, default=300, help="images for the loop")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--out", type=Path)
@@ -182,8 +182,11 @@ def main() -> None:
         "processor ms per image": ms,
         "classify over network": ratio("classify", "all cores", "a core each"),
         "standardized over network": ratio("standardized", "all cores", "a core each"),
-        "classify over loop 224": ratio("classify", "loop 224"),
-        f"classify over loop {side}": ratio("classify", f"loop {side}"),
+        **{
+            f"{name} over loop {other}": ratio(name, f"loop {other}")
+            for name in weights
+            for other in (224, side)
+        },
     }
     shown = {k: v for k, v in result.items() if "over" in k or "ms" in k}
     print(json.dumps(shown, indent=1))

@@ -16,7 +16,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from real_sets import real_sets, view_of
+from real_sets import GROUPS, real_sets, view_of
 
 from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.config import to_dict
@@ -32,7 +32,6 @@ SETS = {
     "galaxyzoo2": "Galaxy Zoo 2 (SDSS), five coarse classes",
     "galaxyzoo1": "Galaxy Zoo 1 (SDSS), coarse and noisy labels",
 }
-GROUPS = ((2,), (3,), (4,), (8, 9), (5, 6, 7))  # those of the Galaxy Zoo 2 set
 NUM_CONFUSIONS = 6
 NUM_WEAKEST = 3
 

@@ -76,6 +76,18 @@ def test_a_label_set_that_names_no_class_is_refused(sets):
         replace(blobs(), label_sets=sets)
 
 
+def test_other_masks_are_other_data():
+    galaxies = blobs()
+    masks = np.zeros(galaxies.images.shape[:3], np.uint8)
+    changed = masks.copy()
+    changed[-1, 0, 0] = 1
+    hashes = [
+        replace(galaxies, masks=some, data_hash="").data_hash
+        for some in (None, masks, changed)
+    ]
+    assert len(set(hashes)) == 3
+
+
 def test_meanings_come_from_json_one_name_or_several(tmp_path):
     path = tmp_path / "meanings.json"
     path.write_text('{"class 0": "smooth", "class 1": ["barred", "tight"]}')

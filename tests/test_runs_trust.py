@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,6 +52,16 @@ def test_real_sets_are_judged_in_halves(found):
     for entry in content["sets"].values():
         assert 0 <= entry["halves"]["coverage90_bare"]["mean"] <= 1
         assert entry["halves"]["size90_shipped"]["mean"] >= 1
+
+
+def test_a_perfect_calibration_of_few_galaxies_has_an_ece_and_of_sure_ones_none(found):
+    measure = sys.modules["trust"].ece_if_perfect
+    unsure = np.random.default_rng(0).dirichlet(np.ones(3), 2000)
+    few, many = measure(unsure[:45], 20), measure(unsure, 20)
+    assert few[1] <= few[0] <= few[2]
+    assert few[0] > 0.08
+    assert many[0] < 0.04
+    assert measure(np.eye(3)[unsure.argmax(1)], 20) == [0, 0, 0]
 
 
 def test_every_degradation_has_three_strengths_beside_the_clean_one(found):

@@ -49,7 +49,7 @@ def tiny(**changes):
         "ema_decay": 0.9,
         "save_every_min": 0,
         "progressive": False,
-        "scales": (1.0, 1.0),
+        "scales": (1.0, 1.5),  # statistics rest in the last of six steps
         "model": ModelConfig(size="xs", num_classes=3),
     }
     return TrainConfig(**(settings | changes))

@@ -206,7 +206,7 @@ def _filled(
     here = config if local else replace(config, device="cpu")  # workers have the GPUs
     classifier = open_for(weights, here)
     about = about_of(config, classifier)
-    doubts = [doubt for doubt in (doubt_of_size(classifier),) if doubt]
+    doubts = (doubt,) if (doubt := doubt_of_size(classifier)) else ()
     desk: dict[str, Any] = {"cache": config.cache, "progress": tell}
     few = list(islice(listing, config.chunk_size + 1))
     begun = folder is not None and folder.is_dir()

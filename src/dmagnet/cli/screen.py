@@ -48,8 +48,8 @@ class Trial(Labels):
         Part to judge on; if not given, all galaxies that the network was not
         trained on, and the val part of a set that it was trained on.
     views : Literal[1, 2, 4, 8] | None
-        Average over 8 flips and quarter turns, or look once; if not given, as the
-        weights were calibrated.
+        Flips and quarter turns to average over; if not given, as the weights were
+        calibrated.
     include_training : bool
         Judge also the galaxies that the network was trained on: no fair test.
     """

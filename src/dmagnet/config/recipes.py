@@ -63,7 +63,7 @@ def smoke() -> TrainConfig:
 
 
 def demo() -> TrainConfig:
-    """Train what `dmagnet demo` shows, in a minute on two cores.
+    """Train what `dmagnet demo` shows, in two minutes on two cores.
 
     Returns
     -------

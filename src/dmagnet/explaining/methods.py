@@ -55,8 +55,8 @@ def attribute(
     against : str, int or sequence of int, optional
         Explain why ``target`` rather than this.
     views : {1, 2, 4, 8}, optional
-        Of ``evidence``, ``lam`` and ``scales``: average over one look or all eight
-        flips and quarter turns, turned back; if not given, as the calibration was
+        Of ``evidence``, ``lam`` and ``scales``: average over so many flips and
+        quarter turns, turned back; if not given, as the calibration was
         fitted, and one look without any. Others are of the pictures as they stand.
     progress : callable, optional
         Called with the number of pictures done so far.

@@ -205,15 +205,15 @@ class Galaxies:
 
 def content_hash(galaxies: Galaxies) -> str:
     """Fingerprint a data set, cheaply also where it holds gigabytes."""
-    images = galaxies.images
     names = (*galaxies.class_names, *galaxies.label_sets)
-    digest = hashlib.sha256(repr((images.shape, names)).encode())
+    digest = hashlib.sha256(repr((galaxies.images.shape, names)).encode())
     for column in (galaxies.labels, galaxies.ra, galaxies.dec, galaxies.split):
         digest.update(np.ascontiguousarray(column).tobytes())
-    if images.nbytes > HASH_WHOLE_BYTES:
-        sample = np.linspace(0, len(images) - 1, HASH_SAMPLE).round().astype(int)
-        images = images[sample]
-    digest.update(np.ascontiguousarray(images).tobytes())
-    if galaxies.masks is not None:
-        digest.update(np.ascontiguousarray(galaxies.masks[:HASH_SAMPLE]).tobytes())
+    for pixels in (galaxies.images, galaxies.masks):
+        if pixels is None:
+            continue
+        rows: slice | npt.NDArray[np.int64] = slice(None)
+        if pixels.nbytes > HASH_WHOLE_BYTES:
+            rows = np.linspace(0, len(pixels) - 1, HASH_SAMPLE).round().astype(int)
+        digest.update(np.ascontiguousarray(pixels[rows]).tobytes())
     return digest.hexdigest()

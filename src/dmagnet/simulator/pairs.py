@@ -48,10 +48,8 @@ def without_arms(labels: Tensor, galaxies: Any) -> Any:
 
     Parameters
     ----------
-    labels : (N,) int Tensor
-        Class of each galaxy.
-    galaxies : Discs or another record
-        Of `dmagnet.simulator.truth`.
+    labels, galaxies
+        As of `without_bars`.
 
     Returns
     -------

@@ -100,11 +100,11 @@ class TrainingModule(L.LightningModule):
             targets = self.membership[labels]
             if self.config.mixup > 0:
                 images, targets = mixup(images, targets, self.config.mixup, generator)
+            images, masks = images[:, :COLORS], images[:, COLORS:]
             images = images.contiguous(memory_format=torch.channels_last)
         # Dropout reads torch's global state; tie it to the step, so that a run that
         # resumes here continues with the same numbers.
         torch.manual_seed(generator.initial_seed())
-        images, masks = images[:, :COLORS], images[:, COLORS:]
         self._settle_statistics()
         logits, pull = self._answers(images, masks, targets)
         loss = partial_loss(logits + self.prior, targets, self.config.label_smoothing)
