@@ -48,7 +48,7 @@ def without_arms(labels: Tensor, galaxies: Any) -> Any:
 
     Parameters
     ----------
-    labels, galaxies
+    labels, galaxies : (N,) int Tensor, Discs or another record
         As of `without_bars`.
 
     Returns
