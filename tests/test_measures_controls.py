@@ -13,7 +13,7 @@ from dmagnet.measuring.controls import calibrate_norms, cascade, randomized
 from dmagnet.measuring.representations import seed_stability, similarity
 from dmagnet.network import DMAGNet
 
-QUICK = DreamConfig(steps=3, octaves=2, step_size=4 / 255)
+QUICK = DreamConfig.plain(steps=3, octaves=2, step_size=4 / 255)
 
 
 def images(num=2, side=96, seed=0):
@@ -154,7 +154,7 @@ def last(frames):
 
 def test_random_steps_are_as_large_as_those_of_a_dream(trained):
     base, objective = 0.25 + 0.5 * images(), Energy("stage1")
-    config = DreamConfig(steps=1, octaves=1)
+    config = DreamConfig.plain(steps=1, octaves=1)
     walk = last(random_direction_frames(trained, base, objective, config)).images - base
     dream = last(dream_frames(trained, base, objective, config)).images - base
     size = (walk.abs().mean(dim=(1, 2, 3)), dream.abs().mean(dim=(1, 2, 3)))
@@ -171,7 +171,7 @@ def test_a_random_walk_climbs_less_than_a_dream(trained):
 
 def test_a_walk_of_no_steps_is_the_image(trained):
     base = images()
-    config = DreamConfig(steps=0)
+    config = DreamConfig.plain(steps=0)
     walk = last(random_direction_frames(trained, base, Energy("stage1"), config))
     assert torch.equal(walk.images, base)
 
@@ -181,7 +181,10 @@ def test_an_image_larger_than_a_tile_walks_as_one(trained):
     whole, tiled = (
         last(
             random_direction_frames(
-                trained, base, objective, DreamConfig(steps=1, octaves=1, tile=tile)
+                trained,
+                base,
+                objective,
+                DreamConfig.plain(steps=1, octaves=1, tile=tile),
             )
         )
         for tile in (0, 64)
@@ -206,7 +209,7 @@ def test_a_walk_with_the_gradients_spectrum_has_its_magnitudes_and_other_phases(
     trained,
 ):
     base, objective = 0.25 + 0.5 * images(), Energy("stage1")
-    config = DreamConfig(steps=1, octaves=1, jitter=0)
+    config = DreamConfig.plain(steps=1, octaves=1, jitter=0)
     walk = last(
         random_direction_frames(trained, base, objective, config, keep_spectrum=True)
     )

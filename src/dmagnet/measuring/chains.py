@@ -185,14 +185,14 @@ class RandomDirection(Scorer):
         # Another stream than the jitter's, which starts from the same seed.
         self.generators = [torch.Generator().manual_seed(s + STREAM) for s in seeds]
 
-    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, images: Tensor, views: int = 1) -> tuple[Tensor, Tensor]:
         """Score images, and draw a direction."""
         shape = images.shape[1:]
         noise = [torch.randn(shape, generator=g) for g in self.generators]
         drawn = torch.stack(noise).to(images).expand_as(images)
         if not self.keep_spectrum:
             return self.score(images), drawn
-        scores, gradient = super().gradient(images)
+        scores, gradient = super().gradient(images, views)
         # One phase for all three colors, or else the colors of the gradient are lost.
         phase = torch.fft.rfft2(drawn[:, :1]).angle()
         waves = torch.polar(torch.ones_like(phase), phase) * torch.fft.rfft2(gradient)
@@ -209,7 +209,11 @@ def random_direction_frames(
     keep_spectrum: bool = False,
 ) -> Iterator[DreamFrame]:
     """Walk at random where a dream would climb: the same chain, the same step size."""
-    config = replace(config or DreamConfig(), tile=0)
+    config = config or DreamConfig()
+    # Random directions need no views: their average is as random.
+    config = replace(
+        config, tile=0, views=1, rotate=0.0, zoom=0.0, shift=0.0, flip=False
+    )
     check_images(images)
     seed = config.seed if seed is None else seed
     walker = RandomDirection(
