@@ -61,7 +61,7 @@ def dream(
     ----------
     images : tuple of Path
         FITS, JPEG, PNG..., folders of them, .h5 files like Galaxy10's with --index; or
-        one dream.json, to dream it again; a round galaxy is drawn if none are given.
+        one dream.json, to dream it again. None for --basis maco, which draws one.
     gallery : DreamFlags
         What to dream, and on what.
     config : DreamConfig

@@ -36,7 +36,7 @@ class DreamConfig(Checked):
         Random views of each image whose gradients are averaged in a step.
     rotate : float
         Views are turned by up to this, in degrees, 0 to 180.
-    zoom : float
+    rescale : float
         Views show more or less of the image, by up to this share, 0 to 0.5.
     shift : float
         Views are shifted by up to this share of half the side, 0 to 0.5.
@@ -70,7 +70,7 @@ class DreamConfig(Checked):
     fade: Annotated[float, Between(0, 1)] = 0.1
     views: Annotated[int, Between(1, 1024)] = 4
     rotate: Annotated[float, Between(0, 180)] = 180.0
-    zoom: Annotated[float, Between(0, 0.5)] = 0.1
+    rescale: Annotated[float, Between(0, 0.5)] = 0.1
     shift: Annotated[float, Between(0, 0.5)] = 0.06
     flip: bool = True
     noise: Annotated[float, Between(0, 1)] = 0.0
@@ -120,7 +120,7 @@ def as_plain(config: DreamConfig) -> DreamConfig:
 
 PLAIN: dict[str, Any] = {
     "steps": 10, "basis": "pixel", "step_size": 1.5 / 255, "fade": 1.0, "views": 1,
-    "rotate": 0.0, "zoom": 0.0, "shift": 0.0, "flip": False, "jitter": 0.125,
+    "rotate": 0.0, "rescale": 0.0, "shift": 0.0, "flip": False, "jitter": 0.125,
     "strength": 0.0,
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ import torch
 from dmagnet.config.checks import from_dict, to_dict, typed
 from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, GalleryConfig, RedreamConfig
-from dmagnet.dreaming.sources import Source, gather, open_source
+from dmagnet.dreaming.sources import ROUND, Source, gather, open_source
 from dmagnet.dreaming.targets import (
     Network,
     Target,
@@ -127,6 +127,8 @@ def make_request(
         If there are no whole weights.
     """
     gallery = replace(gallery, **settings)
+    if not paths and getattr(config, "basis", "") == "maco":
+        paths = [ROUND]  # whose phases favor no other class
     weights = path_of(DEFAULT if weights is None else weights)
     network = _open(weights, gallery.device)
     wanted = network.class_names if ALL in gallery.classes else gallery.classes

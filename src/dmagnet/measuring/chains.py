@@ -212,7 +212,7 @@ def random_direction_frames(
     config = config or DreamConfig()
     # Random directions need no views: their average is as random.
     config = replace(
-        config, tile=0, views=1, rotate=0.0, zoom=0.0, shift=0.0, flip=False
+        config, tile=0, views=1, rotate=0.0, rescale=0.0, shift=0.0, flip=False
     )
     check_images(images)
     seed = config.seed if seed is None else seed
