@@ -321,6 +321,11 @@ def octave_frames(
     seed: int | Sequence[int] | None = None,
 ) -> Iterator[DreamFrame]:
     """Do what `dream_frames` does with a network that is prepared already."""
+    if config.basis == "galaxy":
+        raise ConfigError(
+            "basis: expected pixel or fourier for images, got galaxy, which draws its "
+            "own; see dmagnet.dreaming.galaxy_frames"
+        )
     share = config.jitter if scorer.objective.rolls else 0.0
     jitter = Jitter(config.seed if seed is None else seed, share)
     if len(jitter.generators) not in (1, len(images)):
