@@ -9,7 +9,7 @@ from dmagnet.config.checks import Between, Checked, check_range
 from dmagnet.errors import ConfigError
 
 Normalize = Literal["mean-abs", "std", "laplacian"]
-Basis = Literal["fourier", "pixel", "maco"]
+Basis = Literal["fourier", "pixel", "maco", "galaxy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,8 @@ class DreamConfig(Checked):
         Ratio of the sides of two octaves, 1.05 to 4.
     basis : Basis
         Climb in waves with the colors of galaxies, or in pixels; or only turn the
-        phases of galaxies' waves (MACO).
+        phases of galaxies' waves (MACO); or, without images, in the parameters of
+        simulated galaxies.
     step_size : float
         Size of the first step, in units of white: of waves of random sign its RMS, of
         pixels its mean.
@@ -236,6 +237,37 @@ class MacoConfig(Checked):
             raise ConfigError(
                 f"boxes: expected 0 < smallest <= largest <= 1, got {self.boxes}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalaxyConfig(Checked):
+    """How to dream galaxies of the simulator (`dmagnet.dreaming.galaxy_frames`).
+
+    Attributes
+    ----------
+    starts : int
+        Galaxies of each kind to start from.
+    kinds : tuple of str
+        Kinds of galaxies: disc, edge-on, spheroid.
+    parameters : tuple of str
+        Parameters of the simulator that are free; all if not given.
+    steps : int
+        Steps, from 0.
+    nights : int
+        Pictures of each galaxy in a step, each of another night.
+    lr : float
+        Size of the steps, in logits of a parameter's share of its range, to 10.
+    seed : int
+        Of the starts, the nights and the turns.
+    """
+
+    starts: Annotated[int, Between(1, 1000)] = 8
+    kinds: tuple[str, ...] = ("disc", "edge-on", "spheroid")
+    parameters: tuple[str, ...] = ()
+    steps: Annotated[int, Between(0, 100_000)] = 30
+    nights: Annotated[int, Between(1, 64)] = 1
+    lr: Annotated[float, Between(1e-6, 10)] = 0.5
+    seed: Annotated[int, Between(0, 2**31)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,9 +212,8 @@ class OneMap(OneLayer, LocalObjective):
 class Energy(OneMap):
     """Whatever a layer sees, more of it: half the mean square of its activations.
 
-    That of Deep Dream (Mordvintsev, Olah & Tyka 2015), as a mean over
-    channels and places instead of a sum, so that its size does not depend on the
-    image's.
+    That of Deep Dream (Mordvintsev, Olah & Tyka 2015), as a mean over channels and
+    places instead of a sum, so that its size does not depend on the image's.
 
     Attributes
     ----------
