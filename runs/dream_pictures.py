@@ -15,7 +15,7 @@ from PIL import Image
 from dmagnet.classes import CLASSES, NUM_CLASSES
 from dmagnet.config import DreamConfig, RedreamConfig, SimulateConfig
 from dmagnet.dreaming import make_request, write_dreams
-from dmagnet.network.checkpoint import load
+from dmagnet.network import load
 from dmagnet.simulator import simulate
 
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", "lam")
@@ -23,7 +23,7 @@ WIDEST = 1500  # px
 STEP = 8  # sky noise does not compress: steps of 8 in each color shrink the file
 
 
-def draw(folder: Path, weights: Path, slugs: list[str], seed: int) -> list[Path]:
+def draw(folder: Path, weights: str, slugs: list[str], seed: int) -> list[Path]:
     """Draw one galaxy of each class that is named."""
     config = load(weights).config
     side, field = config.image_size, config.field
@@ -52,10 +52,9 @@ def publish(source: Path, target: Path) -> None:
 def main() -> None:
     """Draw, dream, dream again, copy the sheets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("weights", help="s, xs or a file")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=4000)
-    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--layer", default="stage3", help="layer of the re-dream")
     parser.add_argument(
         "--galaxies",
@@ -63,18 +62,17 @@ def main() -> None:
         default=["barred", "loose-spiral", "merging", "edge-on"],
     )
     args = parser.parse_args()
-    dream = DreamConfig(steps=args.steps)
     with TemporaryDirectory() as folder:
         work = Path(folder)
         paths = draw(work, args.weights, args.galaxies, args.seed)
         asked = make_request(
-            paths, args.weights, dream, layers=LAYERS, classes=("all",)
+            paths, args.weights, DreamConfig(), layers=LAYERS, classes=("all",)
         )
         write_dreams(asked, work / "dreams")
         publish(work / "dreams/sheet.png", args.out / "dream_sheet.png")
         publish(work / "dreams/classes.png", args.out / "dream_classes.png")
         again = make_request(
-            paths[:3], args.weights, RedreamConfig(dream=dream), layers=(args.layer,)
+            paths[:3], args.weights, RedreamConfig(), layers=(args.layer,)
         )
         write_dreams(again, work / "redream")
         publish(work / "redream/sheet.png", args.out / "redream.png")

@@ -31,7 +31,7 @@ def page(
     *,
     out: Out,
     weights: str = DEFAULT,
-    steps: int = 10,
+    steps: int = 8,
     seed: int = 0,
 ) -> None:
     """Write one page per galaxy: class, evidence, dreams, morphology, similar galaxies.

@@ -270,8 +270,8 @@ def octave_frames(
     """Do what `dream_frames` does with a network that is prepared already."""
     if config.basis == "galaxy":
         raise ConfigError(
-            "basis: expected fourier, pixel or maco for images, got galaxy, which draws its "
-            "own; see dmagnet.dreaming.galaxy_frames"
+            "basis: expected fourier, pixel or maco for images, got galaxy, which "
+            "draws its own; see dmagnet.dreaming.galaxy_frames"
         )
     still = not scorer.objective.rolls
     views = Views(config.seed if seed is None else seed, config, still=still)

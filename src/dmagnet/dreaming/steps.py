@@ -49,18 +49,15 @@ def pixel_step(gradient: Tensor, size: float, normalize: str = "mean-abs") -> Te
 
 
 class Waves:
-    """Adam in the waves of an image, in the colors of galaxies.
+    """Adam in the waves of an image, in the colors of galaxies."""
 
-    Notes
-    -----
-    The basis of Olah, Mordvintsev & Schubert (2017, lucid): the image is a sum of waves
-    of frequency f and amplitude 1/max(f, 1/side)^decay in decorrelated colors, and Adam
-    (Kingma & Ba 2015) climbs in the waves. Deviations: the colors are those of
-    galaxies, not of ImageNet; the image is not squeezed by a sigmoid but cut, as the
-    sky has a true black; what is climbed is what is added to the image, so that a dream
-    of no steps is the image itself; a step of size 1 in all waves of random sign
-    changes the image by an RMS of 1.
-    """
+    # The basis of Olah, Mordvintsev & Schubert (2017, lucid): the image is a sum of
+    # waves of frequency f and amplitude 1/max(f, 1/side)^decay in decorrelated colors,
+    # and Adam (Kingma & Ba 2015) climbs in the waves. Deviations: the colors are those
+    # of galaxies, not of ImageNet; the image is not squeezed by a sigmoid but cut, as
+    # the sky has a true black; what is climbed is what is added to the image, so that a
+    # dream of no steps is the image itself; a step of size 1 in all waves of random
+    # sign changes the image by an RMS of 1.
 
     def __init__(self, images: Tensor, decay: float) -> None:
         batch, _, height, width = images.shape
