@@ -532,3 +532,12 @@ def test_a_second_network_says_how_likely_a_dreamed_class_is(tmp_path):
         image = resample(image.permute(2, 0, 1)[None] / 255, (128, 128))
         p = (seen(image).softmax(1) + seen(image.flip(3)).softmax(1))[0, 5] / 2
     assert entry["judge"]["dream"] == pytest.approx(float(p), abs=0.02)
+
+
+def test_a_record_of_an_older_dmagnet_is_refused(dreamed, tmp_path, capsys):
+    old = json.loads((dreamed / "dream.json").read_text())
+    del old["request"]["config"]["views"]
+    path = tmp_path / "dream.json"
+    path.write_text(json.dumps(old))
+    line = refused(capsys, "dream", path, "-o", tmp_path / "out")
+    assert "expected settings for views; an older dmagnet wrote it" in line

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from dmagnet.dreaming.targets import (
     second_opinion,
     to_tensor,
 )
-from dmagnet.errors import CheckpointError, ConfigError
+from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.network.bundled import load, path_of
 from dmagnet.storage.records import as_written, read_json
 
@@ -217,6 +217,13 @@ def read_request(
             else from_dict(DreamConfig, wanted.config)
         )
     GalleryConfig(image_size=wanted.image_size, zoom=wanted.zoom)  # its limits
+    inner = wanted.config.get("dream", wanted.config)
+    if missing := {field.name for field in fields(DreamConfig)} - set(inner):
+        # Today's defaults would make it another dream.
+        raise DataError(
+            f"{path}: expected settings for {', '.join(sorted(missing))}; an older "
+            "dmagnet wrote it: dream anew"
+        )
     network = open_weights(place, device)
     if network.weights_hash != known:
         raise CheckpointError(
