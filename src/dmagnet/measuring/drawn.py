@@ -1,0 +1,264 @@
+"""Do dreams draw what the simulator draws? Exact pairs are the truth for details.
+
+The simulator draws one galaxy with and without what makes its class. A dream of that
+class starts from the galaxy without it; what it adds is compared with the true
+difference.
+"""
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, maximum_filter
+from torch import Tensor
+
+from dmagnet.measuring.spectra import azimuthal_modes, polar_rings
+from dmagnet.pictures.standard import RADII, find_extent, standardize
+from dmagnet.simulator.pairs import without_arms, without_bars
+from dmagnet.simulator.scene import Change, draw
+from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids
+
+DISTURBED, MERGING, BARRED, TIGHT, LOOSE, BULGED = 0, 1, 5, 6, 7, 9
+LEAST_RMS = 0.01  # of white, over the view: a smaller difference is not seen
+MOST_TRIED = 20  # galaxies drawn for each one that is kept
+BOUNDS = (0.05, 1.0)  # isophotal radii, where details are compared
+NUM_RINGS = 64  # 2 px apart at the largest, in a view of 128 px
+HELD = 0.8  # share of the light that was added within the radius of a bar
+WINDINGS = np.linspace(-30, 30, 601)  # waves per e-fold in r
+NUM_ARMS = (2, 3, 4)  # one arm is a lopsided galaxy
+STEEPEST = 0.9  # m / abs(p): pitch up to 42 degrees, as the simulator draws arms
+SKY = 0.1  # of white, in the standard view
+LEAST_LIGHT = 0.02  # of white: below, a difference is noise and compression
+NUCLEUS = 0.3  # of the peak above the sky; fainter maxima are knots and noise
+SMOOTH_PX = 2.0  # sigma, in a view of 128 px
+Floats = NDArray[np.float64]
+
+
+def _calm(_labels: Tensor, galaxies: Any) -> Any:
+    """Take away what disturbs a disc."""
+    if not isinstance(galaxies, Discs):
+        return galaxies
+    names = ("bulge_shift", "lopsided", "twist", "bow", "patchy")
+    plain = {name: 0 * getattr(galaxies, name) for name in names}
+    share = 0 * galaxies.tides.share
+    return replace(galaxies, **plain, tides=replace(galaxies.tides, share=share))
+
+
+def _without_bulge(_labels: Tensor, galaxies: Any) -> Any:
+    """Give the bulge's light to an edge-on disc."""
+    if not isinstance(galaxies, EdgeOns):
+        return galaxies
+    return replace(galaxies, bulge_share=0 * galaxies.bulge_share)
+
+
+class Alone:
+    """Takes the companion away: of two galaxies the one farther from the center.
+
+    It must see one frame twice, since its galaxies may be of two kinds.
+    """
+
+    def __init__(self) -> None:
+        self.distances: list[float] = []
+        self.seen = 0
+
+    def look(self, _labels: Tensor, galaxies: Any) -> Any:
+        """Note where galaxies are."""
+        self.distances += galaxies.pose.x.hypot(galaxies.pose.y).tolist()
+        return galaxies
+
+    def take(self, _labels: Tensor, galaxies: Any) -> Any:
+        """Draw the farthest without light."""
+        assert isinstance(galaxies, Discs | Spheroids | EdgeOns)
+        num = len(galaxies.pose.x)
+        mine = self.distances[self.seen : self.seen + num]
+        self.seen += num
+        kept = torch.tensor([float(d < max(self.distances)) for d in mine])
+        flux = galaxies.flux
+        return replace(galaxies, flux=flux * kept.view(-1, *[1] * (flux.ndim - 1)))
+
+
+WITHOUT: dict[int, Change | None] = {
+    DISTURBED: _calm,
+    MERGING: None,  # `Alone`
+    BARRED: without_bars,
+    TIGHT: without_arms,
+    LOOSE: without_arms,
+    BULGED: _without_bulge,
+}
+
+
+def draw_pairs(
+    label: int, num: int, side: int, *, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Draw galaxies without and with what makes their class.
+
+    Parameters
+    ----------
+    label : {0, 1, 5, 6, 7, 9}
+        A class that has pairs: disturbed, merging, barred, tight, loose, with a bulge.
+    num : int
+        How many pairs; those whose difference is not seen are left out.
+    side : int
+        Of the view, in px.
+    seed : int
+        Of the galaxies.
+
+    Returns
+    -------
+    without, with : (N, 3, S, S) float32 in [0, 1]
+        As a network sees them that sees all galaxies at one size and brightness; both
+        in the view of the galaxy without.
+    """
+    kinds = torch.tensor([label])
+    pairs: list[Tensor] = []
+    for i in range(num * MOST_TRIED):
+        if len(pairs) == num:
+            break
+        one = partial(_picture, kinds, seed=seed * num * MOST_TRIED + i)
+        change = WITHOUT[label]
+        if change is None:
+            alone = Alone()
+            one(alone.look)
+            change = alone.take
+        plain, whole = one(change), one(None)
+        extent = find_extent(plain)
+        views = [standardize(p, side, extent=extent) for p in (plain, whole)]
+        pair = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255
+        if float((pair[1] - pair[0]).square().mean().sqrt()) > LEAST_RMS:
+            pairs.append(pair)
+    both = torch.stack(pairs)
+    return both[:, 0].contiguous(), both[:, 1].contiguous()
+
+
+def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> NDArray[np.uint8]:
+    generator = torch.Generator().manual_seed(seed)
+    drawn = draw(kinds, generator=generator, change=change)
+    picture: NDArray[np.uint8] = drawn[0].permute(1, 2, 0).contiguous().numpy()
+    return picture
+
+
+def compare_details(base: Tensor, dreams: Tensor, truth: Tensor) -> dict[str, Floats]:
+    """Compare what dreams add to galaxies with what the simulator adds.
+
+    Parameters
+    ----------
+    base, dreams, truth : (B, 3, S, S) float in [0, 1]
+        Galaxies without what makes their class, dreamed, and with it.
+
+    Returns
+    -------
+    dict of str to (B,) float
+        ``correlation``: of the two details within the isophotal radius, at the best
+        rotation. ``shape``: the same without what is alike in all directions, which
+        brightness alone can give. ``a2_before``, ``a2``, ``a2_true``: m = 2 amplitude
+        over the mean, within the radius that holds 80 % of the light added.
+        ``pitch``, ``pitch_true``: of arms in the details, in degrees.
+        ``nuclei_before``, ``nuclei``, ``nuclei_true``: maxima of the smoothed pictures
+        above 0.3 of the peak.
+    """
+    side = base.shape[-1]
+    radius = base.new_full((len(base),), side / RADII)
+    middle = torch.full_like(radius, (side - 1) / 2)
+    details = [(images - base).mean(dim=1, keepdim=True) for images in (dreams, truth)]
+    rings = [
+        polar_rings(d, (middle, middle), radius, BOUNDS, num_rings=NUM_RINGS)
+        for d in details
+    ]
+    (mine, area), (true, _) = ((r[:, 0].double().numpy(), w) for r, w in rings)
+    weight = (area / area.sum(dim=1, keepdim=True)).double().numpy()
+    extent = _held((details[1] - LEAST_LIGHT).clamp(min=0)[:, 0], radius)
+    pictures = {"a2_before": base, "a2": dreams, "a2_true": truth}
+    a2 = {
+        name: azimuthal_modes(images - SKY, middle, middle, extent, (2,))
+        for name, images in pictures.items()
+    }
+    return {
+        "correlation": best_rotation(mine, true, weight),
+        "shape": best_rotation(mine, true, weight, uneven=True),
+        **{name: found[:, 0].double().numpy() for name, found in a2.items()},
+        "pitch": pitch_angle(mine),
+        "pitch_true": pitch_angle(true),
+        "nuclei_before": _count_nuclei(base),
+        "nuclei": _count_nuclei(dreams),
+        "nuclei_true": _count_nuclei(truth),
+    }
+
+
+def best_rotation(
+    first: Floats, second: Floats, weight: Floats, *, uneven: bool = False
+) -> Floats:
+    """Correlate rings (B, R, T) of two images at the rotation where it is highest."""
+    waves = []
+    for rings in (first, second):
+        mean = (weight * rings.mean(axis=2)).sum(axis=1)[:, None, None]
+        found = np.fft.rfft(rings - mean, axis=2, norm="forward")
+        if uneven:
+            found[..., 0] = 0
+        waves.append(found)
+    a, b = waves
+    times = np.full(a.shape[2], 2.0)
+    times[[0, -1]] = 1  # of a real ring all other waves stand for two
+
+    def _power(x: NDArray[np.complex128]) -> Floats:
+        power: Floats = (weight[..., None] * np.abs(x) ** 2 * times).sum(axis=(1, 2))
+        return power
+
+    cross = (weight[..., None] * a.conj() * b).sum(axis=1)
+    turned = np.fft.irfft(cross, n=first.shape[2], axis=1, norm="forward")
+    highest: Floats = turned.max(axis=1) / np.sqrt(_power(a) * _power(b)).clip(1e-12)
+    return highest
+
+
+def pitch_angle(rings: Floats) -> Floats:
+    """Find the pitch of logarithmic arms in rings (B, R, T), degrees.
+
+    The strongest wave exp(i (m theta + p log r)) has tan(pitch) = m / abs(p) (Puerari &
+    Dottori 1992, A&AS 93, 469).
+    """
+    num = rings.shape[1]
+    log_r = np.linspace(math.log(BOUNDS[0]), math.log(BOUNDS[1]), num)
+    waves = np.exp(-1j * np.outer(log_r, WINDINGS))
+    modes = np.fft.rfft(rings, axis=2)[..., NUM_ARMS].swapaxes(1, 2)
+    strength = np.abs((modes * np.hanning(num)) @ waves)  # (B, M, P)
+    slope = np.array(NUM_ARMS)[:, None] / np.abs(WINDINGS).clip(1e-9)
+    strength[:, slope > STEEPEST] = 0
+    best = strength.reshape(len(rings), -1).argmax(axis=1)
+    pitch: Floats = np.degrees(np.arctan(slope.ravel()[best]))
+    return pitch
+
+
+def _held(light: Tensor, radius: Tensor) -> Tensor:
+    """Return the radius that holds most of the light within the galaxy."""
+    side = light.shape[-1]
+    axis = torch.arange(side) - (side - 1) / 2
+    distance, order = torch.hypot(axis[:, None], axis).flatten().sort()
+    inside = light.flatten(1)[:, order] * (distance <= radius[:, None])
+    held = inside.cumsum(dim=1)
+    index = (held >= HELD * held[:, -1:]).int().argmax(dim=1)
+    return distance[index].clamp(min=side / 32)
+
+
+def _count_nuclei(images: Tensor) -> Floats:
+    """Count bright separate maxima in the middle of the view."""
+    grey = images.mean(dim=1).double().numpy()
+    sigma = SMOOTH_PX * grey.shape[-1] / 128
+    counts = []
+    for image in grey:
+        smooth = gaussian_filter(image - np.median(image), sigma)
+        top = maximum_filter(smooth, size=2 * math.ceil(2 * sigma) + 1)
+        peaks = (smooth == top) & (smooth > NUCLEUS * smooth.max())
+        counts.append(float(peaks.sum()))
+    return np.array(counts)
+
+
+def at_size(base: Tensor, dreams: Tensor, size: Tensor) -> Tensor:
+    """Bring what was added to a root mean square (B,), and keep pixels in [0, 1]."""
+    detail = dreams - base
+    for _ in range(4):  # what is cut off at white and black is made up for
+        have = ((base + detail).clamp(0, 1) - base).square().mean(dim=(1, 2, 3)).sqrt()
+        detail = detail * (size / have.clamp(min=1e-9))[:, None, None, None]
+    return (base + detail).clamp(0, 1)
