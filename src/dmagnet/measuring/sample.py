@@ -77,7 +77,7 @@ def local_share(base: Tensor, detail: Tensor) -> Tensor:
     found = []
     for light, added in zip(patches.mT, detail.flatten(2).mT.double(), strict=True):
         x, y = light - light.mean(dim=0), added - added.mean(dim=0)
-        left = y - x @ torch.linalg.lstsq(x, y).solution
+        left = y - x @ torch.linalg.lstsq(x.mT @ x, x.mT @ y).solution
         found.append(1 - left.square().sum() / y.square().sum().clamp(min=1e-12))
     return torch.stack(found)
 
