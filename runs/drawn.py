@@ -37,7 +37,7 @@ BATCH = 12
 NUM_RANDOM = 2  # networks with random weights
 Dreamer = Callable[[nn.Module, Tensor, int], Tensor]  # network, galaxies, class
 HEAD = (
-    "class", "dream", "n", "correlation", "without the round part",
+    "class", "dream", "n", "correlation", "smoothed",
     "A2 before, dreamed, true", "pitch dreamed, true",
     "nuclei before, dreamed, true", "judge's p", "first",
 )  # fmt: skip
@@ -142,7 +142,7 @@ def table(found: Iterator[tuple[int, Cell, Arrays]]) -> Iterator[str]:
     for (label, kind), each in rows.items():
         n = {k: np.mean([one[k] for one in each], axis=0) for k in each[0]}
         words = [CLASSES[label].name, kind, len(n["judge"])]
-        words += [told(n["correlation"]), told(n["shape"])]
+        words += [told(n["correlation"]), told(n["smoothed"])]
         words += [
             ", ".join(f"{n[f'{of}{when}'].mean():{form}}" for when in ends)
             for of, ends, form in (

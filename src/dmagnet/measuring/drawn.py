@@ -34,7 +34,7 @@ STEEPEST = 0.9  # m / abs(p): pitch up to 42 degrees, as the simulator draws arm
 SKY = 0.1  # of white, in the standard view
 LEAST_LIGHT = 0.02  # of white: below, a difference is noise and compression
 NUCLEUS = 0.3  # of the peak above the sky; fainter maxima are knots and noise
-SMOOTH_PX = 2.0  # sigma, in a view of 128 px
+SEEING = 2 / 128  # sigma over the side of the view: the simulator's, about 1.3 arcsec
 Floats = NDArray[np.float64]
 
 
@@ -152,68 +152,75 @@ def compare_details(base: Tensor, dreams: Tensor, truth: Tensor) -> dict[str, Fl
     Returns
     -------
     dict of str to (B,) float
-        ``correlation``: of the two details within the isophotal radius, at the best
-        rotation. ``shape``: the same without what is alike in all directions, which
-        brightness alone can give. ``a2_before``, ``a2``, ``a2_true``: m = 2 amplitude
+        ``correlation``: of the two details in three colors within the isophotal radius,
+        at the best rotation; ``smoothed``: the same as the seeing shows them, since
+        nothing true is finer. ``a2_before``, ``a2``, ``a2_true``: m = 2 amplitude
         over the mean, within the radius that holds 80 % of the light added.
         ``pitch``, ``pitch_true``: of arms in the details, in degrees.
         ``nuclei_before``, ``nuclei``, ``nuclei_true``: maxima of the smoothed pictures
         above 0.3 of the peak.
+
+    Notes
+    -----
+    A correlation that is highest at the best of all rotations is above zero by chance,
+    and elongated light resembles a bar: compare with wrong classes and light alone.
     """
     side = base.shape[-1]
     radius = base.new_full((len(base),), side / RADII)
     middle = torch.full_like(radius, (side - 1) / 2)
-    details = [(images - base).mean(dim=1, keepdim=True) for images in (dreams, truth)]
-    rings = [
-        polar_rings(d, (middle, middle), radius, BOUNDS, num_rings=NUM_RINGS)
-        for d in details
-    ]
-    (mine, area), (true, _) = ((r[:, 0].double().numpy(), w) for r, w in rings)
-    weight = (area / area.sum(dim=1, keepdim=True)).double().numpy()
-    extent = _held((details[1] - LEAST_LIGHT).clamp(min=0)[:, 0], radius)
+    details = dreams - base, truth - base
+    sharp, smooth = (
+        [
+            polar_rings(d, (middle, middle), radius, BOUNDS, num_rings=NUM_RINGS)[0]
+            for d in each
+        ]
+        for each in (details, map(_seen, details))
+    )
+    extent = _held((details[1].mean(dim=1) - LEAST_LIGHT).clamp(min=0), radius)
     pictures = {"a2_before": base, "a2": dreams, "a2_true": truth}
     a2 = {
         name: azimuthal_modes(images - SKY, middle, middle, extent, (2,))
         for name, images in pictures.items()
     }
     return {
-        "correlation": best_rotation(mine, true, weight),
-        "shape": best_rotation(mine, true, weight, uneven=True),
+        "correlation": best_rotation(*sharp),
+        "smoothed": best_rotation(*smooth),
         **{name: found[:, 0].double().numpy() for name, found in a2.items()},
-        "pitch": pitch_angle(mine),
-        "pitch_true": pitch_angle(true),
+        "pitch": pitch_angle(sharp[0].mean(dim=1)),
+        "pitch_true": pitch_angle(sharp[1].mean(dim=1)),
         "nuclei_before": _count_nuclei(base),
         "nuclei": _count_nuclei(dreams),
         "nuclei_true": _count_nuclei(truth),
     }
 
 
-def best_rotation(
-    first: Floats, second: Floats, weight: Floats, *, uneven: bool = False
-) -> Floats:
-    """Correlate rings (B, R, T) of two images at the rotation where it is highest."""
+def best_rotation(first: Tensor, second: Tensor) -> Floats:
+    """Correlate rings (B, C, R, T) of two images where turning makes it highest."""
+    area = torch.logspace(0, 2 * math.log10(BOUNDS[1] / BOUNDS[0]), first.shape[2])
+    weight = (area / area.sum())[:, None].double()  # rings are even in log r
     waves = []
-    for rings in (first, second):
-        mean = (weight * rings.mean(axis=2)).sum(axis=1)[:, None, None]
-        found = np.fft.rfft(rings - mean, axis=2, norm="forward")
-        if uneven:
-            found[..., 0] = 0
-        waves.append(found)
+    for rings in (first.double(), second.double()):
+        mean = (weight * rings).sum(dim=2).mean(dim=-1)[..., None, None]
+        waves.append(torch.fft.rfft(rings - mean, norm="forward"))
     a, b = waves
-    times = np.full(a.shape[2], 2.0)
+    times = torch.full((a.shape[-1],), 2.0, dtype=torch.float64)
     times[[0, -1]] = 1  # of a real ring all other waves stand for two
-
-    def _power(x: NDArray[np.complex128]) -> Floats:
-        power: Floats = (weight[..., None] * np.abs(x) ** 2 * times).sum(axis=(1, 2))
-        return power
-
-    cross = (weight[..., None] * a.conj() * b).sum(axis=1)
-    turned = np.fft.irfft(cross, n=first.shape[2], axis=1, norm="forward")
-    highest: Floats = turned.max(axis=1) / np.sqrt(_power(a) * _power(b)).clip(1e-12)
-    return highest
+    power = [(weight * w.abs().square() * times).sum(dim=(1, 2, 3)) for w in waves]
+    cross = (weight * a.conj() * b).sum(dim=(1, 2))
+    turned = torch.fft.irfft(cross, n=first.shape[-1], norm="forward")
+    highest = turned.amax(dim=1) / (power[0] * power[1]).sqrt().clamp(min=1e-12)
+    found: Floats = highest.numpy()
+    return found
 
 
-def pitch_angle(rings: Floats) -> Floats:
+def _seen(detail: Tensor) -> Tensor:
+    """Smooth a detail as the seeing smooths galaxies."""
+    sigma = SEEING * detail.shape[-1]
+    smooth = gaussian_filter(detail.numpy(), (0, 0, sigma, sigma))
+    return torch.from_numpy(smooth)
+
+
+def pitch_angle(rings: Tensor) -> Floats:
     """Find the pitch of logarithmic arms in rings (B, R, T), degrees.
 
     The strongest wave exp(i (m theta + p log r)) has tan(pitch) = m / abs(p) (Puerari &
@@ -222,7 +229,7 @@ def pitch_angle(rings: Floats) -> Floats:
     num = rings.shape[1]
     log_r = np.linspace(math.log(BOUNDS[0]), math.log(BOUNDS[1]), num)
     waves = np.exp(-1j * np.outer(log_r, WINDINGS))
-    modes = np.fft.rfft(rings, axis=2)[..., NUM_ARMS].swapaxes(1, 2)
+    modes = torch.fft.rfft(rings)[..., NUM_ARMS].mT.numpy()
     strength = np.abs((modes * np.hanning(num)) @ waves)  # (B, M, P)
     slope = np.array(NUM_ARMS)[:, None] / np.abs(WINDINGS).clip(1e-9)
     strength[:, slope > STEEPEST] = 0
@@ -243,14 +250,12 @@ def _held(light: Tensor, radius: Tensor) -> Tensor:
 
 
 def _count_nuclei(images: Tensor) -> Floats:
-    """Count bright separate maxima in the middle of the view."""
-    grey = images.mean(dim=1).double().numpy()
-    sigma = SMOOTH_PX * grey.shape[-1] / 128
+    """Count bright separate maxima in the view."""
     counts = []
-    for image in grey:
-        smooth = gaussian_filter(image - np.median(image), sigma)
-        top = maximum_filter(smooth, size=2 * math.ceil(2 * sigma) + 1)
-        peaks = (smooth == top) & (smooth > NUCLEUS * smooth.max())
+    for image in _seen(images.mean(dim=1, keepdim=True))[:, 0].double().numpy():
+        light = image - np.median(image)
+        size = 2 * math.ceil(2 * SEEING * len(image)) + 1
+        peaks = (light == maximum_filter(light, size)) & (light > NUCLEUS * light.max())
         counts.append(float(peaks.sum()))
     return np.array(counts)
 
