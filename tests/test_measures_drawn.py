@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dmagnet.errors import ConfigError
 from dmagnet.measuring.drawn import (
     BARRED,
     LOOSE,
@@ -84,3 +85,8 @@ def test_dreams_are_brought_to_one_size(barred):
     assert found.square().mean(dim=(1, 2, 3)).sqrt().tolist() == pytest.approx(
         size.tolist(), rel=0.02
     )
+
+
+def test_a_class_without_pairs_is_refused():
+    with pytest.raises(ConfigError, match="expected a class with pairs, 0, 1, 5"):
+        draw_pairs(2, 1, 128)

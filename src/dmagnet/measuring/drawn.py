@@ -6,7 +6,6 @@ difference.
 """
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,15 +15,17 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from torch import Tensor
 
+from dmagnet.errors import ConfigError
 from dmagnet.measuring.spectra import azimuthal_modes, polar_rings
 from dmagnet.pictures.standard import RADII, find_extent, standardize
-from dmagnet.simulator.pairs import without_arms, without_bars
+from dmagnet.simulator.pairs import with_parameter
 from dmagnet.simulator.scene import Change, draw
-from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids
 
 DISTURBED, MERGING, BARRED, TIGHT, LOOSE, BULGED = 0, 1, 5, 6, 7, 9
+ARMS = ("arms.strength", "arms.ring", "arms.knots", "arms.dust")
 LEAST_RMS = 0.01  # of white, over the view: a smaller difference is not seen
 MOST_TRIED = 20  # galaxies drawn for each one that is kept
+MOST_DRAWN = 100_000  # galaxies of one seed
 BOUNDS = (0.05, 1.0)  # isophotal radii, where details are compared
 NUM_RINGS = 64  # 2 px apart at the largest, in a view of 128 px
 HELD = 0.8  # share of the light that was added within the radius of a bar
@@ -38,56 +39,16 @@ SEEING = 2 / 128  # sigma over the side of the view: the simulator's, about 1.3 
 Floats = NDArray[np.float64]
 
 
-def _calm(_labels: Tensor, galaxies: Any) -> Any:
-    """Take away what disturbs a disc."""
-    if not isinstance(galaxies, Discs):
-        return galaxies
-    names = ("bulge_shift", "lopsided", "twist", "bow", "patchy")
-    plain = {name: 0 * getattr(galaxies, name) for name in names}
-    share = 0 * galaxies.tides.share
-    return replace(galaxies, **plain, tides=replace(galaxies.tides, share=share))
-
-
-def _without_bulge(_labels: Tensor, galaxies: Any) -> Any:
-    """Give the bulge's light to an edge-on disc."""
-    if not isinstance(galaxies, EdgeOns):
-        return galaxies
-    return replace(galaxies, bulge_share=0 * galaxies.bulge_share)
-
-
-class Alone:
-    """Takes the companion away: of two galaxies the one farther from the center.
-
-    It must see one frame twice, since its galaxies may be of two kinds.
-    """
-
-    def __init__(self) -> None:
-        self.distances: list[float] = []
-        self.seen = 0
-
-    def look(self, _labels: Tensor, galaxies: Any) -> Any:
-        """Note where galaxies are."""
-        self.distances += galaxies.pose.x.hypot(galaxies.pose.y).tolist()
-        return galaxies
-
-    def take(self, _labels: Tensor, galaxies: Any) -> Any:
-        """Draw the farthest without light."""
-        assert isinstance(galaxies, Discs | Spheroids | EdgeOns)
-        num = len(galaxies.pose.x)
-        mine = self.distances[self.seen : self.seen + num]
-        self.seen += num
-        kept = torch.tensor([float(d < max(self.distances)) for d in mine])
-        flux = galaxies.flux
-        return replace(galaxies, flux=flux * kept.view(-1, *[1] * (flux.ndim - 1)))
-
-
-WITHOUT: dict[int, Change | None] = {
-    DISTURBED: _calm,
-    MERGING: None,  # `Alone`
-    BARRED: without_bars,
-    TIGHT: without_arms,
-    LOOSE: without_arms,
-    BULGED: _without_bulge,
+WITHOUT = {
+    DISTURBED: {
+        **dict.fromkeys(("bulge_shift", "lopsided", "twist", "bow", "patchy"), 0.0),
+        "tides.share": 0.0,
+    },
+    MERGING: {"companion": 0.0},
+    BARRED: {"bars.share": 0.0},
+    TIGHT: dict.fromkeys(ARMS, 0.0),
+    LOOSE: dict.fromkeys(ARMS, 0.0),
+    BULGED: {"bulge_share": 0.0},
 }
 
 
@@ -112,18 +73,30 @@ def draw_pairs(
     without, with : (N, 3, S, S) float32 in [0, 1]
         As a network sees them that sees all galaxies at one size and brightness; both
         in the view of the galaxy without.
+
+    Raises
+    ------
+    ConfigError
+        If the simulator cannot take away what makes that class.
     """
+    if label not in WITHOUT:
+        raise ConfigError(
+            f"label: expected a class with pairs, {', '.join(map(str, WITHOUT))}, "
+            f"got {label}"
+        )
     kinds = torch.tensor([label])
+    changes = [with_parameter(name, value) for name, value in WITHOUT[label].items()]
+
+    def change(labels: Tensor, galaxies: Any) -> Any:
+        for each in changes:
+            galaxies = each(labels, galaxies)
+        return galaxies
+
     pairs: list[Tensor] = []
     for i in range(num * MOST_TRIED):
         if len(pairs) == num:
             break
-        one = partial(_picture, kinds, seed=seed * num * MOST_TRIED + i)
-        change = WITHOUT[label]
-        if change is None:
-            alone = Alone()
-            one(alone.look)
-            change = alone.take
+        one = partial(_picture, kinds, seed=seed * MOST_DRAWN + i)
         plain, whole = one(change), one(None)
         extent = find_extent(plain)
         views = [standardize(p, side, extent=extent) for p in (plain, whole)]
