@@ -25,10 +25,22 @@ from dmagnet.dreaming.octaves import dream_frames
 from dmagnet.judging.predict import probabilities_of
 from dmagnet.judging.sampling import bootstrap_weights, interval_of
 from dmagnet.measuring.controls import calibrate_norms, randomized
-from dmagnet.measuring.drawn import SKY, WITHOUT, at_size, compare_details, draw_pairs
+from dmagnet.measuring.drawn import (
+    BULGED,
+    SKY,
+    WITHOUT,
+    at_size,
+    compare_details,
+    draw_pairs,
+)
 from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.random_steps import random_frames
 from dmagnet.storage.records import Arrays
+
+try:
+    from dmagnet.dreaming.galaxy import galaxy_frames
+except ImportError:  # dreams in the space of galaxies are not there yet
+    galaxy_frames = None
 
 SIDE = 128  # px: the view of the weights of the package
 VIEWS = 2  # that their answer is the mean of
@@ -74,6 +86,24 @@ def brighter(_network: nn.Module, base: Tensor, _label: int) -> Tensor:
     return base + (base - SKY).clamp(min=0)
 
 
+def as_galaxies(network: nn.Module, base: Tensor, label: int) -> Tensor:
+    """Dream in the space of galaxies, from starts of its own; move what was added."""
+    kind = "edge-on" if label == BULGED else "disc"
+    frames = galaxy_frames(
+        network, Logit(label), kind=kind, side=SIDE, starts=len(base)
+    )
+    for frame in frames:
+        first = frame.images if frame.step == 0 else first
+        last = frame.images
+    return base + last - first
+
+
+def another(_network: nn.Module, base: Tensor, label: int) -> Tensor:
+    """Add what the simulator adds to another galaxy of the class: the ceiling."""
+    plain, whole = draw_pairs(label, len(base), SIDE)
+    return base + (whole - plain).roll(1, 0)
+
+
 def cells(label: int) -> Iterator[Cell]:
     """Name the dreams of one class; the right class of the first family is first."""
     for family, config in FAMILIES.items():
@@ -87,6 +117,13 @@ def cells(label: int) -> Iterator[Cell]:
             yield Cell(family, "random weights", seeded, label, k)
         walk = dreamer_of(config, at_random=True)
         yield Cell(family, "random steps", walk, label)
+    if galaxy_frames is not None:
+        yield Cell("galaxies", "right class", as_galaxies, label)
+        for other in WITHOUT:
+            if other != label:
+                yield Cell("galaxies", "wrong class", as_galaxies, other)
+        yield Cell("galaxies", "random weights", as_galaxies, label, 0)
+    yield Cell("no network", "another's", another, label)
     yield Cell("no network", "light alone", brighter, label)
 
 
@@ -153,7 +190,7 @@ def table(found: Iterator[tuple[int, Cell, Arrays]]) -> Iterator[str]:
         ]
         words += [told(n["judge"]), f"{n['first'].mean():.2f}"]
         yield f"| {' | '.join(map(str, words))} |"
-        if kind.startswith("no network"):
+        if kind.endswith("light alone"):
             means = [f"{n[f'judge{when}'].mean():.2f}" for when in ("_before", "_true")]
             last = (
                 f"{means[0]} before, {means[1]} after",
