@@ -15,14 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-import dmagnet
 from dmagnet.classes import CLASSES
 from dmagnet.config.dream_config import DreamConfig
-from dmagnet.dreaming.objectives import Logit
-from dmagnet.dreaming.octaves import dream_frames
-from dmagnet.judging.predict import probabilities_of
+from dmagnet.dreaming.octaves import octave_frames
+from dmagnet.dreaming.targets import Network, class_target, open_network
 from dmagnet.judging.sampling import bootstrap_weights, interval_of
 from dmagnet.measuring.controls import calibrate_norms, randomized
 from dmagnet.measuring.drawn import (
@@ -34,7 +32,7 @@ from dmagnet.measuring.drawn import (
     draw_pairs,
 )
 from dmagnet.measuring.parts import Parts
-from dmagnet.measuring.random_steps import random_frames
+from dmagnet.measuring.random_steps import RandomSteps
 from dmagnet.storage.records import Arrays
 
 try:
@@ -42,12 +40,11 @@ try:
 except ImportError:  # dreams in the space of galaxies are not there yet
     galaxy_frames = None
 
-SIDE = 128  # px: the view of the weights of the package
-VIEWS = 2  # that their answer is the mean of
+SIDE = 192  # px: at which the weights of the package are dreamed
 FAMILIES = {"plain": DreamConfig()}  # the first gives the size
 BATCH = 12
 NUM_RANDOM = 2  # networks with random weights
-Dreamer = Callable[[nn.Module, Tensor, int], Tensor]  # network, galaxies, class
+Dreamer = Callable[[Network, Tensor, int], Tensor]  # network, galaxies, class
 HEAD = (
     "class", "dream", "n", "correlation", "smoothed",
     "A2 before, dreamed, true", "pitch dreamed, true",
@@ -68,12 +65,13 @@ class Cell:
 
 def dreamer_of(config: DreamConfig, *, at_random: bool = False) -> Dreamer:
     """Make a function from settings."""
-    climb = random_frames if at_random else dream_frames
 
-    def _dream(network: nn.Module, base: Tensor, label: int) -> Tensor:
+    def _dream(network: Network, base: Tensor, label: int) -> Tensor:
         parts = []
         for some in base.split(BATCH):
-            for frame in climb(network, some, Logit(label), config):
+            scorer = network.scorer(class_target(network, str(label)).objective, some)
+            climber = RandomSteps(scorer, config.seed) if at_random else scorer
+            for frame in octave_frames(climber, some, config):
                 last = frame.images
             parts.append(last)
         return torch.cat(parts)
@@ -81,24 +79,25 @@ def dreamer_of(config: DreamConfig, *, at_random: bool = False) -> Dreamer:
     return _dream
 
 
-def brighter(_network: nn.Module, base: Tensor, _label: int) -> Tensor:
+def brighter(_network: Network, base: Tensor, _label: int) -> Tensor:
     """Add light where there is light: a dream that knows nothing else."""
     return base + (base - SKY).clamp(min=0)
 
 
-def as_galaxies(network: nn.Module, base: Tensor, label: int) -> Tensor:
+def as_galaxies(network: Network, base: Tensor, label: int) -> Tensor:
     """Dream in the space of galaxies, from starts of its own; move what was added."""
     kind = "edge-on" if label == BULGED else "disc"
+    objective = class_target(network, str(label)).objective
     frames = galaxy_frames(
-        network, Logit(label), kind=kind, side=SIDE, starts=len(base)
+        network.model, objective, kind=kind, side=SIDE, starts=len(base)
     )
     for frame in frames:
-        first = frame.images if frame.step == 0 else first
+        first = frame.images if frame.step == 0 else first  # noqa: F821
         last = frame.images
     return base + last - first
 
 
-def another(_network: nn.Module, base: Tensor, label: int) -> Tensor:
+def another(_network: Network, base: Tensor, label: int) -> Tensor:
     """Add what the simulator adds to another galaxy of the class: the ceiling."""
     plain, whole = draw_pairs(label, len(base), SIDE)
     return base + (whole - plain).roll(1, 0)
@@ -131,11 +130,12 @@ def measure(
     parts: Parts, name: str, judge_name: str, num: int
 ) -> Iterator[tuple[int, Cell, Arrays]]:
     """Dream all classes with one network, and let another one judge."""
-    network, judge = (dmagnet.load(n).model.eval() for n in (name, judge_name))
+    network, judge = open_network(name), open_network(judge_name)
     pairs = {label: draw_pairs(label, num, SIDE) for label in WITHOUT}
     fitting = torch.cat([image for pair in pairs.values() for image in pair])
     controls = [
-        calibrate_norms(randomized(network, k), fitting) for k in range(NUM_RANDOM)
+        replace(network, model=calibrate_norms(randomized(network.model, k), fitting))
+        for k in range(NUM_RANDOM)
     ]
     for label, (base, truth) in pairs.items():
         size = None
@@ -150,14 +150,15 @@ def measure(
             dreams = at_size(base, dreams, size)
             numbers = compare_details(base, dreams, truth)
             for when, images in (("", dreams), ("_before", base), ("_true", truth)):
-                p = probabilities_of(judge, images, views=VIEWS)
-                numbers[f"judge{when}"] = p[:, label].double().numpy()
-                numbers[f"first{when}"] = (p.argmax(dim=1) == label).double().numpy()
+                p = judge.judge(images)
+                assert p is not None  # its classes have names
+                numbers[f"judge{when}"] = p[:, label].astype(float)
+                numbers[f"first{when}"] = (p.argmax(axis=1) == label).astype(float)
             yield label, cell, numbers
         print(f"{name}, {CLASSES[label].name}: {len(base)} pairs", flush=True)
 
 
-def _dreamed(cell: Cell, model: nn.Module, base: Tensor) -> Arrays:
+def _dreamed(cell: Cell, model: Network, base: Tensor) -> Arrays:
     return {"dreams": cell.dream(model, base, cell.target).half().numpy()}
 
 

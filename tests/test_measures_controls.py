@@ -9,7 +9,7 @@ from dmagnet.config import DreamConfig, ModelConfig, RedreamConfig
 from dmagnet.dreaming import Energy, dream_frames
 from dmagnet.errors import ConfigError
 from dmagnet.measuring.controls import calibrate_norms, randomized
-from dmagnet.measuring.random_steps import random_frames, redream_residuals
+from dmagnet.measuring.random_steps import RandomSteps, redream_residuals
 from dmagnet.network import DMAGNet
 
 QUICK = DreamConfig(steps=3, octaves=2, step_size=4 / 255)
@@ -129,6 +129,11 @@ def last(frames):
     return list(frames)[-1]
 
 
+def random_frames(model, base, objective, config, seed=0):
+    walker = RandomSteps(Scorer(model, objective, base), seed)
+    return octave_frames(walker, base, config, seed=seed)
+
+
 def test_random_steps_are_as_large_as_those_of_a_dream(trained):
     base, objective = 0.25 + 0.5 * images(), Energy("stage1")
     config = DreamConfig(steps=1, octaves=1)
@@ -153,19 +158,6 @@ def test_a_walk_of_no_steps_is_the_image(trained):
     assert torch.equal(walk.images, base)
 
 
-def test_an_image_larger_than_a_tile_walks_as_one(trained):
-    base, objective = images(), Energy("stem")
-    whole, tiled = (
-        last(
-            random_frames(
-                trained, base, objective, DreamConfig(steps=1, octaves=1, tile=tile)
-            )
-        )
-        for tile in (0, 64)
-    )
-    assert torch.equal(whole.images, tiled.images)
-
-
 def test_a_walk_is_seeded(trained):
     base, objective = images(), Energy("stage1")
 
@@ -179,7 +171,8 @@ def test_a_walk_is_seeded(trained):
 def test_random_steps_settle_as_a_redream_does_without_any_network(trained):
     base = 0.25 + 0.5 * images(2, 64)
     config = RedreamConfig(schedule=(64, 64, 64), dream=DreamConfig(steps=4))
-    found = redream_residuals(trained, base, Energy("stage1"), config)
+    scorer = Scorer(trained, Energy("stage1"), base)
+    found = redream_residuals(scorer, base, config)
     steps = found["random steps"]
     assert np.isnan(steps[0]).all()
     # Independent steps of one size add up: 1, then 1 / sqrt(2) of what is there.

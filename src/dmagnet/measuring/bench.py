@@ -1,7 +1,7 @@
 """Material of a study: points of depth, galaxies, and networks that learned nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from dmagnet.config.dream_config import MeasureConfig
 from dmagnet.dreaming.layers import find_layer, layer_names
-from dmagnet.dreaming.targets import open_network
+from dmagnet.dreaming.targets import Network, open_network
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.apertures import Aperture, find_aperture
-from dmagnet.measuring.controls import calibrate_norms, randomized
+from dmagnet.measuring.controls import How, calibrate_norms, randomized
 from dmagnet.network.dmagnet import DMAGNet
 
 MIN_PER_CLASS = 2
@@ -43,27 +43,28 @@ class Bench:
     images: Tensor
     labels: NDArray[np.int64]
     aperture: Aperture
-    networks: Mapping[str, list[nn.Module]]
+    networks: Mapping[str, list[Network]]
 
 
-def set_up(model: nn.Module, galaxies: Galaxies, config: MeasureConfig) -> Bench:
+def set_up(network: Network, galaxies: Galaxies, config: MeasureConfig) -> Bench:
     """Choose galaxies, and make the networks that learned nothing."""
+    model = network.model
     layers = config.layers or points_of_depth(model)
     every = galaxies.images
     spread = np.linspace(0, len(every) - 1, min(len(every), NUM_FITTED)).astype(int)
     fitting = _floats(every[spread])
     rows = chosen_rows(galaxies, config.per_class)
     images = _floats(every[rows])
-    networks = {"trained": [model]}
-    for kind, how in (("random weights", "fresh"), ("shuffled weights", "shuffled")):
-        networks[kind] = [
-            calibrate_norms(randomized(model, seed, how=how), fitting)  # type: ignore[arg-type]
-            for seed in range(config.seeds)
-        ]
+    networks = {"trained": [network]}
+    hows: tuple[How, ...] = ("fresh", "shuffled")
+    for kind, how in zip(("random weights", "shuffled weights"), hows, strict=True):
+        forgetful = [randomized(model, k, how=how) for k in range(config.seeds)]
+        fitted = [calibrate_norms(each, fitting) for each in forgetful]
+        networks[kind] = [replace(network, model=each) for each in fitted]
     if config.shuffled_labels is not None:
-        other = open_network(config.shuffled_labels).model
+        other = open_network(config.shuffled_labels)
         for name in layers:
-            find_layer(other, name)
+            find_layer(other.model, name)
         networks["shuffled labels"] = [other]
     return Bench(layers, images, galaxies.labels[rows], find_aperture(images), networks)
 

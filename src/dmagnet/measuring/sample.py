@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.octaves import octave_frames
-from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.targets import Network
 from dmagnet.measuring.apertures import Aperture
 from dmagnet.measuring.energy import aperture_energy
 from dmagnet.measuring.hypotheses import PARAMETERS
@@ -33,11 +33,11 @@ MOTIFS = (2, 3, 4)
 
 
 def dream_numbers(
-    network: nn.Module, base: Tensor, aperture: Aperture, layer: str, *,
+    network: Network, base: Tensor, aperture: Aperture, layer: str, *,
     config: DreamConfig, seed: int,
 ) -> Arrays:  # fmt: skip
     """Dream one layer on galaxies, and measure what was added: (N,) each."""
-    scorer = Scorer(network, Energy(layer), base[:BATCH])
+    scorer = network.scorer(Energy(layer), base[:BATCH])
     details = []
     for start in range(0, len(base), BATCH):
         some = base[start : start + BATCH]

@@ -81,12 +81,12 @@ def run_study(
     count: Counter = silent,
 ) -> Study:  # fmt: skip
     """Measure a network and its controls, and judge what is claimed."""
-    bench = set_up(network.model, galaxies, config)
+    bench = set_up(network, galaxies, config)
     control = bench.networks.get("shuffled labels", [])
     question = {
         "config": to_dict(replace(config, shuffled_labels=None)),
         "weights": weights_hash(network.model),
-        "shuffled_labels": [weights_hash(each) for each in control],
+        "shuffled_labels": [weights_hash(each.model) for each in control],
         "galaxies": [galaxies.data_hash, *map(str, galaxies.ids)],
     }
     parts = Parts(out / "parts", question)
@@ -140,7 +140,7 @@ def _look(bench: Bench, parts: Parts, count: Counter) -> dict[str, Arrays]:
         found = []
         for i, network in enumerate(networks):
             make = partial(
-                look_numbers, network, bench.images, bench.aperture, bench.layers
+                look_numbers, network.model, bench.images, bench.aperture, bench.layers
             )
             found.append(parts.get(f"looks-{kind}-{i}", make))
             tick(i + 1)
@@ -161,7 +161,7 @@ def _probe(
         tick = count(f"Probing, {kind}", min(MOST_PROBED, len(networks)))
         probes[kind] = []
         for i, network in enumerate(networks[:MOST_PROBED]):
-            make = partial(_probe_layers, network, bench, galaxies, physical)
+            make = partial(_probe_layers, network.model, bench, galaxies, physical)
             probes[kind].append(parts.get(f"probes-{kind}-{i}", make))
             tick(i + 1)
     return probes
@@ -178,11 +178,12 @@ def _redream(
     bench: Bench, parts: Parts, config: MeasureConfig, count: Counter
 ) -> Arrays:
     """Re-dream the last layer with each kind of network, and without."""
-    what = bench.images, Energy(bench.layers[-1]), RedreamConfig(dream=config.dream)
+    objective, how = Energy(bench.layers[-1]), RedreamConfig(dream=config.dream)
     found: Arrays = {}
     for kind, (network, *_) in bench.networks.items():
         tick = count(f"Re-dreaming, {kind}", 1)
-        make = partial(redream_residuals, network, *what)
+        scorer = network.scorer(objective, bench.images)
+        make = partial(redream_residuals, scorer, bench.images, how)
         residuals = parts.get(f"redreams-{kind}", make)
         found[kind] = residuals["dream"]
         found.setdefault(STEPS, residuals[STEPS])
