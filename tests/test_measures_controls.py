@@ -7,6 +7,8 @@ from torch import nn
 
 from dmagnet.config import DreamConfig, ModelConfig, RedreamConfig
 from dmagnet.dreaming import Energy, dream_frames
+from dmagnet.dreaming.octaves import octave_frames
+from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
 from dmagnet.measuring.controls import calibrate_norms, randomized
 from dmagnet.measuring.random_steps import RandomSteps, redream_residuals
