@@ -41,9 +41,10 @@ except ImportError:  # dreams in the space of galaxies are not there yet
     galaxy_frames = None
 
 SIDE = 192  # px: at which the weights of the package are dreamed
-FAMILIES = {"plain": DreamConfig()}  # the first gives the size
+FAMILIES = {"plain": DreamConfig.plain(), "robust": DreamConfig()}  # 1st: the size
 BATCH = 12
-NUM_RANDOM = 2  # networks with random weights
+NUM_RANDOM = 1  # networks with random weights
+NUM_WRONG = 2  # other classes that are dreamed on each class's galaxies
 Dreamer = Callable[[Network, Tensor, int], Tensor]  # network, galaxies, class
 HEAD = (
     "class", "dream", "n", "correlation", "smoothed",
@@ -103,14 +104,20 @@ def another(_network: Network, base: Tensor, label: int) -> Tensor:
     return base + (whole - plain).roll(1, 0)
 
 
+def wrong_classes(label: int) -> list[int]:
+    """Choose the next classes of the list."""
+    classes = list(WITHOUT)
+    first = classes.index(label) + 1
+    return [classes[(first + k) % len(classes)] for k in range(NUM_WRONG)]
+
+
 def cells(label: int) -> Iterator[Cell]:
     """Name the dreams of one class; the right class of the first family is first."""
     for family, config in FAMILIES.items():
         dream = dreamer_of(config)
         yield Cell(family, "right class", dream, label)
-        for other in WITHOUT:
-            if other != label:
-                yield Cell(family, "wrong class", dream, other)
+        for other in wrong_classes(label):
+            yield Cell(family, "wrong class", dream, other)
         for k in range(NUM_RANDOM):
             seeded = dreamer_of(replace(config, seed=k))
             yield Cell(family, "random weights", seeded, label, k)
@@ -118,9 +125,8 @@ def cells(label: int) -> Iterator[Cell]:
         yield Cell(family, "random steps", walk, label)
     if galaxy_frames is not None:
         yield Cell("galaxies", "right class", as_galaxies, label)
-        for other in WITHOUT:
-            if other != label:
-                yield Cell("galaxies", "wrong class", as_galaxies, other)
+        for other in wrong_classes(label):
+            yield Cell("galaxies", "wrong class", as_galaxies, other)
         yield Cell("galaxies", "random weights", as_galaxies, label, 0)
     yield Cell("no network", "another's", another, label)
     yield Cell("no network", "light alone", brighter, label)

@@ -11,7 +11,7 @@ from dmagnet.figures.plots import GRAY, SERIES, panels_of
 
 Floats = NDArray[np.float64]
 PANEL = (3.4, 2.7)  # inches
-DASHES = ("-", "--", ":", "-.", (0, (1, 1, 4, 1)))
+LINES = ("-", "--", ":", "-.", (0, (1, 1, 4, 1)))
 
 
 def depth_trends(
@@ -25,9 +25,8 @@ def depth_trends(
     for axes, (title, kinds) in zip(grid, panels.items(), strict=True):
         for i, (kind, values) in reversed(list(enumerate(kinds.items()))):
             color = (SERIES[0], *SERIES[1:], GRAY)[i % (len(SERIES) + 1)]
-            _band(axes, values, color, DASHES[i % len(DASHES)], kind, shaded=i == 0)
-        axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=6)
-        axes.tick_params(axis="y", labelsize=7)
+            _band(axes, values, color, LINES[i % len(LINES)], kind, shaded=i == 0)
+        _name_layers(axes, layers)
         axes.set_title(title, fontsize=9)
     grid[0].legend(fontsize=6, frameon=False)
     return figure
@@ -47,3 +46,8 @@ def _band(
         axes.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
     axes.plot(places, middle, color=color, linestyle=dash, marker="o", markersize=2,
               label=name)  # fmt: skip
+
+
+def _name_layers(axes: Axes, layers: Sequence[str]) -> None:
+    axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=6)
+    axes.tick_params(axis="y", labelsize=7)

@@ -1,6 +1,6 @@
-"""Numbers of one network: its dreams, its reach and attention, what probes read."""
+"""Numbers of one network: its dreams, its attention, what probes read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from dmagnet.measuring.energy import aperture_energy
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.morphology import measure_morphology
 from dmagnet.measuring.probes import Probe, probe_classes, probe_parameter
-from dmagnet.measuring.reach import effective_field
 from dmagnet.measuring.spectra import (
     azimuthal_modes,
     radial_power,
@@ -82,18 +81,13 @@ def local_share(base: Tensor, detail: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def look_numbers(
-    model: nn.Module, images: Tensor, aperture: Aperture, layers: Sequence[str]
-) -> Arrays:
-    """Measure how far layers look in units of each galaxy, and where attention is."""
-    fields = [effective_field(model, layer, images) for layer in layers]
-    reach = torch.stack([f.radius68 / aperture.r_petro for f in fields], dim=1)
+@torch.no_grad()
+def attention_inside(model: nn.Module, images: Tensor, aperture: Aperture) -> Arrays:
+    """Measure how much of LAM's attention is inside a Petrosian radius: (N,)."""
     inside = torch.full_like(aperture.r_petro, torch.nan)
     if isinstance(model, DMAGNet) and model.config.lam:
-        with torch.no_grad():
-            maps = model.attention_maps(images)
-        inside = aperture_energy(maps, aperture)["inside1"]
-    return {"reach": reach.double().numpy(), "attention_inside": inside.numpy()}
+        inside = aperture_energy(model.attention_maps(images), aperture)["inside1"]
+    return {"inside1": inside.numpy()}
 
 
 def physical_parameters(images: NDArray[np.uint8]) -> Arrays:

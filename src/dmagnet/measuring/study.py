@@ -23,8 +23,8 @@ from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.probes import features_by_depth, light_in_rings
 from dmagnet.measuring.random_steps import redream_residuals
 from dmagnet.measuring.sample import (
+    attention_inside,
     dream_numbers,
-    look_numbers,
     motif_share,
     physical_parameters,
     probe_numbers,
@@ -57,8 +57,9 @@ class Study:
         Classes of the galaxies that were dreamed on.
     dreams : dict of str to dict of str to (S, N, L) ndarray
         By kind of network ("trained" and the controls) and name of the number.
-    looks : dict of str to dict of str to ndarray
-        By kind: ``reach`` (R, N, L) and ``attention_inside`` (R, N), R networks.
+    attention : dict of str to (R, N) ndarray
+        By kind: LAM's attention inside a Petrosian radius over the share of area, of R
+        networks.
     probes : dict of str to list of dict of str to ndarray
         By kind, one for each network; see `dmagnet.measuring.sample.probe_numbers`.
     redreams : dict of str to (P, N) ndarray
@@ -70,7 +71,7 @@ class Study:
     layers: tuple[str, ...]
     labels: NDArray[np.int64]
     dreams: dict[str, Arrays]
-    looks: dict[str, Arrays]
+    attention: Arrays
     probes: dict[str, list[Arrays]]
     redreams: Arrays
     verdicts: list[Result]
@@ -91,7 +92,7 @@ def run_study(
     }
     parts = Parts(out / "parts", question)
     dreams = _dream(bench, parts, config, count)
-    looks = _look(bench, parts, count)
+    attention = _attend(bench, parts, count)
     probes = _probe(bench, galaxies, parts, count)
     redreams = _redream(bench, parts, config, count)
     light = motif_share(bench.images, bench.aperture).numpy()
@@ -99,10 +100,10 @@ def run_study(
         layers=bench.layers,
         labels=bench.labels,
         dreams=dreams,
-        looks=looks,
+        attention=attention,
         probes=probes,
         redreams=redreams,
-        verdicts=judge(_measured(dreams, looks, probes, redreams, light)),
+        verdicts=judge(_measured(dreams, attention, probes, redreams, light)),
     )
 
 
@@ -132,20 +133,20 @@ def _dream(
     return dreams
 
 
-def _look(bench: Bench, parts: Parts, count: Counter) -> dict[str, Arrays]:
-    """Measure the reach and the attention of each network."""
-    looks: dict[str, Arrays] = {}
+def _attend(bench: Bench, parts: Parts, count: Counter) -> Arrays:
+    """Measure the attention of each network."""
+    found: Arrays = {}
     for kind, networks in bench.networks.items():
         tick = count(f"Looking, {kind}", len(networks))
-        found = []
+        rows = []
         for i, network in enumerate(networks):
             make = partial(
-                look_numbers, network.model, bench.images, bench.aperture, bench.layers
+                attention_inside, network.model, bench.images, bench.aperture
             )
-            found.append(parts.get(f"looks-{kind}-{i}", make))
+            rows.append(parts.get(f"attention-{kind}-{i}", make)["inside1"])
             tick(i + 1)
-        looks[kind] = {name: np.stack([f[name] for f in found]) for name in found[0]}
-    return looks
+        found[kind] = np.stack(rows)
+    return found
 
 
 def _probe(
@@ -192,7 +193,7 @@ def _redream(
 
 
 def _measured(
-    dreams: Mapping[str, Arrays], looks: Mapping[str, Arrays], probes: Kinds,
+    dreams: Mapping[str, Arrays], attention: Arrays, probes: Kinds,
     redreams: Arrays, light: NDArray[np.floating],
 ) -> dict[str, Measured]:  # fmt: skip
     """Bring all numbers under the names that the hypotheses use."""
@@ -207,7 +208,7 @@ def _measured(
             k: d["motif"][..., middle:-middle].mean(axis=-1) - light
             for k, d in dreams.items()
         },
-        "attention_inside": {k: x["attention_inside"] for k, x in looks.items()},
+        "attention_inside": dict(attention),
         "redream_settles": {
             k: last - passes[-1] for k, passes in redreams.items() if k != STEPS
         },

@@ -84,7 +84,6 @@ def write_study(
 ) -> None:
     """Write ``measure.json``, the tables and the figures of a study."""
     depth = {title: _of(study.dreams, name) for name, title in TITLES.items()}
-    depth["reach of one unit, 68 %\n(Petrosian radii)"] = _of(study.looks, "reach")
     titles = {"class": "class (macro F1)"}
     titles |= {name: f"{title} (R\u00b2)" for name, title in PARAMETERS.items()}
     probes = {title: _scores(study, name) for name, title in titles.items()}
@@ -118,7 +117,7 @@ def write_study(
         "class_names": list(galaxies.class_names),
         "hypotheses": rows_of(study),
         "dreams": {kind: _summary(n) for kind, n in study.dreams.items()},
-        "looks": {kind: _summary(n) for kind, n in study.looks.items()},
+        "attention": {k: np.nanmean(v) for k, v in study.attention.items()},
         "probes": {name: _scores(study, name) for name in ("class", *PARAMETERS)},
         "redreams": {k: np.median(v, axis=1) for k, v in study.redreams.items()},
         "data_hash": galaxies.data_hash,
