@@ -9,7 +9,6 @@ from torch import nn
 
 from dmagnet.dreaming import Channel, Energy
 from dmagnet.dreaming.maco import compose, fourier_start, maco_frames
-from dmagnet.dreaming.octaves import fourier_precondition, laplacian_normalize
 from dmagnet.dreaming.statistics import (
     Statistics,
     color_matrix,
@@ -21,6 +20,7 @@ from dmagnet.dreaming.statistics import (
     measure_statistics,
     recolor,
 )
+from dmagnet.dreaming.steps import Waves, laplacian_normalize
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.network.dmagnet import GALAXY10_MEAN, GALAXY10_STD
 
@@ -181,44 +181,44 @@ def test_grey_images_have_a_color_matrix_of_one_color():
 # Steps in waves
 
 
-def explicit_precondition(gradient, decay):
-    """A A^T g by full complex transforms and the covariance itself."""
-    height, width = gradient.shape[2:]
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    amplitude = np.maximum(frequency, 1 / max(height, width)) ** -decay
-    waves = np.fft.fft2(gradient.numpy()) * amplitude**2
-    smooth = np.fft.ifft2(waves).real
-    mixed = np.einsum("dc,bchw->bdhw", galaxy_statistics().covariance, smooth)
-    return torch.from_numpy(mixed)
+def seen_gradient(seed=0, size=(32, 24)):
+    return torch.randn(2, 3, *size, generator=seeded(seed))
 
 
-def unit(images):
-    return images / images.flatten(1).norm(dim=1)[:, None, None, None]
-
-
-@pytest.mark.parametrize("size", [(6, 8), (7, 5)])
 @pytest.mark.parametrize("decay", [0.0, 1.0, 1.5])
-def test_preconditioning_is_a_map_times_its_transpose(size, decay):
-    gradient = torch.randn(2, 3, *size, generator=seeded(), dtype=torch.float64)
-    found = unit(fourier_precondition(gradient, decay))
-    wanted = unit(explicit_precondition(gradient, decay))
-    assert torch.allclose(found, wanted, atol=1e-6)
+def test_the_first_step_in_waves_changes_the_image_by_its_size(decay):
+    gradient = seen_gradient(size=(96, 128))
+    change = Waves(gradient, decay)(gradient, 0.02)
+    rms = change.square().mean(dim=(1, 2, 3)).sqrt()
+    torch.testing.assert_close(rms, torch.full((2,), 0.02), rtol=0.05, atol=0)
 
 
-def raw_precondition(gradient):
-    """The same without its scaling of each image by its own peak."""
-    return fourier_precondition(gradient, 1.0) * gradient.abs().amax()
+def test_steps_in_waves_go_uphill_whatever_the_scale_of_the_gradient():
+    for scale in (1e-30, 1.0, 1e20):
+        gradient = seen_gradient() * scale
+        change = Waves(gradient, 1.0)(gradient, 0.02)
+        even = gradient / scale
+        assert ((change * even).sum(dim=(1, 2, 3)) > 0).all()
 
 
-def test_preconditioning_is_linear_symmetric_and_never_turns_downhill():
-    a, b = torch.randn(2, 1, 3, 16, 12, generator=seeded(), dtype=torch.float64)
-    both = raw_precondition(a) + 2 * raw_precondition(b)
-    assert torch.allclose(raw_precondition(a + 2 * b), both)
-    there, back = (b * raw_precondition(a)).sum(), (a * raw_precondition(b)).sum()
-    assert float(there) == pytest.approx(float(back))
-    for seed in range(5):
-        gradient = torch.randn(1, 3, 16, 12, generator=seeded(seed)).double()
-        assert float((gradient * raw_precondition(gradient)).sum()) > 0
+def test_waves_fall_with_frequency_by_their_decay():
+    gradient = seen_gradient(size=(64, 64))
+    change = Waves(gradient, 1.0)(gradient, 1.0)
+    amplitude = torch.fft.rfft2(change, norm="ortho").abs().mean(dim=(0, 1))
+    cycles = cycles_per_frame(64, 64)
+    low = amplitude[(cycles > 3) & (cycles < 5)].mean()
+    high = amplitude[(cycles > 14) & (cycles < 18)].mean()
+    assert float(low / high) == pytest.approx(4, rel=0.15)
+
+
+def test_waves_remember_the_steps_before():
+    gradient = seen_gradient()
+    steps = Waves(gradient, 1.0)
+    first, second = steps(gradient, 0.1), steps(-gradient, 0.1)
+    # Adam's mean is still uphill: 0.9 x 0.1 - 0.1 over 0.19.
+    assert float((second * first).sum() / (first * first).sum()) == pytest.approx(
+        -0.0526, abs=0.01
+    )
 
 
 # Steps in bands
@@ -238,7 +238,15 @@ def explicit_bands(gradient, levels):
 
 
 def enlarge(low, like):
-    return F.interpolate(low, like.shape[2:], mode="bilinear", align_corners=False)
+    """Put every pixel back where it was, zeros between, and blur by scipy."""
+    wide = np.zeros((*low.shape[:2], 2 * low.shape[2] + 8, 2 * low.shape[3] + 8))
+    padded = F.pad(low, (2, 2, 2, 2), mode="replicate").numpy()
+    wide[..., ::2, ::2] = padded
+    taps = np.array([1, 4, 6, 4, 1]) / 8
+    for axis in (2, 3):
+        wide = ndimage.convolve1d(wide, taps, axis=axis)
+    height, width = like.shape[2:]
+    return torch.from_numpy(wide[..., 4 : 4 + height, 4 : 4 + width])
 
 
 def merge(bands):
@@ -260,6 +268,13 @@ def test_each_band_of_a_gradient_gets_the_same_strength(size, levels):
     alike = [b / b.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() for b in bands]
     found = laplacian_normalize(gradient, levels)
     assert torch.allclose(found, merge(alike), rtol=1e-6, atol=1e-6)
+
+
+def test_bands_do_not_move_a_blob():
+    down, right = torch.meshgrid(*[torch.arange(128.0)] * 2, indexing="ij")
+    blob = (-((down - 64) ** 2 + (right - 64) ** 2) / 200).exp().expand(1, 3, -1, -1)
+    found = laplacian_normalize(blob)[0, 0].clamp(min=0)
+    assert float((found * right).sum() / found.sum()) == pytest.approx(64, abs=0.02)
 
 
 def test_small_gradients_have_fewer_bands():

@@ -43,14 +43,14 @@ def test_dmagnet_names_stem_branches_blocks_stages_lam_and_logits():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_layer_of_dmagnet_can_be_dreamed(model, name):
-    config = DreamConfig(steps=1, octaves=1)
+    config = DreamConfig.plain(steps=1, octaves=1)
     (frame,) = dream_frames(model, galaxies(), Energy(name), config)
     assert 0 < float((frame.images - galaxies()).abs().mean()) < 0.01
 
 
 @pytest.mark.parametrize("name", ["early", "early.0", "late.2", "gate", "pool", "head"])
 def test_a_module_of_any_network_can_be_dreamed_by_its_path(name):
-    config = DreamConfig(steps=1, octaves=1)
+    config = DreamConfig.plain(steps=1, octaves=1)
     (frame,) = dream_frames(foreign(), galaxies(), Energy(name), config)
     assert float((frame.images - galaxies()).abs().mean()) > 0
 
@@ -91,7 +91,7 @@ class Counting(nn.Identity):
 def test_nothing_runs_behind_the_layer_that_was_asked_for():
     model = nn.Sequential(conv(3, 4), conv(4, 4), Counting(), conv(4, 4), Counting())
     Counting.calls = 0
-    for _ in dream_frames(model, galaxies(), Energy("1"), DreamConfig(steps=3)):
+    for _ in dream_frames(model, galaxies(), Energy("1"), DreamConfig.plain(steps=3)):
         pass
     assert Counting.calls == 0
     read(model, galaxies(), ["3"])
@@ -164,7 +164,9 @@ def test_hooks_of_the_user_are_not_called_and_not_lost():
         module.register_forward_hook(lambda *_: calls.append(1))
         module.register_forward_pre_hook(lambda *_: calls.append(2))
     model.head.register_full_backward_hook(lambda *_: calls.append(3))
-    for _ in dream_frames(model, galaxies(), Energy("late"), DreamConfig(steps=2)):
+    for _ in dream_frames(
+        model, galaxies(), Energy("late"), DreamConfig.plain(steps=2)
+    ):
         pass
     assert calls == []
     model(galaxies()).sum().backward()

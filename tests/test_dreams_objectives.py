@@ -71,7 +71,7 @@ def unlike(num):
 @pytest.mark.parametrize(("net", "name"), CASES)
 def test_a_dream_climbs_and_its_mirror_falls(net, name):
     model, objective, images = NETS[net](), OBJECTIVES[net][name], unlike(2)
-    config = DreamConfig(steps=5, octaves=1, jitter=0)
+    config = DreamConfig.plain(steps=5, octaves=1, jitter=0)
     up = last(dream_frames(model, images, objective, config)).images
     down = last(dream_frames(model, images, -objective, config)).images
     judge = Scorer(model, objective, images)
@@ -82,15 +82,15 @@ def test_a_dream_climbs_and_its_mirror_falls(net, name):
 @pytest.mark.parametrize("layer", ["early", "late"])
 def test_energy_climbs_with_jitter_and_octaves(layer):
     model, images = foreign(), galaxies(1, size=(96, 96))
-    frames = dream_frames(model, images, Energy(layer), DreamConfig(steps=8))
+    frames = dream_frames(model, images, Energy(layer), DreamConfig.plain(steps=8))
     judge = Scorer(model, Energy(layer), images)
     assert (judge.score(last(frames).images) > 1.05 * judge.score(images)).all()
 
 
 def test_a_neuron_is_dreamed_without_jitter_also_in_a_sum():
-    images, still = galaxies(), DreamConfig(steps=2, octaves=1, jitter=0)
+    images, still = galaxies(), DreamConfig.plain(steps=2, octaves=1, jitter=0)
     for objective in (Neuron("late", 1), Energy("early") - 2 * Neuron("late", 1)):
-        jittered = DreamConfig(steps=2, octaves=1, jitter=0.5)
+        jittered = DreamConfig.plain(steps=2, octaves=1, jitter=0.5)
         a, b = (
             last(dream_frames(foreign(), images, objective, config)).images
             for config in (still, jittered)

@@ -10,8 +10,10 @@ from torch import nn
 
 from dmagnet.config import DreamConfig
 from dmagnet.dreaming import Channel, Energy, Logit, dream_frames, resample
-from dmagnet.dreaming.octaves import laplacian_normalize, octave_sizes, step_from
+from dmagnet.dreaming.octaves import octave_sizes, step_rates
 from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.steps import laplacian_normalize, pixel_step
+from dmagnet.dreaming.views import Views, warp
 from dmagnet.errors import ConfigError, DataError
 
 LATE = Energy("late")
@@ -19,7 +21,7 @@ NORMALIZERS = ["mean-abs", "std", "laplacian"]
 
 
 def dream(images, objective=LATE, *, model=None, seed=None, **knobs):
-    config = DreamConfig(**{"steps": 2, **knobs})
+    config = DreamConfig.plain(**{"steps": 2, **knobs})
     return last(dream_frames(model or foreign(), images, objective, config, seed=seed))
 
 
@@ -39,13 +41,13 @@ def test_a_dream_of_no_steps_is_the_image_bit_for_bit(size, octaves, basis):
 
 
 def test_the_octaves_are_those_of_2015():
-    sizes = octave_sizes((256, 256), DreamConfig(), stride=16)
+    sizes = octave_sizes((256, 256), DreamConfig.plain(), stride=16)
     assert sizes == [(93, 93), (131, 131), (183, 183), (256, 256)]
 
 
 @pytest.mark.parametrize(("size", "scale"), [((97, 211), 1.05), ((300, 100), 1.3)])
 def test_octaves_grow_to_the_very_size_of_the_image_and_start_from_64_px(size, scale):
-    sizes = octave_sizes(size, DreamConfig(scale=scale), stride=8)
+    sizes = octave_sizes(size, DreamConfig.plain(scale=scale), stride=8)
     assert sizes[-1] == size
     assert sizes == sorted(sizes)
     assert all(min(s) >= 64 for s in sizes)
@@ -53,7 +55,7 @@ def test_octaves_grow_to_the_very_size_of_the_image_and_start_from_64_px(size, s
 
 def test_frames_count_steps_and_octaves_and_stay_in_range():
     images = galaxies(1, (70, 140))
-    config = DreamConfig(steps=2, octaves=2, scale=1.05, step_size=0.2)
+    config = DreamConfig.plain(steps=2, octaves=2, scale=1.05, step_size=0.2)
     frames = list(dream_frames(foreign(), images, LATE, config))
     assert [(f.octave, f.step) for f in frames] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert [tuple(f.images.shape[2:]) for f in frames[1:3]] == [(67, 133), (70, 140)]
@@ -96,7 +98,9 @@ def test_the_same_seed_gives_the_same_image_and_another_seed_another():
 
 def test_the_seed_of_the_configuration_counts_where_no_other_is_given():
     images = galaxies()
-    fifth = last(dream_frames(foreign(), images, LATE, DreamConfig(steps=2, seed=5)))
+    fifth = last(
+        dream_frames(foreign(), images, LATE, DreamConfig.plain(steps=2, seed=5))
+    )
     assert torch.equal(fifth.images, dream(images, seed=5).images)
     assert not torch.equal(fifth.images, dream(images).images)
 
@@ -234,7 +238,7 @@ def test_the_images_are_not_written_to():
 
 
 def test_a_frame_keeps_its_images_while_the_dream_goes_on():
-    frames = dream_frames(foreign(), galaxies(), LATE, DreamConfig(steps=3))
+    frames = dream_frames(foreign(), galaxies(), LATE, DreamConfig.plain(steps=3))
     first = next(frames)
     seen = first.images.clone()
     list(frames)
@@ -242,36 +246,32 @@ def test_a_frame_keeps_its_images_while_the_dream_goes_on():
 
 
 @pytest.mark.parametrize("normalize", ["mean-abs", "laplacian"])
-@pytest.mark.parametrize("basis", ["pixel", "fourier"])
 @pytest.mark.parametrize("strength", [1e-32, 1e-9, 1, 1e20])
-def test_the_mean_change_of_a_step_is_the_step_size(normalize, basis, strength):
-    config = DreamConfig(normalize=normalize, basis=basis, step_size=0.01)
+def test_the_mean_change_of_a_step_is_the_step_size(normalize, strength):
     gradient = torch.randn(3, 3, 50, 70, generator=torch.manual_seed(0))
     gradient *= strength * torch.tensor([1.0, 1e-3, 10])[:, None, None, None]
-    sizes = step_from(gradient, config).abs().mean(dim=(1, 2, 3))
+    sizes = pixel_step(gradient, 0.01, normalize).abs().mean(dim=(1, 2, 3))
     torch.testing.assert_close(sizes, torch.full((3,), 0.01))
 
 
 @pytest.mark.parametrize("strength", [1e-32, 1, 1e20])
 def test_the_spread_of_a_std_step_is_the_step_size(strength):
-    config = DreamConfig(normalize="std", step_size=0.01)
     gradient = strength * torch.randn(3, 3, 50, 70, generator=torch.manual_seed(0))
-    spreads = step_from(gradient, config).std(dim=(1, 2, 3))
+    spreads = pixel_step(gradient, 0.01, "std").std(dim=(1, 2, 3))
     torch.testing.assert_close(spreads, torch.full((3,), 0.01))
 
 
 def test_steps_go_uphill():
     gradient = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
     for normalize in NORMALIZERS:
-        for basis in ("pixel", "fourier"):
-            step = step_from(gradient, DreamConfig(normalize=normalize, basis=basis))
-            assert ((step * gradient).sum(dim=(1, 2, 3)) > 0).all()
+        step = pixel_step(gradient, 0.01, normalize)
+        assert ((step * gradient).sum(dim=(1, 2, 3)) > 0).all()
 
 
 @pytest.mark.parametrize("normalize", NORMALIZERS)
 def test_a_gradient_that_is_the_same_everywhere_makes_a_small_even_step(normalize):
     gradient = torch.full((1, 3, 64, 64), 1e-6)
-    step = step_from(gradient, DreamConfig(normalize=normalize, step_size=0.001))
+    step = pixel_step(gradient, 0.001, normalize)
     assert float(step.std()) < 1e-3 * float(step.mean())
     assert float(step.mean()) <= 0.1001
 
@@ -295,7 +295,7 @@ def test_laplacian_normalization_brings_weak_scales_up():
 
 def test_octaves_carry_the_detail_of_the_coarser_ones():
     images = galaxies(1, (96, 96))
-    config = DreamConfig(steps=3, octaves=2, step_size=0.01)
+    config = DreamConfig.plain(steps=3, octaves=2, step_size=0.01)
     frames = list(dream_frames(foreign(), images, LATE, config))
     coarse, fine = frames[2].images, frames[3].images
     detail = coarse - resample(images, coarse.shape[2:])
@@ -493,3 +493,110 @@ def test_a_network_of_one_size_dreams_in_one_octave():
     assert dream(images, Energy("body"), model=model, octaves=1).step == 2
     with pytest.raises(ConfigError, match=r"69x69 px \(wrong .*fewer octaves"):
         dream(images, Energy("body"), model=model)
+
+
+ROBUST = {"octaves": 1, "steps": 4}
+
+
+def robust(images, objective=LATE, *, model=None, seed=None, **knobs):
+    config = DreamConfig(**{**ROBUST, **knobs})
+    return last(dream_frames(model or foreign(), images, objective, config, seed=seed))
+
+
+@pytest.mark.parametrize("octaves", [1, 2])
+def test_a_dream_adds_no_more_than_its_strength(octaves):
+    images = galaxies(2, (96, 96))
+    dreamed = robust(images, octaves=octaves, strength=0.01, step_size=0.1).images
+    rms = (dreamed - images).square().mean(dim=(1, 2, 3)).sqrt()
+    torch.testing.assert_close(rms, torch.full((2,), 0.01), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("seed", [7, [7, 8, 9]])
+def test_a_batch_of_many_views_dreams_as_its_images_do_alone(seed):
+    images = galaxies(3, (72, 96))
+    together = robust(images, seed=seed).images
+    seeds = seed if isinstance(seed, list) else [seed] * 3
+    alone = [
+        robust(image[None], seed=s).images
+        for image, s in zip(images, seeds, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-4)
+
+
+def test_objectives_of_one_class_for_each_image_see_every_view():
+    images = galaxies(2)
+    both = robust(images, Logit((0, 2), layer="head")).images
+    for i, number in enumerate((0, 2)):
+        alone = robust(images[i : i + 1], Logit(number, layer="head")).images
+        torch.testing.assert_close(both[i : i + 1], alone, rtol=0, atol=1e-4)
+
+
+class Middle(nn.Module):
+    """A network that looks at one blurred spot right of the middle."""
+
+    def forward(self, images):
+        return images.mean(dim=(1, 2, 3), keepdim=True) * 0 + images[..., 40:56, 60:76]
+
+
+def test_views_undo_their_rotation_in_the_gradient():
+    images = torch.full((1, 3, 96, 96), 0.5)
+    knobs = {"basis": "pixel", "model": nn.Sequential(Middle()), "steps": 1}
+    turned = robust(images, Energy("0"), views=64, zoom=0, shift=0, **knobs).images
+    added = (turned - images)[0].mean(dim=0)
+    down, right = torch.meshgrid(*[torch.arange(96.0) - 47.5] * 2, indexing="ij")
+    radius = torch.hypot(down, right)
+    ring = (radius > 15) & (radius < 25)
+    quarters = [added[ring & (down * a + right * b > 0) & (down * b - right * a > 0)]
+                for a, b in ((1, 0), (0, 1), (-1, 0), (0, -1))]  # fmt: skip
+    means = torch.stack([quarter.mean() for quarter in quarters])
+    assert float(means.min()) > 0.5 * float(means.max())  # seen from every side
+    assert float(added[radius < 8].abs().mean()) < 0.1 * float(means.mean())
+
+
+def test_a_view_turns_in_pixels_whatever_the_shape():
+    images = torch.zeros(1, 1, 60, 120)
+    images[..., 30, 75] = 1.0  # 15 px right of the middle, half a pixel low
+    quarter = torch.tensor([[[0.0, -1, 0], [1, 0, 0]]])
+    seen = warp(images, quarter)[..., 35:85]  # beyond, the frame mirrors itself
+    row, column = divmod(int(seen.argmax()), 50)
+    assert abs(abs(row - 29.5) - 15.5) <= 1
+    assert abs(column - 24.5) <= 1.5
+
+
+def test_without_anything_random_there_is_one_view():
+    assert Views(0, DreamConfig.plain(views=9)).num == 1
+    assert Views(0, DreamConfig(views=9)).num == 9
+    assert Views(0, DreamConfig(views=9), still=True).num == 1
+
+
+def test_steps_fade_along_a_cosine():
+    rates = step_rates(DreamConfig(step_size=1, fade=0.2), 10)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == pytest.approx(1)
+    assert 0.2 < rates[-1] < 0.23
+    assert step_rates(DreamConfig.plain(step_size=0.5), 3) == [0.5] * 3
+
+
+def test_color_is_kept_where_it_is_asked_for():
+    images = galaxies(1) * 0.5 + 0.2
+    dreamed = robust(images, keep_color=True, strength=0.02).images
+    added = dreamed - images
+    torch.testing.assert_close(added[:, 0], added[:, 2], rtol=0, atol=1e-6)
+    assert float(added.abs().mean()) > 1e-3
+
+
+def test_total_variation_smooths_what_is_added():
+    images = galaxies(1)
+    rough, smooth = (
+        robust(images, basis="pixel", tv=tv, steps=12, strength=0.05).images - images
+        for tv in (0.0, 1.0)
+    )
+    assert share_of_fine_waves(smooth) < 0.8 * share_of_fine_waves(rough)
+
+
+def test_a_robust_dream_in_tiles_is_that_of_the_whole():
+    images, model = galaxies(1, (150, 150)), dmagnet_xs()
+    knobs = {"model": model, "views": 2, "basis": "pixel", "steps": 2}
+    whole = robust(images, Energy("stem"), tile=0, **knobs).images
+    tiled = robust(images, Energy("stem"), tile=64, **knobs).images
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-4)

@@ -26,7 +26,7 @@ SCHEDULES = [(96,), (96, 96), (64, 96, 144, 96), (144, 64, 96), (97, 71, 96), ()
 def passes(images, objective=LATE, *, model=None, schedule=(), keep=1.0, **knobs):
     seed = knobs.pop("seed", None)
     config = RedreamConfig(
-        schedule=schedule, keep=keep, dream=DreamConfig(**{"steps": 2, **knobs})
+        schedule=schedule, keep=keep, dream=DreamConfig.plain(**{"steps": 2, **knobs})
     )
     events = redream_frames(model or foreign(), images, objective, config, seed=seed)
     return [event for event in events if isinstance(event, Pass)]
@@ -57,7 +57,9 @@ def test_the_schedule_sets_the_larger_side_and_keeps_the_shape():
 
 
 def test_each_pass_comes_after_its_frames():
-    config = RedreamConfig(schedule=(96, 80), dream=DreamConfig(steps=2, octaves=1))
+    config = RedreamConfig(
+        schedule=(96, 80), dream=DreamConfig.plain(steps=2, octaves=1)
+    )
     events = list(redream_frames(foreign(), galaxies(1, (80, 80)), LATE, config))
     assert [type(e) for e in events] == [DreamFrame, DreamFrame, Pass] * 2
     assert events[2].frame is events[1]
@@ -83,7 +85,7 @@ def test_the_residual_is_the_change_of_the_detail_over_the_detail():
 def test_a_pass_starts_from_the_galaxy_and_the_detail_of_the_pass_before():
     images = galaxies(1, (96, 96))
     config = RedreamConfig(
-        schedule=(144, 96), dream=DreamConfig(steps=1, octaves=1, step_size=0.01)
+        schedule=(144, 96), dream=DreamConfig.plain(steps=1, octaves=1, step_size=0.01)
     )
     events = list(redream_frames(foreign(), images, LATE, config))
     carried = images + resample(events[1].detail, (96, 96))
@@ -95,7 +97,9 @@ def test_a_chain_that_keeps_nothing_ends_with_a_dream_of_the_galaxy():
     images = galaxies(2, (96, 96))
     done = passes(images, schedule=(64, 144, 96), keep=0.0)
     # The third pass rolls by the seed plus two.
-    fresh = list(dream_frames(foreign(), images, LATE, DreamConfig(steps=2), seed=2))
+    fresh = list(
+        dream_frames(foreign(), images, LATE, DreamConfig.plain(steps=2), seed=2)
+    )
     assert torch.equal(done[-1].images, fresh[-1].images)
 
 
@@ -116,7 +120,7 @@ def test_a_chain_of_tiny_steps_never_blurs(board):
 
 
 def test_a_zoom_loop_of_tiny_steps_forgets_the_galaxy(board):
-    config = DreamConfig(steps=1, octaves=1, step_size=1e-5)
+    config = DreamConfig.plain(steps=1, octaves=1, step_size=1e-5)
     frames = list(zoom_frames(foreign(), board, LATE, config, num_frames=8, rate=0.05))
     assert len(frames) == 8
     assert float((frames[0] - board).abs().mean()) < 1e-4
@@ -125,7 +129,7 @@ def test_a_zoom_loop_of_tiny_steps_forgets_the_galaxy(board):
 
 
 def test_a_zoom_loop_dreams_on_from_what_it_dreamed():
-    images, config = galaxies(), DreamConfig(steps=1, octaves=1, jitter=0)
+    images, config = galaxies(), DreamConfig.plain(steps=1, octaves=1, jitter=0)
     frames = list(zoom_frames(foreign(), images, LATE, config, num_frames=4, rate=0))
     first, last = (float((f - images).abs().mean()) for f in (frames[0], frames[-1]))
     assert last > 2 * first
@@ -134,7 +138,7 @@ def test_a_zoom_loop_dreams_on_from_what_it_dreamed():
 def test_a_zoom_looks_at_the_middle():
     images = torch.zeros(1, 3, 80, 100)
     images[..., 20:60, 25:75] = 1  # half of each side
-    config = DreamConfig(steps=0, octaves=1)
+    config = DreamConfig.plain(steps=0, octaves=1)
     *_, zoomed = zoom_frames(foreign(), images, LATE, config, num_frames=2, rate=0.5)
     assert float(zoomed.mean()) > 0.97
 
@@ -200,7 +204,7 @@ def test_a_chain_that_fails_half_way_leaves_the_model_as_it_was():
     ],
 )
 def test_a_chain_that_cannot_be_run_whole_is_refused_at_once(schedule, octaves, line):
-    dream = DreamConfig(steps=1, octaves=octaves)
+    dream = DreamConfig.plain(steps=1, octaves=octaves)
     config = RedreamConfig(schedule=schedule, dream=dream)
     with pytest.raises(ConfigError, match=line) as caught:
         next(redream_frames(foreign(), galaxies(1, (96, 96)), LATE, config))
@@ -208,7 +212,7 @@ def test_a_chain_that_cannot_be_run_whole_is_refused_at_once(schedule, octaves, 
 
 
 def test_a_pass_too_small_for_the_layer_is_refused_before_the_first_step():
-    config = RedreamConfig(schedule=(128, 24, 96), dream=DreamConfig(steps=1))
+    config = RedreamConfig(schedule=(128, 24, 96), dream=DreamConfig.plain(steps=1))
     coarse = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 16, 1))
     events = redream_frames(coarse, galaxies(1, (96, 96)), Energy("0"), config)
     with pytest.raises(ConfigError, match=r"at least 32 px .* stride 16, got 24 px"):

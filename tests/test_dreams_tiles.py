@@ -317,7 +317,7 @@ def test_a_dream_in_tiles_is_the_dream(dmagnet):
                 dmagnet,
                 images,
                 Energy("stage1.block1.d2"),
-                DreamConfig(steps=3, octaves=2, tile=tile),
+                DreamConfig.plain(steps=3, octaves=2, tile=tile),
             )
         )
         for tile in (0, 64)
@@ -351,7 +351,10 @@ def test_global_layers_are_refused(dmagnet):
 
 def test_a_global_layer_is_refused_before_the_first_step(dmagnet):
     frames = dream_frames(
-        dmagnet, torch.rand(1, 3, 128, 128), Energy("stage2"), DreamConfig(tile=100)
+        dmagnet,
+        torch.rand(1, 3, 128, 128),
+        Energy("stage2"),
+        DreamConfig.plain(tile=100),
     )
     with pytest.raises(ConfigError, match="tile=0"):
         next(frames)

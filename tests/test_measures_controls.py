@@ -14,7 +14,7 @@ from dmagnet.measuring.controls import calibrate_norms, randomized
 from dmagnet.measuring.random_steps import RandomSteps, redream_residuals
 from dmagnet.network import DMAGNet
 
-QUICK = DreamConfig(steps=3, octaves=2, step_size=4 / 255)
+QUICK = DreamConfig.plain(steps=3, octaves=2, step_size=4 / 255)
 
 
 def images(num=2, side=96, seed=0):
@@ -138,7 +138,7 @@ def random_frames(model, base, objective, config, seed=0):
 
 def test_random_steps_are_as_large_as_those_of_a_dream(trained):
     base, objective = 0.25 + 0.5 * images(), Energy("stage1")
-    config = DreamConfig(steps=1, octaves=1)
+    config = DreamConfig.plain(steps=1, octaves=1)
     walk = last(random_frames(trained, base, objective, config)).images - base
     dream = last(dream_frames(trained, base, objective, config)).images - base
     size = (walk.abs().mean(dim=(1, 2, 3)), dream.abs().mean(dim=(1, 2, 3)))
@@ -155,7 +155,7 @@ def test_a_random_walk_climbs_less_than_a_dream(trained):
 
 def test_a_walk_of_no_steps_is_the_image(trained):
     base = images()
-    config = DreamConfig(steps=0)
+    config = DreamConfig.plain(steps=0)
     walk = last(random_frames(trained, base, Energy("stage1"), config))
     assert torch.equal(walk.images, base)
 
@@ -172,7 +172,7 @@ def test_a_walk_is_seeded(trained):
 
 def test_random_steps_settle_as_a_redream_does_without_any_network(trained):
     base = 0.25 + 0.5 * images(2, 64)
-    config = RedreamConfig(schedule=(64, 64, 64), dream=DreamConfig(steps=4))
+    config = RedreamConfig(schedule=(64, 64, 64), dream=DreamConfig.plain(steps=4))
     scorer = Scorer(trained, Energy("stage1"), base)
     found = redream_residuals(scorer, base, config)
     steps = found["random steps"]

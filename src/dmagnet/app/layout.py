@@ -5,7 +5,6 @@ from typing import Any
 import gradio as gr
 
 from dmagnet.app import words
-from dmagnet.app.answers import VIEW_PX
 from dmagnet.app.handlers import (
     NO_DREAM,
     NO_FILES,
@@ -14,7 +13,7 @@ from dmagnet.app.handlers import (
     NO_REASON,
     Handlers,
 )
-from dmagnet.app.work import DREAM_SIDES, LOOKS, MAX_STEPS, Work
+from dmagnet.app.work import DREAM_SIDE, DREAM_SIDES, LOOKS, MAX_STEPS, Work
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.explaining.methods import METHODS
@@ -165,7 +164,7 @@ def _dreams(work: Work) -> dict[str, Any]:
             label="Steps on each scale", min_width=230,
         )  # fmt: skip
         side = gr.Radio(
-            [(f"{each} px", each) for each in DREAM_SIDES], value=VIEW_PX,
+            [(f"{each} px", each) for each in DREAM_SIDES], value=DREAM_SIDE,
             label="Side", elem_id="side",
         )  # fmt: skip
     with gr.Row():

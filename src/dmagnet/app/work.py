@@ -22,7 +22,6 @@ from dmagnet.classifying.local import Device, open_classifier
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample
-from dmagnet.dreaming.scorer import Scorer
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Network, class_target, layer_target, open_network
 from dmagnet.errors import CheckpointError, ConfigError
@@ -36,7 +35,7 @@ from dmagnet.pictures.inputs.item import Item
 from dmagnet.simulator.scene import draw
 
 LOOKS = 2  # at a time: more threads than cores make all of them late
-DREAM_SIDES = (128, 192, VIEW_PX)
+DREAM_SIDE, DREAM_SIDES = 192, (128, 192, VIEW_PX)
 MAX_STEPS = 40
 MAX_LAYERS = 6  # at a time
 USUAL = ("evidence", "lam")
@@ -181,7 +180,7 @@ class Work:
         layers: Sequence[str],
         *,
         class_name: str | None = None,
-        side: int = VIEW_PX,
+        side: int = DREAM_SIDE,
         config: DreamConfig | None = None,
         stop: threading.Event | None = None,
     ) -> Iterator[Progress | DreamAnswer]:
@@ -210,7 +209,7 @@ class Work:
             if stop.is_set():
                 return
             with self._at_work():
-                scorer = Scorer(self.network.model, target.objective, start)
+                scorer = self.network.scorer(target.objective, start)
             for frame in self._step_by_step(octave_frames(scorer, start, config)):
                 octave = frame.octave + frame.step / max(1, config.steps)
                 share = octave / frame.octaves
@@ -236,8 +235,7 @@ class Work:
 
     def _judged(self, images: Tensor) -> Floats | None:
         """Classify one picture of any side as its network sees it, calibrated."""
-        side = self.checkpoint.config.image_size
-        raw = self.network.judge(resample(images, (side, side)))
+        raw = self.network.judge(images)
         calibration = self.checkpoint.calibration
         if raw is None or calibration is None:
             return None if raw is None else np.asarray(raw[0], np.float32)

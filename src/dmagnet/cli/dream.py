@@ -12,6 +12,7 @@ from dmagnet.config.dream_config import (
     GalleryConfig,
     MeasureConfig,
     RedreamConfig,
+    as_plain,
 )
 from dmagnet.config.train_config import SplitName
 from dmagnet.errors import ConfigError
@@ -29,6 +30,9 @@ class DreamFlags(GalleryConfig):
 
     layers: tuple[str, ...] = LAYERS
     zoom: Suppress[int] = 0
+    plain: Annotated[
+        bool, arg(help="The Deep Dream of 2015: one gradient, even steps, in pixels.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +48,7 @@ DREAMS, REDREAMS = DreamFlags(), RedreamFlags()
 
 
 def dream(
-    images: Images,
+    images: Images = (),
     gallery: Annotated[DreamFlags, arg(name="")] = DREAMS,
     config: DreamConfig = DREAM,
     *,
@@ -57,7 +61,7 @@ def dream(
     ----------
     images : tuple of Path
         FITS, JPEG, PNG..., folders of them, .h5 files like Galaxy10's with --index; or
-        one dream.json, to dream it again.
+        one dream.json, to dream it again; a round galaxy is drawn if none are given.
     gallery : DreamFlags
         What to dream, and on what.
     config : DreamConfig
@@ -67,6 +71,8 @@ def dream(
     weights : str
         Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
+    if gallery.plain:
+        gallery, config = replace(gallery, plain=False), as_plain(config)
     _write(images, config, gallery, out=out, weights=weights, usual=DREAMS)
 
 

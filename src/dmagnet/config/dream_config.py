@@ -3,18 +3,18 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from dmagnet.config.checks import Between, Checked, check_range
 from dmagnet.errors import ConfigError
 
 Normalize = Literal["mean-abs", "std", "laplacian"]
-Basis = Literal["pixel", "fourier"]
+Basis = Literal["fourier", "pixel", "maco"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DreamConfig(Checked):
-    """How to dream: the knobs of the ascent, the octaves and the jitter.
+    """How to dream: the ascent, the octaves, the views, what holds the image back.
 
     Attributes
     ----------
@@ -24,14 +24,36 @@ class DreamConfig(Checked):
         Scales, coarse to fine; if not given 4, or as many as fit.
     scale : float
         Ratio of the sides of two octaves, 1.05 to 4.
-    step_size : float
-        Mean change of a pixel in one step, in units of white.
-    jitter : float
-        Largest roll before a step, as a share of the side, 0 to 0.5.
-    normalize : Normalize
-        How a gradient becomes a step: by mean size, spread, or band by band.
     basis : Basis
-        Steps in pixels, or in waves with the colors of galaxies.
+        Climb in waves with the colors of galaxies, or in pixels; or only turn the
+        phases of galaxies' waves (MACO).
+    step_size : float
+        Size of the first step, in units of white: of waves of random sign its RMS, of
+        pixels its mean.
+    fade : float
+        Last step over the first, 0 to 1.
+    views : int
+        Random views of each image whose gradients are averaged in a step.
+    rotate : float
+        Views are turned by up to this, in degrees, 0 to 180.
+    zoom : float
+        Views show more or less of the image, by up to this share, 0 to 0.5.
+    shift : float
+        Views are shifted by up to this share of half the side, 0 to 0.5.
+    flip : bool
+        Every other view is a mirror image.
+    noise : float
+        Standard deviation of the noise added to views, in units of white, 0 to 1.
+    jitter : float
+        Views are rolled by up to this share of the side, 0 to 0.5.
+    strength : float
+        RMS of what is added, at most, in units of white; 0 for no limit.
+    tv : float
+        Weight of the total variation of what is added, against the objective's.
+    keep_color : bool
+        Change brightness only.
+    normalize : Normalize
+        How a gradient in pixels becomes a step: by mean size, spread, or band by band.
     decay : float
         Fall of the waves' amplitudes with frequency, 0 to 3.
     tile : int
@@ -40,13 +62,24 @@ class DreamConfig(Checked):
         Seed of everything random, from 0.
     """
 
-    steps: Annotated[int, Between(0, 100_000)] = 10
+    steps: Annotated[int, Between(0, 100_000)] = 8
     octaves: Annotated[int, Between(1, 100)] | None = None
     scale: Annotated[float, Between(1.05, 4)] = 1.4
-    step_size: Annotated[float, Between(0, 1)] = 1.5 / 255
-    jitter: Annotated[float, Between(0, 0.5)] = 0.125
+    basis: Basis = "fourier"
+    step_size: Annotated[float, Between(0, 1)] = 0.02
+    fade: Annotated[float, Between(0, 1)] = 0.1
+    views: Annotated[int, Between(1, 1024)] = 4
+    rotate: Annotated[float, Between(0, 180)] = 180.0
+    zoom: Annotated[float, Between(0, 0.5)] = 0.1
+    shift: Annotated[float, Between(0, 0.5)] = 0.06
+    flip: bool = True
+    noise: Annotated[float, Between(0, 1)] = 0.0
+    jitter: Annotated[float, Between(0, 0.5)] = 0.0
+    # The plain dream adds this much to the 60 real Galaxy10 images (docs/results.md).
+    strength: Annotated[float, Between(0, 1)] = 15 / 255
+    tv: Annotated[float, Between(0, 10)] = 0.0
+    keep_color: bool = False
     normalize: Normalize = "mean-abs"
-    basis: Basis = "pixel"
     decay: Annotated[float, Between(0, 3)] = 1.0
     tile: int = 512
     seed: Annotated[int, Between(0, 2**31)] = 0
@@ -56,6 +89,40 @@ class DreamConfig(Checked):
         super().__post_init__()
         if self.tile:  # 0 turns them off
             check_range(self, "tile", 64, 65_536)
+
+    @classmethod
+    def plain(cls, **settings: Any) -> "DreamConfig":
+        """Return the Deep Dream of Mordvintsev, Olah & Tyka (2015).
+
+        Parameters
+        ----------
+        **settings
+            Fields that shall differ from it.
+
+        Returns
+        -------
+        DreamConfig
+            Ten even steps an octave in pixels along one gradient, rolled at random.
+        """
+        return cls(**{**PLAIN, **settings})
+
+
+def as_plain(config: DreamConfig) -> DreamConfig:
+    """Take what differs from the default over into the plain dream."""
+    usual = DreamConfig()
+    changed = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != getattr(usual, field.name)
+    }
+    return DreamConfig.plain(**changed)
+
+
+PLAIN: dict[str, Any] = {
+    "steps": 10, "basis": "pixel", "step_size": 1.5 / 255, "fade": 1.0, "views": 1,
+    "rotate": 0.0, "zoom": 0.0, "shift": 0.0, "flip": False, "jitter": 0.125,
+    "strength": 0.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +148,11 @@ class RedreamConfig(Checked):
         for side in self.schedule:
             if not 16 <= side <= 65_536:
                 raise ConfigError(f"schedule: expected sides from 16 px, got {side}")
+        if self.dream.basis == "maco":
+            raise ConfigError(
+                "basis: expected fourier or pixel, got maco, which keeps no galaxy to "
+                "dream again; use dmagnet dream"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from dmagnet.dreaming.objectives import Direction as Direction
 from dmagnet.dreaming.objectives import Energy as Energy
 from dmagnet.dreaming.objectives import LocalObjective as LocalObjective
 from dmagnet.dreaming.objectives import Logit as Logit
+from dmagnet.dreaming.objectives import LogOdds as LogOdds
 from dmagnet.dreaming.objectives import Neuron as Neuron
 from dmagnet.dreaming.objectives import Objective as Objective
 from dmagnet.dreaming.objectives import balanced as balanced

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet.config.dream_config import RedreamConfig
+from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.redream import Pass
 from dmagnet.dreaming.request import RECORD, Request, read_record
 from dmagnet.dreaming.runs import Dream, Moment
 from dmagnet.dreaming.sheets import Film, can_write_mp4, to_bytes, write_gif, write_mp4
-from dmagnet.dreaming.targets import provenance_of
+from dmagnet.dreaming.targets import Network, provenance_of
 from dmagnet.errors import DataError
 from dmagnet.figures.overlays import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
@@ -32,6 +33,7 @@ def write_dream(
     folder: Path,
     names: Sequence[str],
     films: Mapping[str, Sequence[Film]] | None = None,
+    judge: tuple[str, Network] | None = None,
 ) -> list[dict[str, Any]]:
     """Write the dreams of a batch: pictures, FITS copies, films.
 
@@ -45,6 +47,8 @@ def write_dream(
         Of the B images.
     films : mapping of str to sequence of Film, optional
         For each suffix of a name (the dream's own is empty) a film for each image.
+    judge : (str, Network), optional
+        A second network with its name; says how likely the dreamed class is.
 
     Returns
     -------
@@ -57,6 +61,7 @@ def write_dream(
         If the disk refuses.
     """
     entries = []
+    second = _second_opinion(dreamed, judge)
     for i, name in enumerate(names):
         files = _pictures(dreamed, i, folder, name)
         for suffix, each in (films or {}).items():
@@ -70,6 +75,11 @@ def write_dream(
                 "notes": list(dreamed.cutouts[i].notes),
                 "score": _ends(dreamed.scores, i),
                 "probabilities": _ends(dreamed.probabilities, i),
+                **(
+                    {"judge": {"weights": judge[0], **(_ends(second, i) or {})}}
+                    if judge and second is not None
+                    else {}
+                ),
                 "detail": {
                     "mean_abs": _plain(dreamed.detail[i].abs().mean().item()),
                     "reach": _plain(detail_reach(dreamed.detail[i].cpu().numpy())),
@@ -79,6 +89,17 @@ def write_dream(
             }
         )
     return entries
+
+
+def _second_opinion(
+    dreamed: Dream, judge: tuple[str, Network] | None
+) -> NDArray[Any] | None:
+    """Ask another network how likely the dreamed class is, before and after: (2, B)."""
+    objective = dreamed.target.objective
+    if judge is None or not isinstance(objective, Logit):
+        return None
+    answers = [judge[1].judge(images) for images in (dreamed.start, dreamed.images)]
+    return np.stack([p[:, objective.class_index] for p in answers if p is not None])
 
 
 def _pictures(dreamed: Dream, i: int, folder: Path, name: str) -> dict[str, str]:

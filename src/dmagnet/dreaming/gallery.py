@@ -21,8 +21,9 @@ from dmagnet.dreaming.entries import (
     open_folder,
     write_dream,
 )
+from dmagnet.dreaming.maco import MACO_STEPS
 from dmagnet.dreaming.octaves import DreamFrame
-from dmagnet.dreaming.redream import pass_frames, zoomed
+from dmagnet.dreaming.redream import default_schedule, pass_frames, zoomed
 from dmagnet.dreaming.request import REDREAM_FILE, Request
 from dmagnet.dreaming.runs import dream_target
 from dmagnet.dreaming.sheets import (
@@ -136,7 +137,7 @@ def _steps(request: Request, target: Target, source: Source) -> int:
     """Count the steps by dreaming none: what cannot be dreamed is refused."""
     inner = request.inner
     config: DreamConfig | RedreamConfig
-    config = none = replace(inner, steps=0)
+    config = none = replace(inner, steps=0, basis="pixel")
     if isinstance(request.config, RedreamConfig):
         config = replace(request.config, dream=none)
     image = to_tensor(source.cutout)[None].to(request.network.device)
@@ -146,6 +147,8 @@ def _steps(request: Request, target: Target, source: Source) -> int:
         octaves = [frame.octaves for frame in frames if isinstance(frame, DreamFrame)]
     except (ConfigError, DataError) as error:
         raise type(error)(f"{source.path.name}: {error}") from error
+    if inner.basis == "maco":
+        octaves = [MACO_STEPS]
     return inner.steps * (sum(octaves) + request.zoom * octaves[-1])
 
 
@@ -180,7 +183,10 @@ def _do(
             _add(films["_zoom"], picture)
             count(done + number * (end - done) // request.zoom)
     names = [source.name for source in task.sources]
-    folder.add(write_dream(dreamed, folder.path, names, films))
+    judge = (
+        request.judge if task.target in request.targets[len(request.layers) :] else None
+    )
+    folder.add(write_dream(dreamed, folder.path, names, films, judge))
 
 
 def _films(images: Tensor) -> list[Film]:
@@ -203,18 +209,29 @@ def _notes(request: Request) -> list[str]:
         for source in request.sources
         for note in source.cutout.notes
     ]
-    trained = request.network.image_size
-    sides = {max(source.cutout.rgb.shape[:2]) for source in request.sources}
-    unlike = trained and (max(sides) > 1.5 * trained or min(sides) < trained / 1.5)
-    if unlike and request.image_size is None:
-        between = " to ".join(map(str, sorted({min(sides), max(sides)})))
-        notes.append(
-            f"images are dreamed at their own size ({between} px), but the network was "
-            f"trained at {trained} px; --image-size {trained} shows them that large"
-        )
+    notes += _out_of_domain(request)
     if (request.animate or request.zoom) and not can_write_mp4():
         notes.append(NO_MP4)
     return notes
+
+
+def _out_of_domain(request: Request) -> list[str]:
+    """Say which sides the network was never shown."""
+    network, config = request.network, request.config
+    home = {max(source.cutout.rgb.shape[:2]) for source in request.sources}
+    if isinstance(config, RedreamConfig) and network.sides:
+        home |= {s for h in home for s in config.schedule or default_schedule(h)}
+    trained = network.image_size or 0
+    low, high = network.sides or (trained / 1.5, trained * 1.5)
+    odd = sorted(side for side in home if not low <= side <= high) if trained else []
+    if not odd:
+        return []
+    known = f"{low} to {high} px" if network.sides else f"{trained} px"
+    return [
+        f"dreamed at {', '.join(map(str, odd))} px, but the network was trained at "
+        f"{known} and may see no galaxies there; --image-size {trained} and sides "
+        "near it are what it knows"
+    ]
 
 
 def write_overview(folder: Folder) -> None:
@@ -243,11 +260,14 @@ def _write_targets(
         found = [_entry(folder, source.name, target) for target in targets]
         galaxy = _any_picture(folder, found, "galaxy")
         seen = [_picture(folder, entry, "dream") for entry in found]
+        said = ["", *(_opinion(entry) for entry in found)]
         added = [_picture(folder, entry, "detail") for entry in found]
-        dreams.append(SheetRow(source.name, [galaxy, *seen]))
+        dreams.append(SheetRow(source.name, [galaxy, *seen], said))
         details.append(SheetRow(source.name, [galaxy, *added]))
     columns = [GALAXY, *(target.name for target in targets)]
-    _write_pages(folder, dreams, columns, name, title=title)
+    judge = folder.request.judge if name == "classes" else None
+    footer = f"p: of the dreamed class, by the network {judge[0]}" if judge else ""
+    _write_pages(folder, dreams, columns, name, title=title, footer=footer)
     _write_pages(
         folder, details, columns, f"{name}_details", title=title, footer=DETAILS
     )
@@ -315,7 +335,7 @@ def _write_pages(
     footer: str = "",
 ) -> None:
     rows = [row for row in rows if any(p is not None for p in row.pictures)]
-    footer = "; ".join(filter(None, (footer, _settings(folder))))
+    footer = "; ".join(filter(None, (footer, *_settings(folder))))
     for number, page in enumerate(pages(rows, columns, title, footer), start=1):
         file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
         with beside(folder.path / file) as part:
@@ -323,13 +343,24 @@ def _write_pages(
         folder.sheets.append(file)
 
 
-def _settings(folder: Folder) -> str:
-    """Summarize how it was dreamed."""
+def _settings(folder: Folder) -> list[str]:
+    """Say how it was dreamed."""
     request, inner = folder.request, folder.request.inner
-    return (
-        f"{inner.steps} steps an octave, {inner.normalize}, seed {inner.seed}; "
-        f"weights {request.network.weights_hash[:8]}"
-    )
+    octaves = sorted({len(e["octaves"]) for e in folder.entries if "octaves" in e})
+    scales = " or ".join(map(str, octaves)) + " octaves of " if octaves else ""
+    steps = f"{scales}{inner.steps} steps" + ("" if octaves else " an octave")
+    if inner.basis == "maco":
+        steps = f"{MACO_STEPS * inner.steps} steps in phases"
+    views = f"{inner.views} random views a step" if inner.views > 1 else "one view"
+    how = inner.normalize if inner.basis == "pixel" else f"{inner.basis} basis"
+    return [steps, views, how, f"seed {inner.seed}",
+            f"weights {request.network.weights_hash[:8]}"]  # fmt: skip
+
+
+def _opinion(entry: Entry | None) -> str:
+    """Say what a second network thinks of a dreamed class."""
+    judged = (entry or {}).get("judge")
+    return f"p {judged['dream']:.2f}" if judged else ""
 
 
 def _entry(folder: Folder, image: str, target: Target) -> Entry | None:

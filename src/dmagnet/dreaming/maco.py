@@ -1,7 +1,7 @@
 """Pictures from nothing but phases: galaxies' own amplitudes, arranged by a network."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmagnet.config.dream_config import MacoConfig
+from dmagnet.config.dream_config import DreamConfig, MacoConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images, resample
 from dmagnet.dreaming.scorer import Scorer, check_gradient
@@ -19,9 +19,11 @@ from dmagnet.dreaming.statistics import (
     magnitude_spectrum,
     recolor,
 )
+from dmagnet.errors import ConfigError
 
 SMALLEST_VIEW = 64  # px; below, networks see mostly padding
 MACO = MacoConfig()
+MACO_STEPS = 8  # phases need that many times the steps of an octave
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,12 +193,35 @@ def maco_frames(
         colors = decorrelate(start.float(), statistics)
         phases = torch.fft.rfft2(colors).angle().to(device)
     side = config.view or max(max(shape) // 2, SMALLEST_VIEW)
-    generator = torch.Generator().manual_seed(config.seed)
     picture = compose(phases, shape, statistics).clamp(0, 1)
     scorer = Scorer(model, objective, resample(picture, (side, side)))
+    yield from _turned(scorer, phases, shape, statistics, replace(config, view=side))
+
+
+def maco_dream(
+    scorer: Scorer, images: Tensor, config: DreamConfig, seed: int | Sequence[int]
+) -> Iterator[MacoFrame]:
+    """Turn the phases of images with a network that is prepared already."""
+    if isinstance(seed, Sequence):
+        raise ConfigError("basis maco: expected one seed for all images, got several")
+    size = (images.shape[2], images.shape[3])
+    own = MacoConfig(
+        steps=MACO_STEPS * max(config.steps, 1), seed=seed, crops=config.views,
+        boxes=(0.9, 1.0), view=max(scorer.smallest, max(size) // 2),
+    )  # fmt: skip
+    phases = torch.fft.rfft2(decorrelate(images.float())).angle()
+    yield from _turned(scorer, phases, size, None, own)
+
+
+def _turned(
+    scorer: Scorer, phases: Tensor, shape: tuple[int, int],
+    statistics: Statistics | None, config: MacoConfig,
+) -> Iterator[MacoFrame]:  # fmt: skip
+    """Climb in the phases."""
+    side, generator = config.view or 0, torch.Generator().manual_seed(config.seed)
     turns = torch.zeros_like(phases, requires_grad=True)
     optimizer = torch.optim.NAdam([turns], lr=config.lr)
-    importance = picture.new_zeros(len(picture), *shape)
+    importance = phases.new_zeros(len(phases), *shape)
 
     def _unclamped() -> Tensor:
         return compose(phases + _symmetric(turns, shape[1]), shape, statistics)

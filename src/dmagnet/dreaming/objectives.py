@@ -344,6 +344,27 @@ class Logit(Objective):
 
 
 @dataclass(frozen=True)
+class LogOdds(Logit):
+    """More of one class than of all others: log p / (1 - p), which never levels off.
+
+    Attributes
+    ----------
+    class_index : int or tuple of int
+        One for all images, or one for each.
+    layer : str
+        The layer that gives the scores.
+    """
+
+    def __call__(self, activations: Activations) -> Tensor:
+        """Set the score of the class against the softened largest of the others."""
+        wanted, output = super().__call__(activations), activations[self.layer]
+        number = torch.as_tensor(self.class_index, device=output.device)
+        own = torch.arange(output.shape[1], device=output.device) == number[..., None]
+        others = output.masked_fill(own, -math.inf)
+        return wanted - others.logsumexp(dim=1)
+
+
+@dataclass(frozen=True)
 class Attention(LocalObjective):
     """More attention: the mean square of a module's factors.
 

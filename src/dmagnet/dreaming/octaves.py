@@ -1,9 +1,8 @@
 """Deep Dream: climb at several scales, coarse to fine, and keep the galaxy's detail."""
 
-import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import index
 
 import torch
 import torch.nn.functional as F
@@ -13,98 +12,10 @@ from dmagnet.config.dream_config import DreamConfig
 from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.scorer import HasGradient, Scorer, check_gradient
-from dmagnet.dreaming.statistics import color_matrix
+from dmagnet.dreaming.steps import steps_of
 from dmagnet.dreaming.tiles import TiledScorer
+from dmagnet.dreaming.views import Views
 from dmagnet.errors import ConfigError, DataError
-
-ROUNDING = 1e-6  # of float32, with a margin: weaker bands hold nothing else
-FLATTEST = 0.01  # least spread of a gradient over its mean size
-PYRAMID_LEVELS = 4
-SMALLEST_BAND = 8  # px; below, a band holds too few pixels for its RMS to mean much
-BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
-
-
-def step_from(gradient: Tensor, config: DreamConfig) -> Tensor:
-    """Turn a gradient into the change of one step."""
-    if config.basis == "fourier":
-        gradient = fourier_precondition(gradient, config.decay)
-    if config.normalize == "laplacian":
-        gradient = laplacian_normalize(gradient)
-    scale = gradient.abs().mean(dim=(1, 2, 3), keepdim=True)
-    if config.normalize == "std":
-        # The gradient of a mean over many places is tiny, its square may be zero.
-        gradient = gradient / scale
-        spread = gradient.std(dim=(1, 2, 3), keepdim=True).clamp(min=FLATTEST)
-        return gradient * (config.step_size / spread)
-    return gradient / (scale / config.step_size)
-
-
-def laplacian_normalize(gradient: Tensor, levels: int = PYRAMID_LEVELS) -> Tensor:
-    """Give every scale of a gradient the same strength."""
-    # The Laplacian pyramid of Burt & Adelson (1983) with their 5-tap binomial kernel,
-    # as TensorFlow's Deep Dream notebook (2015) uses it. Deviations: borders are
-    # reflected, bands are enlarged bilinearly, the RMS is that of each image, not of
-    # the batch, and bands below 1e-6 of the gradient's RMS stay weak: they hold
-    # rounding.
-    bands: list[Tensor] = []
-    peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
-    current = gradient / peak.clamp(min=torch.finfo(peak.dtype).tiny)
-    weakest = ROUNDING * _rms(current)
-    while len(bands) < levels - 1 and min(current.shape[2:]) >= 2 * SMALLEST_BAND:
-        low = _halve(current)
-        bands.append(current - _expand(low, current.shape[2:]))
-        current = low
-    bands.append(current)
-    merged: Tensor | None = None
-    for band in reversed(bands):
-        equal = band / torch.maximum(_rms(band), weakest)
-        merged = equal if merged is None else _expand(merged, band.shape[2:]) + equal
-    assert merged is not None  # there is one band at least
-    return merged
-
-
-def _rms(band: Tensor) -> Tensor:
-    return band.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-
-
-def _halve(images: Tensor) -> Tensor:
-    """Blur, and keep every other row and column."""
-    taps = torch.tensor(BINOMIAL, device=images.device, dtype=images.dtype) / 16
-    kernel = torch.outer(taps, taps).expand(images.shape[1], 1, 5, 5)
-    padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
-    return F.conv2d(padded, kernel, stride=2, groups=images.shape[1])
-
-
-def _expand(low: Tensor, size: torch.Size) -> Tensor:
-    return F.interpolate(low, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def fourier_precondition(gradient: Tensor, decay: float) -> Tensor:
-    """Follow a gradient as if the image were made of waves in natural colors."""
-    # Images as decorrelated Fourier waves are the basis of Olah, Mordvintsev & Schubert
-    # (2017). With image = base + A w for a linear map A, a gradient step in w moves the
-    # image along A A^T g: the basis is a preconditioner of g, and needs neither own
-    # parameters nor a way back, so that a dream of zero steps is the image itself. A
-    # scales each frequency f by 1/max(f, 1/side)^decay and mixes colors with the square
-    # root of the covariance of *galaxy* pixels, not of ImageNet's.
-    size = (gradient.shape[2], gradient.shape[3])
-    peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
-    even = gradient / peak.clamp(min=torch.finfo(peak.dtype).tiny)
-    waves = torch.fft.rfft2(even) * _wave_scale(size, decay, gradient.device)
-    smooth = torch.fft.irfft2(waves, s=size)
-    root = color_matrix().to(gradient)
-    return torch.einsum("dc,bchw->bdhw", root @ root.t(), smooth)
-
-
-@functools.lru_cache(maxsize=8)
-def _wave_scale(size: tuple[int, int], decay: float, device: torch.device) -> Tensor:
-    """Return the square of the amplitude of each wave, 1 for the longest."""
-    down = torch.fft.fftfreq(size[0], device=device)
-    right = torch.fft.rfftfreq(size[1], device=device)
-    frequency = torch.hypot(down[:, None], right[None, :]) * max(size)
-    scale: Tensor = frequency.clamp(min=1) ** (-2 * decay)
-    return scale
-
 
 MAX_OCTAVES = 4  # Mordvintsev et al. (2015)
 
@@ -194,10 +105,13 @@ def resample(images: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def octave_sizes(
-    size: Sequence[int], config: DreamConfig, stride: int = 1
+    size: Sequence[int],
+    config: DreamConfig,
+    stride: int = 1,
+    smallest: int = SMALLEST_SIDE,
 ) -> list[tuple[int, int]]:
     """Lay out the octaves."""
-    smallest = max(SMALLEST_SIDE, 2 * stride)
+    smallest = max(smallest, 2 * stride)
     if min(size) < 2 * stride:
         raise ConfigError(
             f"expected an image of at least {2 * stride} px for a layer of stride "
@@ -211,55 +125,86 @@ def octave_sizes(
         side = round(min(size) / config.scale ** (octaves - 1))
         raise ConfigError(
             f"octaves={octaves} would start at {side} px, below the {smallest} px "
-            f"that the layer can take; use at most octaves={fitting}"
+            f"that the layer or the network can take; use at most octaves={fitting}"
         )
     height, width = size
     shrink = [config.scale**i for i in range(octaves - 1, -1, -1)]
     return [(round(height / by), round(width / by)) for by in shrink]
 
 
-class Jitter:
-    """Random rolls, the same for every image of a batch or one stream for each."""
-
-    def __init__(self, seed: int | Sequence[int], share: float) -> None:
-        seeds = seed if isinstance(seed, Sequence) else [index(seed)]
-        self.share = share
-        self.generators = [torch.Generator().manual_seed(s) for s in seeds]
-
-    def draw(self, size: Sequence[int]) -> list[tuple[int, int]]:
-        """Draw the next rolls."""
-        most = [round(side * self.share) for side in size]
-        return [
-            (_uniform(most[0], generator), _uniform(most[1], generator))
-            for generator in self.generators
-        ]
-
-
-def _uniform(most: int, generator: torch.Generator) -> int:
-    return int(torch.randint(-most, most + 1, (), generator=generator))
-
-
-def _roll(images: Tensor, shifts: list[tuple[int, int]], sign: int) -> Tensor:
-    if len(shifts) == 1:
-        return images.roll((sign * shifts[0][0], sign * shifts[0][1]), (2, 3))
-    rolled = torch.empty_like(images)  # also in memory layout, unlike a stack
-    for i, (down, right) in enumerate(shifts):
-        rolled[i] = images[i].roll((sign * down, sign * right), (1, 2))
-    return rolled
-
-
 def ascend(
-    images: Tensor, scorer: HasGradient, objective: Objective,
-    config: DreamConfig, jitter: Jitter,
-) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
-    """Climb at one resolution."""
-    for _ in range(config.steps):
-        shifts = jitter.draw(images.shape[2:])
-        scores, gradient = scorer.gradient(_roll(images, shifts, 1))
-        check_gradient(gradient, objective)
-        change = step_from(_roll(gradient, shifts, -1), config)
-        images = (images + change).clamp_(0, 1)
+    images: Tensor,
+    ground: Tensor,
+    scorer: HasGradient,
+    views: Views,
+    rates: Sequence[float],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Climb at one resolution, a step for each rate."""
+    config = views.config
+    step = steps_of(config, images)
+    for rate in rates:
+        scores, gradient = _mean_gradient(images, scorer, views)
+        check_gradient(gradient, scorer.objective)
+        if config.tv:
+            gradient = _unit(gradient) - config.tv * _unit(_roughness(images - ground))
+        if config.keep_color:
+            gradient = gradient.mean(dim=1, keepdim=True).expand_as(gradient)
+        change = step(gradient, rate)
+        if config.keep_color:  # waves have colors of their own
+            change = change.mean(dim=1, keepdim=True)
+        images = _limited((images + change).clamp_(0, 1), ground, config.strength)
         yield images, scores
+
+
+def _mean_gradient(
+    images: Tensor, scorer: HasGradient, views: Views
+) -> tuple[Tensor, Tensor]:
+    """Average score and gradient over random views, as one batch where it fits."""
+    drawn = views.draw(images)
+    each = 1 if isinstance(scorer, TiledScorer) else len(drawn)
+    scores, slope = torch.zeros((), device=images.device), torch.zeros_like(images)
+    for start in range(0, len(drawn), each):
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = images.detach()
+            leaf = (leaf.clone() if leaf.is_inference() else leaf).requires_grad_()
+            seen = [view(leaf) for view in drawn[start : start + each]]
+            together = torch.cat(seen) if each > 1 else seen[0]
+            score, at_views = scorer.gradient(together.detach(), each)
+            if together is leaf:
+                return score, at_views
+            (part,) = torch.autograd.grad(together, leaf, at_views)
+        scores = scores + score * (each / len(drawn))
+        slope = slope + part * (each / len(drawn))
+    return scores, slope
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    scale = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return gradient / scale.clamp(min=torch.finfo(gradient.dtype).tiny)
+
+
+def _roughness(detail: Tensor) -> Tensor:
+    """Return the slope of the total variation (Rudin, Osher & Fatemi 1992)."""
+    down = F.pad(detail.diff(dim=2).sign(), (0, 0, 1, 1))
+    right = F.pad(detail.diff(dim=3).sign(), (1, 1))
+    return down[:, :, :-1] - down[:, :, 1:] + right[..., :-1] - right[..., 1:]
+
+
+def _limited(images: Tensor, ground: Tensor, strength: float) -> Tensor:
+    """Shrink what was added to an RMS, the same share everywhere."""
+    if not strength:
+        return images
+    detail = images - ground
+    rms = detail.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    share = strength / rms.clamp(min=torch.finfo(rms.dtype).tiny)
+    return torch.where(share < 1, ground + detail * share, images)
+
+
+def step_rates(config: DreamConfig, num: int) -> list[float]:
+    """Lay out the sizes of all steps of a dream: from the first down a cosine."""
+    # The schedule of Loshchilov & Hutter (2017), to `fade` of the first step.
+    share = [(1 + math.cos(math.pi * k / num)) / 2 for k in range(num)]
+    return [config.step_size * (config.fade + (1 - config.fade) * s) for s in share]
 
 
 def dream_frames(
@@ -301,38 +246,41 @@ def dream_frames(
 
     Notes
     -----
-    The algorithm of Mordvintsev, Olah & Tyka (2015). An octave works on the image at
-    its size plus the detail dreamed so far; only that detail is ever enlarged, and the
-    image is read anew at each size, so a dream of zero steps is the image, bit for bit.
-    Deviations: steps are normalized for each image of a batch alone, jitter is an
-    eighth of the side at each octave (32 px at 256), and pixels are kept in [0, 1].
+    The octaves are those of Mordvintsev, Olah & Tyka (2015): each works on the image
+    at its size plus the detail dreamed so far; only that detail is ever enlarged, and
+    the image is read anew at each size, so a dream of zero steps is the image, bit for
+    bit. By default steps follow the mean gradient of random views, in waves, as lucid
+    does (Olah, Mordvintsev & Schubert 2017), get smaller, and add no more than an RMS
+    of ``strength``. `DreamConfig.plain` is the dream of 2015. Deviations: steps are
+    normalized for each image of a batch alone, the plain dream's jitter is an eighth of
+    the side at each octave (32 px at 256), and pixels are kept in [0, 1].
     """
     config = config or DreamConfig()
     check_images(images)
     scorer = Scorer(model, objective, images)
-    yield from octave_frames(scorer, images, config, seed=seed)
+    yield from octave_frames(scorer, images, config, seed)
 
 
 def octave_frames(
     scorer: Scorer,
     images: Tensor,
     config: DreamConfig,
-    *,
     seed: int | Sequence[int] | None = None,
 ) -> Iterator[DreamFrame]:
     """Do what `dream_frames` does with a network that is prepared already."""
-    share = config.jitter if scorer.objective.rolls else 0.0
-    jitter = Jitter(config.seed if seed is None else seed, share)
-    if len(jitter.generators) not in (1, len(images)):
+    still = not scorer.objective.rolls
+    views = Views(config.seed if seed is None else seed, config, still=still)
+    if len(views.generators) not in (1, len(images)):
         raise ConfigError(
             f"seed: expected one, or one for each of the {len(images)} images, got "
-            f"{len(jitter.generators)}"
+            f"{len(views.generators)}"
         )
-    sizes = octave_sizes(images.shape[2:], config, scorer.stride)
+    sizes = octave_sizes(images.shape[2:], config, scorer.stride, scorer.smallest)
     images = images.detach().contiguous(memory_format=torch.channels_last)
     # Before the first step: a layer that cannot be tiled is refused at once.
     large = config.tile and max(sizes[-1]) > config.tile
     tiled = TiledScorer(scorer, config.tile) if large else None
+    rates = step_rates(config, config.steps * len(sizes))
     detail = torch.zeros_like(images)
     for octave, size in enumerate(sizes):
         ground = resample(images, size)
@@ -340,7 +288,8 @@ def octave_frames(
         climber: HasGradient = scorer
         if tiled and max(size) > config.tile:
             climber = tiled
-        ascent = ascend(now, climber, scorer.objective, config, jitter)
+        own = rates[octave * config.steps : (octave + 1) * config.steps]
+        ascent = ascend(now, ground, climber, views, own)
         for step, (now, scores) in enumerate(ascent, start=1):
             yield DreamFrame(now, scores, octave, step, len(sizes))
         detail = now - ground

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.config.train_config import SMALLEST_SIDE
+from dmagnet.dreaming.maco import maco_dream
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import (
     DreamFrame,
@@ -58,21 +59,23 @@ class Pass:
     probabilities: NDArray[Any] | None = None
 
 
-def default_schedule(side: int) -> tuple[int, ...]:
+def default_schedule(side: int, smallest: int = SMALLEST_SIDE) -> tuple[int, ...]:
     """Lay out a V-cycle as multigrid does: coarser, home, finer, home.
 
     Parameters
     ----------
     side : int
         Larger side of the image, in px.
+    smallest : int
+        The coarse pass is not below this, in px, unless the image is.
 
     Returns
     -------
     tuple of int
-        Side of each pass; for 256 px 128, 256, 384, 256. The coarse one is not below
-        64 px, where octaves end too, unless the image is.
+        Side of each pass; for 256 px 128, 256, 384, 256. For 128 px and a network that
+        knows galaxies from 96 px on 96, 128, 192, 128.
     """
-    return (max(side // 2, min(side, SMALLEST_SIDE)), side, side * 3 // 2, side)
+    return (max(side // 2, min(side, smallest)), side, side * 3 // 2, side)
 
 
 def redream_frames(
@@ -136,7 +139,7 @@ def pass_frames(
     home = max(height, width)
     if isinstance(config, RedreamConfig):
         keep, inner = config.keep, config.dream
-        schedule = config.schedule or default_schedule(home)
+        schedule = config.schedule or default_schedule(home, scorer.smallest)
     else:
         keep, inner, schedule = 0.0, config, (home,)
     if schedule[-1] != home:
@@ -146,7 +149,7 @@ def pass_frames(
         )
     sizes = [(round(height * s / home), round(width * s / home)) for s in schedule]
     for size in sizes:  # refuse now, not when the first passes are done
-        octave_sizes(size, inner, scorer.stride)
+        octave_sizes(size, inner, scorer.stride, scorer.smallest)
     seed = inner.seed if seed is None else seed
     detail = torch.zeros_like(base)
     for number, (side, size) in enumerate(zip(schedule, sizes, strict=True)):
@@ -155,7 +158,8 @@ def pass_frames(
         start = (ground + before).clamp(0, 1)
         rolls = _add(seed, number)  # each pass rolls anew
         frame = None
-        for frame in octave_frames(scorer, start, inner, seed=rolls):
+        climb = maco_dream if inner.basis == "maco" else octave_frames
+        for frame in climb(scorer, start, inner, rolls):
             yield frame
         assert frame is not None  # a dream has at least one frame
         after = frame.images - ground
@@ -243,7 +247,7 @@ def zoomed(
 ) -> Iterator[Tensor]:
     """Zoom with a network that is prepared already."""
     for number in range(num_frames):
-        for frame in octave_frames(scorer, images, config, seed=config.seed + number):
+        for frame in octave_frames(scorer, images, config, config.seed + number):
             now = frame.images
         yield now
         images = _zoom(now, rate)

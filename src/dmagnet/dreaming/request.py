@@ -19,6 +19,7 @@ from dmagnet.dreaming.targets import (
     class_target,
     layer_target,
     open_network,
+    second_opinion,
     to_tensor,
 )
 from dmagnet.errors import CheckpointError, ConfigError
@@ -64,6 +65,11 @@ class Request:
         guide = guide if guide is None else guide.to(self.network.device)
         layers = [layer_target(self.network, name, guide) for name in self.layers]
         return (*layers, *(class_target(self.network, name) for name in self.classes))
+
+    @cached_property
+    def judge(self) -> tuple[str, Network] | None:
+        """A second network, which says what it thinks of dreamed classes."""
+        return second_opinion(self.network) if self.classes else None
 
     def to_dict(self) -> dict[str, Any]:
         """Write down in plain values what fixes the result; `read_request` reads it."""
@@ -127,8 +133,9 @@ def make_request(
     classes = [class_target(network, name).name for name in wanted]
     radii, image_size, guide = network.radii, gallery.image_size, gallery.guide
     if image_size is None and radii is not None:
-        schedule = getattr(config, "schedule", ())
-        image_size = schedule[-1] if schedule else network.image_size
+        image_size = network.canvas
+        if isinstance(config, RedreamConfig):  # finer passes go beyond its last side
+            image_size = config.schedule[-1] if config.schedule else network.image_size
     seen = partial(gather, image_size=image_size, radii=radii)
     request = Request(
         sources=seen(paths, index=gallery.index),

@@ -120,7 +120,8 @@ def dream(
     image : path, array, tensor, or a sequence of these
         FITS, JPEG, PNG...; (H, W), (H, W, 3) or (H, W, 4) array; (B, 3, H, W) tensor in
         [0, 1]. It is dreamed at its own size; if the network sees all galaxies at one
-        size and it is no tensor, as the network sees it.
+        size and it is no tensor, as the network sees it, at the largest side that it
+        was trained at.
     layer : str or Objective
         Name of the layer whose energy to raise, see `dmagnet.dreaming.layer_names`; or
         anything else to raise, see `dmagnet.dreaming`.
@@ -216,7 +217,7 @@ def redream(
     """
     network = open_network(model)
     config = config or RedreamConfig()
-    side = config.schedule[-1] if config.schedule else None
+    side = config.schedule[-1] if config.schedule else network.image_size
     cutouts, images = as_batch(image, network=network, side=side)
     target = _target(network, layer, class_name, guide)
     return dream_target(

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.layers import private_copy, read
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.errors import ConfigError, DataError
@@ -16,7 +17,9 @@ from dmagnet.errors import ConfigError, DataError
 class HasGradient(Protocol):
     """What a dream needs: `Scorer`, or one that works in tiles."""
 
-    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    objective: Objective
+
+    def gradient(self, images: Tensor, views: int = 1) -> tuple[Tensor, Tensor]:
         """Score images and say which way is up."""
         ...
 
@@ -24,12 +27,15 @@ class HasGradient(Protocol):
 class Scorer:
     """A private copy of a network, with an objective that has seen the start images.
 
-    `own` is False for a network that is a private copy already.
+    `own` is False for a network that is a private copy already; below `smallest` px
+    it recognizes nothing.
     """
 
     def __init__(
-        self, model: nn.Module, objective: Objective, start: Tensor, *, own: bool = True
-    ) -> None:
+        self, model: nn.Module, objective: Objective, start: Tensor, *,
+        own: bool = True, smallest: int = SMALLEST_SIDE,
+    ) -> None:  # fmt: skip
+        self.smallest = smallest
         _check_device(model, start)
         # Inference mode would make weights that gradients cannot pass.
         with torch.inference_mode(False), torch.no_grad():
@@ -73,13 +79,23 @@ class Scorer:
         """Score images."""
         return self.objective(self.read(images, self.objective.layers))
 
-    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Score images and say which way is up."""
+    def gradient(self, images: Tensor, views: int = 1) -> tuple[Tensor, Tensor]:
+        """Score images (views x B, 3, H, W) and say which way is up.
+
+        The scores (B,), of one view after the other, are averaged.
+        """
         with torch.inference_mode(False), torch.enable_grad():
             images = images.detach()
             images = images.clone() if images.is_inference() else images
             images.requires_grad_()
-            scores = self.objective(self.read(images, self.objective.layers))
+            seen = self.read(images, self.objective.layers)
+            # An objective may hold something for each image: it sees B at a time.
+            parts = {name: output.chunk(views) for name, output in seen.items()}
+            each = [
+                self.objective({name: part[i] for name, part in parts.items()})
+                for i in range(views)
+            ]
+            scores = torch.stack(each).mean(dim=0)
             if not scores.requires_grad:
                 raise ConfigError(_flat(self.objective))
             (gradient,) = torch.autograd.grad(scores.sum(), images)

@@ -30,6 +30,7 @@ class SheetRow:
 
     name: str
     pictures: Sequence[Bytes | None]
+    captions: Sequence[str] = ()  # one for each picture, in its corner
 
 
 def to_bytes(image: Tensor) -> Bytes:
@@ -94,7 +95,7 @@ def contact_sheet(
     for x, lines in zip(places, heads, strict=True):
         _write(pen, lines, (x + tile / 2, top - 2 * GAP), "ms")
     y = top
-    for row, lines, height in zip(images, names, heights, strict=True):
+    for row, given, lines, height in zip(images, rows, names, heights, strict=True):
         last = y + height / 2 + ((len(lines) - 1) * LINE + 0.7) * NAME_PX / 2
         _write(pen, lines, (MARGIN, last), "ls")
         for x, image in zip(places, row, strict=True):
@@ -103,6 +104,9 @@ def contact_sheet(
             else:
                 middle = ((tile - image.width) // 2, (height - image.height) // 2)
                 page.paste(image, (x + middle[0], y + middle[1]))
+        for x, said in zip(places, given.captions, strict=False):
+            corner = (x + GAP, y + height - GAP)
+            pen.text(corner, said, INK, font, "ls", stroke_width=2, stroke_fill=PAPER)
         y += height + GAP
     if footer:
         pen.text((MARGIN, y + 2 * GAP), footer, PALE, font)

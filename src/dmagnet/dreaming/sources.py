@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from dmagnet.classes import CLASS_NAMES, find_class
 from dmagnet.config.checks import from_dict
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies.galaxy10 import SUFFIXES as HDF5_SUFFIXES
@@ -18,6 +20,10 @@ from dmagnet.pictures.cutout import Cutout, from_array
 from dmagnet.pictures.image import read_image
 from dmagnet.pictures.inputs.framing import cutout_of_one_size
 from dmagnet.pictures.inputs.listing import list_items
+from dmagnet.simulator.scene import draw
+
+ROUND = Path("simulated:round")  # stands for a galaxy that the simulator draws
+ROUND_SEED = 0  # of that galaxy
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +74,7 @@ def gather(
     ----------
     paths : sequence of Path
         FITS, JPEG, PNG..., folders and globs of them, and ``.h5`` files like
-        Galaxy10's.
+        Galaxy10's; a round galaxy is drawn if there are none.
     index : sequence of int
         Rows to take from each ``.h5`` file.
     image_size : int, optional
@@ -90,15 +96,13 @@ def gather(
     ConfigError
         If rows are asked for where there are none, or not chosen where there are many.
     """
-    if not paths:
-        raise ConfigError("expected one or more images, got none")
     rows = list(dict.fromkeys(index))
     paths = [each for path in paths for each in _expanded(path)]
     packed = [path for path in paths if path.suffix.lower() in HDF5_SUFFIXES]
     if rows and not packed:
         raise ConfigError("--index chooses rows of .h5 files, and there is none")
     found: list[Source] = []
-    for path in paths:
+    for path in paths or [ROUND]:
         if path in packed:
             found += [_row(path, row) for row in rows or [_only_row(path)]]
         else:
@@ -129,13 +133,24 @@ def _expanded(path: Path) -> list[Path]:
 
 
 def _file(path: Path) -> Source:
-    """Read an image file."""
+    """Read an image file, or draw the galaxy to begin with."""
+    if path.name == ROUND.name:
+        return _drawn()
     cutout = read_image(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     # All suffixes go: galaxy.fits.fz is galaxy. Dots in numbers stay: J1403+54.3.png.
     name = re.sub(r"(\.[A-Za-z]\w*)+$", "", path.name)
     return Source(_slug(name), path.resolve(), None, digest, cutout)
+
+
+def _drawn() -> Source:
+    """Draw a round, smooth galaxy: the beginning that favors no other class."""
+    kind = torch.tensor([find_class(CLASS_NAMES, "round")])
+    pixels = draw(kind, generator=torch.Generator().manual_seed(ROUND_SEED))[0]
+    rgb = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    digest = hashlib.sha256(rgb.tobytes()).hexdigest()
+    return Source("round", ROUND, None, digest, from_array(rgb, "round"))
 
 
 def _only_row(path: Path) -> int:

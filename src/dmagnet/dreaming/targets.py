@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet import __version__
-from dmagnet.classes import find_class
+from dmagnet.classes import find_class, plain_names
+from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.layers import find_layer, private_copy
-from dmagnet.dreaming.objectives import Energy, Logit, Objective
+from dmagnet.dreaming.objectives import Energy, LogOdds, Objective
+from dmagnet.dreaming.octaves import resample
 from dmagnet.dreaming.relations import Guide
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
-from dmagnet.network.bundled import load
+from dmagnet.network.bundled import BUNDLED, load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.cutout import Cutout, from_array
 from dmagnet.pictures.image import read_image
@@ -39,6 +41,13 @@ class Network:
     weights_hash: str  # SHA-256 of its weights
     # side of its images in isophotal radii, if it sees all galaxies at one size
     radii: float | None = None
+    # smallest and largest side that it recognizes galaxies at, in px, if known
+    sides: tuple[int, int] | None = None
+
+    @property
+    def canvas(self) -> int | None:
+        """The side at which galaxies of one size are dreamed: its largest, in px."""
+        return self.sides[1] if self.sides else self.image_size
 
     @property
     def device(self) -> torch.device:
@@ -67,15 +76,25 @@ class Network:
     def scorer(self, objective: Objective, images: Tensor) -> Scorer:
         """Prepare to climb an objective from these images."""
         copied = self.private(objective.layers)
-        return Scorer(copied, objective, images, own=False)
+        smallest = self.sides[0] if self.sides else SMALLEST_SIDE
+        return Scorer(copied, objective, images, own=False, smallest=smallest)
 
     @torch.inference_mode()
     def judge(self, images: Tensor) -> NDArray[Any] | None:
-        """Return class probabilities (B, K); None where classes have no names."""
+        """Return class probabilities (B, K); None where classes have no names.
+
+        A network that sees all galaxies at one size sees them at its own side, and
+        mirrored too, as when it classifies.
+        """
         if not self.class_names:
             return None
-        images = images.contiguous(memory_format=torch.channels_last)
-        probabilities: Tensor = self.private()(images).float().softmax(1)
+        views = [images]
+        if self.radii is not None and self.image_size is not None:
+            own = resample(images, (self.image_size, self.image_size))
+            views = [own, own.flip(3)]
+        seen = [view.contiguous(memory_format=torch.channels_last) for view in views]
+        answers = [self.private()(view).float().softmax(1) for view in seen]
+        probabilities: Tensor = torch.stack(answers).mean(dim=0)
         return probabilities.cpu().numpy()
 
 
@@ -90,7 +109,20 @@ def open_network(model: AnyModel) -> Network:
         checkpoint.config.image_size,
         checkpoint.weights_hash or weights_hash(checkpoint.model),
         checkpoint.config.radii,
+        None if checkpoint.config.radii is None else checkpoint.config.sides,
     )
+
+
+def second_opinion(network: Network) -> tuple[str, Network] | None:
+    """Open another network of the package, if its classes are the same."""
+    for name in reversed(BUNDLED):
+        other = open_network(name)
+        if plain_names(other.class_names) != plain_names(network.class_names):
+            return None
+        if other.weights_hash != network.weights_hash:
+            other.model.to(network.device)
+            return name, other
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +156,7 @@ def class_target(network: Network, wanted: str) -> Target:
     # As folders call classes: 4_spiral_galaxy.
     name = re.sub(r"^\d+[\s_.-]+(?=\D)", "", names[number]).replace("_", " ")
     slug = "class-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return Target(name, slug, Logit(number))
+    return Target(name, slug, LogOdds(number))
 
 
 def plain_name(layer: str) -> str:
@@ -183,7 +215,9 @@ def _seen(picture: Any, network: Network | None, side: int | None) -> Cutout:
     cutout = picture if isinstance(picture, Cutout) else read_image(picture)
     if network is None or network.radii is None or network.image_size is None:
         return cutout
-    return cutout_of_one_size(cutout, side or network.image_size, network.radii)
+    return cutout_of_one_size(
+        cutout, side or network.canvas or network.image_size, network.radii
+    )
 
 
 def to_tensor(cutout: Cutout) -> Tensor:

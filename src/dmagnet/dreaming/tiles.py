@@ -33,7 +33,7 @@ class TiledScorer:
     # no halo and are wrong along every seam.
 
     def __init__(self, scorer: Scorer, tile: int) -> None:
-        self.scorer = scorer
+        self.scorer, self.objective = scorer, scorer.objective
         self.terms = tuple(_local_terms(scorer.objective))
         self.fields = {
             name: receptive_field(scorer.network, name)
@@ -47,8 +47,9 @@ class TiledScorer:
         self.tile = max(tile // self.period, 1) * self.period
         self._counts: dict[tuple[str, int, int], int] = {}
 
-    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Score images and say which way is up."""
+    def gradient(self, images: Tensor, views: int = 1) -> tuple[Tensor, Tensor]:
+        """Score images and say which way is up, one view at a time."""
+        assert views == 1  # more would not fit into memory
         images = images.detach()
         height, width = images.shape[2:]
         totals = {
