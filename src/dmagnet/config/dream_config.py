@@ -256,7 +256,7 @@ class MeasureConfig(Checked):
         more control.
     """
 
-    per_class: Annotated[int, Between(2, 1_000_000)] = 3
+    per_class: Annotated[int, Between(2, 1_000_000)] = 5
     seeds: Annotated[int, Between(2, 1000)] = 2
     layers: tuple[str, ...] = ()
     shuffled_labels: Path | None = None
