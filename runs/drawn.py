@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dmagnet.classes import CLASSES
 from dmagnet.config.dream_config import DreamConfig
+from dmagnet.dreaming.galaxy import galaxy_frames
 from dmagnet.dreaming.octaves import octave_frames
 from dmagnet.dreaming.targets import Network, class_target, open_network
 from dmagnet.judging.sampling import bootstrap_weights, interval_of
@@ -34,11 +35,6 @@ from dmagnet.measuring.drawn import (
 from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.random_steps import RandomSteps
 from dmagnet.storage.records import Arrays
-
-try:
-    from dmagnet.dreaming.galaxy import galaxy_frames
-except ImportError:  # dreams in the space of galaxies are not there yet
-    galaxy_frames = None
 
 SIDE = 192  # px: at which the weights of the package are dreamed
 FAMILIES = {"plain": DreamConfig.plain(), "robust": DreamConfig()}  # 1st: the size
@@ -89,13 +85,10 @@ def as_galaxies(network: Network, base: Tensor, label: int) -> Tensor:
     """Dream in the space of galaxies, from starts of its own; move what was added."""
     kind = "edge-on" if label == BULGED else "disc"
     objective = class_target(network, str(label)).objective
-    frames = galaxy_frames(
-        network.model, objective, kind=kind, side=SIDE, starts=len(base)
+    frames = list(
+        galaxy_frames(network.model, objective, kind=kind, side=SIDE, starts=len(base))
     )
-    for frame in frames:
-        first = frame.images if frame.step == 0 else first  # noqa: F821
-        last = frame.images
-    return base + last - first
+    return base + frames[-1].images - frames[0].images
 
 
 def another(_network: Network, base: Tensor, label: int) -> Tensor:
@@ -123,11 +116,10 @@ def cells(label: int) -> Iterator[Cell]:
             yield Cell(family, "random weights", seeded, label, k)
         walk = dreamer_of(config, at_random=True)
         yield Cell(family, "random steps", walk, label)
-    if galaxy_frames is not None:
-        yield Cell("galaxies", "right class", as_galaxies, label)
-        for other in wrong_classes(label):
-            yield Cell("galaxies", "wrong class", as_galaxies, other)
-        yield Cell("galaxies", "random weights", as_galaxies, label, 0)
+    yield Cell("galaxies", "right class", as_galaxies, label)
+    for other in wrong_classes(label):
+        yield Cell("galaxies", "wrong class", as_galaxies, other)
+    yield Cell("galaxies", "random weights", as_galaxies, label, 0)
     yield Cell("no network", "another's", another, label)
     yield Cell("no network", "light alone", brighter, label)
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from astropy.io import fits
 from dreamers import galaxy, picture, weights
 from PIL import Image
 
 from dmagnet.cli import main
+from dmagnet.config import DreamConfig
+from dmagnet.dreaming import resample
 from dmagnet.network import load
 from dmagnet.storage.disk import is_own
 
@@ -177,7 +180,7 @@ def test_a_size_unlike_that_of_training_is_said(run, tmp_path, capsys):
     words = ["--layers", "stem", *QUICK, "--weights", run]
     dmagnet("dream", path, "-o", tmp_path / "out", *words)
     note = capsys.readouterr().err
-    assert "own size (128 px), but the network was trained at 64 px" in note
+    assert "dreamed at 128 px, but the network was trained at 64 px" in note
 
 
 def test_classes_are_known_by_any_spelling_and_all_means_all(run, image, tmp_path):
@@ -403,6 +406,8 @@ LISTENING = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dmagnet.cli import main
+from dmagnet.config import DreamConfig
+from dmagnet.dreaming import resample
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -472,3 +477,58 @@ def test_a_film_is_the_same_bytes_whatever_lay_in_memory(tmp_path):
         subprocess.run(command, check=True, env=environ)
         films.add(path.read_bytes())
     assert len(films) == 1
+
+
+def test_a_redream_outside_the_networks_sides_is_said(tmp_path, capsys):
+    run = weights(tmp_path / "run", radii=3.0)  # 48 to 96 px
+    path = picture(tmp_path / "a.png", height=128, width=128)
+    words = ["--layers", "stem", *QUICK, "--weights", run]
+    dmagnet("redream", path, "-o", tmp_path / "a", *words, "--schedule", 64, 160, 64)
+    assert "dreamed at 160 px, but the network was trained at 64 to 96 px" in (
+        capsys.readouterr().err
+    )
+    dmagnet("redream", path, "-o", tmp_path / "b", *words)
+    assert "but the network was trained at" not in capsys.readouterr().err
+    record = json.loads((tmp_path / "b/redream.json").read_text())
+    assert [one["side"] for one in record["dreams"][0]["passes"]] == [64, 64, 96, 64]
+
+
+def test_the_plain_dream_is_one_flag_away(run, tmp_path):
+    path = picture(tmp_path / "a.png", height=128, width=128)
+    words = ["--layers", "stem", "--weights", run, "--image-size", 64, "--steps", 1]
+    dmagnet("dream", path, "-o", tmp_path / "out", "--plain", *words)
+    config = json.loads((tmp_path / "out/dream.json").read_text())["request"]["config"]
+    assert DreamConfig(**config) == DreamConfig.plain(steps=1)
+
+
+def test_maco_begins_with_a_drawn_round_galaxy(run, tmp_path, capsys):
+    words = ["--classes", "merging", "--layers", "--weights", run, "--steps", 1]
+    assert dmagnet("dream", "--basis", "maco", "-o", tmp_path / "out", *words) == 0
+    record = json.loads((tmp_path / "out/dream.json").read_text())
+    assert record["request"]["images"][0]["name"] == "round"
+    again = dmagnet("dream", tmp_path / "out/dream.json", "-o", tmp_path / "again")
+    assert again == 0
+    one, two = (
+        pixels(tmp_path / f"{o}/round/class-merging.png") for o in ("out", "again")
+    )
+    assert (one == two).all()
+    capsys.readouterr()
+    start = picture(tmp_path / "a.png", height=128, width=128)
+    with pytest.raises(SystemExit):
+        dmagnet("redream", start, "-o", tmp_path / "no", "--basis", "maco")
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "got maco, which keeps no galaxy" in told
+
+
+def test_a_second_network_says_how_likely_a_dreamed_class_is(tmp_path):
+    path = picture(tmp_path / "a.png", height=128, width=128)
+    words = ["--classes", "barred", "--layers", "--weights", "xs", "--steps", 1]
+    assert dmagnet("dream", path, "-o", tmp_path / "out", *words, "--octaves", 1) == 0
+    (entry,) = json.loads((tmp_path / "out/dream.json").read_text())["dreams"]
+    assert entry["judge"]["weights"] == "s"
+    seen = load("s").model.eval()
+    with torch.no_grad():
+        image = torch.tensor(pixels(tmp_path / "out/a/class-barred-spiral.png"))
+        image = resample(image.permute(2, 0, 1)[None] / 255, (128, 128))
+        p = (seen(image).softmax(1) + seen(image.flip(3)).softmax(1))[0, 5] / 2
+    assert entry["judge"]["dream"] == pytest.approx(float(p), abs=0.02)

@@ -541,7 +541,7 @@ class Middle(nn.Module):
 def test_views_undo_their_rotation_in_the_gradient():
     images = torch.full((1, 3, 96, 96), 0.5)
     knobs = {"basis": "pixel", "model": nn.Sequential(Middle()), "steps": 1}
-    turned = robust(images, Energy("0"), views=64, zoom=0, shift=0, **knobs).images
+    turned = robust(images, Energy("0"), views=64, rescale=0, shift=0, **knobs).images
     added = (turned - images)[0].mean(dim=0)
     down, right = torch.meshgrid(*[torch.arange(96.0) - 47.5] * 2, indexing="ij")
     radius = torch.hypot(down, right)

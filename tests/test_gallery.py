@@ -16,7 +16,7 @@ from dmagnet.config import DreamConfig, RedreamConfig
 from dmagnet.dreaming import (
     Channel,
     Energy,
-    Logit,
+    LogOdds,
     gather,
     make_request,
     plain_name,
@@ -58,7 +58,7 @@ def test_a_dream_climbs_and_says_so(run):
 
 
 def test_the_score_in_the_trace_is_that_of_the_image_before_the_step(foreign):
-    config = DreamConfig(steps=3, octaves=1, jitter=0)
+    config = DreamConfig.plain(steps=3, octaves=1, jitter=0)
     dream = dmagnet.dream(galaxy(), "0", model=foreign, config=config)
     assert [moment.step for moment in dream.trace] == [1, 2, 3]
     assert dream.trace[0].scores == pytest.approx(dream.scores[0], rel=1e-5)
@@ -120,10 +120,12 @@ def test_a_class_a_channel_and_a_layer_are_different_dreams(run):
     assert not torch.equal(images[1], images[2])
 
 
-def test_a_class_is_dreamed_by_its_logit(run):
+def test_a_class_is_dreamed_by_its_odds(run):
     named = dmagnet.dream(galaxy(), model=run, class_name="merging", config=QUICK)
-    logit = dmagnet.dream(galaxy(), Logit(2), model=run, config=QUICK)
-    assert torch.equal(named.images, logit.images)
+    odds = dmagnet.dream(galaxy(), LogOdds(2), model=run, config=QUICK)
+    assert torch.equal(named.images, odds.images)
+    share = torch.tensor(named.probabilities[:, :, 2]).logit()
+    torch.testing.assert_close(torch.tensor(odds.scores), share, rtol=0, atol=1e-4)
 
 
 def test_a_network_without_class_names_says_what_to_do(foreign):
@@ -428,13 +430,13 @@ def test_a_network_of_one_size_is_shown_its_view_and_the_wcs_follows(tmp_path):
     pixels = galaxy(120, 120).transpose(2, 0, 1)[:, ::-1]
     fits.writeto(file, pixels, sky.to_header())
     request = make_request([file], run, QUICK, layers=("stem",), guide=file)
-    expected = standardize(galaxy(120, 120), 64, 3.0)
+    expected = standardize(galaxy(120, 120), 96, 3.0)  # 1.5 times the network's 64
     for source in (*request.sources, request.guide):
         np.testing.assert_allclose(source.cutout.rgb * 255, expected, atol=1e-3)
     folder = write_dreams(request, tmp_path / "out")
     dreamed = read_image(folder.path / "a/stem-guided.fits")
-    assert dreamed.rgb.shape == (64, 64, 3)
-    middle = dreamed.wcs.pixel_to_world(31.5, 31.5)
+    assert dreamed.rgb.shape == (96, 96, 3)
+    middle = dreamed.wcs.pixel_to_world(47.5, 47.5)
     assert middle.separation(sky.pixel_to_world(59.5, 59.5)).arcsec < 0.01
     again = read_request(folder.path / "dream.json")
     assert again.to_dict() == request.to_dict()
@@ -446,7 +448,7 @@ def test_a_network_of_one_size_is_shown_its_view_and_the_wcs_follows(tmp_path):
 def test_paths_and_arrays_are_dreamed_as_a_network_of_one_size_sees_them(tmp_path):
     run = weights(tmp_path / "run", radii=3.0)
     path, pixels = picture(tmp_path / "a.png", height=120, width=120), galaxy(120, 120)
-    expected = standardize(pixels, 64, 3.0).transpose(2, 0, 1) / np.float32(255)
+    expected = standardize(pixels, 96, 3.0).transpose(2, 0, 1) / np.float32(255)
     for image in (path, pixels):
         dream = dmagnet.dream(image, "stem", model=run, config=QUICK)
         np.testing.assert_allclose(dream.start[0], expected, atol=1e-6)

@@ -1,14 +1,16 @@
 """The verbs that ask what the network looks for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, Suppress, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
+from dmagnet.config.checks import Between
 from dmagnet.config.dream_config import (
     DreamConfig,
+    GalaxyConfig,
     GalleryConfig,
     MeasureConfig,
     RedreamConfig,
@@ -18,6 +20,7 @@ from dmagnet.config.train_config import SplitName
 from dmagnet.errors import ConfigError
 
 DREAM, REDREAM, MEASURE = DreamConfig(), RedreamConfig(), MeasureConfig()
+GALAXY = GalaxyConfig()
 LAYER = "lam"
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", LAYER)
 
@@ -44,13 +47,31 @@ class RedreamFlags(GalleryConfig):
     class_name: Annotated[str | None, arg(help="Dream this class instead.")] = None
 
 
-DREAMS, REDREAMS = DreamFlags(), RedreamFlags()
+@dataclass(frozen=True, kw_only=True)
+class GalaxyFlags(GalaxyConfig):
+    """Galaxies to dream without images, with --basis galaxy and --classes or --layers.
+
+    Attributes
+    ----------
+    judge : str, optional
+        Weights that say what they see; s judges xs and all others xs if not given.
+    """
+
+    judge: str | None = None
+    steps: Annotated[int, Between(0, 100_000), arg(name="galaxy-steps")] = GALAXY.steps
+    nights: Suppress[int] = GALAXY.nights
+    lr: Suppress[float] = GALAXY.lr
+    seed: Suppress[int] = GALAXY.seed
+
+
+DREAMS, REDREAMS, GALAXIES = DreamFlags(), RedreamFlags(), GalaxyFlags()
 
 
 def dream(
     images: Images = (),
     gallery: Annotated[DreamFlags, arg(name="")] = DREAMS,
     config: DreamConfig = DREAM,
+    galaxies: GalaxyFlags = GALAXIES,
     *,
     out: Out,
     weights: str | None = None,
@@ -61,16 +82,39 @@ def dream(
     ----------
     images : tuple of Path
         FITS, JPEG, PNG..., folders of them, .h5 files like Galaxy10's with --index; or
-        one dream.json, to dream it again; a round galaxy is drawn if none are given.
+        one dream.json, to dream it again. None for --basis maco, which draws one.
     gallery : DreamFlags
         What to dream, and on what.
     config : DreamConfig
         How to dream.
+    galaxies : GalaxyFlags
+        How to dream galaxies.
     out : Path
         New folder; a stopped run goes on there when the same command is given again.
     weights : str
         Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
+    if config.basis == "galaxy":
+        if images:
+            raise ConfigError(
+                f"--basis galaxy draws its own galaxies; leave out {images[0]}"
+            )
+        usual = replace(
+            DREAMS,
+            layers=gallery.layers, classes=gallery.classes, device=gallery.device,
+        )  # fmt: skip
+        if gallery != usual or replace(config, seed=0) != replace(
+            DREAM, basis="galaxy"
+        ):
+            raise ConfigError(
+                "--basis galaxy takes --classes, --layers, --seed, --device, --starts, "
+                "--kinds, --parameters, --galaxy-steps and --judge, nothing of images"
+            )
+        galaxies = replace(galaxies, seed=config.seed)
+        _write_galaxies(gallery, galaxies, out=out, weights=weights)
+        return
+    if galaxies != GALAXIES:
+        raise ConfigError("--judge, --starts and the like are for --basis galaxy")
     if gallery.plain:
         gallery, config = replace(gallery, plain=False), as_plain(config)
     _write(images, config, gallery, out=out, weights=weights, usual=DREAMS)
@@ -142,6 +186,38 @@ def measure(
     for result in study.verdicts:
         print(f"{result.hypothesis.name:32} {result.verdict}")
     print(out / "measure.json")
+
+
+def _write_galaxies(
+    gallery: DreamFlags, galaxies: GalaxyFlags, *, out: Path, weights: str | None
+) -> None:
+    """Open what is asked for, dream it in galaxies, and say where it is."""
+    from dmagnet.dreaming.galaxy_folder import write_galaxies
+    from dmagnet.dreaming.request import ALL, open_weights
+    from dmagnet.dreaming.targets import class_target, layer_target
+    from dmagnet.network.bundled import path_of
+
+    path, small = path_of(weights or "s"), path_of("xs")
+    network = open_weights(path, gallery.device)
+    other = galaxies.judge or ("s" if path == small else "xs")
+    judge = open_weights(path_of(other), gallery.device)
+    fits = galaxies.judge or judge.class_names == network.class_names
+    classes = network.class_names if ALL in gallery.classes else gallery.classes
+    layers = () if gallery.layers == LAYERS and classes else gallery.layers
+    targets = [
+        *(layer_target(network, name) for name in layers),
+        *(class_target(network, name) for name in classes),
+    ]
+    if not targets:
+        raise ConfigError("expected one or more --layers or --classes, got none")
+    own = {each.name: getattr(galaxies, each.name) for each in fields(GalaxyConfig)}
+    with bars() as bar:
+        files = write_galaxies(
+            network, targets, out, GalaxyConfig(**own),
+            judge=judge if fits else None, announce=bar,
+        )  # fmt: skip
+    for file in files:
+        print(file)
 
 
 def _write(

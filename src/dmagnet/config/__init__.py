@@ -16,6 +16,7 @@ from dmagnet.config.classify_config import PageConfig as PageConfig
 from dmagnet.config.classify_config import SourceConfig as SourceConfig
 from dmagnet.config.dream_config import Basis as Basis
 from dmagnet.config.dream_config import DreamConfig as DreamConfig
+from dmagnet.config.dream_config import GalaxyConfig as GalaxyConfig
 from dmagnet.config.dream_config import GalleryConfig as GalleryConfig
 from dmagnet.config.dream_config import MacoConfig as MacoConfig
 from dmagnet.config.dream_config import MeasureConfig as MeasureConfig

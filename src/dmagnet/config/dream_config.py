@@ -9,7 +9,7 @@ from dmagnet.config.checks import Between, Checked, check_range
 from dmagnet.errors import ConfigError
 
 Normalize = Literal["mean-abs", "std", "laplacian"]
-Basis = Literal["fourier", "pixel", "maco"]
+Basis = Literal["fourier", "pixel", "maco", "galaxy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,8 @@ class DreamConfig(Checked):
         Ratio of the sides of two octaves, 1.05 to 4.
     basis : Basis
         Climb in waves with the colors of galaxies, or in pixels; or only turn the
-        phases of galaxies' waves (MACO).
+        phases of galaxies' waves (MACO); or, without images, in the parameters of
+        simulated galaxies.
     step_size : float
         Size of the first step, in units of white: of waves of random sign its RMS, of
         pixels its mean.
@@ -36,7 +37,7 @@ class DreamConfig(Checked):
         Random views of each image whose gradients are averaged in a step.
     rotate : float
         Views are turned by up to this, in degrees, 0 to 180.
-    zoom : float
+    rescale : float
         Views show more or less of the image, by up to this share, 0 to 0.5.
     shift : float
         Views are shifted by up to this share of half the side, 0 to 0.5.
@@ -70,7 +71,7 @@ class DreamConfig(Checked):
     fade: Annotated[float, Between(0, 1)] = 0.1
     views: Annotated[int, Between(1, 1024)] = 4
     rotate: Annotated[float, Between(0, 180)] = 180.0
-    zoom: Annotated[float, Between(0, 0.5)] = 0.1
+    rescale: Annotated[float, Between(0, 0.5)] = 0.1
     shift: Annotated[float, Between(0, 0.5)] = 0.06
     flip: bool = True
     noise: Annotated[float, Between(0, 1)] = 0.0
@@ -120,7 +121,7 @@ def as_plain(config: DreamConfig) -> DreamConfig:
 
 PLAIN: dict[str, Any] = {
     "steps": 10, "basis": "pixel", "step_size": 1.5 / 255, "fade": 1.0, "views": 1,
-    "rotate": 0.0, "zoom": 0.0, "shift": 0.0, "flip": False, "jitter": 0.125,
+    "rotate": 0.0, "rescale": 0.0, "shift": 0.0, "flip": False, "jitter": 0.125,
     "strength": 0.0,
 }  # fmt: skip
 
@@ -236,6 +237,37 @@ class MacoConfig(Checked):
             raise ConfigError(
                 f"boxes: expected 0 < smallest <= largest <= 1, got {self.boxes}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalaxyConfig(Checked):
+    """How to dream galaxies of the simulator (`dmagnet.dreaming.galaxy_frames`).
+
+    Attributes
+    ----------
+    starts : int
+        Galaxies of each kind to start from.
+    kinds : tuple of str
+        Kinds of galaxies: disc, edge-on, spheroid.
+    parameters : tuple of str
+        Parameters of the simulator that are free; all if not given.
+    steps : int
+        Steps, from 0.
+    nights : int
+        Pictures of each galaxy in a step, each of another night.
+    lr : float
+        Size of the steps, in logits of a parameter's share of its range, to 10.
+    seed : int
+        Of the starts, the nights and the turns.
+    """
+
+    starts: Annotated[int, Between(1, 1000)] = 8
+    kinds: tuple[str, ...] = ("disc", "edge-on", "spheroid")
+    parameters: tuple[str, ...] = ()
+    steps: Annotated[int, Between(0, 100_000)] = 30
+    nights: Annotated[int, Between(1, 64)] = 1
+    lr: Annotated[float, Between(1e-6, 10)] = 0.5
+    seed: Annotated[int, Between(0, 2**31)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

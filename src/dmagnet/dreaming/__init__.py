@@ -1,6 +1,8 @@
 """Deep Dream at every depth of a network, and galleries of dreams."""
 
 from dmagnet.dreaming.entries import write_dream as write_dream
+from dmagnet.dreaming.galaxy import GalaxyFrame as GalaxyFrame
+from dmagnet.dreaming.galaxy import galaxy_frames as galaxy_frames
 from dmagnet.dreaming.gallery import write_dreams as write_dreams
 from dmagnet.dreaming.layers import find_layer as find_layer
 from dmagnet.dreaming.layers import layer_names as layer_names

@@ -1,7 +1,6 @@
 """Objectives: what a dream climbs, one score per image from activations of some layers.
 
-Objectives compose: ``Energy("stage2") + 0.5 * Logit(3)``, and ``-Energy("lam")`` is
-the mirror that a dream walks down.
+They compose: ``Energy("stage2") + 0.5 * Logit(3)``; ``-Energy("lam")`` walks down.
 """
 
 import math
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import index
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dmagnet.dreaming.layers import Activations
@@ -212,9 +212,8 @@ class OneMap(OneLayer, LocalObjective):
 class Energy(OneMap):
     """Whatever a layer sees, more of it: half the mean square of its activations.
 
-    The objective of Deep Dream (Mordvintsev, Olah & Tyka 2015), as a mean over
-    channels and places instead of a sum, so that its size does not depend on the
-    image's.
+    That of Deep Dream (Mordvintsev, Olah & Tyka 2015), as a mean over channels and
+    places instead of a sum, so that its size does not depend on the image's.
 
     Attributes
     ----------
@@ -345,31 +344,21 @@ class Logit(Objective):
 
 @dataclass(frozen=True)
 class LogOdds(Logit):
-    """More of one class than of all others: log p / (1 - p), which never levels off.
-
-    Attributes
-    ----------
-    class_index : int or tuple of int
-        One for all images, or one for each.
-    layer : str
-        The layer that gives the scores.
-    """
+    """More of one class than of all others: log p / (1 - p), which never levels off."""
 
     def __call__(self, activations: Activations) -> Tensor:
         """Set the score of the class against the softened largest of the others."""
-        wanted, output = super().__call__(activations), activations[self.layer]
-        number = torch.as_tensor(self.class_index, device=output.device)
-        own = torch.arange(output.shape[1], device=output.device) == number[..., None]
+        output, own = activations[self.layer], torch.as_tensor(self.class_index)
+        own = F.one_hot(own, output.shape[1]).bool().to(output.device)
         others = output.masked_fill(own, -math.inf)
-        return wanted - others.logsumexp(dim=1)
+        return super().__call__(activations) - others.logsumexp(dim=1)
 
 
 @dataclass(frozen=True)
 class Attention(LocalObjective):
     """More attention: the mean square of a module's factors.
 
-    LAM shares out a fixed sum, so that its mean factor is always 1; what can grow is
-    how much of it single places draw.
+    LAM shares out a fixed sum: what can grow is how much of it single places draw.
 
     Attributes
     ----------

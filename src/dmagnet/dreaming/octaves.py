@@ -268,6 +268,11 @@ def octave_frames(
     seed: int | Sequence[int] | None = None,
 ) -> Iterator[DreamFrame]:
     """Do what `dream_frames` does with a network that is prepared already."""
+    if config.basis == "galaxy":
+        raise ConfigError(
+            "basis: expected fourier, pixel or maco for images, got galaxy, which draws its "
+            "own; see dmagnet.dreaming.galaxy_frames"
+        )
     still = not scorer.objective.rolls
     views = Views(config.seed if seed is None else seed, config, still=still)
     if len(views.generators) not in (1, len(images)):

@@ -12,7 +12,7 @@ import torch
 from dmagnet.config.checks import from_dict, to_dict, typed
 from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, GalleryConfig, RedreamConfig
-from dmagnet.dreaming.sources import Source, gather, open_source
+from dmagnet.dreaming.sources import ROUND, Source, gather, open_source
 from dmagnet.dreaming.targets import (
     Network,
     Target,
@@ -127,8 +127,10 @@ def make_request(
         If there are no whole weights.
     """
     gallery = replace(gallery, **settings)
+    if not paths and getattr(config, "basis", "") == "maco":
+        paths = [ROUND]  # whose phases favor no other class
     weights = path_of(DEFAULT if weights is None else weights)
-    network = _open(weights, gallery.device)
+    network = open_weights(weights, gallery.device)
     wanted = network.class_names if ALL in gallery.classes else gallery.classes
     classes = [class_target(network, name).name for name in wanted]
     radii, image_size, guide = network.radii, gallery.image_size, gallery.guide
@@ -154,7 +156,7 @@ def make_request(
     return request
 
 
-def _open(weights: Path, device: str) -> Network:
+def open_weights(weights: Path, device: str) -> Network:
     """Open a network where it is to run."""
     found = torch.cuda.is_available()
     if device == "gpu" and not found:
@@ -215,7 +217,7 @@ def read_request(
             else from_dict(DreamConfig, wanted.config)
         )
     GalleryConfig(image_size=wanted.image_size, zoom=wanted.zoom)  # its limits
-    network = _open(place, device)
+    network = open_weights(place, device)
     if network.weights_hash != known:
         raise CheckpointError(
             f"{place}: expected the weights of hash {known[:12]}..., got "

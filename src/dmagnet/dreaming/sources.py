@@ -74,7 +74,7 @@ def gather(
     ----------
     paths : sequence of Path
         FITS, JPEG, PNG..., folders and globs of them, and ``.h5`` files like
-        Galaxy10's; a round galaxy is drawn if there are none.
+        Galaxy10's; `ROUND` for a round galaxy that is drawn.
     index : sequence of int
         Rows to take from each ``.h5`` file.
     image_size : int, optional
@@ -96,13 +96,15 @@ def gather(
     ConfigError
         If rows are asked for where there are none, or not chosen where there are many.
     """
+    if not paths:
+        raise ConfigError("expected one or more images, got none")
     rows = list(dict.fromkeys(index))
     paths = [each for path in paths for each in _expanded(path)]
     packed = [path for path in paths if path.suffix.lower() in HDF5_SUFFIXES]
     if rows and not packed:
         raise ConfigError("--index chooses rows of .h5 files, and there is none")
     found: list[Source] = []
-    for path in paths or [ROUND]:
+    for path in paths:
         if path in packed:
             found += [_row(path, row) for row in rows or [_only_row(path)]]
         else:

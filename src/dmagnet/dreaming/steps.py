@@ -20,7 +20,7 @@ BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 MEMORY = (0.9, 0.99)  # of Adam's means; 0.999, torch's own, forgets nothing in 24 steps
 
 
-class Steps(Protocol):
+class StepRule(Protocol):
     """Turns gradients (B, 3, h, w) into changes of the images."""
 
     def __call__(self, gradient: Tensor, size: float) -> Tensor:
@@ -28,7 +28,7 @@ class Steps(Protocol):
         ...
 
 
-def steps_of(config: DreamConfig, images: Tensor) -> Steps:
+def steps_of(config: DreamConfig, images: Tensor) -> StepRule:
     """Choose how to step on images of this shape."""
     if config.basis == "pixel":
         return functools.partial(pixel_step, normalize=config.normalize)

@@ -27,7 +27,7 @@ class Views:
         self.config = config
         self.still = still
         self.warps = not still and bool(
-            config.rotate or config.zoom or config.shift or config.flip
+            config.rotate or config.rescale or config.shift or config.flip
         )
         # Without anything random, all views are one.
         self.num = config.views if self.warps or config.noise else 1
@@ -52,7 +52,7 @@ class Views:
         drawn = torch.stack([torch.rand(5, generator=g) for g in self.generators])
         turn, grow, down, right = (2 * drawn[:, :4] - 1).unbind(dim=1)
         angle = turn * math.radians(config.rotate)
-        side = 1 + grow * config.zoom
+        side = 1 + grow * config.rescale
         mirror = torch.where(drawn[:, 4] < 0.5, -1.0, 1.0) if config.flip else 1.0
         cos, sin = side * angle.cos(), side * angle.sin()
         rows = (cos * mirror, -sin, right * config.shift,

@@ -90,7 +90,7 @@ _BRIGHT, _WHITE = (
     0.65,
 )  # this quantile of the galaxy's pixels is drawn this bright
 _GAINS = (0.5, 4.0)
-_CONTRAST, _SKY = 0.85, 0.1  # of the standard picture
+CONTRAST, SKY = 0.85, 0.1  # of the standard picture
 _MAX_NOISE = 0.03  # of white, where sky is laid around the image
 _FADING = 0.1  # of the picture's side: over so much its mirrored light fades out
 
@@ -118,6 +118,11 @@ class Extent:
     radius: float
     bright: float
     found: bool
+
+    @property
+    def gain(self) -> float:
+        """What its light above the sky is multiplied by for the standard picture."""
+        return float(np.clip(_WHITE / max(self.bright, 1e-3), *_GAINS))
 
 
 def find_extent(rgb: Pixels) -> Extent:
@@ -202,12 +207,11 @@ def standardize(
     """
     extent = extent or find_extent(rgb)
     square = _square(rgb)
-    gain = np.clip(_WHITE / max(extent.bright, 1e-3), *_GAINS)
-    light = (square.astype(np.float32) / 255 - extent.sky) * np.float32(gain)
+    light = (square.astype(np.float32) / 255 - extent.sky) * np.float32(extent.gain)
     half = radii * extent.radius / 2
     light = _surrounded(light, _margin(half, len(square)))
     planes = [_middle(light[..., color], half, side) for color in range(3)]
-    drawn = np.stack(planes, axis=2) * _CONTRAST + _SKY
+    drawn = np.stack(planes, axis=2) * CONTRAST + SKY
     pixels: Pixels = (drawn.clip(0, 1) * 255).round().astype(np.uint8)
     return pixels
 

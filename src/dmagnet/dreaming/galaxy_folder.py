@@ -1,0 +1,186 @@
+"""Dreams in the space of galaxies as a folder: pictures, sheets, parameters."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from PIL import Image
+
+from dmagnet.config.checks import to_dict
+from dmagnet.config.dream_config import GalaxyConfig
+from dmagnet.dreaming.galaxy import GALAXY, Climb, dream_galaxies, kinds_of
+from dmagnet.dreaming.objectives import Logit
+from dmagnet.dreaming.sheets import SheetRow, pages, to_bytes
+from dmagnet.dreaming.targets import Network, Target, provenance_of
+from dmagnet.errors import DataError
+from dmagnet.simulator.parameters import PARAMETERS, Galaxy, values_of
+from dmagnet.simulator.truth import EdgeOns, Spheroids
+from dmagnet.storage.disk import beside, claimed, is_own
+from dmagnet.storage.environment import Announce
+from dmagnet.storage.records import plain_json, read_json, write_json
+
+RECORD = "galaxies.json"
+MOMENTS = ("start", "end")
+QUANTILES = {"low": 0.16, "median": 0.5, "high": 0.84}
+UNITS = {"pixel": "arcsec", "scale_length": "arcsec", "inclination": "deg"}
+DIGITS = 4
+SAID = ("probability", "judged", "bar_share", "pitch", "companion_share", "bulge_share")
+
+
+def write_galaxies(
+    network: Network,
+    targets: Sequence[Target],
+    out: Path,
+    config: GalaxyConfig = GALAXY,
+    *,
+    judge: Network | None = None,
+    announce: Announce | None = None,
+) -> list[Path]:
+    """Dream targets into a folder, or go on there; a table and sheets for each."""
+    request = plain_json(
+        {
+            "config": to_dict(config),
+            "provenance": provenance_of(network),
+            "judge": judge and judge.weights_hash,
+        }
+    )
+    total = (config.steps + 1) * len(kinds_of(config)) * len(targets)
+    with claimed(out):
+        path, record = out / RECORD, {**request, "targets": {}}
+        if path.is_file():
+            record = read_json(path, f"a {RECORD} that dmagnet wrote")
+            if {name: record.get(name) for name in request} != request:
+                raise DataError(
+                    f"{out}: holds the dreams of another command; choose a new -o or "
+                    "delete it"
+                )
+        elif any(not is_own(one.name) for one in out.iterdir()):
+            raise DataError(
+                f"{out}: this folder holds other files; choose a new -o, nothing is "
+                "overwritten"
+            )
+        entries = record["targets"]
+        show = announce("Dreaming", total) if announce else lambda _: None
+        done = itertools.count(1)
+        for target in targets:
+            if target.slug not in entries:
+                climbs = dream_galaxies(
+                    network, target, config, judge=judge,
+                    count=lambda: show(next(done)),
+                )  # fmt: skip
+                entries[target.slug] = _write_target(target, climbs, out, network)
+                write_json(path, record)
+        written = [name for each in targets for name in entries[each.slug]["files"]]
+        return [out / name for name in (*written, RECORD)]
+
+
+def _write_target(
+    target: Target, climbs: dict[str, Climb], out: Path, network: Network
+) -> dict[str, Any]:
+    """Write one target, and return its entry of the record."""
+    table = table_of(target, climbs)
+    best, climb = next(iter(climbs.items()))
+    files = [f"{target.slug}.ecsv"]
+    with beside(out / files[0]) as part:
+        table.write(part, format="ascii.ecsv", overwrite=True)
+    for kind, each in climbs.items():
+        for moment, at in zip(MOMENTS, (0, -1), strict=True):
+            for i, image in enumerate(each.frames[at].images, start=1):
+                name = f"{target.slug}/{kind}-{i:02d}-{moment}.png"
+                _write_png(Image.fromarray(to_bytes(image)), out / name)
+    ends = table[(table["kind"] == best) & (table["moment"] == "end")]
+    rows = [
+        SheetRow(_caption(ends[i]), [to_bytes(f.images[i]) for f in climb.frames])
+        for i in range(len(ends))
+    ]
+    columns = [f"step {frame.step}" for frame in climb.frames]
+    footer = f"starts of kind {best}; weights {network.weights_hash[:8]}"
+    sheets = pages(rows, columns, f"{target.name}, dreamed as a galaxy", footer)
+    for number, page in enumerate(sheets, start=1):
+        files.append(f"{target.slug}{f'-{number}' if number > 1 else ''}.png")
+        _write_png(page, out / files[-1])
+    return {"name": target.name, "best": best, "files": files, "kinds": _spread(table)}
+
+
+def _write_png(image: Image.Image, path: Path) -> None:
+    with beside(path) as part:
+        image.save(part, format="PNG")
+
+
+def table_of(target: Target, climbs: dict[str, Climb]) -> Table:
+    """Lay out all galaxies, a row at the start and a row at the end for each."""
+    known = {n: one for kind in climbs for n, one in PARAMETERS[kind].items()}
+    number = getattr(target.objective, "class_index", None)
+    rows = []
+    for kind, climb in climbs.items():
+        for at, moment in enumerate(MOMENTS):
+            frame = climb.frames[-at]
+            for i, galaxy in enumerate(frame.galaxies):
+                row = {"kind": kind, "start": i + 1, "moment": moment}
+                row["score"] = float(frame.scores[i])
+                seen = {"probability": climb.probabilities, "judged": climb.judged}
+                if isinstance(target.objective, Logit) and isinstance(number, int):
+                    row |= {
+                        n: p[at, i, number] for n, p in seen.items() if p is not None
+                    }
+                values = values_of(galaxy, PARAMETERS[kind])
+                row["pixel"] = float(frame.pixel_arcsec[i])
+                row |= _fixed(galaxy)
+                row |= {n: float(values.get(n, math.nan)) for n in known}
+                rows.append(row)
+    table = Table(rows, meta={"dmagnet": f"{target.name}, dreamed as a galaxy"})
+    for name, one in known.items():
+        table[name].unit = one.unit or None
+        if one.over:
+            table[name].description = f"over {one.over.removeprefix('disc.')}"
+    for name, unit in UNITS.items():
+        table[name].unit = unit
+    for column in table.itercols():
+        if column.dtype.kind == "f":
+            column.info.format = f".{DIGITS}g"
+    return table
+
+
+def _fixed(galaxy: Galaxy) -> dict[str, float]:
+    """Tell what does not climb, and what follows from what does."""
+    if isinstance(galaxy, Spheroids):
+        return {"scale_length": math.nan, "arms": math.nan, "inclination": math.nan}
+    if isinstance(galaxy, EdgeOns):
+        length = float(galaxy.scale_length)
+        return {"scale_length": length, "arms": math.nan, "inclination": 90.0}
+    disc = galaxy.disc  # drawn flat
+    return {
+        "scale_length": float(disc.scale_length),
+        "arms": float(disc.arms.number),
+        "inclination": math.degrees(math.acos(disc.axis_ratio)),
+    }
+
+
+def _caption(row: Any) -> str:
+    """Say what became of one galaxy, in a few numbers."""
+    said = [
+        f"{name} {row[name]:.2f}"
+        for name in SAID
+        if name in row.colnames and np.isfinite(row[name])
+    ]
+    return f"start {row['start']}: {', '.join(said)}".replace("_", " ")
+
+
+def _spread(table: Table) -> dict[str, Any]:
+    """Summarize each column by kind and moment."""
+    found: dict[str, Any] = {}
+    for kind, moment in dict.fromkeys(zip(table["kind"], table["moment"], strict=True)):
+        some = table[(table["kind"] == kind) & (table["moment"] == moment)]
+        found.setdefault(str(kind), {})[str(moment)] = {
+            name: {
+                key: float(np.quantile(some[name], share))
+                for key, share in QUANTILES.items()
+            }
+            for name in some.colnames[3:]
+            if np.isfinite(some[name]).all()
+        }
+    return plain_json(found, DIGITS)  # type: ignore[no-any-return]
