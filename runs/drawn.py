@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dmagnet.classes import CLASSES
 from dmagnet.config.dream_config import DreamConfig
-from dmagnet.dreaming.galaxy import galaxy_frames
+from dmagnet.dreaming.galaxy import Camera, galaxy_frames
 from dmagnet.dreaming.octaves import octave_frames
 from dmagnet.dreaming.targets import Network, class_target, open_network
 from dmagnet.judging.sampling import bootstrap_weights, interval_of
@@ -34,6 +34,7 @@ from dmagnet.measuring.drawn import (
 )
 from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.random_steps import RandomSteps
+from dmagnet.pictures.standard import RADII
 from dmagnet.storage.records import Arrays
 
 SIDE = 192  # px: at which the weights of the package are dreamed
@@ -85,10 +86,18 @@ def as_galaxies(network: Network, base: Tensor, label: int) -> Tensor:
     """Dream in the space of galaxies, from starts of its own; move what was added."""
     kind = "edge-on" if label == BULGED else "disc"
     objective = class_target(network, str(label)).objective
-    frames = list(
-        galaxy_frames(network.model, objective, kind=kind, side=SIDE, starts=len(base))
+    ends = [
+        frame.galaxies
+        for frame in galaxy_frames(
+            network.model, objective, kind=kind, side=SIDE, starts=len(base)
+        )
+    ]
+    # Start and end in the same night, so that the noise is no part of the detail.
+    start, end = (
+        torch.cat([Camera(SIDE, RADII, 0).views(one, 1)[0] for one in galaxies])
+        for galaxies in (ends[0], ends[-1])
     )
-    return base + frames[-1].images - frames[0].images
+    return base + end - start
 
 
 def another(_network: Network, base: Tensor, label: int) -> Tensor:
