@@ -1,16 +1,17 @@
-"""Controls: forgetful networks, random walks, and how alike two dreams are."""
+"""Controls: networks that forgot, and steps at random."""
 
+import numpy as np
 import pytest
 import torch
-from skimage.metrics import structural_similarity
 from torch import nn
 
-from dmagnet.config import DreamConfig, ModelConfig
-from dmagnet.dreaming import Energy, dream_frames, read
-from dmagnet.errors import ConfigError, DataError
-from dmagnet.measuring.chains import random_direction_frames
-from dmagnet.measuring.controls import calibrate_norms, cascade, randomized
-from dmagnet.measuring.representations import seed_stability, similarity
+from dmagnet.config import DreamConfig, ModelConfig, RedreamConfig
+from dmagnet.dreaming import Energy, dream_frames
+from dmagnet.dreaming.octaves import octave_frames
+from dmagnet.dreaming.scorer import Scorer
+from dmagnet.errors import ConfigError
+from dmagnet.measuring.controls import calibrate_norms, randomized
+from dmagnet.measuring.random_steps import RandomSteps, redream_residuals
 from dmagnet.network import DMAGNet
 
 QUICK = DreamConfig.plain(steps=3, octaves=2, step_size=4 / 255)
@@ -126,36 +127,19 @@ def test_calibrating_some_layers_leaves_the_other_norms(trained):
             assert moved == name.startswith("stages.stage4."), name
 
 
-def test_a_cascade_forgets_from_the_top_down(trained):
-    x = images(2, 64)
-    names, untouched = (
-        [],
-        ("stem", "stage1", "stage2", "stage3", "stage4", "lam", "logits"),
-    )
-    with torch.no_grad():
-        before = read(trained, x, untouched)
-        for name, network in cascade(trained, 0, x):
-            names.append(name)
-            after = read(network, x, untouched)
-            depth = untouched.index(name)
-            equal = [torch.allclose(before[n], after[n], atol=1e-5) for n in untouched]
-            assert equal == [True] * depth + [False] * (len(untouched) - depth)
-    assert names == list(reversed(untouched))
-
-
-def test_a_cascade_of_a_foreign_network_skips_layers_without_weights():
-    names = [name for name, _ in cascade(small(), 0, images(2, 32))]
-    assert names == ["3", "1", "0"]
-
-
 def last(frames):
     return list(frames)[-1]
+
+
+def random_frames(model, base, objective, config, seed=0):
+    walker = RandomSteps(Scorer(model, objective, base), seed)
+    return octave_frames(walker, base, config, seed=seed)
 
 
 def test_random_steps_are_as_large_as_those_of_a_dream(trained):
     base, objective = 0.25 + 0.5 * images(), Energy("stage1")
     config = DreamConfig.plain(steps=1, octaves=1)
-    walk = last(random_direction_frames(trained, base, objective, config)).images - base
+    walk = last(random_frames(trained, base, objective, config)).images - base
     dream = last(dream_frames(trained, base, objective, config)).images - base
     size = (walk.abs().mean(dim=(1, 2, 3)), dream.abs().mean(dim=(1, 2, 3)))
     torch.testing.assert_close(*size, rtol=1e-3, atol=0)
@@ -164,7 +148,7 @@ def test_random_steps_are_as_large_as_those_of_a_dream(trained):
 
 def test_a_random_walk_climbs_less_than_a_dream(trained):
     base, objective = images(), Energy("stage1")
-    walk = last(random_direction_frames(trained, base, objective, QUICK))
+    walk = last(random_frames(trained, base, objective, QUICK))
     dream = last(dream_frames(trained, base, objective, QUICK))
     assert bool((walk.scores < dream.scores).all())
 
@@ -172,110 +156,29 @@ def test_a_random_walk_climbs_less_than_a_dream(trained):
 def test_a_walk_of_no_steps_is_the_image(trained):
     base = images()
     config = DreamConfig.plain(steps=0)
-    walk = last(random_direction_frames(trained, base, Energy("stage1"), config))
+    walk = last(random_frames(trained, base, Energy("stage1"), config))
     assert torch.equal(walk.images, base)
 
 
-def test_an_image_larger_than_a_tile_walks_as_one(trained):
-    base, objective = images(), Energy("stem")
-    whole, tiled = (
-        last(
-            random_direction_frames(
-                trained,
-                base,
-                objective,
-                DreamConfig.plain(steps=1, octaves=1, tile=tile),
-            )
-        )
-        for tile in (0, 64)
-    )
-    assert torch.equal(whole.images, tiled.images)
-
-
-def test_a_walk_is_seeded_and_images_alone_walk_as_in_a_batch(trained):
+def test_a_walk_is_seeded(trained):
     base, objective = images(), Energy("stage1")
 
     def walk(x, seed):
-        return last(
-            random_direction_frames(trained, x, objective, QUICK, seed=seed)
-        ).images
+        return last(random_frames(trained, x, objective, QUICK, seed=seed)).images
 
     assert torch.equal(walk(base, 7), walk(base, 7))
     assert not torch.equal(walk(base, 7), walk(base, 8))
-    torch.testing.assert_close(walk(base, [7, 8])[1:], walk(base[1:], 8))
 
 
-def test_a_walk_with_the_gradients_spectrum_has_its_magnitudes_and_other_phases(
-    trained,
-):
-    base, objective = 0.25 + 0.5 * images(), Energy("stage1")
-    config = DreamConfig.plain(steps=1, octaves=1, jitter=0)
-    walk = last(
-        random_direction_frames(trained, base, objective, config, keep_spectrum=True)
-    )
-    dream = last(dream_frames(trained, base, objective, config))
-    a, b = (torch.fft.rfft2(frame.images - base).abs() for frame in (walk, dream))
-    ratio = a.flatten(1) / b.flatten(1)
-    spread = ratio.std(dim=1) / ratio.mean(dim=1)
-    assert bool((spread < 0.1).all())  # one factor: both steps have equal mean size
-    details = [frame.images - base for frame in (walk, dream)]
-    assert float(similarity(*details)["cosine"].abs().max()) < 0.1
-
-
-def test_a_detail_is_like_itself_and_unlike_its_negative():
-    detail = images() - 0.5
-    assert similarity(detail, 3 * detail)["ssim"].tolist() == pytest.approx([1, 1])
-    assert similarity(detail, 3 * detail)["cosine"].tolist() == pytest.approx([1, 1])
-    assert similarity(detail, -detail)["cosine"].tolist() == pytest.approx([-1, -1])
-    other = images(seed=1) - 0.5
-    assert float(similarity(detail, other)["ssim"].abs().max()) < 0.1
-
-
-def test_ssim_is_that_of_skimage():
-    a, b = images(1) - 0.5, images(1, seed=1) - 0.5
-    b = a + 0.5 * b
-    expected = structural_similarity(
-        (a / a.abs().max())[0].numpy(), (b / b.abs().max())[0].numpy(),
-        channel_axis=0, data_range=2, gaussian_weights=True,
-        use_sample_covariance=False,
-    )  # fmt: skip
-    assert float(similarity(a, b)["ssim"]) == pytest.approx(expected, abs=0.01)
-
-
-def test_no_detail_is_like_nothing():
-    blank = torch.zeros(1, 3, 32, 32)
-    found = similarity(blank, images(1, 32))
-    assert all(value.isnan().all() for value in found.values())
-
-
-def test_details_of_two_shapes_are_refused():
-    with pytest.raises(DataError, match="one shape"):
-        similarity(images(2, 32), images(1, 32))
-    with pytest.raises(DataError, match="two seeds"):
-        seed_stability(images(2, 32)[None])
-
-
-@pytest.mark.parametrize(
-    ("galaxies", "seeds", "rest"), [(2, 0, 1), (0, 2, 1), (1, 1, 0.5), (0, 0, 1)]
-)
-def test_shares_of_variance_are_those_that_were_put_in(galaxies, seeds, rest):
-    draw = torch.Generator().manual_seed(0)
-
-    def normal(s, b):
-        return torch.randn(s, b, 1, 12, 12, generator=draw)
-
-    details = galaxies * normal(1, 24) + seeds * normal(10, 1) + rest * normal(10, 24)
-    found = seed_stability(details)
-    whole = galaxies**2 + seeds**2 + rest**2
-    for name, spread in (("galaxies", galaxies), ("seeds", seeds), ("rest", rest)):
-        assert float(found[name]) == pytest.approx(spread**2 / whole, abs=0.05)
-
-
-def test_likeness_over_seeds_is_the_mean_over_pairs():
-    details = torch.stack([images(2, 16, seed=k) - 0.5 for k in range(3)])
-    found = seed_stability(details.half())["cosine"]
-    pairs = [
-        similarity(details[i], details[j])["cosine"]
-        for i, j in ((0, 1), (0, 2), (1, 2))
-    ]
-    torch.testing.assert_close(found, torch.stack(pairs).mean(0), atol=1e-3, rtol=0)
+def test_random_steps_settle_as_a_redream_does_without_any_network(trained):
+    base = 0.25 + 0.5 * images(2, 64)
+    config = RedreamConfig(schedule=(64, 64, 64), dream=DreamConfig.plain(steps=4))
+    scorer = Scorer(trained, Energy("stage1"), base)
+    found = redream_residuals(scorer, base, config)
+    steps = found["random steps"]
+    assert np.isnan(steps[0]).all()
+    # Independent steps of one size add up: 1, then 1 / sqrt(2) of what is there.
+    assert steps[1] == pytest.approx(1, abs=0.1)
+    assert steps[2] == pytest.approx(0.71, abs=0.1)
+    assert found["dream"].shape == steps.shape
+    assert not np.allclose(found["dream"][1:], steps[1:])

@@ -17,7 +17,7 @@ from dmagnet.config import SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.measuring.apertures import ApertureFlag, find_aperture
 from dmagnet.measuring.asymmetry import box_smooth, gaussian_smooth, half_turn
-from dmagnet.measuring.energy import aperture_energy, rank_correlation
+from dmagnet.measuring.energy import aperture_energy
 from dmagnet.measuring.morphology import measure_morphology
 from dmagnet.measuring.photometry import (
     Light,
@@ -483,16 +483,3 @@ def test_a_coarse_map_is_laid_over_the_frame(apertures):
     assert known.sum() > 10
     assert (found["inside1"][known] > 1.5).all()
     assert (found["inside1"] >= found["inside2"])[known].all()
-
-
-def test_a_map_ranks_with_the_light_or_against_it(simulated):
-    flux = simulated.mean(dim=1)
-    around = {"stride": 8, "padding": 4, "count_include_pad": False}
-    coarse = torch.nn.functional.avg_pool2d(flux, 9, **around)
-    coarse = coarse[:, : flux.shape[1] // 8, : flux.shape[2] // 8]
-    alike = rank_correlation(coarse.square(), flux)
-    assert (alike > 0.85).all()
-    torch.testing.assert_close(rank_correlation(-coarse, flux), -alike)
-    beside = torch.nn.functional.avg_pool2d(flux, 8)  # half a place further
-    assert rank_correlation(beside, flux).mean() < alike.mean()
-    assert rank_correlation(torch.ones(20, 5, 5), flux).isnan().all()

@@ -88,15 +88,15 @@ DREAMT = {
         | {"probabilities": {"galaxy": [0.1, 0.9], "dream": [0.9, 0.1]}}
     ],
 }
-TEXTS = ("claim", "prediction", "expected", "verdict")
-FLOATS = ("trained", "p_holm", "random", "difference", "low", "high")
+TEXTS = ("claim", "prediction", "expected", "control", "verdict", "reason")
+FLOATS = ("trained", "p_holm", "control_value", "difference", "low", "high", "power")
 BINS = ("confidence", "accuracy", "low", "high", "count")
 EXPLAINED = {"id": "g", "target": "a", "sums": {"evidence": 1.0}, "files": FILES}
 RECORDS = {
     "metrics.json": (SCORES, read_metrics),
     "dream.json": (DREAMT, lambda path: list(dreams_of(path))),
     "measure.json": (
-        {"hypotheses": [numbers(TEXTS, "x") | numbers(FLOATS) | {"n": 3}]},
+        {"form": 2, "hypotheses": [numbers(TEXTS, "x") | numbers(FLOATS) | {"n": 3}]},
         study_of,
     ),
     "explain.json": ({"galaxies": [EXPLAINED]}, explained_of),

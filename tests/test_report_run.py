@@ -24,9 +24,9 @@ TRAP = "<script>alert(1)</script>"
 NAMES = ("round", TRAP, "cigar")
 VERDICT = {
     "name": "one", "claim": "a claim", "prediction": f"deeper is {TRAP}",
-    "statistic": "rho", "expected": "> 0", "trained": 0.9, "p": 0.001, "p_holm": 0.004,
-    "random": None, "difference": 0.5, "low": 0.25, "high": 0.75, "n": 12,
-    "verdict": "holds",
+    "expected": "rho > 0", "trained": 0.9, "p": 0.001, "p_holm": 0.004,
+    "control": "random weights", "control_value": None, "difference": 0.5, "low": 0.25,
+    "high": 0.75, "n": 12, "power": 0.875, "verdict": "undecided", "reason": "chance",
 }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def run(tmp_path_factory):
     write(out / "dreams" / "dream.json", some_dreams())
     picture(out / "dreams" / "galaxy.png")
     picture(out / "dreams" / "dream.png")
-    write(out / "study" / "measure.json", {"hypotheses": [VERDICT]})
+    write(out / "study" / "measure.json", {"form": 2, "hypotheses": [VERDICT]})
     picture(out / "study" / "depth.png")
     one = {"id": TRAP, "target": "round", "against": "cigar", "sums": {"evidence": 1}}
     picture(out / "why" / "a.png")
@@ -136,7 +136,8 @@ def test_dreams_stand_in_the_order_of_depth(run):
 
 def test_hypotheses_are_told_with_intervals_and_none_for_what_is_unknown(text):
     said = "".join(Page(text).text.split())
-    assert f"deeperis{TRAP}holds>00.900.004none+0.50(+0.25to+0.75)12" in said
+    assert f"deeperis{TRAP}undecided(chance)rho>00.900.004randomweights:none" in said
+    assert "none+0.50(+0.25to+0.75)120.88" in said
 
 
 def test_further_evaluations_of_the_run_are_listed(run):
@@ -160,7 +161,7 @@ def test_a_picture_outside_of_the_folder_of_its_record_is_refused(tmp_path):
 
 
 def test_a_study_alone_makes_a_page(tmp_path):
-    write(tmp_path / "measure.json", {"hypotheses": [VERDICT]})
+    write(tmp_path / "measure.json", {"form": 2, "hypotheses": [VERDICT]})
     text = report_run(tmp_path, tmp_path / "page.html").read_text()
     assert_everybody_can_read_it(text)
     assert {s["id"] for s in Page(text).all("section")} == {"study", "provenance"}
@@ -185,7 +186,7 @@ def test_a_run_that_is_not_there_is_refused(tmp_path):
 
 
 def test_the_verb_writes_the_page_and_says_where(tmp_path, capsys):
-    write(tmp_path / "measure.json", {"hypotheses": [VERDICT]})
+    write(tmp_path / "measure.json", {"form": 2, "hypotheses": [VERDICT]})
     assert main(["report", str(tmp_path)]) == 0
     assert f"page: {tmp_path / 'report.html'}" in capsys.readouterr().out
     assert main(["report", str(tmp_path / "nowhere")]) == 1

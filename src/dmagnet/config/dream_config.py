@@ -279,16 +279,17 @@ class MeasureConfig(Checked):
     per_class : int
         Galaxies of each class to dream on, or all of a smaller class.
     seeds : int
-        Dreams of each galaxy and layer; as many random networks.
+        Dreams of each galaxy and layer; as many random and shuffled networks.
     layers : tuple[str, ...]
-        Layers in order of depth; if not given the stem, the stages, the middle of
-        the longest stage, and lam.
-    chain_galaxies : int
-        Galaxies for re-dreams, other sizes and forgetful networks.
+        Layers in order of depth; if not given the stem, the entrance and the blocks
+        of every stage, and lam.
+    shuffled_labels : Path, optional
+        Weights of a network of the same size that was trained on shuffled labels: one
+        more control.
     """
 
-    per_class: Annotated[int, Between(2, 1_000_000)] = 20
-    seeds: Annotated[int, Between(2, 1000)] = 8
+    per_class: Annotated[int, Between(2, 1_000_000)] = 5
+    seeds: Annotated[int, Between(2, 1000)] = 2
     layers: tuple[str, ...] = ()
-    chain_galaxies: Annotated[int, Between(2, 1_000_000)] = 20
+    shuffled_labels: Path | None = None
     dream: DreamConfig = dataclasses.field(default_factory=DreamConfig)

@@ -1,6 +1,7 @@
-"""Material of a study: layers by depth, galaxies, networks of random weights."""
+"""Material of a study: points of depth, galaxies, and networks that learned nothing."""
 
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -8,73 +9,64 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import MeasureConfig
-from dmagnet.dreaming.layers import layer_names
+from dmagnet.dreaming.layers import find_layer, layer_names
+from dmagnet.dreaming.targets import Network, open_network
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.apertures import Aperture, find_aperture
-from dmagnet.measuring.controls import calibrate_norms, randomized
+from dmagnet.measuring.controls import How, calibrate_norms, randomized
+from dmagnet.network.dmagnet import DMAGNet
 
 MIN_PER_CLASS = 2
+NUM_FITTED = 256  # galaxies to which the norms of random networks are fitted
 
 
-def layers_by_depth(model: nn.Module) -> tuple[str, ...]:
-    """Choose the layers of a study."""
-    names = layer_names(model)
-    if not hasattr(model, "layer_names"):
+def points_of_depth(model: nn.Module) -> tuple[str, ...]:
+    """Choose the layers of a study: the stem, all entrances and blocks, and LAM."""
+    if not isinstance(model, DMAGNet):
         raise ConfigError(
             "layers: expected some, in order of depth, since this network does not "
-            f"name its own; choose from {', '.join(names[:12])}..."
+            f"name its own; choose from {', '.join(layer_names(model)[:12])}..."
         )
-    blocks = [n for n in names if n.count(".") == 1]
-    longest = max({n.split(".")[0] for n in blocks}, key=lambda s: _count(blocks, s))
-    inside = [n for n in blocks if n.startswith(f"{longest}.")]
-    middle = inside[(len(inside) - 1) // 2]
-    chosen = {n for n in names if "." not in n and n != "logits"} | {middle}
-    return tuple(n for n in names if n in chosen)
+    names = ["stem"]
+    for stage in model.stages:
+        blocks = [n for n in model.layer_names if n.startswith(f"{stage}.")]
+        names += [f"stages.{stage}.enter", *(n for n in blocks if n.count(".") == 1)]
+    return (*names, "lam")
 
 
-def _count(blocks: list[str], stage: str) -> int:
-    return sum(b.startswith(f"{stage}.") for b in blocks)
-
-
+@dataclass(frozen=True, eq=False)
 class Bench:
-    """The galaxies and the networks that a study works with."""
+    """The galaxies and the networks, by kind, that a study works with."""
 
-    def __init__(
-        self, model: nn.Module, galaxies: Galaxies, config: MeasureConfig
-    ) -> None:
-        self.config = config
-        self.model = model
-        self.layers = config.layers or layers_by_depth(model)
-        self.all = galaxies
-        images = galaxies.images
-        first = np.linspace(0, len(images) - 1, min(len(images), 256)).astype(int)
-        self.fitting = _floats(images[first])
-        rows = chosen_rows(galaxies, config.per_class)
-        self.images, self.labels = _floats(images[rows]), galaxies.labels[rows]
-        self.aperture: Aperture = find_aperture(self.images)
-        spread = np.linspace(0, len(rows) - 1, min(config.chain_galaxies, len(rows)))
-        self.few = torch.from_numpy(np.unique(spread.astype(int)))
+    layers: tuple[str, ...]
+    images: Tensor
+    labels: NDArray[np.int64]
+    aperture: Aperture
+    networks: Mapping[str, list[Network]]
 
-    @cached_property
-    def controls(self) -> list[nn.Module]:
-        """Make networks with random weights, their norms fitted to the galaxies."""
-        return [
-            calibrate_norms(randomized(self.model, seed), self.fitting)
-            for seed in range(self.config.seeds)
-        ]
 
-    @cached_property
-    def shuffled(self) -> list[nn.Module]:
-        """Make networks whose trained weights have changed places."""
-        return [
-            calibrate_norms(randomized(self.model, seed, how="shuffled"), self.fitting)
-            for seed in range(self.config.seeds)
-        ]
-
-    def networks(self, kind: str) -> list[nn.Module]:
-        """Return the networks of a kind."""
-        return [self.model] if kind == "trained" else self.controls
+def set_up(network: Network, galaxies: Galaxies, config: MeasureConfig) -> Bench:
+    """Choose galaxies, and make the networks that learned nothing."""
+    model = network.model
+    layers = config.layers or points_of_depth(model)
+    every = galaxies.images
+    spread = np.linspace(0, len(every) - 1, min(len(every), NUM_FITTED)).astype(int)
+    fitting = _floats(every[spread])
+    rows = chosen_rows(galaxies, config.per_class)
+    images = _floats(every[rows])
+    networks = {"trained": [network]}
+    hows: tuple[How, ...] = ("fresh", "shuffled")
+    for kind, how in zip(("random weights", "shuffled weights"), hows, strict=True):
+        forgetful = [randomized(model, k, how=how) for k in range(config.seeds)]
+        fitted = [calibrate_norms(each, fitting) for each in forgetful]
+        networks[kind] = [replace(network, model=each) for each in fitted]
+    if config.shuffled_labels is not None:
+        other = open_network(config.shuffled_labels)
+        for name in layers:
+            find_layer(other.model, name)
+        networks["shuffled labels"] = [other]
+    return Bench(layers, images, galaxies.labels[rows], find_aperture(images), networks)
 
 
 def _floats(images: NDArray[np.uint8]) -> Tensor:

@@ -1,14 +1,14 @@
 """Networks that learned nothing: what a trained one has to beat."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dmagnet.dreaming.layers import find_layer, layer_names
+from dmagnet.dreaming.layers import find_layer
 from dmagnet.dreaming.octaves import check_images
 from dmagnet.errors import ConfigError
 from dmagnet.network.dmagnet import DMAGNet
@@ -169,64 +169,3 @@ def fit_norms(
     for norm, momentum in momenta.items():
         norm.momentum = momentum
     model.eval()
-
-
-def cascade(
-    model: nn.Module,
-    seed: int,
-    images: Tensor,
-    *,
-    layers: Sequence[str] | None = None,
-    how: How = "fresh",
-    build: Callable[[], nn.Module] | None = None,
-) -> Iterator[tuple[str, nn.Module]]:
-    """Forget from the top down, layer after layer.
-
-    Parameters
-    ----------
-    model : nn.Module
-        The trained network; it is not touched.
-    seed : int
-        Of the new weights; each copy has those of the one before, and more.
-    images : (N, 3, H, W) float in [0, 1]
-        Galaxies to which the norms of the forgetful layers are fitted.
-    layers : sequence of str, optional
-        In order of depth; if not given, those outside any other layer, for a `DMAGNet`
-        the stem, the four stages, ``lam`` and ``logits``.
-    how : {"fresh", "shuffled"}
-        As for `randomized`.
-    build : callable, optional
-        As for `randomized`.
-
-    Yields
-    ------
-    tuple of str and nn.Module
-        The lowest layer that has forgotten, and the network. The last has forgotten
-        everything that is in a layer.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such layer, or a module has weights but no way to reset them.
-    DataError
-        If the images are not of this form.
-
-    Notes
-    -----
-    The cascading randomization of Adebayo et al. (2018, NeurIPS, section 3.1). A
-    dream of a layer below all that has forgotten must not change at all; one above
-    should, or else it shows the image and the ascent, not what was learned.
-    """
-    if layers is None:
-        layers = [
-            n for n in layer_names(model) if "." not in n and _has_weights(model, n)
-        ]
-    gone: list[str] = []
-    for name in reversed(layers):
-        gone.append(name)
-        copied = randomized(model, seed, layers=gone, how=how, build=build)
-        yield name, calibrate_norms(copied, images, layers=gone)
-
-
-def _has_weights(model: nn.Module, name: str) -> bool:
-    return next(find_layer(model, name).parameters(), None) is not None

@@ -1,16 +1,13 @@
 """Shares of a dream's detail or a map of attention that lie on the galaxy."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from dmagnet.errors import DataError
 from dmagnet.judging.predict import on_picture
 from dmagnet.measuring.apertures import Aperture
 from dmagnet.measuring.photometry import circle_overlap
-from dmagnet.pictures.places import shares
 
 
 def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
@@ -66,20 +63,3 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
         )
         for name, mask in masks.items()
     }
-
-
-def rank_correlation(maps: Tensor, flux: Tensor) -> Tensor:
-    """Correlate the ranks of a coarse map and of the light under it."""
-    down, across = (
-        torch.from_numpy(shares(places, pixels)).double()
-        for places, pixels in zip(maps.shape[1:], flux.shape[1:], strict=True)
-    )
-    light = (down / down.sum(dim=0)).T @ flux.double() @ (across / across.sum(dim=0))
-    pairs = zip(maps.flatten(1).double(), light.flatten(1), strict=True)
-    found = [
-        spearmanr(a.numpy(), b.numpy()).statistic
-        if a.std() > 0 and b.std() > 0
-        else np.nan
-        for a, b in pairs
-    ]
-    return torch.tensor(found, dtype=torch.float64)

@@ -19,12 +19,13 @@ class Parts:
         self.folder = folder
         asked = folder / "question.json"
         text = json.dumps(question, indent=1, sort_keys=True) + "\n"
-        if asked.exists() and asked.read_bytes() != text.encode():
+        if not asked.exists():
+            write_whole(asked, text.encode())
+        if asked.read_bytes() != text.encode():
             raise DataError(
                 f"{folder}: expected parts of this study, got those of another one "
                 "(other weights, galaxies or settings); choose another folder with -o"
             )
-        write_whole(asked, text.encode())
 
     def get(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Arrays:
         """Read a part, or make and write it."""

@@ -1,38 +1,85 @@
-"""Linear probes: reading the class and the shape off a layer."""
+"""Linear probes: reading class and shape off a layer, or off the light alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
+from dmagnet.dreaming.layers import private_copy, read
 from dmagnet.errors import DataError
-from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
-from dmagnet.measuring.representations import checked_features
 
 Floats = NDArray[np.float64]
+IMAGES_AT_ONCE = 64
 NUM_FOLDS = 5
-NUM_BOOTSTRAP = 1000
 ALPHAS = np.logspace(-1, 5, 13)  # from hardly any to nearly full shrinkage
+NUM_RINGS = 16  # from the center to the nearest edge
+
+
+@torch.no_grad()
+def features_by_depth(
+    model: nn.Module, images: NDArray[np.uint8], layers: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Read what layers say of galaxies, averaged over places."""
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise DataError(
+            "expected images of shape (N, H, W, 3) and type uint8, got "
+            f"{images.dtype} of shape {images.shape}"
+        )
+    network = private_copy(model, layers)
+    weights = next(network.parameters(), torch.empty(0))
+    pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in layers}
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        part = torch.from_numpy(images[start : start + IMAGES_AT_ONCE])
+        part = part.to(weights.device).permute(0, 3, 1, 2) / 255
+        for name, output in read(network, part, layers).items():
+            mean = output.flatten(2).mean(dim=2) if output.ndim > 2 else output
+            pooled[name].append(mean.float().cpu().numpy())
+    return {name: np.concatenate(parts) for name, parts in pooled.items()}
+
+
+def light_in_rings(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Average galaxies over rings around the middle: (N, 16 rings x 3 colors).
+
+    What a probe can read without any shape but a radial profile, in 0 to 1.
+    """
+    rows, columns = (np.arange(n) - (n - 1) / 2 for n in images.shape[1:3])
+    distance = np.hypot(rows[:, None], columns)
+    ring = (distance / (min(images.shape[1:3]) / 2 / NUM_RINGS)).astype(int)
+    chosen = np.stack([(ring == k) / (ring == k).sum() for k in range(NUM_RINGS)])
+    each = [np.tensordot(chosen, image / 255, 2).ravel() for image in images]
+    return np.asarray(each, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """How well a linear model reads something off a layer."""
+    """How well a linear model reads something off a layer, and off shuffled values."""
 
     metric: str
-    score: float
-    interval: Interval
-    control: float
-    selectivity: float
-    selectivity_interval: Interval
     per_galaxy: Floats
     control_per_galaxy: Floats
-    n: int
+
+    @property
+    def score(self) -> float:
+        """Average over galaxies."""
+        return float(np.nanmean(self.per_galaxy))
+
+    @property
+    def control(self) -> float:
+        """Return the score where values are shuffled."""
+        return float(np.nanmean(self.control_per_galaxy))
+
+    @property
+    def n(self) -> int:
+        """Count the galaxies that have a value."""
+        return int(np.isfinite(self.per_galaxy).sum())
 
 
 def probe_classes(features: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> Probe:
@@ -45,8 +92,7 @@ def probe_classes(features: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> P
     labels : (N,) int
         Classes, each with five galaxies or more.
     seed : int
-        Of the folds, the shuffle and the bootstrap: the same seed pairs the draws of
-        several layers and networks.
+        Of the folds and the shuffle.
 
     Returns
     -------
@@ -60,14 +106,14 @@ def probe_classes(features: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> P
 
     Notes
     -----
-    Logistic regression (scikit-learn's, C = 1) on standardized features, five
+    Logistic regression (scikit-learn's, C = 0.1) on standardized features, five
     stratified folds (Alain & Bengio 2017). The control follows Hewitt & Liang (2019,
     EMNLP): the same probe where there is nothing to read but chance. Deviation: their
     control gives each word type one random label; galaxies do not come twice, so ours
     shuffles labels over galaxies. A contribution is 2N/(K (n_k + p_k)) for a galaxy of
     class k that is named right, with n_k galaxies and p_k guesses of that class.
     """
-    x, truth = checked_features(features), np.asarray(labels)
+    x, truth = _checked(features), np.asarray(labels)
     if truth.shape != x.shape[:1] or truth.dtype.kind not in "iu":
         raise DataError(
             f"labels: expected {len(x)} integers, one per galaxy, got {truth.dtype} "
@@ -82,12 +128,11 @@ def probe_classes(features: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> P
         )
     folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=3000))
-    results, draws = [], []
-    for target in (truth, np.random.default_rng(seed).permutation(truth)):
-        guesses = cross_val_predict(model, x, target, cv=folds)
-        results.append(_f1_contributions(target, guesses))
-        draws.append(_f1_draws(target, guesses, seed))
-    return _probe("macro_f1", results, draws)
+    results = [
+        _f1_contributions(target, cross_val_predict(model, x, target, cv=folds))
+        for target in (truth, np.random.default_rng(seed).permutation(truth))
+    ]
+    return Probe("macro_f1", *results)
 
 
 def _f1_contributions(truth: NDArray[np.int64], guesses: NDArray[np.int64]) -> Floats:
@@ -95,20 +140,6 @@ def _f1_contributions(truth: NDArray[np.int64], guesses: NDArray[np.int64]) -> F
     both = np.bincount(truth, minlength=k) + np.bincount(guesses, minlength=k)
     parts: Floats = 2 * len(truth) * (truth == guesses) / (k * both[truth])
     return parts
-
-
-def _f1_draws(
-    truth: NDArray[np.int64], guesses: NDArray[np.int64], seed: int
-) -> Floats:
-    """Return the macro-F1 of each bootstrap draw."""
-    k = int(truth.max()) + 1
-    is_truth, is_guess = np.eye(k)[truth], np.eye(k)[guesses]
-    parts = []
-    for weights in bootstrap_weights(len(truth), NUM_BOOTSTRAP, seed):
-        hits = weights @ (is_truth * is_guess)
-        both = weights @ (is_truth + is_guess)
-        parts.append((2 * hits / both.clip(min=1)).mean(axis=1))
-    return np.concatenate(parts)
 
 
 def probe_parameter(features: ArrayLike, values: ArrayLike, *, seed: int = 0) -> Probe:
@@ -121,8 +152,7 @@ def probe_parameter(features: ArrayLike, values: ArrayLike, *, seed: int = 0) ->
     values : (N,) float
         The number to read; a galaxy with NaN is left out.
     seed : int
-        Of the folds, the shuffle and the bootstrap: the same seed pairs the draws of
-        several layers and networks.
+        Of the folds and the shuffle.
 
     Returns
     -------
@@ -141,7 +171,7 @@ def probe_parameter(features: ArrayLike, values: ArrayLike, *, seed: int = 0) ->
     within each of five folds. The control is that of `probe_classes`. A contribution is
     1 - (error of the galaxy)^2 / variance of the values.
     """
-    x, y = checked_features(features), np.asarray(values, dtype=np.float64)
+    x, y = _checked(features), np.asarray(values, dtype=np.float64)
     if y.shape != x.shape[:1]:
         raise DataError(f"values: expected {len(x)}, one per galaxy, got {y.shape}")
     known = np.isfinite(y)
@@ -154,35 +184,22 @@ def probe_parameter(features: ArrayLike, values: ArrayLike, *, seed: int = 0) ->
     y = (y - y.mean()) / y.std()
     folds = KFold(NUM_FOLDS, shuffle=True, random_state=seed)
     model: BaseEstimator = make_pipeline(StandardScaler(), RidgeCV(ALPHAS))
-    results, draws = [], []
+    results = []
     for target in (y, np.random.default_rng(seed).permutation(y)):
-        errors = (target - cross_val_predict(model, x, target, cv=folds)) ** 2
         full = np.full(len(known), np.nan)
-        full[known] = 1 - errors
+        guesses = cross_val_predict(model, x, target, cv=folds)
+        full[known] = 1 - (target - guesses) ** 2
         results.append(full)
-        draws.append(_r2_draws(target, errors, seed))
-    return _probe("r2", results, draws)
+    return Probe("r2", *results)
 
 
-def _r2_draws(target: Floats, errors: Floats, seed: int) -> Floats:
-    """Return the R^2 of each bootstrap draw."""
-    parts = []
-    for weights in bootstrap_weights(len(target), NUM_BOOTSTRAP, seed):
-        spread = weights @ target**2 - (weights @ target) ** 2 / len(target)
-        parts.append(1 - weights @ errors / spread)
-    return np.concatenate(parts)
-
-
-def _probe(metric: str, results: list[Floats], draws: list[Floats]) -> Probe:
-    score, control = (float(np.nanmean(result)) for result in results)
-    return Probe(
-        metric=metric,
-        score=score,
-        interval=interval_of(draws[0]),
-        control=control,
-        selectivity=score - control,
-        selectivity_interval=interval_of(draws[0] - draws[1]),
-        per_galaxy=results[0],
-        control_per_galaxy=results[1],
-        n=int(np.isfinite(results[0]).sum()),
-    )
+def _checked(features: ArrayLike) -> Floats:
+    """Return features in double precision, or say what is wrong with them."""
+    x = np.asarray(features, dtype=np.float64)
+    if x.ndim != 2 or x.shape[0] < 4 or x.shape[1] < 1:
+        raise DataError(
+            f"features: expected shape (N, C) with four galaxies or more, got {x.shape}"
+        )
+    if not np.isfinite(x).all():
+        raise DataError("features: expected finite numbers, got NaN or infinity")
+    return x

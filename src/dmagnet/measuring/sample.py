@@ -1,105 +1,121 @@
-"""The dreams of one layer in numbers, for each galaxy and seed."""
+"""Numbers of one network: its dreams, its attention, what probes read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.octaves import octave_frames
-from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.targets import Network
 from dmagnet.measuring.apertures import Aperture
 from dmagnet.measuring.energy import aperture_energy
+from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.morphology import measure_morphology
-from dmagnet.measuring.representations import seed_stability
+from dmagnet.measuring.probes import Probe, probe_classes, probe_parameter
 from dmagnet.measuring.spectra import (
     azimuthal_modes,
     radial_power,
     share_below,
     spectral_centroid,
 )
+from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.records import Arrays
 
 BATCH = 8  # dreams at a time; more leave the cache of a CPU core
-MORPHOLOGY = ("concentration", "asymmetry", "smoothness", "gini", "m20")
-
-
-def dream_sample(
-    networks: Sequence[nn.Module],
-    images: Tensor,
-    labels: NDArray[np.int64],
-    *,
-    aperture: Aperture,
-    layer: str,
-    config: DreamConfig,
-    seeds: int,
-    progress: Callable[[int], None] | None = None,
-) -> Arrays:
-    """Dream one layer on many galaxies with many seeds, and measure every dream."""
-    rows: list[dict[str, Tensor]] = []
-    details = []
-    trajectory = np.empty(0, np.float32)
-    for seed in range(seeds):
-        network = networks[seed % len(networks)]
-        scorer = Scorer(network, Energy(layer), images[:BATCH])
-        parts, drawn, paths = [], [], []
-        for start in range(0, len(images), BATCH):
-            chosen = slice(start, start + BATCH)
-            base, own = images[chosen], torch.from_numpy(labels[chosen])
-            path = []
-            for frame in octave_frames(scorer, base, config, seed=config.seed + seed):
-                if seed == 0:
-                    path.append(_own(network, frame.images, own))
-            dreams = frame.images
-            numbers = dream_numbers(base, dreams, aperture.pick(chosen))
-            numbers["own_before"] = _own(network, base, own)
-            numbers["own_after"] = _own(network, dreams, own)
-            parts.append(numbers)
-            drawn.append((dreams - base).half())
-            paths.append(torch.stack(path) if path else torch.empty(0, len(base)))
-            if progress:
-                progress(seed * len(images) + start + len(base))
-        rows.append({k: torch.cat([p[k] for p in parts]) for k in parts[0]})
-        details.append(torch.cat(drawn))
-        if seed == 0:
-            trajectory = torch.cat(paths, dim=1).numpy()
-    numbers = {k: torch.stack([row[k] for row in rows]).float() for k in rows[0]}
-    alike = seed_stability(torch.stack(details))
-    return {
-        **{f"number_{k}": value.numpy() for k, value in numbers.items()},
-        **{f"stability_{k}": value.float().numpy() for k, value in alike.items()},
-        "trajectory": trajectory,
-    }
+PATCH_PX = 5  # of the galaxy, from which the detail at a place is predicted
+MOTIFS = (2, 3, 4)
 
 
 def dream_numbers(
-    base: Tensor, dreams: Tensor, aperture: Aperture
-) -> dict[str, Tensor]:
-    """Measure dreams against their galaxies."""
-    detail = dreams - base
-    radius = aperture.r_petro
-    spectrum = radial_power(detail, radius=radius)
-    modes = azimuthal_modes(detail, aperture.x, aperture.y, radius, signed=True)
+    network: Network, base: Tensor, aperture: Aperture, layer: str, *,
+    config: DreamConfig, seed: int,
+) -> Arrays:  # fmt: skip
+    """Dream one layer on galaxies, and measure what was added: (N,) each."""
+    scorer = network.scorer(Energy(layer), base[:BATCH])
+    details = []
+    for start in range(0, len(base), BATCH):
+        some = base[start : start + BATCH]
+        for frame in octave_frames(scorer, some, config, seed=config.seed + seed):
+            last = frame.images
+        details.append(last - some)
+    return measure_details(base, torch.cat(details), aperture)
+
+
+def measure_details(base: Tensor, detail: Tensor, aperture: Aperture) -> Arrays:
+    """Measure what dreams added to galaxies."""
+    spectrum = radial_power(detail, radius=aperture.r_petro)
     numbers = {
         "size": detail.square().mean(dim=(1, 2, 3)).sqrt(),
+        "local": local_share(base, detail),
         "centroid": spectral_centroid(*spectrum),
         "coherent": share_below(*spectrum, 1.0),
-        "motif": modes[:, 1:].sum(dim=1),
+        "motif": motif_share(detail, aperture),
+        "inside1": aperture_energy(detail, aperture)["inside1"],
     }
-    numbers |= {f"mode{m}": modes[:, m - 1] for m in range(1, 5)}
-    numbers |= aperture_energy(detail, aperture)
-    before = measure_morphology(base, aperture=aperture)
-    after = measure_morphology(dreams, aperture=aperture)
-    for name in MORPHOLOGY:
-        numbers[name] = getattr(after, name) - getattr(before, name)
-    return numbers
+    return {name: values.float().numpy() for name, values in numbers.items()}
+
+
+def motif_share(images: Tensor, aperture: Aperture) -> Tensor:
+    """Measure the share of modes 2 to 4 in the variance inside galaxies."""
+    place = aperture.x, aperture.y, aperture.r_petro
+    return azimuthal_modes(images, *place, MOTIFS, signed=True).sum(dim=1)
+
+
+def local_share(base: Tensor, detail: Tensor) -> Tensor:
+    """Measure how much of a detail the galaxy's light at each place predicts (R^2).
+
+    A linear function of the 5 x 5 px around, in three colors, fitted to each galaxy.
+    """
+    edge = PATCH_PX // 2
+    patches = F.unfold(F.pad(base, (edge,) * 4, mode="reflect"), PATCH_PX).double()
+    found = []
+    for light, added in zip(patches.mT, detail.flatten(2).mT.double(), strict=True):
+        x, y = light - light.mean(dim=0), added - added.mean(dim=0)
+        left = y - x @ torch.linalg.lstsq(x.mT @ x, x.mT @ y).solution
+        found.append(1 - left.square().sum() / y.square().sum().clamp(min=1e-12))
+    return torch.stack(found)
 
 
 @torch.no_grad()
-def _own(network: nn.Module, images: Tensor, own: Tensor) -> Tensor:
-    """Return the probability that a network gives to each galaxy's own class."""
-    logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
-    return logits.softmax(dim=1)[torch.arange(len(own)), own]
+def attention_inside(model: nn.Module, images: Tensor, aperture: Aperture) -> Arrays:
+    """Measure how much of LAM's attention is inside a Petrosian radius: (N,)."""
+    inside = torch.full_like(aperture.r_petro, torch.nan)
+    if isinstance(model, DMAGNet) and model.config.lam:
+        inside = aperture_energy(model.attention_maps(images), aperture)["inside1"]
+    return {"inside1": inside.numpy()}
+
+
+def physical_parameters(images: NDArray[np.uint8]) -> Arrays:
+    """Measure the shapes of galaxies that probes are asked for."""
+    parts = []
+    for start in range(0, len(images), 64):
+        chunk = torch.from_numpy(np.array(images[start : start + 64]))
+        found = measure_morphology(chunk.permute(0, 3, 1, 2).float() / 255)
+        parts.append([getattr(found, name).double().numpy() for name in PARAMETERS])
+    return dict(zip(PARAMETERS, np.concatenate(parts, axis=1), strict=True))
+
+
+def probe_numbers(
+    features: Mapping[str, NDArray[np.float32]],
+    labels: NDArray[np.int64],
+    parameters: Mapping[str, NDArray[np.float64]],
+) -> Arrays:
+    """Ask linear probes what can be read off each layer."""
+    numbers: Arrays = {}
+    for name in ("class", *PARAMETERS):
+        probes: list[Probe] = [
+            probe_classes(values, labels)
+            if name == "class"
+            else probe_parameter(values, parameters[name])
+            for values in features.values()
+        ]
+        last = probes[-1]
+        numbers[f"probe_{name}"] = np.stack([p.per_galaxy for p in probes], axis=1)
+        numbers[f"shuffled_{name}"] = np.array([p.control for p in probes])
+        numbers[f"selectivity_{name}"] = last.per_galaxy - last.control_per_galaxy
+    return numbers

@@ -188,7 +188,7 @@ def azimuthal_modes(
     Colors are added. Rings that leave the frame are left out.
     """
     batch = as_batch(images)
-    rings, area = _polar(batch, (x, y), radius, (inner, outer))  # (B,C,R,T), (B,R)
+    rings, area = polar_rings(batch, (x, y), radius, (inner, outer))
     if not modes or not all(1 <= m < NUM_ANGLES // 2 for m in modes):
         raise DataError(f"modes: expected 1 to {NUM_ANGLES // 2 - 1}, got {modes}")
     waves = torch.fft.rfft(rings, dim=3, norm="forward")
@@ -206,14 +206,14 @@ def azimuthal_modes(
     return shares
 
 
-def _polar(
+def polar_rings(
     images: Tensor, center: tuple[Tensor, Tensor], radius: Tensor,
-    bounds: tuple[float, float],
+    bounds: tuple[float, float], *, num_rings: int = NUM_RINGS,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Sample rings (B, C, R, T); return areas (B, R) too, 0 outside the frame."""
+    """Sample rings (B, C, R, T), even in log r; areas (B, R), 0 outside the frame."""
     b, _, height, width = images.shape
     x, y, radius = (v.to(images).view(b, 1, 1) for v in (*center, radius))
-    steps = torch.linspace(0, 1, NUM_RINGS, device=images.device, dtype=images.dtype)
+    steps = torch.linspace(0, 1, num_rings, device=images.device, dtype=images.dtype)
     share = bounds[0] * (bounds[1] / bounds[0]) ** steps
     angle = torch.arange(NUM_ANGLES, device=images.device, dtype=images.dtype)
     angle = angle * (2 * torch.pi / NUM_ANGLES)

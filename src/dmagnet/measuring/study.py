@@ -1,40 +1,43 @@
-"""The whole study of one network: dreams, reach, probes, chains, and the verdicts.
+"""The whole study of one network: dreams, probes, re-dreams, and the verdicts.
 
-Every number is measured on the trained network and on networks with random weights.
+Every number is measured on the trained network and on its controls.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from dmagnet.config.checks import to_dict
-from dmagnet.config.dream_config import MeasureConfig
+from dmagnet.config.dream_config import MeasureConfig, RedreamConfig
+from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.targets import Network
 from dmagnet.galaxies.galaxies import Galaxies
-from dmagnet.measuring.bench import Bench
-from dmagnet.measuring.chains import cascade_numbers, chain_numbers
-from dmagnet.measuring.depth import (
-    attention_numbers,
-    physical_parameters,
-    probe_numbers,
-    reach_numbers,
-)
+from dmagnet.measuring.bench import Bench, set_up
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.parts import Parts
-from dmagnet.measuring.representations import cka_table
-from dmagnet.measuring.sample import dream_sample
+from dmagnet.measuring.probes import features_by_depth, light_in_rings
+from dmagnet.measuring.random_steps import redream_residuals
+from dmagnet.measuring.sample import (
+    attention_inside,
+    dream_numbers,
+    motif_share,
+    physical_parameters,
+    probe_numbers,
+)
 from dmagnet.measuring.verdicts import Measured, Result, judge
 from dmagnet.network.checkpoint import weights_hash
 from dmagnet.storage.records import Arrays
 
-KINDS = ("trained", "random")
-NUM_PROBED_CONTROLS = 3  # random networks that are probed: probes are slow
+LIGHT = "light alone"
+STEPS = "random steps"
+MOST_PROBED = 2  # networks of each kind: probes are slow
 Counter = Callable[[str, int | None], Callable[[int], None]]
+Kinds = Mapping[str, list[Arrays]]
 
 
 def silent(name: str, total: int | None) -> Callable[[int], None]:  # noqa: ARG001
@@ -53,20 +56,14 @@ class Study:
     labels : (N,) ndarray
         Classes of the galaxies that were dreamed on.
     dreams : dict of str to dict of str to (S, N, L) ndarray
-        By kind, "trained" or "random", and name of the number.
-    reach, attention : dict of str to dict of str to ndarray
-        By kind; (R, N, L) and (R, N), R networks. Of attention the control has the
-        trained weights shuffled, since fresh ones leave it neutral.
+        By kind of network ("trained" and the controls) and name of the number.
+    attention : dict of str to (R, N) ndarray
+        By kind: LAM's attention inside a Petrosian radius over the share of area, of R
+        networks.
     probes : dict of str to list of dict of str to ndarray
-        By kind, one for each network; see `dmagnet.measuring.depth.probe_numbers`.
-    stability : dict of str to dict of str to ndarray
-        By kind: ``ssim`` and ``cosine`` (N, L), ``galaxies``, ``seeds``, ``rest`` (L,).
-    trajectory : dict of str to (F, N) ndarray
-        By layer: probability of each galaxy's own class in the trained network.
-    likeness : dict of str to (L, L) ndarray
-        Debiased CKA: ``trained``, ``random``, and ``between`` the two.
-    chains, cascade : dict of str to ndarray
-        See `dmagnet.measuring.chains`.
+        By kind, one for each network; see `dmagnet.measuring.sample.probe_numbers`.
+    redreams : dict of str to (P, N) ndarray
+        By kind and "random steps": change of the detail in each pass.
     verdicts : list of Result
         The stated hypotheses.
     """
@@ -74,181 +71,155 @@ class Study:
     layers: tuple[str, ...]
     labels: NDArray[np.int64]
     dreams: dict[str, Arrays]
-    reach: dict[str, Arrays]
-    attention: dict[str, Arrays]
+    attention: Arrays
     probes: dict[str, list[Arrays]]
-    stability: dict[str, Arrays]
-    trajectory: Arrays
-    likeness: Arrays
-    chains: Arrays
-    cascade: Arrays
+    redreams: Arrays
     verdicts: list[Result]
 
 
 def run_study(
-    network: Network,
-    galaxies: Galaxies,
-    out: Path,
-    config: MeasureConfig,
+    network: Network, galaxies: Galaxies, out: Path, config: MeasureConfig,
     count: Counter = silent,
-) -> Study:
-    """Measure a network's dreams, and judge what is claimed of them."""
+) -> Study:  # fmt: skip
+    """Measure a network and its controls, and judge what is claimed."""
+    bench = set_up(network, galaxies, config)
+    control = bench.networks.get("shuffled labels", [])
     question = {
-        "config": to_dict(config),
+        "config": to_dict(replace(config, shuffled_labels=None)),
         "weights": weights_hash(network.model),
+        "shuffled_labels": [weights_hash(each.model) for each in control],
         "galaxies": [galaxies.data_hash, *map(str, galaxies.ids)],
     }
-    parts = Parts(out / "parts", json.loads(json.dumps(question)))
-    bench = Bench(network.model, galaxies, config)
-    dreams, stability, trajectory = _dream_all(bench, parts, count)
-    reach, attention = _look_all(bench, parts, count)
-    probes, likeness = _probe_all(bench, parts, count)
-    what = bench.images[bench.few], bench.layers
-    tick = count("Chains", len(bench.layers) * 3)
-    chained = partial(
-        chain_numbers,
-        bench.model,
-        bench.controls[0],
-        *what,
-        config=config.dream,
-        progress=tick,
-    )
-    chains = parts.get("chains", chained)
-    tick = count("Forgetting", None)  # other layers than those that are dreamed
-    forgot = partial(
-        cascade_numbers,
-        bench.model,
-        *what,
-        fitting=bench.fitting,
-        config=config.dream,
-        progress=tick,
-    )
+    parts = Parts(out / "parts", question)
+    dreams = _dream(bench, parts, config, count)
+    attention = _attend(bench, parts, count)
+    probes = _probe(bench, galaxies, parts, count)
+    redreams = _redream(bench, parts, config, count)
+    light = motif_share(bench.images, bench.aperture).numpy()
     return Study(
         layers=bench.layers,
         labels=bench.labels,
         dreams=dreams,
-        reach=reach,
         attention=attention,
         probes=probes,
-        stability=stability,
-        trajectory=trajectory,
-        likeness=likeness,
-        chains=chains,
-        cascade=parts.get("cascade", forgot),
-        verdicts=judge(_measured(dreams, reach, attention, probes)),
+        redreams=redreams,
+        verdicts=judge(_measured(dreams, attention, probes, redreams, light)),
     )
 
 
-def _dream_all(
-    bench: Bench, parts: Parts, count: Counter
-) -> tuple[dict[str, Arrays], dict[str, Arrays], Arrays]:
-    """Dream every layer; the last axis of the numbers is depth."""
-    dreams, stability, trajectory = {}, {}, {}
-    each = bench.config.seeds * len(bench.images)
-    for kind in KINDS:
-        columns: dict[str, Arrays] = {}
-        for layer in bench.layers:
-            tick = count(f"Dreaming {layer}", each)
-            make = partial(
-                dream_sample,
-                bench.networks(kind),
-                bench.images,
-                bench.labels,
-                aperture=bench.aperture,
-                layer=layer,
-                config=bench.config.dream,
-                seeds=bench.config.seeds,
-                progress=tick,
-            )
-            columns[layer] = parts.get(f"dreams-{kind}-{layer}", make)
-            tick(each)
-        dreams[kind] = _along_layers(columns, "number_")
-        stability[kind] = _along_layers(columns, "stability_")
-        if kind == "trained":
-            trajectory = {name: c["trajectory"] for name, c in columns.items()}
-    return dreams, stability, trajectory
-
-
-def _along_layers(columns: Mapping[str, Arrays], prefix: str) -> Arrays:
-    """Stack what each layer has under the names with a prefix."""
-    first, *_ = columns.values()
-    return {
-        name.removeprefix(prefix): np.stack([c[name] for c in columns.values()], -1)
-        for name in first
-        if name.startswith(prefix)
-    }
-
-
-def _look_all(
-    bench: Bench, parts: Parts, count: Counter
-) -> tuple[dict[str, Arrays], dict[str, Arrays]]:
-    """Measure the reach and the attention of each network."""
-    reach, attention = {}, {}
-    what = bench.images, bench.aperture
-    for kind in KINDS:
-        networks = bench.networks(kind)
-        tick = count(f"Looking, {kind}", len(networks))
-        fields, maps = [], []
-        for i, network in enumerate(networks):
-            look = partial(reach_numbers, network, *what, bench.layers)
-            fields.append(parts.get(f"reach-{kind}-{i}", look))
-            gated = network if kind == "trained" else bench.shuffled[i]
-            attend = partial(attention_numbers, gated, *what)
-            maps.append(parts.get(f"attention-{kind}-{i}", attend))
-            tick(i + 1)
-        reach[kind] = {k: np.stack([f[k] for f in fields]) for k in fields[0]}
-        attention[kind] = {k: np.stack([m[k] for m in maps]) for k in maps[0]}
-    return reach, attention
-
-
-def _probe_all(
-    bench: Bench, parts: Parts, count: Counter
-) -> tuple[dict[str, list[Arrays]], Arrays]:
-    """Probe the networks, and compare their representations."""
-    images, labels = bench.all.images, bench.all.labels
-    physical = parts.get("physical", partial(physical_parameters, images))
-    probes: dict[str, list[Arrays]] = {kind: [] for kind in KINDS}
-    for kind, found in probes.items():
-        networks = bench.networks(kind)[:NUM_PROBED_CONTROLS]
-        tick = count(f"Probing, {kind}", len(networks))
-        for i, network in enumerate(networks):
-            make = partial(
-                probe_numbers, network, images, labels, physical, bench.layers
-            )
-            found.append(parts.get(f"probes-{kind}-{i}", make))
-            tick(i + 1)
-
-    def _likeness() -> Arrays:
-        first, other = (
-            {n: probes[kind][0][f"features_{n}"] for n in bench.layers}
-            for kind in KINDS
-        )
-        return {
-            "trained": cka_table(first),
-            "random": cka_table(other),
-            "between": cka_table(first, other),
+def _dream(
+    bench: Bench, parts: Parts, config: MeasureConfig, count: Counter
+) -> dict[str, Arrays]:
+    """Dream every layer with every network; the last axis is depth."""
+    dreams: dict[str, Arrays] = {}
+    for kind, networks in bench.networks.items():
+        tick = count(f"Dreaming, {kind}", config.seeds * len(bench.layers))
+        rows: list[list[Arrays]] = []
+        for seed in range(config.seeds):
+            network = networks[seed % len(networks)]
+            row = []
+            for layer in bench.layers:
+                make = partial(
+                    dream_numbers, network, bench.images, bench.aperture, layer,
+                    config=config.dream, seed=seed,
+                )  # fmt: skip
+                row.append(parts.get(f"dreams-{kind}-{seed}-{layer}", make))
+                tick(seed * len(bench.layers) + len(row))
+            rows.append(row)
+        dreams[kind] = {
+            name: np.stack([np.stack([x[name] for x in row], -1) for row in rows])
+            for name in rows[0][0]
         }
+    return dreams
 
-    return probes, parts.get("likeness", _likeness)
+
+def _attend(bench: Bench, parts: Parts, count: Counter) -> Arrays:
+    """Measure the attention of each network."""
+    found: Arrays = {}
+    for kind, networks in bench.networks.items():
+        tick = count(f"Looking, {kind}", len(networks))
+        rows = []
+        for i, network in enumerate(networks):
+            make = partial(
+                attention_inside, network.model, bench.images, bench.aperture
+            )
+            rows.append(parts.get(f"attention-{kind}-{i}", make)["inside1"])
+            tick(i + 1)
+        found[kind] = np.stack(rows)
+    return found
+
+
+def _probe(
+    bench: Bench, galaxies: Galaxies, parts: Parts, count: Counter
+) -> dict[str, list[Arrays]]:
+    """Probe each layer of the networks, and the light alone."""
+    images, labels = galaxies.images, galaxies.labels
+    physical = parts.get("physical", partial(physical_parameters, images))
+    rings = {LIGHT: light_in_rings(images)}
+    make = partial(probe_numbers, rings, labels, physical)
+    probes: dict[str, list[Arrays]] = {LIGHT: [parts.get("probes-light", make)]}
+    for kind, networks in bench.networks.items():
+        tick = count(f"Probing, {kind}", min(MOST_PROBED, len(networks)))
+        probes[kind] = []
+        for i, network in enumerate(networks[:MOST_PROBED]):
+            make = partial(_probe_layers, network.model, bench, galaxies, physical)
+            probes[kind].append(parts.get(f"probes-{kind}-{i}", make))
+            tick(i + 1)
+    return probes
+
+
+def _probe_layers(
+    network: nn.Module, bench: Bench, galaxies: Galaxies, physical: Arrays
+) -> Arrays:
+    features = features_by_depth(network, galaxies.images, bench.layers)
+    return probe_numbers(features, galaxies.labels, physical)
+
+
+def _redream(
+    bench: Bench, parts: Parts, config: MeasureConfig, count: Counter
+) -> Arrays:
+    """Re-dream the last layer with each kind of network, and without."""
+    objective, how = Energy(bench.layers[-1]), RedreamConfig(dream=config.dream)
+    found: Arrays = {}
+    for kind, (network, *_) in bench.networks.items():
+        tick = count(f"Re-dreaming, {kind}", 1)
+        scorer = network.scorer(objective, bench.images)
+        make = partial(redream_residuals, scorer, bench.images, how)
+        residuals = parts.get(f"redreams-{kind}", make)
+        found[kind] = residuals["dream"]
+        found.setdefault(STEPS, residuals[STEPS])
+        tick(1)
+    return found
 
 
 def _measured(
-    dreams: Mapping[str, Arrays],
-    reach: Mapping[str, Arrays],
-    attention: Mapping[str, Arrays],
-    probes: Mapping[str, list[Arrays]],
-) -> dict[str, Measured]:
+    dreams: Mapping[str, Arrays], attention: Arrays, probes: Kinds,
+    redreams: Arrays, light: NDArray[np.floating],
+) -> dict[str, Measured]:  # fmt: skip
     """Bring all numbers under the names that the hypotheses use."""
-    far = {kind: reach[kind]["reach68"] for kind in KINDS}
-    pairs = {
-        "reach68": far,
-        "attention_reach68": {kind: far[kind][..., -1] for kind in KINDS},
-        "attention_inside": {k: attention[k]["attention_inside"] for k in KINDS},
-        "detail_centroid": {kind: dreams[kind]["centroid"] for kind in KINDS},
-        "detail_motifs": {kind: dreams[kind]["motif"] for kind in KINDS},
-        "detail_coherence": {kind: dreams[kind]["coherent"] for kind in KINDS},
+    middle = dreams["trained"]["motif"].shape[-1] // 3
+    last = redreams[STEPS][-1]
+    by_kind: dict[str, dict[str, NDArray[np.floating]]] = {
+        "detail_local": {k: d["local"] for k, d in dreams.items()},
+        "detail_centroid": {k: d["centroid"] for k, d in dreams.items()},
+        "detail_motifs": {k: d["motif"] for k, d in dreams.items()},
+        "detail_coherence": {k: d["coherent"] for k, d in dreams.items()},
+        "motifs_beyond_light": {
+            k: d["motif"][..., middle:-middle].mean(axis=-1) - light
+            for k, d in dreams.items()
+        },
+        "attention_inside": dict(attention),
+        "redream_settles": {
+            k: last - passes[-1] for k, passes in redreams.items() if k != STEPS
+        },
     }
     for of in ("class", *PARAMETERS):
         for name in (f"probe_{of}", f"selectivity_{of}"):
-            pairs[name] = {k: np.stack([p[name] for p in probes[k]]) for k in KINDS}
-    return {name: Measured(*(of[k] for k in KINDS)) for name, of in pairs.items()}
+            by_kind[name] = {
+                kind: np.stack([p[name] for p in found])
+                for kind, found in probes.items()
+                if kind != LIGHT or name.startswith("selectivity")
+            }
+    return {
+        name: Measured(kinds.pop("trained"), kinds) for name, kinds in by_kind.items()
+    }

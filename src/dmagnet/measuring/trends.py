@@ -1,26 +1,28 @@
-"""Trends with depth, against chance and against networks that learned nothing."""
+"""Trends with depth and levels: one-sided tests, controls, and power."""
 
-import itertools
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import permutation_test, rankdata
+from scipy.stats import norm, permutation_test, rankdata
 
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
 
 Floats = NDArray[np.float64]
-ALL_ORDERINGS = 8  # up to so many layers each of the L! orderings is tried
+Sign = Literal[1, -1]
 NUM_ORDERINGS = 50_000
 NUM_FLIPS = 20_000
 NUM_BOOTSTRAP = 2000
+NUM_POWER = 20_000
 TIE = 1e-9  # two correlations that differ by less are equal
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A trained network against random ones, paired by galaxy."""
+    """A trained network against others, paired by galaxy."""
 
     trained: float
     control: float
@@ -58,33 +60,29 @@ def _standard_ranks(values: Floats) -> Floats:
     return unit
 
 
-def trend_p_value(
+def trend_p_values(
     depths: ArrayLike, values: ArrayLike, *, pooled: bool = False, seed: int = 0
-) -> float:
-    """Test a trend with depth against chance."""
+) -> tuple[float, float]:
+    """Test a rise with depth against chance, and a fall."""
     # Galaxies share the layers, and what is odd about a layer is odd for all galaxies:
     # as many galaxies as one likes are no evidence for a trend over three layers. So
-    # the layers are permuted, for all galaxies and networks together; all L! orderings
-    # up to eight layers, else 50,000 by lot, with one added to both counts (Phipson &
-    # Smyth 2010). The smallest p that L layers can give is 2/L!: at five layers 0.017.
+    # the layers are permuted, for all galaxies and networks together: 50,000 orderings
+    # by lot, with one added to both counts (Phipson & Smyth 2010).
     order, v = _checked(depths, values)
     (v,) = _complete(_stacked(v))
     ranks = _standard_ranks(v.mean(axis=1) if pooled else v)
     center = ranks.reshape(-1, len(order)).mean(axis=0)
-    observed = abs(order @ center)
-    reached = np.abs(_orderings(order, seed) @ center) >= observed - TIE
-    hits, total = int(reached.sum()), len(reached)
-    if len(order) > ALL_ORDERINGS:
-        hits, total = hits + 1, total + 1
-    return hits / total
+    drawn = _orderings(order, NUM_ORDERINGS, seed) @ center
+    rise, fall = (
+        (int((s * drawn >= s * (order @ center) - TIE).sum()) + 1) / (len(drawn) + 1)
+        for s in (1, -1)
+    )
+    return rise, fall
 
 
-def _orderings(order: Floats, seed: int) -> Floats:
-    """Return all orderings of few depths, or many by lot; a row each."""
-    if len(order) <= ALL_ORDERINGS:
-        return np.array(list(itertools.permutations(order.tolist())))
+def _orderings(order: Floats, num: int, seed: int) -> Floats:
     rng = np.random.default_rng(seed)
-    return rng.permuted(np.tile(order, (NUM_ORDERINGS, 1)), axis=1)
+    return rng.permuted(np.tile(order, (num, 1)), axis=1)
 
 
 def _stacked(values: ArrayLike, *, per_galaxy: int = 2) -> Floats:
@@ -118,15 +116,11 @@ def _complete(*tables: Floats) -> list[Floats]:
     return [table[:, good] for table in tables]
 
 
-def difference_from_control(
-    depths: ArrayLike,
-    values: ArrayLike,
-    control: ArrayLike,
-    *,
-    pooled: bool = False,
-    seed: int = 0,
-) -> Difference:
-    """Compare the trend in a trained network with that in random ones."""
+def trend_difference(
+    depths: ArrayLike, values: ArrayLike, control: ArrayLike, *,
+    pooled: bool = False, seed: int = 0,
+) -> Difference:  # fmt: skip
+    """Compare the trend in a trained network with that in others."""
     # Galaxies and networks are both resampled (the pigeonhole bootstrap of Owen 2007,
     # Ann. Appl. Stat. 1, 386), the same galaxies in both. With R networks the interval
     # is too narrow by sqrt(1 - 1/R) in networks: with one it does not cover another at
@@ -136,21 +130,19 @@ def difference_from_control(
     v, c = _complete(_stacked(v), _stacked(c))
     if not pooled:
         return _paired(_standard_ranks(v) @ order, _standard_ranks(c) @ order, seed)
-    trained, random = (_standard_ranks(t.mean(axis=1)) @ order for t in (v, c))
-    draws = []
-    for weights in bootstrap_weights(v.shape[1], NUM_BOOTSTRAP, seed):
-        # (networks, draws): the rho of the mean over the drawn galaxies.
-        rho = [_standard_ranks(weights @ t) @ order for t in (v, c)]
-        draws.append([r.T for r in rho])
-    by_draw = [np.concatenate(parts) for parts in zip(*draws, strict=True)]
+    trained, other = (_standard_ranks(t.mean(axis=1)) @ order for t in (v, c))
+    draws = [  # (draws, networks): the rho of the mean over the drawn galaxies
+        [(_standard_ranks(weights @ t) @ order).T for t in (v, c)]
+        for weights in bootstrap_weights(v.shape[1], NUM_BOOTSTRAP, seed)
+    ]
     picked = [
-        (by_draw[k] * _network_weights(by_draw[k].shape[1], seed + k)).sum(axis=1)
-        for k in (0, 1)
+        (by_draw * _network_weights(by_draw.shape[1], seed + k)).sum(axis=1)
+        for k, by_draw in enumerate(map(np.concatenate, zip(*draws, strict=True)))
     ]
     return Difference(
         trained=float(trained.mean()),
-        control=float(random.mean()),
-        difference=float(trained.mean() - random.mean()),
+        control=float(other.mean()),
+        difference=float(trained.mean() - other.mean()),
         interval=interval_of(picked[0] - picked[1]),
         n=v.shape[1],
     )
@@ -159,7 +151,7 @@ def difference_from_control(
 def level_difference(
     values: ArrayLike, control: ArrayLike, *, seed: int = 0
 ) -> Difference:
-    """Compare a measure of one layer in a trained network with random ones."""
+    """Compare a measure of one layer in a trained network with others."""
     v, c = _complete(_stacked(values, per_galaxy=1), _stacked(control, per_galaxy=1))
     return _paired(v, c, seed)
 
@@ -176,9 +168,9 @@ def _paired(values: Floats, control: Floats, seed: int) -> Difference:
         gain = networks[0][rows] @ values - networks[1][rows] @ control
         draws.append((gain * weights).sum(axis=1) / n)
         start += len(weights)
-    trained, random = float(values.mean()), float(control.mean())
+    trained, other = float(values.mean()), float(control.mean())
     interval = interval_of(np.concatenate(draws))
-    return Difference(trained, random, trained - random, interval, n)
+    return Difference(trained, other, trained - other, interval, n)
 
 
 def _network_weights(num: int, seed: int) -> Floats:
@@ -189,18 +181,26 @@ def _network_weights(num: int, seed: int) -> Floats:
     return counts / num
 
 
-def level_p_value(values: ArrayLike, reference: float, *, seed: int = 0) -> float:
-    """Test the mean of a measure against a reference value."""
+def level_p_values(
+    values: ArrayLike, reference: float, *, seed: int = 0
+) -> tuple[float, float]:
+    """Test whether the mean of a measure is above a reference, and below."""
     (v,) = _complete(_stacked(values, per_galaxy=1))
-    test = permutation_test(
-        (v.mean(axis=0) - reference,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=NUM_FLIPS,
-        batch=max(1, 4_000_000 // v.shape[1]),
-        rng=np.random.default_rng(seed),
+    above, below = (
+        float(
+            permutation_test(
+                (v.mean(axis=0) - reference,),
+                np.mean,
+                permutation_type="samples",
+                alternative=side,
+                n_resamples=NUM_FLIPS,
+                batch=max(1, 4_000_000 // v.shape[1]),
+                rng=np.random.default_rng(seed),
+            ).pvalue
+        )
+        for side in ("greater", "less")
     )
-    return float(test.pvalue)
+    return above, below
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -212,3 +212,25 @@ def holm(p_values: ArrayLike) -> Floats:
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(stepped).clip(max=1)
     return adjusted
+
+
+def trend_power(depths: ArrayLike, rho: float, alpha: float, *, seed: int = 0) -> float:
+    """Compute the chance that a one-sided test at alpha finds a true trend."""
+    # Layers are drawn from a normal law whose rank correlation with depth is rho
+    # (Pearson's is 2 sin(pi rho / 6)), and tested as the measures are.
+    order = _standard_ranks(np.asarray(depths, dtype=np.float64))
+    rng = np.random.default_rng(seed)
+    chance = np.sort(_orderings(order, NUM_POWER, seed) @ order)
+    r = 2 * math.sin(math.pi * rho / 6)
+    noise = rng.standard_normal((NUM_POWER, len(order)))
+    drawn = r * order * math.sqrt(len(order)) + math.sqrt(1 - r**2) * noise
+    found = _standard_ranks(drawn) @ order
+    at_least = len(chance) - np.searchsorted(chance, found - TIE)
+    return float(((at_least + 1) / (len(chance) + 1) < alpha).mean())
+
+
+def level_power(values: ArrayLike, effect: float, alpha: float) -> float:
+    """Compute the chance that a one-sided test at alpha finds a true departure."""
+    (v,) = _complete(_stacked(values, per_galaxy=1))
+    spread = v.mean(axis=0).std(ddof=1) / math.sqrt(v.shape[1])
+    return float(norm.cdf(effect / max(spread, 1e-12) - norm.isf(alpha)))

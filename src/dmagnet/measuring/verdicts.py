@@ -1,4 +1,4 @@
-"""Tests of the stated hypotheses."""
+"""Verdicts on the stated hypotheses: holds, contradicted, or undecided."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,44 +8,70 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dmagnet.errors import DataError
-from dmagnet.judging.sampling import Interval
 from dmagnet.measuring.hypotheses import HYPOTHESES, Hypothesis
 from dmagnet.measuring.trends import (
     Difference,
-    difference_from_control,
     holm,
     level_difference,
-    level_p_value,
-    trend_p_value,
+    level_p_values,
+    level_power,
+    trend_difference,
+    trend_p_values,
+    trend_power,
 )
 
-Verdict = Literal["holds", "holds also for random weights", "fails"]
+Verdict = Literal["holds", "contradicted", "undecided"]
 ALPHA = 0.05
+AS_WELL = 0.25  # of the effect: a control that is no further behind does as well
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One measure of the same galaxies in trained and in random networks."""
+    """One measure of the same galaxies in a trained network and in its controls."""
 
     values: ArrayLike
-    control: ArrayLike
+    controls: Mapping[str, ArrayLike]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a hypothesis fared."""
+    """How a hypothesis fared.
+
+    Attributes
+    ----------
+    hypothesis : Hypothesis
+        As it was stated.
+    value : float
+        Spearman's rho, or the mean level.
+    p_value, p_holm : float
+        One-sided, in the stated direction; corrected for the table.
+    controls : dict of str to Difference
+        Against each control.
+    n : int
+        Galaxies.
+    power : float
+        Chance to find the stated effect at the level of Bonferroni, 0 to 1.
+    verdict : {"holds", "contradicted", "undecided"}
+        See `judge`.
+    reason : str
+        What contradicts it, or does not let it hold; empty if it holds.
+    """
 
     hypothesis: Hypothesis
     value: float
     p_value: float
     p_holm: float
-    control: float
-    difference: float
-    interval: Interval
+    controls: Mapping[str, Difference]
     n: int
-    networks: int
-    controls: int
+    power: float
     verdict: Verdict
+    reason: str
+
+    @property
+    def closest(self) -> tuple[str, Difference]:
+        """The control that is least behind, and by how much."""
+        sign = self.hypothesis.sign
+        return min(self.controls.items(), key=lambda c: sign * c[1].difference)
 
 
 def judge(
@@ -74,13 +100,15 @@ def judge(
     ------
     DataError
         If a measure is missing, which would make the correction milder than stated, has
-        no numbers, or has not the shape that its hypothesis needs.
+        no numbers or no control, or has not the shape that its hypothesis needs.
 
     Notes
     -----
-    A trend needs enough layers to be found at all: p is at least 2/L!, so that with the
-    eighteen rows of the table seven layers can pass and five cannot. Of a peak, layers
-    at the same distance from the middle are tied, and p is at least 8/5040 at seven.
+    A prediction *holds* if its one-sided p is below 0.05 after Holm's correction, and
+    the 95 % interval of the difference from every control is on the right side of zero.
+    It is *contradicted* if the opposite passes the same test, or a control does as
+    well: the whole interval is below a quarter of the stated effect. Else it is
+    *undecided*; its power says how much that means.
     """
     if missing := {h.measure for h in hypotheses} - measured.keys():
         raise DataError(
@@ -88,55 +116,78 @@ def judge(
             "hypotheses out of the table before looking, not after"
         )
     for h in hypotheses:
-        for side in ("values", "control"):
-            if not np.isfinite(getattr(measured[h.measure], side)).any():
-                raise DataError(f"{h.measure}: expected numbers, got NaN only ({side})")
-    tested = [_test(h, measured[h.measure], seed) for h in hypotheses]
-    corrected = holm([p for p, _ in tested]).tolist()
+        known = measured[h.measure]
+        for name, values in {"values": known.values, **known.controls}.items():
+            if not np.isfinite(values).any():
+                raise DataError(f"{h.measure}: expected numbers, got NaN only ({name})")
+        if not known.controls:
+            raise DataError(f"{h.measure}: expected a control or more, got none")
+    tests = [_test(h, measured[h.measure], seed) for h in hypotheses]
+    stated = holm([p for (p, _), _ in tests]).tolist()
+    opposite = holm([p for (_, p), _ in tests]).tolist()
     results = []
-    for h, (p, found), p_holm in zip(hypotheses, tested, corrected, strict=True):
-        right = (found.trained - h.reference) * h.sign > 0 and p_holm < ALPHA
-        low, high = found.interval
-        beyond = low > 0 if h.sign > 0 else high < 0
-        verdict: Verdict = "fails"
-        if right:
-            verdict = "holds" if beyond else "holds also for random weights"
-        numbers = measured[h.measure]
+    for i, (h, ((p, _), found)) in enumerate(zip(hypotheses, tests, strict=True)):
+        first = next(iter(found.values()))
+        verdict, reason = _verdict(h, stated[i], opposite[i], found)
+        power = _power(h, measured[h.measure].values, ALPHA / len(hypotheses))
         results.append(
             Result(
-                hypothesis=h,
-                value=found.trained,
-                p_value=p,
-                p_holm=p_holm,
-                control=found.control,
-                difference=found.difference,
-                interval=found.interval,
-                n=found.n,
-                networks=_num_networks(numbers.values, h),
-                controls=_num_networks(numbers.control, h),
-                verdict=verdict,
+                h, first.trained, p, stated[i], found, first.n, power, verdict, reason
             )
         )
     return results
 
 
 def _test(
-    hypothesis: Hypothesis, measured: Measured, seed: int
-) -> tuple[float, Difference]:
-    """Return p, and the difference from random networks."""
-    values, control = np.asarray(measured.values), np.asarray(measured.control)
-    if hypothesis.kind == "level":
-        p = level_p_value(values, hypothesis.reference, seed=seed)
-        return p, level_difference(values, control, seed=seed)
-    depths = np.arange(values.shape[-1], dtype=np.float64)
-    if hypothesis.kind == "peak":
+    h: Hypothesis, measured: Measured, seed: int
+) -> tuple[tuple[float, float], dict[str, Difference]]:
+    """Return p as stated and of the opposite, and the differences from controls."""
+    values = np.asarray(measured.values)
+    if h.kind == "level":
+        p = level_p_values(values, h.reference, seed=seed)
+        found = {
+            name: level_difference(values, control, seed=seed)
+            for name, control in measured.controls.items()
+        }
+    else:
+        depths, pooled = depths_of(h, values.shape[-1]), h.pooled
+        p = trend_p_values(depths, values, pooled=pooled, seed=seed)
+        found = {
+            name: trend_difference(depths, values, control, pooled=pooled, seed=seed)
+            for name, control in measured.controls.items()
+        }
+    return (p if h.sign > 0 else (p[1], p[0])), found
+
+
+def depths_of(h: Hypothesis, num_layers: int) -> list[float]:
+    """Return what a trend is a trend with."""
+    depths = np.arange(num_layers, dtype=np.float64)
+    if h.kind == "peak":
         depths = -np.abs(depths - depths.mean())
-    pooled = hypothesis.pooled
-    p = trend_p_value(depths, values, pooled=pooled, seed=seed)
-    found = difference_from_control(depths, values, control, pooled=pooled, seed=seed)
-    return p, found
+    return list(depths.tolist())
 
 
-def _num_networks(values: ArrayLike, hypothesis: Hypothesis) -> int:
-    shape = np.shape(values)
-    return shape[0] if len(shape) > (1 if hypothesis.kind == "level" else 2) else 1
+def _verdict(
+    h: Hypothesis, stated: float, opposite: float, found: Mapping[str, Difference]
+) -> tuple[Verdict, str]:
+    if opposite < ALPHA:
+        return "contradicted", "the opposite is so"
+    ahead = {
+        name: sorted(h.sign * end for end in each.interval)
+        for name, each in found.items()
+    }
+    alike = [name for name, (_, high) in ahead.items() if high < AS_WELL * h.effect]
+    if alike:
+        return "contradicted", f"{' and '.join(alike)} as well"
+    if stated >= ALPHA:
+        return "undecided", "may be chance"
+    unclear = [name for name, (low, _) in ahead.items() if not low > 0]
+    if unclear:
+        return "undecided", f"not clearly beyond {' and '.join(unclear)}"
+    return "holds", ""
+
+
+def _power(h: Hypothesis, values: ArrayLike, alpha: float) -> float:
+    if h.kind == "level":
+        return level_power(values, h.effect, alpha)
+    return trend_power(depths_of(h, np.shape(values)[-1]), h.effect, alpha)

@@ -22,13 +22,11 @@ MOST_GALAXIES = 4  # with their dreams, of one record
 MOST_SHEETS = 3
 MOST_ROWS = 100
 MOST_MAPS = 6
+STUDY_FORM = 2  # of measure.json
 STUDY = {
     "depth": "Measures of the dreams, layer by layer",
     "probes": "What can be read from each layer",
-    "likeness": "How alike the layers are",
-    "trajectory": "How sure the network stays of the class while it dreams",
-    "resolution": "How dreams depend on the resolution",
-    "forgetting": "Dreams while the network forgets from the top down",
+    "redreams": "How much a re-dream changes in each pass, beside random steps",
 }
 
 
@@ -52,12 +50,15 @@ class _Verdict:
     expected: str
     trained: float | None
     p_holm: float | None
-    random: float | None
-    n: int
+    control: str
+    control_value: float | None
     difference: float | None
     low: float | None
     high: float | None
+    n: int
+    power: float | None
     verdict: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,8 @@ def study_of(path: Path) -> tuple[list[dict[str, Any]], list[Shown]]:
     what = "a measure.json of 'dmagnet measure'"
     record = read_json(path, what)
     with as_written(path, what):
+        if record.get("form") != STUDY_FORM:
+            raise ValueError("one of another version")
         found = record["hypotheses"]
         rows = [asdict(from_dict(_Verdict, row, more=True)) for row in found]
     figures = [
