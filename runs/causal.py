@@ -1,6 +1,5 @@
 """Causal morphology: what one changed parameter of a galaxy does to the answer."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 

@@ -247,6 +247,13 @@ def test_redream_writes_passes_curves_zoom_and_a_record(redreamed):
     assert pixels(redreamed / f"{stem}.png").shape == (64, 64, 3)
 
 
+def test_redream_records_how_steps_at_random_settle(redreamed):
+    passes = record(redreamed, "redream.json")["dreams"][0]["passes"]
+    assert passes[0]["random_residual"] is None
+    assert all(0 < one["random_residual"] < 3 for one in passes[1:])
+    assert all(one["random_residual"] != one["residual"] for one in passes[1:])
+
+
 def test_redream_records_each_pass(redreamed):
     (entry,) = record(redreamed, "redream.json")["dreams"]
     assert [one["side"] for one in entry["passes"]] == [48, 96, 64]

@@ -8,10 +8,10 @@ from torch import nn
 from dmagnet.config import DreamConfig, ModelConfig, RedreamConfig
 from dmagnet.dreaming import Energy, dream_frames
 from dmagnet.dreaming.octaves import octave_frames
+from dmagnet.dreaming.random_steps import RandomSteps, redream_residuals
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
 from dmagnet.measuring.controls import calibrate_norms, randomized
-from dmagnet.measuring.random_steps import RandomSteps, redream_residuals
 from dmagnet.network import DMAGNet
 
 QUICK = DreamConfig.plain(steps=3, octaves=2, step_size=4 / 255)

@@ -182,6 +182,7 @@ def _pass(one: Pass, i: int) -> dict[str, Any]:
         "side": one.side,
         "score": _plain(one.scores[i]),
         "residual": _plain(one.residual[i]),
+        "random_residual": _plain(None if one.control is None else one.control[i]),
         "probabilities": _plain(None if judged is None else judged[i]),
     }
 

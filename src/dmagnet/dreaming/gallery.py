@@ -296,12 +296,13 @@ def _write_redream(folder: Folder, target: Target) -> None:
         name = "" if sides == _sides(found[0]) else f"_{sides[-1]}px"
         title = f"Multi-resolution re-dream of {target.name}"
         _write_pages(folder, rows, columns, f"sheet{name}", title=title)
-        figure = redream_passes(
-            sides,
-            np.array([_scores(entry) for entry in same]).T,
-            np.array([[_float(p["residual"]) for p in e["passes"]] for e in same]).T,
-            [entry["image"] for entry in same],
+        residuals, control = (
+            np.array([[_float(p[name]) for p in e["passes"]] for e in same]).T
+            for name in ("residual", "random_residual")
         )
+        scores = np.array([_scores(entry) for entry in same]).T
+        named = [entry["image"] for entry in same]
+        figure = redream_passes(sides, scores, residuals, named, control=control)
         save(figure, folder.path / f"passes{name}.png")
         folder.sheets.append(f"passes{name}.png")
 

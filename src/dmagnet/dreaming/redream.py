@@ -47,6 +47,9 @@ class Pass:
         The last step of the pass.
     probabilities : (B, K) ndarray or None
         Class probabilities of those images, where somebody asked for them.
+    control : (B,) ndarray or None
+        The residual of the same pass with steps at random, which ask no network: a
+        detail settles by adding up alone.
     """
 
     number: int
@@ -57,6 +60,7 @@ class Pass:
     residual: Tensor
     frame: DreamFrame
     probabilities: NDArray[Any] | None = None
+    control: NDArray[Any] | None = None
 
 
 def default_schedule(side: int, smallest: int = SMALLEST_SIDE) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images
+from dmagnet.dreaming.random_steps import random_residuals
 from dmagnet.dreaming.redream import Pass, pass_frames
 from dmagnet.dreaming.targets import (
     AnyModel,
@@ -269,6 +270,12 @@ def dream_target(
         trace.append(Moment(event.octave, event.step, size, scores, judged))
         if watch:
             watch(event)
+    if isinstance(config, RedreamConfig):
+        control = random_residuals(scorer, images, config)
+        passes = [
+            replace(one, control=number)
+            for one, number in zip(passes, control, strict=True)
+        ]
     ends: Any = [network.judge(images), passes[-1].probabilities]
     return Dream(
         images=passes[-1].images, start=images, cutouts=cutouts, target=target,

@@ -227,9 +227,17 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def redream_passes(
-    sides: Sequence[int], scores: Floats, residuals: Floats, names: Sequence[str]
+    sides: Sequence[int],
+    scores: Floats,
+    residuals: Floats,
+    names: Sequence[str],
+    *,
+    control: Floats | None = None,
 ) -> Figure:
-    """Draw scores (1 + P, N) and residuals (P, N) of N galaxies from pass to pass."""
+    """Draw scores (1 + P, N) and residuals (P, N) of N galaxies from pass to pass.
+
+    ``control`` (P, N) are the residuals of steps at random.
+    """
     wanted = (len(sides) + 1, len(names)), (len(sides), len(names))
     if (scores.shape, residuals.shape) != wanted:
         raise DataError(
@@ -246,6 +254,14 @@ def redream_passes(
         }
         left.plot(range(len(sides) + 1), scores[:, index], label=name, **style)
         right.plot(range(1, len(sides) + 1), residuals[:, index], **style)
+    if control is not None:
+        drift: dict[str, Any] = {
+            "color": GRAY,
+            "linestyle": ":",
+            "label": "steps at random",
+        }
+        right.plot(range(1, len(sides) + 1), control.mean(axis=1), **drift)
+        right.legend(frameon=False, fontsize=8)
     places = [f"{side} px" for side in sides]
     left.set_xticks(range(len(sides) + 1), ["galaxy", *places])
     left.set_ylabel("score")

@@ -15,13 +15,13 @@ from torch import nn
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import MeasureConfig, RedreamConfig
 from dmagnet.dreaming.objectives import Energy
+from dmagnet.dreaming.random_steps import redream_residuals
 from dmagnet.dreaming.targets import Network
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.bench import Bench, set_up
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.probes import features_by_depth, light_in_rings
-from dmagnet.measuring.random_steps import redream_residuals
 from dmagnet.measuring.sample import (
     attention_inside,
     dream_numbers,

@@ -1,6 +1,9 @@
 """Steps at random: what a dream looks like that asks no network."""
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.config.dream_config import RedreamConfig
@@ -32,10 +35,20 @@ def redream_residuals(scorer: Scorer, base: Tensor, config: RedreamConfig) -> Ar
 
     ``dream`` and ``random steps``, (P, B) each: the first of P passes is NaN.
     """
-    found = {}
-    walker = RandomSteps(scorer, config.dream.seed)
-    for name, climber in (("dream", scorer), ("random steps", walker)):
-        steps = pass_frames(climber, base, config)
-        passes = [step.residual for step in steps if isinstance(step, Pass)]
-        found[name] = torch.stack(passes).numpy()
-    return found
+    return {
+        "dream": _residuals(scorer, base, config),
+        "random steps": random_residuals(scorer, base, config),
+    }
+
+
+def random_residuals(
+    scorer: Scorer, base: Tensor, config: RedreamConfig
+) -> NDArray[Any]:
+    """Follow how much each pass changes where no network is asked: (P, B)."""
+    return _residuals(RandomSteps(scorer, config.dream.seed), base, config)
+
+
+def _residuals(scorer: Scorer, base: Tensor, config: RedreamConfig) -> NDArray[Any]:
+    steps = pass_frames(scorer, base, config)
+    passes = [step.residual for step in steps if isinstance(step, Pass)]
+    return torch.stack(passes).cpu().numpy()
