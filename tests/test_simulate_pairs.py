@@ -1,18 +1,23 @@
-"""The same galaxy with and without its bar or arms, and where they were."""
+"""The same galaxy with one thing changed, and where that shows."""
 
 import numpy as np
 import pytest
 import torch
 
 from dmagnet.config import SimulateConfig
+from dmagnet.errors import ConfigError
 from dmagnet.simulator import (
     class_masks,
+    components,
     draw,
+    parameter_names,
     simulate,
     simulate_masked,
+    with_parameter,
     without_arms,
     without_bars,
 )
+from dmagnet.simulator.pairs import COMPONENTS
 
 LABELS = torch.arange(10).repeat(2)
 SPECIAL = torch.isin(LABELS, torch.tensor([5, 6, 7]))
@@ -87,4 +92,80 @@ def test_masked_sets_have_the_same_images_and_their_own_masks():
 def test_masks_do_not_move_the_random_numbers_on():
     generator, other = seeded(), seeded()
     class_masks(LABELS[:4], generator=generator)
+    assert torch.equal(generator.get_state(), other.get_state())
+
+
+def test_a_bar_of_no_light_is_no_bar(pictures):
+    change = with_parameter("bars.share", 0.0)
+    barless = draw(LABELS, generator=seeded(), change=change).float()
+    assert torch.equal(barless[LABELS == 5], pictures[1][LABELS == 5])
+
+
+def test_a_dimmed_companion_changes_mergers_only(pictures):
+    change = with_parameter("companion", 0.0)
+    alone = draw(LABELS, generator=seeded(), change=change).float()
+    lost = (pictures[0] - alone).mean(1).flatten(1).amax(1)
+    assert (lost[LABELS == 1] > 10).all()  # levels of 255
+    assert not lost[LABELS != 1].any()
+
+
+def test_parameters_set_to_what_they_were_change_no_bit():
+    same = [with_parameter(name, lambda value: value) for name in parameter_names()]
+
+    def change(labels, galaxies):
+        for each in same:
+            galaxies = each(labels, galaxies)
+        return galaxies
+
+    labels = torch.tensor([0, 1, 2, 5, 8])
+    first, second = (
+        draw(labels, image_size=64, generator=seeded(), change=how)
+        for how in (None, change)
+    )
+    assert torch.equal(first, second)
+
+
+def test_a_parameter_that_the_simulator_lacks_is_named_with_those_it_has():
+    with pytest.raises(ConfigError, match=r"'bars\.shape'.*bars\.share"):
+        with_parameter("bars.shape", 1.0)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return components(LABELS, generator=seeded())
+
+
+def test_each_galaxy_is_made_of_what_its_class_has(parts):
+    assert tuple(parts) == COMPONENTS
+    there = {k: (v > 0.15).sum((1, 2)) > 30 for k, v in parts.items()}
+    assert there["bar"][LABELS == 5].all()
+    assert not there["bar"][LABELS == 6].any()
+    assert there["companion"][LABELS == 1].all()
+    assert not there["companion"][LABELS != 1].any()
+    assert there["arms"][(LABELS == 6) | (LABELS == 7)].all()
+    assert there["bulge"][LABELS == 9].all()
+    smooth = (LABELS >= 2) & (LABELS <= 4)
+    assert not there["tides"][smooth].any()
+
+
+def test_the_light_of_all_parts_is_no_more_than_there_is(parts):
+    other = ("dust", "arms", "companion", "sky")  # of others' light, or of none
+    light = sum(v for k, v in parts.items() if k not in other)
+    assert light.max() < 1.001
+
+
+def test_stars_and_the_bar_lie_where_the_picture_has_them(parts, pictures):
+    whole, barless, _ = pictures
+    lost = (whole - barless)[LABELS == 5].mean(1)
+    bar = parts["bar"][LABELS == 5]
+    rest = bar < 0.01
+    assert lost[bar > 0.3].mean() > 3 * lost[rest].abs().mean()
+    light = whole.mean(1)
+    sky = light[parts["sky"] > 0].mean()
+    assert light[parts["star"] > 0.9].median() > sky + 20
+
+
+def test_components_do_not_move_the_random_numbers_on():
+    generator, other = seeded(), seeded()
+    components(LABELS[:4], image_size=128, generator=generator)
     assert torch.equal(generator.get_state(), other.get_state())

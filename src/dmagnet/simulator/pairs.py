@@ -1,23 +1,105 @@
-"""The same galaxy with and without what makes its class: exact counterfactuals."""
+"""The same galaxy with one thing changed: exact counterfactuals, and their places."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dmagnet.errors import ConfigError
 from dmagnet.pictures.bands import legacy_rgb
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid
-from dmagnet.simulator.scene import Change, add_galaxies
-from dmagnet.simulator.truth import Discs
+from dmagnet.simulator.scene import Change, Members, add_galaxies, margin_px
+from dmagnet.simulator.sky import add_neighbors, add_stars, blur, draw_seeing
+from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids
 
 BARRED, TIGHT, LOOSE = 5, 6, 7
 FAINTEST = 0.035  # of white: where pictures.standard takes a galaxy to end
 LEAST_SHARE = 0.15  # of the light at a place that a bar or arms must have added
 SMEARED_PX = 5  # side of the box that stands for the seeing
 LEAST_PX = 40  # of 256 x 256; where less was added, the whole galaxy counts
+DECIDED = ("owner", "label", "smooth", "second")  # who is drawn: no parameters
+COMPONENTS = (
+    *("bulge", "bar", "arms", "knots", "dust", "tides", "companion"),
+    *("neighbor", "star", "sky"),
+)
+Value = float | Callable[[Tensor], Tensor]
+
+
+def parameter_names() -> tuple[str, ...]:
+    """Name what `with_parameter` can change.
+
+    Returns
+    -------
+    tuple of str
+        Fields of `Members` and of the records of `dmagnet.simulator.truth`; those of
+        a record within one follow its name and a dot: ``bars.share``.
+    """
+    names = [
+        name
+        for record in (Members, Spheroids, Discs, EdgeOns)
+        for name in _field_names(record)
+        if name not in DECIDED
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def _field_names(record: Any) -> list[str]:
+    names = []
+    for field in fields(record):
+        inner = _field_names(field.type) if is_dataclass(field.type) else []
+        names += [f"{field.name}.{name}" for name in inner] or [field.name]
+    return names
+
+
+def with_parameter(name: str, value: Value) -> Change:
+    """Change one parameter of every galaxy that has it.
+
+    Parameters
+    ----------
+    name : str
+        One of `parameter_names`.
+    value : float or callable
+        The new value, in the unit of the record, or what makes it of the old ones.
+
+    Returns
+    -------
+    callable
+        The ``change`` of `dmagnet.simulator.draw`.
+
+    Raises
+    ------
+    ConfigError
+        If the simulator has no such parameter; the message lists those it has.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([5])
+    >>> change = with_parameter("bars.share", 0.0)
+    >>> draw(labels, generator=torch.Generator(), change=change).shape
+    torch.Size([1, 3, 256, 256])
+    """
+    if name not in (known := parameter_names()):
+        raise ConfigError(
+            f"no parameter {name!r} in the simulator; it has: {', '.join(known)}"
+        )
+    path = name.split(".")
+    return lambda _labels, galaxies: _replaced(galaxies, path, value)
+
+
+def _replaced(record: Any, path: list[str], value: Value) -> Any:
+    """Replace a field of a record, or of one within it; others stay as they are."""
+    if not hasattr(record, path[0]):
+        return record
+    old = getattr(record, path[0])
+    if path[1:]:
+        new = _replaced(old, path[1:], value)
+    else:
+        new = value(old) if callable(value) else torch.full_like(old, value)
+    return replace(record, **{path[0]: new})
 
 
 def without_bars(labels: Tensor, galaxies: Any) -> Any:
@@ -98,19 +180,9 @@ def class_masks(
     From the light before the atmosphere, with and without bar or arms, each smeared
     over 5 px.
     """
-    state = generator.get_state()
     grid = Grid.of_frame(image_size, labels.device, field)
-
-    def _light(change: Change | None) -> Tensor:
-        generator.set_state(state)
-        light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
-        dice = Dice(generator, len(labels), labels.device)
-        add_galaxies(light, labels, grid, dice, change)
-        return light * PIXEL_ARCSEC**2
-
-    whole = _light(None)
-    plain = _light(lambda kinds, some: without_arms(kinds, without_bars(kinds, some)))
-    generator.set_state(state)
+    whole = _light(labels, grid, generator)
+    plain = _light(labels, grid, generator, without_bars, without_arms)
     above = legacy_rgb(whole) - legacy_rgb(torch.zeros_like(whole[:1]))
     own = (_smeared(above) > FAINTEST).float()
     ratio = _smeared(plain) / _smeared(whole).clamp(min=1e-9)
@@ -120,6 +192,114 @@ def class_masks(
     special &= (added > 0).sum(dim=(1, 2)) >= LEAST_PX * (image_size / 256) ** 2
     peak = added.amax(dim=(1, 2), keepdim=True).clamp(min=1e-9)
     return torch.where(special[:, None, None], added / peak, own)
+
+
+def components(
+    labels: Tensor,
+    *,
+    image_size: int = 256,
+    field: float = 1.0,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Draw what galaxies and their frames are made of, part by part.
+
+    Parameters
+    ----------
+    labels : (B,) int in {0, ..., 9}
+        Class of each galaxy; see `dmagnet.classes`.
+    image_size : int, from 128
+        Side of the images in pixels.
+    field : float in (0, 1]
+        As of `draw`.
+    generator : torch.Generator
+        As it is before `draw` draws these galaxies; it is not moved on.
+
+    Returns
+    -------
+    dict of str to (B, H, W) float32 in [0, 1]
+        For each of `COMPONENTS` its share of the light at a place; of dust the share
+        that it takes away. The sky is 1 where all light together is too faint to be
+        told from it, and all others are 0 there.
+
+    Notes
+    -----
+    Each is the exact difference of two scenes that differ in it alone, through the
+    seeing of its frame, without noise. Arms are what the disc has above its mean along
+    a circle; a companion's bulge is both. Plain discs and smooth galaxies are none.
+    """
+    grid = Grid.of_frame(image_size, labels.device, field)
+
+    def _scene(*changes: Change) -> Tensor:
+        return _light(labels, grid, generator, *changes)
+
+    old = with_parameter("colors", lambda c: c * c.new_tensor([1.0, 0.0, 0.0]))
+    clear = (with_parameter("arms.dust", 0.0), with_parameter("dust", 0.0))
+    round_disc = (
+        with_parameter("arms.strength", 0.0), with_parameter("arms.ring", 0.0)
+    )  # fmt: skip
+    knotless = (with_parameter("arms.knots", 0.0), with_parameter("knots", 0.0))
+    galaxy, old_stars, dustless = _scene(), _scene(old), _scene(*clear)
+    light = {
+        "bulge": old_stars - _scene(old, with_parameter("bulge_share", 0.0)),
+        "bar": old_stars - _scene(old, with_parameter("bars.share", 0.0)),
+        "arms": dustless - _scene(*clear, *round_disc),
+        "knots": galaxy - _scene(*knotless),
+        "dust": dustless - galaxy,
+        "tides": galaxy - _scene(with_parameter("tides.share", 0.0)),
+        "companion": galaxy - _scene(with_parameter("companion", 0.0)),
+    }
+    company, fwhm, beta = _company(labels, grid, generator)
+    light |= company
+    whole = galaxy + company["neighbor"] + company["star"]
+    seen = legacy_rgb(blur(whole, fwhm, beta)) - legacy_rgb(torch.zeros_like(whole[:1]))
+    seen = (seen.mean(dim=1) > FAINTEST).float()
+
+    def _mean(part: Tensor) -> Tensor:  # the seeing of r stands for all three: to 9 %
+        part = part.clamp(min=0).mean(dim=1, keepdim=True)
+        return blur(part, fwhm[:, 1:2], beta[:, 1:2])[:, 0]
+
+    total = _mean(whole).clamp(min=1e-9)
+    own = {name: _mean(part) for name, part in light.items()}
+    own["dust"] = own["dust"] / (1 + own["dust"] / total)  # of what was there before it
+    shares = {name: (part / total).clamp(0, 1) * seen for name, part in own.items()}
+    return {**shares, "sky": 1 - seen}
+
+
+def _light(
+    labels: Tensor, grid: Grid, generator: torch.Generator, *changes: Change
+) -> Tensor:
+    """Draw the galaxies before the atmosphere, in nanomaggies a survey pixel."""
+    state = generator.get_state()
+
+    def _all(kinds: Tensor, galaxies: Any) -> Any:
+        for change in changes:
+            galaxies = change(kinds, galaxies)
+        return galaxies
+
+    light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
+    add_galaxies(light, labels, grid, Dice(generator, len(labels), labels.device), _all)
+    generator.set_state(state)
+    return light * PIXEL_ARCSEC**2
+
+
+def _company(
+    labels: Tensor, grid: Grid, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Draw the neighbors and stars of the same frames; FWHM in px, Moffat's beta."""
+    state = generator.get_state()
+    dice = Dice(generator, len(labels), labels.device)
+    unused = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
+    add_galaxies(unused, labels, grid, dice)  # moves the dice on
+    margin = margin_px(grid)
+    wider, inside = grid.wider(margin), slice(margin, -margin)
+    light = {}
+    for name, add in (("neighbor", add_neighbors), ("star", add_stars)):
+        drawn = unused.new_zeros(len(labels), 3, wider.size, wider.size)
+        add(drawn, wider, dice)
+        light[name] = drawn[..., inside, inside] * PIXEL_ARCSEC**2
+    fwhm, beta = draw_seeing(dice)
+    generator.set_state(state)
+    return light, fwhm / grid.scale, beta
 
 
 def _smeared(light: Tensor) -> Tensor:

@@ -73,9 +73,9 @@ def draw(
     generator : torch.Generator
         Source of all randomness.
     change : callable, optional
-        Takes the labels and the `dmagnet.simulator.truth` record of all galaxies of
-        one kind, and returns the record to draw. All else, noise included, is as
-        without it.
+        Takes the labels and a record, and returns the record to draw: first the
+        `Members` of all frames, then the `dmagnet.simulator.truth` record of all
+        galaxies of each kind. All else, noise included, is as without it.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def draw_flux(
     light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
     add_galaxies(light, labels, grid, dice, change)
     # Light from beyond the frame is blurred into it: galaxies go on, stars are drawn.
-    margin = math.ceil(MARGIN_ARCSEC / grid.scale)
+    margin = margin_px(grid)
     light = F.pad(light, (margin,) * 4, mode="replicate")
     add_neighbors(light, grid.wider(margin), dice)
     add_stars(light, grid.wider(margin), dice)
@@ -144,6 +144,11 @@ def draw_flux(
     if finer > 1:
         flux = F.avg_pool2d(flux, finer)
     return add_noise(flux, Grid.of_frame(image_size, labels.device, field), dice)
+
+
+def margin_px(grid: Grid) -> int:
+    """Return how far beyond the frame sources are drawn."""
+    return math.ceil(MARGIN_ARCSEC / grid.scale)
 
 
 def as_jpeg(images: Tensor, grid: Grid, dice: Dice) -> Tensor:
@@ -173,6 +178,8 @@ class Members:
     y: Tensor
     size: Tensor
     age: Tensor
+    second: Tensor  # whether it is the companion of another
+    companion: Tensor  # share of its light that it keeps if it is one
 
     def place(self, pose: Pose) -> Pose:
         """Move a centered pose to where the galaxies are."""
@@ -201,6 +208,8 @@ def _members(labels: Tensor, dice: Dice) -> Members:
         "size": (near, near * dice.uniform(0.65, 1.1)),
         # Galaxies that meet are alike in color.
         "age": (age, 0.8 * age + 0.6 * dice.noise(dice.num)),
+        "second": (torch.zeros_like(merging), torch.ones_like(merging)),
+        "companion": (torch.ones_like(near), torch.ones_like(near)),
     }
     return Members(
         **{name: torch.cat((a, b[merging])) for name, (a, b) in each.items()}
@@ -216,6 +225,8 @@ def add_galaxies(
 ) -> None:
     """Draw each kind of galaxy and add it to its frames, in place."""
     everyone = _members(labels, dice)
+    if change is not None:
+        everyone = change(everyone.label, everyone)
     edge_on = everyone.label >= THIN
     smooth = everyone.smooth
     kinds: tuple[tuple[Tensor, Any, Any, Any], ...] = (
@@ -230,6 +241,9 @@ def add_galaxies(
         galaxies = replace(galaxies, pose=some.place(galaxies.pose))
         if change is not None:
             galaxies = change(some.label, galaxies)
+        kept = torch.where(some.second, some.companion, 1.0)
+        bands = (1,) * (galaxies.flux.ndim - 1)  # (N,) or (N, 3)
+        galaxies = replace(galaxies, flux=galaxies.flux * kept.view(-1, *bands))
         for part in _parts(some.owner, grid):
             light.index_add_(0, some.owner[part], render(pick(galaxies, part), grid))
         if knots:
