@@ -118,6 +118,7 @@ def evidence_on_parts(checkpoint: Checkpoint, kind: str, num: int) -> dict[str, 
     side = views.shape[1]
     radius = radii_of(side).ravel()
     areas, matched, before, after = [], [], [], []
+    light_matched = []
     for view, other, mask, label in zip(views, others, masks, labels, strict=True):
         if mask.sum() < FEWEST:
             continue
@@ -127,13 +128,16 @@ def evidence_on_parts(checkpoint: Checkpoint, kind: str, num: int) -> dict[str, 
             p = model(both).softmax(1)[:, label].tolist()
         score, truth = maps[0, label].ravel(), mask.ravel()
         areas.append(roc_area(score, truth))
-        matched.append(matched_area(score, truth, view.mean(2).ravel(), radius))
+        light = view.mean(2).ravel()
+        matched.append(matched_area(score, truth, light, radius))
+        light_matched.append(matched_area(light, truth, light, radius))
         before.append(p[0])
         after.append(p[1])
     return {
         "n": len(areas),
         "roc_area": float(np.nanmean(areas)),
         "roc_area_matched": float(np.nanmean(matched)),
+        "light_matched": float(np.nanmean(light_matched)),
         "p_with": float(np.mean(before)),
         "p_without": float(np.mean(after)),
     }

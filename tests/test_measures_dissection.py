@@ -74,13 +74,13 @@ def test_light_and_center_find_a_bar_and_once_matched_they_find_little(galaxies)
     for unit in (0, 1):
         plain, matched = np.nanmean(map_areas(simple[:, unit], galaxies)["bar"], axis=0)
         assert plain > 0.95
-        assert matched < 0.9
+        assert abs(matched - 0.5) < 0.12
 
 
 def test_matched_to_light_light_itself_is_worth_nothing():
     rng = np.random.default_rng(0)
-    light, radius = rng.integers(0, 30, 4000), radii_of(64).ravel()[:4000]
-    truth = rng.random(4000) < light / 60
+    light, radius = rng.integers(0, 30, 4000) * 2.0, radii_of(64).ravel()[:4000]
+    truth = rng.random(4000) < light / 120
     assert roc_area(light, truth) > 0.65
     assert matched_area(light, truth, light, radius) == pytest.approx(0.5)
     assert matched_area(light + 9 * truth, truth, light, radius) == 1

@@ -24,7 +24,7 @@ Masks = NDArray[np.bool_]
 
 PIECE = 20  # galaxies drawn from one generator
 FEWEST = 20  # px of 128 x 128 that a component must have to be asked for
-LIGHT_BINS, RADIUS_BINS = 36, 18
+LIGHT_STEP, RADIUS_STEP = 2.0, 2.0  # of 255, px: see matched_area
 COARSE = 2  # px of the view along a side of the places where units are compared
 
 
@@ -231,15 +231,17 @@ def matched_area(
 ) -> float:
     """Compute the same among pixels of one light and one distance only.
 
-    The mean over cells of 36 quantiles of light and 18 equal steps of distance, each
-    weighed by its pairs of a true pixel and another; a map of either has 0.5.
+    The mean over cells of 2 levels of 255 and 2 px, each weighed by its pairs of a true
+    pixel and another. A map of the light itself has 0.51 to 0.55 for all components,
+    and one of nearness 0.42 to 0.56; with 36 quantiles of light and 18 steps of
+    distance these were 0.50 to 0.82, since the brightest quantile holds a whole bar.
     """
-    edges = np.quantile(light, np.linspace(0, 1, LIGHT_BINS + 1)[1:-1])
-    cells = np.searchsorted(edges, light) * RADIUS_BINS
-    cells += (radius / radius.max() * (RADIUS_BINS - 1)).astype(int)
+    cells = (light / LIGHT_STEP).astype(int) * len(light)
+    cells += (radius / RADIUS_STEP).astype(int)
+    order = np.argsort(cells, kind="stable")
+    ends = np.flatnonzero(np.diff(cells[order])) + 1
     total = weight = 0.0
-    for cell in np.unique(cells[truth]):
-        rows = cells == cell
+    for rows in np.split(order, ends):
         here = truth[rows]
         if num := float(here.sum() * (~here).sum()):
             total, weight = total + num * roc_area(score[rows], here), weight + num
