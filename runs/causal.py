@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dream_pictures import publish
 
 from dmagnet.classes import CLASS_NAMES, CLASSES
 from dmagnet.config import SimulateConfig
@@ -46,6 +47,7 @@ from dmagnet.measuring.representations import features_by_depth
 from dmagnet.network import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.simulator import simulate
+from dmagnet.storage.disk import claimed
 from dmagnet.training.fit import fit
 
 NUM_TRAIN, NUM_HELD = 600, 400
@@ -221,7 +223,7 @@ def tell_consistency(curves: Mapping[str, Mapping[str, np.ndarray]]) -> None:
 
 
 def main() -> None:
-    """Train, draw, measure, print, draw figures."""
+    """Read the arguments, hold the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--weights", nargs="+", default=["s", "xs"])
@@ -230,6 +232,14 @@ def main() -> None:
     add("-o", "--out", type=Path, default=Path("runs/out/causal"))
     add("--images", type=Path, help="folder for the figures")
     args = parser.parse_args()
+    with claimed(args.out):
+        run(args)
+    for path in args.out.glob("*.png") if args.images else ():
+        publish(path, args.images / path.name)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what is not done yet, and tell all."""
     checkpoints = {name: load(name) for name in args.weights}
     question = {
         "weights": [c.weights_hash for c in checkpoints.values()],
@@ -264,10 +274,10 @@ def main() -> None:
         )
         print("done:", concept.name, flush=True)
     print("\nSmall networks, one view:", "; ".join(told))
-    claimed = {c: found[c] for c in CONCEPTS}
+    concepts = {c: found[c] for c in CONCEPTS}
     nuisances = {c: found[c] for c in NUISANCES}
     for name in checkpoints:
-        tell_responses(name, claimed)
+        tell_responses(name, concepts)
     tell_nuisances(args.weights, nuisances)
     for name in args.weights:
         curves = {
@@ -289,26 +299,24 @@ def main() -> None:
         print("|---|" + "---|" * len(names))
         for row, values in zip(names, table, strict=True):
             print(f"| {row} |", " | ".join(f"{v:+.2f}" for v in values), "|")
-        if args.images:
-            save(depth_curves(layers[name], curves, "mean cosine of changes"),
-                 args.images / f"causal_depth_{name}.png")  # fmt: skip
-            save(cosine_table(names, table), args.images / f"causal_talk_{name}.png")
-    if args.images:
-        panels = {
-            c.name: (
-                c.doses,
-                {
-                    name: {
-                        classes: r
-                        for some in judged(c, part[f"p/{name}"]).values()
-                        for classes, r in some.items()
-                    }
-                    for name in (*args.weights, "shuffled labels")
-                },
-            )
-            for c, part in claimed.items()
-        }
-        save(dose_responses(panels), args.images / "causal_doses.png")
+        figure = depth_curves(layers[name], curves, "mean cosine of changes")
+        save(figure, args.out / f"causal_depth_{name}.png")
+        save(cosine_table(names, table), args.out / f"causal_talk_{name}.png")
+    panels = {
+        c.name: (
+            c.doses,
+            {
+                name: {
+                    classes: r
+                    for some in judged(c, part[f"p/{name}"]).values()
+                    for classes, r in some.items()
+                }
+                for name in (*args.weights, "shuffled labels")
+            },
+        )
+        for c, part in concepts.items()
+    }
+    save(dose_responses(panels), args.out / "causal_doses.png")
 
 
 if __name__ == "__main__":

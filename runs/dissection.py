@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dream_pictures import publish
 
 import dmagnet
 from dmagnet.dreaming import Channel, private_copy, read
@@ -41,6 +42,7 @@ from dmagnet.measuring.parts import Parts
 from dmagnet.network import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.simulator.pairs import COMPONENTS
+from dmagnet.storage.disk import claimed
 
 SEED = 95_000  # far from those of any training, and of runs/causal.py
 CONTROLS = {"shuffled weights": "shuffled", "fresh weights": "fresh"}
@@ -236,7 +238,7 @@ def unit_sheet(checkpoint: Checkpoint, part, layers, galaxies: Dissected, path: 
 
 
 def main() -> None:
-    """Draw, compare, print, draw figures."""
+    """Read the arguments, hold the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--weights", nargs="+", default=["s", "xs"])
@@ -245,6 +247,14 @@ def main() -> None:
     add("-o", "--out", type=Path, default=Path("runs/out/dissection"))
     add("--images", type=Path, help="folder for the figures")
     args = parser.parse_args()
+    with claimed(args.out):
+        run(args)
+    for path in args.out.glob("*.png") if args.images else ():
+        publish(path, args.images / path.name)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what is not done yet, and tell all."""
     checkpoints = {name: load(name) for name in args.weights}
     hashes = [c.weights_hash for c in checkpoints.values()]
     question = {"weights": hashes, "num": args.num, "dear": args.dear, "seed": SEED}
@@ -297,15 +307,14 @@ def main() -> None:
                     lambda n=network, g=some, m=method: maps_of(n, g, m),
                 )
         tell_maps(f"`{name}`: area, matched", rows)
-        if args.images:
-            panels = {
-                c: {kind: depth_rows(part, layers, m) for kind, part in units.items()}
-                for m, c in enumerate(COMPONENTS)
-            }
-            figure = depth_curves(layers, panels, "IoU of the best unit")
-            save(figure, args.images / f"dissection_depth_{name}.png")
-            sheet = args.images / f"dissection_units_{name}.png"
-            unit_sheet(checkpoint, units["trained"], layers, galaxies, sheet)
+        panels = {
+            c: {kind: depth_rows(part, layers, m) for kind, part in units.items()}
+            for m, c in enumerate(COMPONENTS)
+        }
+        figure = depth_curves(layers, panels, "IoU of the best unit")
+        save(figure, args.out / f"dissection_depth_{name}.png")
+        sheet = args.out / f"dissection_units_{name}.png"
+        unit_sheet(checkpoint, units["trained"], layers, galaxies, sheet)
         print("done:", name, flush=True)
 
 
