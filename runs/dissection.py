@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dream_pictures import publish
+from PIL import Image
 
 import dmagnet
 from dmagnet.dreaming import Channel, private_copy, read
@@ -206,35 +206,34 @@ def tell_maps(title: str, rows) -> None:
 
 
 def unit_sheet(checkpoint: Checkpoint, part, layers, galaxies: Dissected, path: Path):
-    """Draw each component's best unit: two galaxies, where it is active, a dream."""
+    """Draw each component's best unit: where it is most active, and its dream."""
     half = len(galaxies.views) // 2
     views = galaxies.views[half:]
     side = views.shape[1]
     start = galaxies.views[galaxies.labels == ROUND][0]
-    blank = torch.from_numpy(start).permute(2, 0, 1)[None] / 255
+    begin = torch.from_numpy(start).permute(2, 0, 1)[None] / 255
     network = private_copy(checkpoint.model)
-    pictures, captions = [start], ["dreams begin with this"]
-    pictures += [np.full_like(start, 255)] * 4
-    captions += [""] * 4
+    pictures, captions = [], []
     for m, component in enumerate(COMPONENTS):
         layer, unit = best_of(part, layers, m)
         second = halves(part, layer)[1]
-        value = scored(second, unit, m)[0]
         maps = activations(network, views, layer)[:, unit]
         large = on_picture(maps.float(), (side, side)).numpy()
-        for row in np.argsort(-large.max((1, 2)))[:2]:
-            active = np.where(large[row] >= second.levels[unit, m], 1.0, 0.0)
-            truth = galaxies.parts[component][half + row]
-            missed = np.where((active == 0) & truth, -0.7, active)
-            pictures += [views[row], overlay(views[row], missed, reach=1.0)]
-            captions += [f"{component}", "orange: active, blue: missed"]
+        row = int(large.max((1, 2)).argmax())
+        active = np.where(large[row] >= second.levels[unit, m], 1.0, 0.0)
+        missed = (active == 0) & galaxies.parts[component][half + row]
         dream = dmagnet.dream(
-            blank, Channel(layer, unit), model=checkpoint.model, trajectory="none"
+            begin, Channel(layer, unit), model=checkpoint.model, trajectory="none"
         )
         dreamed = dream.images[0].permute(1, 2, 0).clamp(0, 1).numpy()
-        pictures.append((dreamed * 255).round().astype(np.uint8))
-        captions.append(f"{layer} {unit}: IoU {value:.2f}")
-    save(galaxy_grid(np.stack(pictures), captions, num_columns=5), path)
+        pictures += [
+            views[row],
+            overlay(views[row], np.where(missed, -0.7, active), reach=1.0),
+            (dreamed * 255).round().astype(np.uint8),
+        ]
+        value = scored(second, unit, m)[0]
+        captions += [component, f"{layer} {unit}: IoU {value:.2f}", "its dream"]
+    save(galaxy_grid(np.stack(pictures), captions, num_columns=6), path)
 
 
 def main() -> None:
@@ -250,7 +249,13 @@ def main() -> None:
     with claimed(args.out):
         run(args)
     for path in args.out.glob("*.png") if args.images else ():
-        publish(path, args.images / path.name)
+        with Image.open(path) as figure:  # each under 300 kB
+            figure.thumbnail((1500, 1500))
+            plain = figure.convert("RGB")
+            if "units" in path.name:
+                plain.save((args.images / path.name).with_suffix(".jpg"), quality=85)
+            else:
+                plain.quantize(64).save(args.images / path.name, optimize=True)
 
 
 def run(args: argparse.Namespace) -> None:

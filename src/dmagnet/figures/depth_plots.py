@@ -20,6 +20,7 @@ from dmagnet.figures.plots import (
 
 Floats = NDArray[np.float64]
 PANEL = (3.1, 2.5)  # inches
+LEAST_HIGH = 0.4  # end of an axis of cosines or overlaps: chance is to look small
 
 
 def depth_trends(
@@ -136,9 +137,6 @@ def depth_curves(
     figure, grid = panels_of(len(panels), 4, (2.7, 2.1))
     places = np.arange(len(layers))
     colors = (BLUE, GRAY, SERIES[4], SERIES[2], VERMILION)
-    highest = max(
-        np.nanmax(rows) for lines in panels.values() for rows in lines.values()
-    )
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for i, (network, rows) in enumerate(lines.items()):
             dash: Any = DASHES[i]
@@ -146,7 +144,8 @@ def depth_curves(
             axes.plot(places, value, color=colors[i], linestyle=dash, label=network)
             axes.fill_between(places, low, high, color=colors[i], alpha=0.15, lw=0)
         axes.axhline(0, color=GRAY, linewidth=0.6)
-        axes.set_ylim(min(axes.get_ylim()[0], -0.02), 1.02 * highest)
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(min(bottom, -0.02), max(top, LEAST_HIGH))
         _name_layers(axes, [layer.replace(".block", ".") for layer in layers])
         axes.tick_params(axis="x", labelsize=5)
         axes.set_title(title, fontsize=9)
