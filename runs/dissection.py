@@ -250,10 +250,10 @@ def main() -> None:
         run(args)
     for path in args.out.glob("*.png") if args.images else ():
         with Image.open(path) as figure:  # each under 300 kB
-            figure.thumbnail((1500, 1500))
+            figure.thumbnail((1300, 1300))
             plain = figure.convert("RGB")
             if "units" in path.name:
-                plain.save((args.images / path.name).with_suffix(".jpg"), quality=85)
+                plain.save((args.images / path.name).with_suffix(".jpg"), quality=82)
             else:
                 plain.quantize(64).save(args.images / path.name, optimize=True)
 
