@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from real_sets import REAL60, native
 from scipy import ndimage
-from scipy.stats import rankdata
 
 from dmagnet.explaining.maps import evidence_maps
 from dmagnet.judging.predict import on_picture
+from dmagnet.measuring.dissection import matched_area, radii_of, roc_area
 from dmagnet.network import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
@@ -34,7 +34,6 @@ FIRST_SEED, PIECE = 90_000, 20  # far from those of the training
 ON, OFF = 0.5, 0.02  # of a place covered by the galaxy
 ABOVE_SKY = 0.06  # of white, in a standard picture: 3.5 % before it was brightened
 FEWEST = 20  # pixels that a bar or arms must have in the view
-LIGHT_BINS, RADIUS_BINS = 36, 18
 
 
 def attention_on_galaxy(model: DMAGNet, views: np.ndarray) -> dict[str, float]:
@@ -112,36 +111,14 @@ def pairs(kind: str, num: int, checkpoint: Checkpoint):
     return [np.stack(each) for each in zip(*found[:num], strict=True)]
 
 
-def roc_area(score: np.ndarray, truth: np.ndarray) -> float:
-    """Compute the chance that a true pixel has the higher score."""
-    num, others = truth.sum(), (~truth).sum()
-    if not num or not others:
-        return np.nan
-    return (rankdata(score)[truth].sum() - num * (num + 1) / 2) / (num * others)
-
-
-def matched_area(score, truth, light, radius) -> float:
-    """Compute the same among pixels of one light and one distance only."""
-    edges = np.quantile(light, np.linspace(0, 1, LIGHT_BINS + 1)[1:-1])
-    cells = np.searchsorted(edges, light) * RADIUS_BINS
-    cells += (radius / radius.max() * (RADIUS_BINS - 1)).astype(int)
-    total = weight = 0.0
-    for cell in np.unique(cells[truth]):
-        rows = cells == cell
-        here = truth[rows]
-        if num := float(here.sum() * (~here).sum()):
-            total, weight = total + num * roc_area(score[rows], here), weight + num
-    return total / weight if weight else np.nan
-
-
 def evidence_on_parts(checkpoint: Checkpoint, kind: str, num: int) -> dict[str, float]:
     """Compare evidence with what a bar or arms added."""
     model = checkpoint.model
     views, others, masks, labels = pairs(kind, num, checkpoint)
     side = views.shape[1]
-    rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
-    radius = np.hypot(rows, columns).ravel()
+    radius = radii_of(side).ravel()
     areas, matched, before, after = [], [], [], []
+    light_matched = []
     for view, other, mask, label in zip(views, others, masks, labels, strict=True):
         if mask.sum() < FEWEST:
             continue
@@ -151,13 +128,16 @@ def evidence_on_parts(checkpoint: Checkpoint, kind: str, num: int) -> dict[str, 
             p = model(both).softmax(1)[:, label].tolist()
         score, truth = maps[0, label].ravel(), mask.ravel()
         areas.append(roc_area(score, truth))
-        matched.append(matched_area(score, truth, view.mean(2).ravel(), radius))
+        light = view.mean(2).ravel()
+        matched.append(matched_area(score, truth, light, radius))
+        light_matched.append(matched_area(light, truth, light, radius))
         before.append(p[0])
         after.append(p[1])
     return {
         "n": len(areas),
         "roc_area": float(np.nanmean(areas)),
         "roc_area_matched": float(np.nanmean(matched)),
+        "light_matched": float(np.nanmean(light_matched)),
         "p_with": float(np.mean(before)),
         "p_without": float(np.mean(after)),
     }
