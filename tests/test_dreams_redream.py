@@ -228,3 +228,16 @@ def test_what_is_no_image_is_refused(frames):
 def test_a_zoom_rate_outside_its_range_is_refused():
     with pytest.raises(ConfigError, match=r"rate: expected 0 to 0\.5, got 0\.7"):
         next(zoom_frames(foreign(), galaxies(), LATE, rate=0.7))
+
+
+def test_passes_together_add_no_more_than_the_strength():
+    images = galaxies(1, (96, 96))
+    dream = DreamConfig(steps=4, octaves=1, strength=0.02, step_size=0.05)
+    config = RedreamConfig(schedule=(64, 96, 96), dream=dream)
+    passes = [
+        event
+        for event in redream_frames(foreign(), images, LATE, config)
+        if isinstance(event, Pass)
+    ]
+    rms = [float(one.detail.square().mean().sqrt()) for one in passes]
+    assert rms == pytest.approx([0.02] * 3, rel=1e-3)

@@ -266,8 +266,12 @@ def octave_frames(
     images: Tensor,
     config: DreamConfig,
     seed: int | Sequence[int] | None = None,
+    base: Tensor | None = None,
 ) -> Iterator[DreamFrame]:
-    """Do what `dream_frames` does with a network that is prepared already."""
+    """Do what `dream_frames` does with a network that is prepared already.
+
+    What is added is counted from `base`, where the images hold dreamed detail already.
+    """
     if config.basis == "galaxy":
         raise ConfigError(
             "basis: expected fourier, pixel or maco for images, got galaxy, which "
@@ -294,7 +298,8 @@ def octave_frames(
         if tiled and max(size) > config.tile:
             climber = tiled
         own = rates[octave * config.steps : (octave + 1) * config.steps]
-        ascent = ascend(now, ground, climber, views, own)
+        origin = ground if base is None else resample(base, size)
+        ascent = ascend(now, origin, climber, views, own)
         for step, (now, scores) in enumerate(ascent, start=1):
             yield DreamFrame(now, scores, octave, step, len(sizes))
         detail = now - ground

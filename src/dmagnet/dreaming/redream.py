@@ -162,8 +162,11 @@ def pass_frames(
         start = (ground + before).clamp(0, 1)
         rolls = _add(seed, number)  # each pass rolls anew
         frame = None
-        climb = maco_dream if inner.basis == "maco" else octave_frames
-        for frame in climb(scorer, start, inner, rolls):
+        if inner.basis == "maco":
+            frames: Iterator[DreamFrame] = maco_dream(scorer, start, inner, rolls)
+        else:
+            frames = octave_frames(scorer, start, inner, rolls, ground)
+        for frame in frames:
             yield frame
         assert frame is not None  # a dream has at least one frame
         after = frame.images - ground

@@ -87,7 +87,7 @@ def draw_pairs(
     kinds = torch.tensor([label])
     changes = [with_parameter(name, value) for name, value in WITHOUT[label].items()]
 
-    def change(labels: Tensor, galaxies: Any) -> Any:
+    def change(labels: Tensor, galaxies: Any) -> Any:  # numpydoc ignore=GL08
         for each in changes:
             galaxies = each(labels, galaxies)
         return galaxies
