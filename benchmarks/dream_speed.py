@@ -36,7 +36,7 @@ from dmagnet.dreaming import Energy, dream_frames
 from dmagnet.network import DMAGNet
 
 SIDE = 256
-LAYERS = {"stage1": 3.0, "lam": 2.0}  # and how many times faster we want to be
+LAYERS = {"stage1": 3.0, "lam": 1.7}  # and how many times faster we want to be
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TickingEnergy(Energy):
 
 
 def ours(model: nn.Module, layer: str, steps: int, clock: Clock) -> None:
-    config = DreamConfig(steps=steps, octaves=1)
+    config = DreamConfig.plain(steps=steps, octaves=1)
     objective = TickingEnergy(layer, clock)
     for _ in dream_frames(model, torch.rand(1, 3, SIDE, SIDE), objective, config):
         pass
