@@ -471,6 +471,17 @@ def test_a_canceled_dream_is_kept_as_far_as_it_came(person):
     assert "galaxy1-dream-lam.fits" not in end[3]  # it was not begun
 
 
+def test_another_network_says_what_it_thinks_of_a_dreamed_class(person):
+    person.look(png_of(blob()))
+    *_, end = person.ask("dream", [], "Barred Spiral", 1, 128)
+    told = text_of(end[0])
+    assert re.search(
+        r"Another network \((s|xs)\) finds Barred Spiral likely with", told
+    )
+    *_, end = person.ask("dream", ["stem"], "(none)", 1, 128)
+    assert "Another network" not in text_of(end[0])
+
+
 def test_what_cannot_be_dreamed_is_told(person):
     assert "drop an image first" in text_of(
         next(person.ask("dream", ["lam"], "(none)", 1, 128))[0]

@@ -48,6 +48,8 @@ class DreamAnswer:
     after: Floats | None
     config: DreamConfig
     share: float = 1.0
+    # of a dreamed class: the other network, and what it thinks of it before and after
+    judge: tuple[str, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -253,6 +253,7 @@ def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:
         "before": _seen_as(one.before),
         "after": _seen_as(one.after),
         "scores": one.scores,
+        "judge": one.judge,
     }
 
 

@@ -21,9 +21,17 @@ from dmagnet.classes import CLASSES
 from dmagnet.classifying.local import Device, open_classifier
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.dream_config import DreamConfig
+from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample
 from dmagnet.dreaming.sheets import to_bytes
-from dmagnet.dreaming.targets import Network, class_target, layer_target, open_network
+from dmagnet.dreaming.targets import (
+    Network,
+    Target,
+    class_target,
+    layer_target,
+    open_network,
+    second_opinion,
+)
 from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanations import explain_images
@@ -66,6 +74,7 @@ class Work:
         if device != "cpu" and torch.cuda.is_available():
             self.checkpoint.model.cuda()
         self.network: Network = open_network(self.checkpoint)
+        self._judge = second_opinion(self.network)
         self._drawn = count()
         self._busy, self._changed = 0, threading.Condition()
         trained = self.checkpoint.config
@@ -220,9 +229,11 @@ class Work:
                 end = resample(frame.images, (side, side))
                 low, high = (float(scorer.score(each)[0]) for each in (start, end))
                 before, after = map(self._judged, (start, end))
+                judge = self._second(target, start, end)
             yield DreamAnswer(
-                target, start[0], end[0], (low, high), before, after, config, share
-            )
+                target, start[0], end[0], (low, high), before, after, config, share,
+                judge,
+            )  # fmt: skip
 
     def _step_by_step(self, frames: Iterator[DreamFrame]) -> Iterator[DreamFrame]:
         """Compute a step when it is asked for, and count it."""
@@ -240,6 +251,19 @@ class Work:
         if raw is None or calibration is None:
             return None if raw is None else np.asarray(raw[0], np.float32)
         return np.asarray(calibration.probabilities(raw)[0], np.float32)
+
+    def _second(
+        self, target: Target, *images: Tensor
+    ) -> tuple[str, float, float] | None:
+        """Ask the package's other network how likely it finds a dreamed class."""
+        if self._judge is None or not isinstance(target.objective, Logit):
+            return None
+        name, network = self._judge
+        number = target.objective.class_index
+        low, high = map(network.judge, images)
+        if low is None or high is None:
+            return None
+        return name, float(low[0, number]), float(high[0, number])
 
     def _galaxy(self, item: Item) -> Galaxy:
         """Read a file as classify does, once for the network and once for people."""
