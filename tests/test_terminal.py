@@ -50,7 +50,7 @@ VERBS = {
 # These take long even of little: they are stopped here, and finish in other tests.
 LONG = {
     "demo": ("Dreaming", "-o OUT", ""),
-    "measure": ("Dreaming stem", "xs STACK -o OUT --per-class 2 --seeds 2", ""),
+    "measure": ("Dreaming, trained", "xs STACK -o OUT --per-class 2 --seeds 2", ""),
 }
 
 
