@@ -63,8 +63,6 @@ def dream(page: Page, out: Path) -> None:
     page.locator(".dm-dreams h3").first.wait_for()
     page.locator(".dm-progress").wait_for()
     shoot(page, out / "app_dreaming.jpg")
-    page.locator(".dm-dreams h3").nth(len(LAYERS) - 1).wait_for()
-    shoot(page, out / "app_dreams.jpg")
 
 
 def main() -> None:

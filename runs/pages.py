@@ -1,12 +1,10 @@
-"""The documentation's pictures of pages: of a galaxy, of its index, of a run's report.
+"""The documentation's picture of a galaxy's page.
 
     OMP_NUM_THREADS=2 python runs/pages.py [--weights s] [--out runs/out/pages]
 
 Draws simulated galaxies as files, writes their pages (`dmagnet.reporting.write_pages`),
-evaluates the weights on other simulated galaxies, dreams and explains three of the
-first into the same run folder, writes its report, and takes screenshots with Debian's
-Chromium into ``docs/images``: page_galaxy.jpg, page_phone.jpg, page_index.jpg and
-report_run.jpg. Needs playwright and Chromium; no picture of a real galaxy comes in.
+and takes a screenshot of one with Debian's Chromium: ``docs/images/page_galaxy.jpg``.
+Needs playwright and Chromium; no picture of a real galaxy comes in.
 """
 
 import argparse
@@ -14,25 +12,17 @@ import shutil
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import sync_playwright
 
-from dmagnet import load
 from dmagnet.classes import CLASSES
-from dmagnet.cli.demo import simulated_galaxies
-from dmagnet.config import DreamConfig, SimulateConfig
-from dmagnet.dreaming import make_request, write_dreams
-from dmagnet.explaining import explain
-from dmagnet.reporting import report_run, write_pages
-from dmagnet.reporting.assess import assess
+from dmagnet.config import SimulateConfig
+from dmagnet.reporting import write_pages
 from dmagnet.simulator import simulate
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+PICTURE = Path(__file__).parents[1] / "docs/images/page_galaxy.jpg"
 SEED = 5
-NUM_JUDGED = 400
-LAYERS = ("stage1", "stage2", "stage3", "stage4", "lam")
-DREAMED = (1, 5, 9)  # Merging, Barred Spiral, Edge-on with Bulge
 SHOWN = "barred"
-DESK, PHONE = 1100, 390
+DESK, HIGH = 1100, 2900  # px
 QUALITY = 82  # of JPEG: colors of maps would be many in a PNG
 
 
@@ -46,37 +36,6 @@ def draw(folder: Path) -> list[Path]:
     return files
 
 
-def run_folder(weights: str, files: list[Path], out: Path) -> Path:
-    """Evaluate, dream and explain into one folder, and report it."""
-    checkpoint = load(weights)
-    config = checkpoint.config
-    galaxies = simulated_galaxies(
-        0,
-        NUM_JUDGED,
-        image_size=config.image_size,
-        seed=SEED + 1,
-        field=config.field,
-        radii=config.radii,
-    )
-    some = [files[number] for number in DREAMED]
-    write_dreams(
-        make_request(some, weights, DreamConfig(), layers=LAYERS), out / "dreams"
-    )
-    explain(some, weights=checkpoint, out=out / "why")
-    assess(checkpoint, galaxies, out, title="DMAGNet on simulated galaxies")
-    return report_run(out)
-
-
-def shoot(browser: Browser, page: Path, name: str, width: int, height: int) -> None:
-    """Take a picture of the top of a page."""
-    opened = browser.new_page(viewport={"width": width, "height": height})
-    opened.goto(page.resolve().as_uri())
-    path = IMAGES / f"{name}.jpg"
-    opened.screenshot(path=path, type="jpeg", quality=QUALITY)
-    opened.close()
-    print(path)
-
-
 def main() -> None:
     """Make the pages and their pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -86,19 +45,17 @@ def main() -> None:
     given = parser.parse_args()
     shutil.rmtree(given.out, ignore_errors=True)
     files = draw(given.out / "galaxies")
-    pages = write_pages(
+    write_pages(
         files, given.out / "pages", weights=given.weights, reference=given.reference
     )
-    report = run_folder(given.weights, files, given.out / "run")
     galaxy = given.out / "pages" / f"{SHOWN}.html"
     with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        shoot(browser, galaxy, "page_galaxy", DESK, 2900)
-        shoot(browser, galaxy, "page_phone", PHONE, 1500)
-        shoot(browser, pages.first, "page_index", DESK, 1100)
-        shoot(browser, report, "report_run", DESK, 2600)
+        opened = browser.new_page(viewport={"width": DESK, "height": HIGH})
+        opened.goto(galaxy.resolve().as_uri())
+        opened.screenshot(path=PICTURE, type="jpeg", quality=QUALITY)
         browser.close()
 
 
