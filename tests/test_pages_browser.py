@@ -94,8 +94,9 @@ def some_report():
     masks = rng.uniform(0.8, 1.2, (4, 4, 4))
     row = {
         "claim": "a claim", "prediction": "The deeper a layer, the " + "wider " * 30,
-        "expected": "> 0", "trained": 0.9, "p_holm": 0.004, "random": 0.1, "n": 12,
-        "difference": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds",
+        "expected": "> 0", "trained": 0.9, "p_holm": 0.004, "n": 12,
+        "control": "random weights", "control_value": 0.1, "difference": 0.5,
+        "low": 0.25, "high": 0.75, "power": 0.875, "verdict": "holds", "reason": "",
     }  # fmt: skip
     failed = {
         "id": LONG, "label_name": LONG, "class_name": LONG,

@@ -77,6 +77,7 @@ def with_parameter(name: str, value: Value) -> Change:
 
     Examples
     --------
+    >>> from dmagnet.simulator import draw
     >>> labels = torch.tensor([5])
     >>> change = with_parameter("bars.share", 0.0)
     >>> draw(labels, generator=torch.Generator(), change=change).shape
