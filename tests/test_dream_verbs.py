@@ -500,6 +500,15 @@ def test_a_redream_outside_the_networks_sides_is_said(tmp_path, capsys):
     assert [one["side"] for one in record["dreams"][0]["passes"]] == [64, 64, 96, 64]
 
 
+def test_a_redream_of_the_bundled_weights_stays_within_their_sides(tmp_path, capsys):
+    path = picture(tmp_path / "a.png", height=128, width=128)
+    words = ["--layers", "stem", "--weights", "xs", "--steps", 0]
+    assert dmagnet("redream", path, "-o", tmp_path / "out", *words) == 0
+    assert "but the network was trained at" not in capsys.readouterr().err
+    (entry,) = record(tmp_path / "out", "redream.json")["dreams"]
+    assert [one["side"] for one in entry["passes"]] == [96, 128, 192, 128]
+
+
 def test_the_plain_dream_is_one_flag_away(run, tmp_path):
     path = picture(tmp_path / "a.png", height=128, width=128)
     words = ["--layers", "stem", "--weights", run, "--image-size", 64, "--steps", 1]

@@ -220,7 +220,10 @@ def _out_of_domain(request: Request) -> list[str]:
     network, config = request.network, request.config
     home = {max(source.cutout.rgb.shape[:2]) for source in request.sources}
     if isinstance(config, RedreamConfig) and network.sides:
-        home |= {s for h in home for s in config.schedule or default_schedule(h)}
+        smallest = network.sides[0]
+        home |= {
+            s for h in home for s in config.schedule or default_schedule(h, smallest)
+        }
     trained = network.image_size or 0
     low, high = network.sides or (trained / 1.5, trained * 1.5)
     odd = sorted(side for side in home if not low <= side <= high) if trained else []
