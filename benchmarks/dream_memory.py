@@ -31,9 +31,7 @@ def one_case(args: argparse.Namespace) -> dict[str, object]:
     network = DMAGNet(ModelConfig(size=args.size, fusion=args.fusion))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     image = torch.rand(1, 3, args.side, args.side)
-    config = DreamConfig.plain(
-        steps=args.steps, octaves=args.octaves, tile=args.tile
-    )
+    config = DreamConfig.plain(steps=args.steps, octaves=args.octaves, tile=args.tile)
     start = time.perf_counter()
     *_, last = dream_frames(network, image, Energy(args.layer), config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
