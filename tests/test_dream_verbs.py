@@ -557,3 +557,11 @@ def test_a_record_of_an_older_dmagnet_is_refused(dreamed, tmp_path, capsys):
     path.write_text(json.dumps(old))
     line = refused(capsys, "dream", path, "-o", tmp_path / "out")
     assert "expected settings for views; an older dmagnet wrote it" in line
+
+
+def test_a_dream_of_no_steps_and_several_octaves_is_written(tmp_path):
+    path = picture(tmp_path / "a.png", height=128, width=128)
+    words = ["--layers", "stem", "--weights", "xs", "--steps", 0]
+    assert dmagnet("dream", path, "-o", tmp_path / "out", *words) == 0
+    seen = [pixels(tmp_path / f"out/a/{name}.png") for name in ("galaxy", "stem")]
+    assert (seen[0] == seen[1]).all()

@@ -161,7 +161,8 @@ def _course(dreamed: Dream, i: int) -> dict[str, Any]:
         return {"passes": [_pass(one, i) for one in dreamed.passes]}
     octaves: list[dict[str, Any]] = []
     for moment in dreamed.trace:
-        if len(octaves) == moment.octave:
+        # A dream of no steps has one moment, of its last octave.
+        if not octaves or len(octaves) == moment.octave:
             octaves.append(
                 {"size": list(moment.size), "scores": [], "probabilities": []}
             )

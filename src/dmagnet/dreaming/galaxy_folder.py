@@ -63,6 +63,8 @@ def write_galaxies(
                 f"{out}: this folder holds other files; choose a new -o, nothing is "
                 "overwritten"
             )
+        else:  # before the first picture: a run that is stopped there can go on
+            write_json(path, record)
         entries = record["targets"]
         show = announce("Dreaming", total) if announce else lambda _: None
         done = itertools.count(1)

@@ -1,5 +1,6 @@
 """Steps at random: what a dream looks like that asks no network."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,7 +46,9 @@ def random_residuals(
     scorer: Scorer, base: Tensor, config: RedreamConfig
 ) -> NDArray[Any]:
     """Follow how much each pass changes where no network is asked: (P, B)."""
-    return _residuals(RandomSteps(scorer, config.dream.seed), base, config)
+    # Tiles would ask the network for their gradients.
+    whole = replace(config, dream=replace(config.dream, tile=0))
+    return _residuals(RandomSteps(scorer, config.dream.seed), base, whole)
 
 
 def _residuals(scorer: Scorer, base: Tensor, config: RedreamConfig) -> NDArray[Any]:
