@@ -26,7 +26,6 @@ from dmagnet.dreaming.targets import Network, class_target, open_network
 from dmagnet.judging.sampling import bootstrap_weights, interval_of
 from dmagnet.measuring.controls import calibrate_norms, randomized
 from dmagnet.measuring.drawn import (
-    BULGED,
     SKY,
     WITHOUT,
     at_size,
@@ -35,6 +34,7 @@ from dmagnet.measuring.drawn import (
 )
 from dmagnet.measuring.parts import Parts
 from dmagnet.pictures.standard import RADII
+from dmagnet.simulator.parameters import Galaxy, Pair
 from dmagnet.storage.records import Arrays
 
 SIDE = 192  # px: at which the weights of the package are dreamed
@@ -42,7 +42,8 @@ FAMILIES = {"plain": DreamConfig.plain(), "robust": DreamConfig()}  # 1st: the s
 BATCH = 12
 NUM_RANDOM = 1  # networks with random weights
 NUM_WRONG = 2  # other classes that are dreamed on each class's galaxies
-Dreamer = Callable[[Network, Tensor, int], Tensor]  # network, galaxies, class
+Pairs = tuple[Tensor, Tensor, tuple[Galaxy, ...]]  # of `draw_pairs`
+Dreamer = Callable[[Network, Pairs, int], Tensor]  # network, pairs, class
 HEAD = (
     "class", "dream", "n", "correlation", "smoothed",
     "A2 before, dreamed, true", "pitch dreamed, true",
@@ -64,9 +65,9 @@ class Cell:
 def dreamer_of(config: DreamConfig, *, at_random: bool = False) -> Dreamer:
     """Make a function from settings."""
 
-    def _dream(network: Network, base: Tensor, label: int) -> Tensor:
+    def _dream(network: Network, pairs: Pairs, label: int) -> Tensor:
         parts = []
-        for some in base.split(BATCH):
+        for some in pairs[0].split(BATCH):
             scorer = network.scorer(class_target(network, str(label)).objective, some)
             climber = RandomSteps(scorer, config.seed) if at_random else scorer
             for frame in octave_frames(climber, some, config):
@@ -77,33 +78,33 @@ def dreamer_of(config: DreamConfig, *, at_random: bool = False) -> Dreamer:
     return _dream
 
 
-def brighter(_network: Network, base: Tensor, _label: int) -> Tensor:
+def brighter(_network: Network, pairs: Pairs, _label: int) -> Tensor:
     """Add light where there is light: a dream that knows nothing else."""
-    return base + (base - SKY).clamp(min=0)
+    return pairs[0] + (pairs[0] - SKY).clamp(min=0)
 
 
-def as_galaxies(network: Network, base: Tensor, label: int) -> Tensor:
-    """Dream in the space of galaxies, from starts of its own; move what was added."""
-    kind = "edge-on" if label == BULGED else "disc"
+def as_galaxies(network: Network, pairs: Pairs, label: int) -> Tensor:
+    """Dream in the space of galaxies, from the same ones."""
+    base, _, galaxies = pairs
+    kind = "disc" if isinstance(galaxies[0], Pair) else "edge-on"
     objective = class_target(network, str(label)).objective
-    ends = [
-        frame.galaxies
-        for frame in galaxy_frames(
-            network.model, objective, kind=kind, side=SIDE, starts=len(base)
-        )
-    ]
-    # Start and end in the same night, so that the noise is no part of the detail.
-    start, end = (
-        torch.cat([Camera(SIDE, RADII, 0).views(one, 1)[0] for one in galaxies])
-        for galaxies in (ends[0], ends[-1])
+    start, *_, end = galaxy_frames(
+        network.model, objective, kind=kind, galaxies=galaxies, side=SIDE
     )
-    return base + end - start
+    # Before and after in one night and frame: noise and zoom are no part of the detail.
+    before, after = (
+        torch.cat([
+            Camera(SIDE, RADII, 0).views(one, 1, framed_on=first)[0]
+            for one, first in zip(frame.galaxies, start.galaxies, strict=True)
+        ])
+        for frame in (start, end)
+    )  # fmt: skip
+    return base + after - before
 
 
-def another(_network: Network, base: Tensor, label: int) -> Tensor:
+def another(_network: Network, pairs: Pairs, _label: int) -> Tensor:
     """Add what the simulator adds to another galaxy of the class: the ceiling."""
-    plain, whole = draw_pairs(label, len(base), SIDE)
-    return base + (whole - plain).roll(1, 0)
+    return pairs[0] + (pairs[1] - pairs[0]).roll(1, 0)
 
 
 def wrong_classes(label: int) -> list[int]:
@@ -139,16 +140,16 @@ def measure(
     """Dream all classes with one network, and let another one judge."""
     network, judge = open_network(name), open_network(judge_name)
     pairs = {label: draw_pairs(label, num, SIDE) for label in WITHOUT}
-    fitting = torch.cat([image for pair in pairs.values() for image in pair])
+    fitting = torch.cat([image for each in pairs.values() for image in each[:2]])
     controls = [
         replace(network, model=calibrate_norms(randomized(network.model, k), fitting))
         for k in range(NUM_RANDOM)
     ]
-    for label, (base, truth) in pairs.items():
-        size = None
+    for label, each in pairs.items():
+        (base, truth, _), size = each, None
         for cell in cells(label):
             model = network if cell.weights is None else controls[cell.weights]
-            make = partial(_dreamed, cell, model, base)
+            make = partial(_dreamed, cell, model, each)
             words = (name, label, cell.family, cell.what, cell.target, cell.weights)
             key = "-".join(str(word).replace(" ", "_") for word in words)
             dreams = torch.from_numpy(parts.get(key, make)["dreams"]).float()
@@ -165,8 +166,8 @@ def measure(
         print(f"{name}, {CLASSES[label].name}: {len(base)} pairs", flush=True)
 
 
-def _dreamed(cell: Cell, model: Network, base: Tensor) -> Arrays:
-    return {"dreams": cell.dream(model, base, cell.target).half().numpy()}
+def _dreamed(cell: Cell, model: Network, pairs: Pairs) -> Arrays:
+    return {"dreams": cell.dream(model, pairs, cell.target).half().numpy()}
 
 
 def told(values: np.ndarray) -> str:

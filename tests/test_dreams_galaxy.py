@@ -142,6 +142,14 @@ def test_a_seed_gives_the_same_galaxies_and_more_starts_begin_alike(xs):
         assert float(value[0]) == pytest.approx(float(two.parameters[name][0]))
 
 
+def test_given_galaxies_are_climbed_from_there(xs):
+    own = [draw_neutral("disc", 11), draw_neutral("disc", 12)]
+    first, *_, last = galaxy_frames(xs, Logit(5), galaxies=own, steps=1)
+    for galaxy, given in zip(first.galaxies, own, strict=True):
+        assert torch.equal(galaxy.disc.scale_length, given.disc.scale_length)
+    assert last.scores.shape == (2,)
+
+
 def test_what_the_simulator_does_not_have_is_named(xs):
     with pytest.raises(
         ConfigError, match=r"no 'bars'; a galaxy of kind disc has bar_sh"

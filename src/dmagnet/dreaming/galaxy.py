@@ -1,6 +1,6 @@
 """Dreams in the space of galaxies: every step is a galaxy that the simulator draws."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,14 +74,16 @@ class Camera:
         flux = blur(light, fwhm / grid.scale, beta) * PIXEL_ARCSEC**2
         return legacy_rgb(add_noise(flux, grid, dice))
 
-    def views(self, galaxy: Galaxy, num: int) -> tuple[Tensor, float]:
+    def views(
+        self, galaxy: Galaxy, num: int, *, framed_on: Galaxy | None = None
+    ) -> tuple[Tensor, float]:
         """Draw the network's view itself; gradients pass, but not to its frame."""
         grid = Grid.of_frame(self.side, CPU)
         sky, gain = torch.zeros(3), 1.0
         if self.radii is not None:
             frame = Grid.of_frame(MEASURED_PX, CPU)
             with torch.no_grad():
-                whole = self._exposed(light_of(galaxy, frame), frame)
+                whole = self._exposed(light_of(framed_on or galaxy, frame), frame)
             extent = find_extent(to_bytes(whole[0]))
             sky, gain = torch.from_numpy(extent.sky), extent.gain
             side_arcsec = self.radii * extent.radius * frame.scale
@@ -137,6 +139,7 @@ def galaxy_frames(
     objective: Objective,
     *,
     kind: str = "disc",
+    galaxies: Sequence[Galaxy] = (),
     side: int = 128,
     radii: float | None = RADII,
     config: GalaxyConfig = GALAXY,
@@ -153,6 +156,8 @@ def galaxy_frames(
     kind : {"disc", "edge-on", "spheroid"}
         Of the galaxies; a disc has arms, a bar and a companion, all of them faint at
         the start.
+    galaxies : sequence of record
+        Of that kind, one each, to start from, as many as there are; drawn if not given.
     side : int
         Of the view that the network was trained on, in px.
     radii : float or None
@@ -189,7 +194,9 @@ def galaxy_frames(
     free = free_parameters(kind, config.parameters)
     device = next((p.device for p in model.parameters()), CPU)
     camera = Camera(side, radii, config.seed)
-    starts = [draw_neutral(kind, config.seed + i) for i in range(config.starts)]
+    starts = list(galaxies) or [
+        draw_neutral(kind, config.seed + i) for i in range(config.starts)
+    ]
     low, high = torch.tensor([(one.low, one.high) for one in free.values()]).T[
         ..., None
     ]
@@ -213,7 +220,7 @@ def galaxy_frames(
         scores, slope = scorer.gradient(shown)
         yield GalaxyFrame(
             images=pictures[:, 0].detach(),
-            scores=scores.view(config.starts, -1).mean(dim=1),
+            scores=scores.view(len(starts), -1).mean(dim=1),
             octave=0, step=step, octaves=1,
             parameters=dict(zip(free, values.detach(), strict=True)),
             pixel_arcsec=torch.tensor([scale for _, scale in drawn]),

@@ -6,6 +6,7 @@ difference.
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,16 @@ from dmagnet.errors import ConfigError
 from dmagnet.measuring.spectra import azimuthal_modes, polar_rings
 from dmagnet.pictures.standard import RADII, find_extent, standardize
 from dmagnet.simulator.pairs import with_parameter
+from dmagnet.simulator.parameters import (
+    PARAMETERS,
+    Galaxy,
+    Pair,
+    draw_neutral,
+    values_of,
+    with_values,
+)
 from dmagnet.simulator.scene import Change, draw
+from dmagnet.simulator.truth import Discs, EdgeOns, pick
 
 DISTURBED, MERGING, BARRED, TIGHT, LOOSE, BULGED = 0, 1, 5, 6, 7, 9
 ARMS = ("arms.strength", "arms.ring", "arms.knots", "arms.dust")
@@ -37,6 +47,7 @@ LEAST_LIGHT = 0.02  # of white: below, a difference is noise and compression
 NUCLEUS = 0.3  # of the peak above the sky; fainter maxima are knots and noise
 SEEING = 2 / 128  # sigma over the side of the view: the simulator's, about 1.3 arcsec
 Floats = NDArray[np.float64]
+_DISCS = (Discs, EdgeOns)
 
 
 WITHOUT = {
@@ -50,11 +61,29 @@ WITHOUT = {
     LOOSE: dict.fromkeys(ARMS, 0.0),
     BULGED: {"bulge_share": 0.0},
 }
+# What a galaxy that was robbed of its feature must not tell of it: fields of the
+# record, and parameters of `dmagnet.simulator.parameters`.
+_ARMS = (
+    "arm_strength", "pitch", "arm_sharpness", "arm_start", "arm_end", "ring",
+    "unevenness", "raggedness", "dust",
+)  # fmt: skip
+_COMPANION = ("companion_share", "companion_distance")
+TRACES: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    DISTURBED: (
+        ("tides", "lopsided_angle"),
+        ("lopsidedness", "twist", "bow", "patchiness", "tide_share"),
+    ),
+    MERGING: ((), ()),
+    BARRED: (("bars",), ("bar_share", "bar_length", "bar_width")),
+    TIGHT: (("arms",), _ARMS),
+    LOOSE: (("arms",), _ARMS),
+    BULGED: (("bulge_n",), ("bulge_share", "bulge_extent", "bulge_axis_ratio")),
+}
 
 
 def draw_pairs(
     label: int, num: int, side: int, *, seed: int = 0
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, tuple[Galaxy, ...]]:
     """Draw galaxies without and with what makes their class.
 
     Parameters
@@ -73,11 +102,20 @@ def draw_pairs(
     without, with : (N, 3, S, S) float32 in [0, 1]
         As a network sees them that sees all galaxies at one size and brightness; both
         in the view of the galaxy without.
+    galaxies : tuple of record
+        Those without, for `dmagnet.dreaming.galaxy_frames` to start from. Of what makes
+        their class they have what a neutral galaxy has, at scale: nothing in them tells
+        what was taken away.
 
     Raises
     ------
     ConfigError
-        If the simulator cannot take away what makes that class.
+        If the simulator cannot take away what makes that class, or draws too few
+        galaxies in which it is seen.
+
+    Notes
+    -----
+    Of mergers only those are drawn whose larger galaxy is a disc.
     """
     if label not in WITHOUT:
         raise ConfigError(
@@ -86,25 +124,53 @@ def draw_pairs(
         )
     kinds = torch.tensor([label])
     changes = [with_parameter(name, value) for name, value in WITHOUT[label].items()]
+    drawn: list[Any] = []  # the members of the frame, then a record for each kind
 
     def change(labels: Tensor, galaxies: Any) -> Any:  # numpydoc ignore=GL08
         for each in changes:
             galaxies = each(labels, galaxies)
+        drawn.append(galaxies)
         return galaxies
 
-    pairs: list[Tensor] = []
+    pairs, starts = [], []
     for i in range(num * MOST_TRIED):
         if len(pairs) == num:
             break
+        drawn.clear()
         one = partial(_picture, kinds, seed=seed * MOST_DRAWN + i)
         plain, whole = one(change), one(None)
+        if drawn[0].smooth[0]:
+            continue
         extent = find_extent(plain)
         views = [standardize(p, side, extent=extent) for p in (plain, whole)]
         pair = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255
         if float((pair[1] - pair[0]).square().mean().sqrt()) > LEAST_RMS:
             pairs.append(pair)
+            (disc,) = (g for g in drawn if isinstance(g, _DISCS) and len(g.flux))
+            starts.append(_start(pick(disc, slice(0, 1)), label, i))
+    if len(pairs) < num:
+        raise ConfigError(
+            f"num: expected at most {len(pairs)} pairs of class {label}, got {num}; "
+            f"the difference is seen in no more of {num * MOST_TRIED} galaxies"
+        )
     both = torch.stack(pairs)
-    return both[:, 0].contiguous(), both[:, 1].contiguous()
+    return both[:, 0].contiguous(), both[:, 1].contiguous(), tuple(starts)
+
+
+def _start(plain: Discs | EdgeOns, label: int, seed: int) -> Galaxy:
+    """Give a galaxy what a neutral one has of the feature that was taken away."""
+    parts, names = TRACES[label]
+    if isinstance(plain, EdgeOns):
+        kind, neutral = "edge-on", draw_neutral("edge-on", seed)
+        start: Galaxy = replace(plain, **{p: getattr(neutral, p) for p in parts})
+    else:
+        kind, neutral = "disc", draw_neutral("disc", seed)
+        assert isinstance(neutral, Pair)
+        disc = replace(plain, **{p: getattr(neutral.disc, p) for p in parts})
+        start, names = Pair(disc, neutral.companion), (*names, *_COMPANION)
+    own = {name: PARAMETERS[kind][name] for name in names}
+    changed: Galaxy = with_values(start, own, values_of(neutral, own))
+    return changed
 
 
 def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> NDArray[np.uint8]:
