@@ -550,6 +550,15 @@ def test_a_second_network_says_how_likely_a_dreamed_class_is(tmp_path):
     assert entry["judge"]["dream"] == pytest.approx(float(p), abs=0.02)
 
 
+def test_dreams_of_a_network_that_sees_images_as_they_are_get_no_second_opinion(
+    untrained, image, tmp_path
+):
+    words = ["--classes", "barred", "--layers", "--weights", untrained[0], *QUICK]
+    assert dmagnet("dream", image, "-o", tmp_path / "out", *words) == 0
+    (entry,) = record(tmp_path / "out")["dreams"]
+    assert "judge" not in entry
+
+
 def test_a_record_of_an_older_dmagnet_is_refused(dreamed, tmp_path, capsys):
     old = json.loads((dreamed / "dream.json").read_text())
     del old["request"]["config"]["views"]
