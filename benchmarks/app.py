@@ -60,10 +60,10 @@ def first_answer(client: Client, path: Path) -> float:
     return taken
 
 
-def dream(client: Client) -> float:
+def dream(client: Client, steps: int = STEPS, side: int = SIDE) -> float:
     """Seconds for a dream of three layers."""
     begun = time.perf_counter()
-    job = client.submit(LAYERS, NOTHING, STEPS, SIDE, api_name="/dream")
+    job = client.submit(LAYERS, NOTHING, steps, side, api_name="/dream")
     *_, last = job
     assert last[0].count("<h3>") == len(LAYERS), last[0][:200]
     return time.perf_counter() - begun

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dream_pictures import publish
 from PIL import Image
 
 from dmagnet.classes import CLASS_NAMES, CLASSES
@@ -235,10 +236,7 @@ def main() -> None:
     with claimed(args.out):
         run(args)
     for path in args.out.glob("*.png") if args.images else ():
-        with Image.open(path) as figure:  # in few colors, under 300 kB
-            figure.thumbnail((1500, 1500))
-            fewer = figure.convert("RGB").quantize(64)
-            fewer.save(args.images / path.name, optimize=True)
+        publish(Image.open(path), args.images / path.name)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dream_pictures import publish
 from PIL import Image
 
 import dmagnet
@@ -249,13 +250,8 @@ def main() -> None:
     with claimed(args.out):
         run(args)
     for path in args.out.glob("*.png") if args.images else ():
-        with Image.open(path) as figure:  # each under 300 kB
-            figure.thumbnail((1300, 1300))
-            plain = figure.convert("RGB")
-            if "units" in path.name:
-                plain.save((args.images / path.name).with_suffix(".jpg"), quality=82)
-            else:
-                plain.quantize(64).save(args.images / path.name, optimize=True)
+        kind = ".jpg" if "units" in path.name else ".png"
+        publish(Image.open(path), (args.images / path.name).with_suffix(kind))
 
 
 def run(args: argparse.Namespace) -> None:

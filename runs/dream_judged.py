@@ -2,17 +2,20 @@
 
 python runs/dream_judged.py galaxy10_real60.h5 -o runs/out/dream_judged
 
-Every way of dreaming changes every galaxy by the same L2, that of the plain dream of
-2015 of this galaxy and class; then a second network says how likely the dreamed class
-is. Finished parts are read again. Prints a table, and writes a figure of some galaxies
-in the ways beside each other.
+Every way of dreaming changes every galaxy by the same size (root mean square), that of
+the plain dream of 2015 of this galaxy and class; then a second network says how likely
+the dreamed class is. Finished parts are read again. Prints a table, and draws some
+galaxies in the ways beside each other; with --images docs/images as dream_ways.jpg too.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from drawn import told
+from dream_pictures import publish
 from torch import Tensor
 
 from dmagnet.config.dream_config import DreamConfig
@@ -21,7 +24,9 @@ from dmagnet.dreaming.octaves import octave_frames
 from dmagnet.dreaming.sheets import SheetRow, contact_sheet, to_bytes
 from dmagnet.dreaming.targets import Network, as_batch, open_network
 from dmagnet.galaxies import load_galaxies
-from dmagnet.storage.disk import beside
+from dmagnet.measuring.drawn import at_size
+from dmagnet.measuring.parts import Parts
+from dmagnet.storage.records import Arrays
 
 FLAT = {"rotate": 0.0, "rescale": 0.0, "shift": 0.0, "flip": False, "views": 1}
 WAYS = {
@@ -32,22 +37,8 @@ WAYS = {
     "waves, one view": DreamConfig(**{**FLAT, "jitter": 0.125}, steps=32),
     "default": DreamConfig(),
 }
+FIRST = next(iter(WAYS))
 BATCH = 6  # galaxies at a time
-
-
-def scaled(start: Tensor, dreams: Tensor, length: Tensor) -> Tensor:
-    """Bring what was added to an L2, cut to [0, 1] as it is."""
-    low, high = torch.zeros(len(start)), torch.full((len(start),), 16.0)
-    added = dreams - start
-    for _ in range(30):
-        middle = (low + high) / 2
-        now = (start + middle[:, None, None, None] * added).clamp(0, 1)
-        too_far = (now - start).flatten(1).norm(dim=1) > length
-        high, low = (
-            torch.where(too_far, middle, high),
-            torch.where(too_far, low, middle),
-        )
-    return (start + low[:, None, None, None] * added).clamp(0, 1)
 
 
 def fine_share(added: Tensor) -> Tensor:
@@ -72,52 +63,33 @@ def dreamed(
     return torch.cat(ends)
 
 
-def part(
-    folder: Path,
+def judged(
+    parts: Parts,
     networks: tuple[Network, Network],
     starts: Tensor,
     way: str,
     number: int,
-) -> dict[str, np.ndarray]:
-    """Dream and judge one class in one way, or read what was."""
-    path, (dreamer, judge) = part_path(folder, way, number), networks
-    if path.is_file():
-        with np.load(path) as kept:
-            return dict(kept)
-    ends = dreamed(dreamer, starts, number, WAYS[way])
-    first = part_path(folder, next(iter(WAYS)), number)
-    if path == first:
-        length = (ends - starts).flatten(1).norm(dim=1)
-    else:
-        with np.load(first) as kept:
-            length = torch.from_numpy(kept["length"])
-    ends = scaled(starts, ends, length)
-    answers = judge.judge(ends)
-    own = dreamer.judge(ends)
-    assert answers is not None
-    assert own is not None
-    found = {
-        "p": answers[:, number], "first": answers.argmax(1) == number,
-        "own": own[:, number], "fine": fine_share(ends - starts).numpy(),
-        "length": length.numpy(), "images": (ends[:8] * 255).round().byte().numpy(),
-    }  # fmt: skip
-    with beside(path) as new, new.open("wb") as file:
-        np.savez(file, **found)
-    return found
+) -> Arrays:
+    """Dream and judge one class in one way, at the size of the first way's dreams."""
+    dreamer, judge = networks
 
+    def _make() -> Arrays:
+        ends = dreamed(dreamer, starts, number, WAYS[way])
+        size = (ends - starts).square().mean(dim=(1, 2, 3)).sqrt()
+        if way != FIRST:
+            first = judged(parts, networks, starts, FIRST, number)
+            size = torch.from_numpy(first["size"])
+        ends = at_size(starts, ends, size)
+        answers, own = judge.judge(ends), dreamer.judge(ends)
+        assert answers is not None
+        assert own is not None
+        return {
+            "p": answers[:, number], "first": answers.argmax(1) == number,
+            "own": own[:, number], "fine": fine_share(ends - starts).numpy(),
+            "size": size.numpy(), "images": (ends[:8] * 255).round().byte().numpy(),
+        }  # fmt: skip
 
-def part_path(folder: Path, way: str, number: int) -> Path:
-    """Name the file of one part."""
-    return folder / f"{list(WAYS).index(way)}-{number}.npz"
-
-
-def interval(values: np.ndarray) -> str:
-    """Write mean and 95 % interval over galaxies (bootstrap, 2,000 draws)."""
-    rng = np.random.default_rng(0)
-    galaxies = values.mean(axis=0)  # (galaxies,): classes of one galaxy belong together
-    draws = rng.choice(galaxies, (2000, len(galaxies))).mean(axis=1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
+    return parts.get(f"{way.replace(' ', '_')}-{number}", _make)
 
 
 def main() -> None:
@@ -128,6 +100,7 @@ def main() -> None:
     parser.add_argument("--dreamers", nargs="+", default=["xs", "s"])
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--num", type=int, default=60, help="galaxies")
+    parser.add_argument("--images", type=Path, help="folder for the first's figure")
     args = parser.parse_args()
     galaxies = load_galaxies(args.data)
     chosen = np.random.default_rng(0).permutation(len(galaxies))[: args.num]
@@ -137,8 +110,12 @@ def main() -> None:
         dreamer = open_network(name)
         judge = open_network("s" if name == "xs" else "xs")
         starts = as_batch(pixels, network=dreamer)[1]
-        folder = args.out / f"{name}-{len(pixels)}"
-        folder.mkdir(parents=True, exist_ok=True)
+        question = {
+            "weights": [dreamer.weights_hash, judge.weights_hash],
+            "galaxies": [args.data.name, *chosen.tolist()],
+            "ways": {way: asdict(config) for way, config in WAYS.items()},
+        }
+        kept = Parts(args.out / f"{name}-{len(pixels)}", question)
         print(
             f"\n| {name} dreams | judge's p | judge's first answer right | fine | "
             "edge-on, p | by class |\n| --- | --- | --- | --- | --- | --- |"
@@ -146,7 +123,7 @@ def main() -> None:
         sheet = {}
         for way in args.ways:
             parts = [
-                part(folder, (dreamer, judge), starts, way, k)
+                judged(kept, (dreamer, judge), starts, way, k)
                 for k in range(len(dreamer.class_names))
             ]
             p, fine = (
@@ -156,8 +133,8 @@ def main() -> None:
             first = np.stack([x["first"] for x in parts]).astype(float)
             each = " ".join(f"{value:.2f}" for value in p.mean(axis=1))
             print(
-                f"| {way} | {interval(p)} | {interval(first)} | {fine.mean():.3f} | "
-                f"{p[8:].mean():.3f} | {each} |",
+                f"| {way} | {told(p.mean(axis=0))} | {told(first.mean(axis=0))} | "
+                f"{fine.mean():.3f} | {p[8:].mean():.3f} | {each} |",
                 flush=True,
             )
             sheet[way] = parts
@@ -171,8 +148,11 @@ def main() -> None:
                 said = ["", *(f"p {x['p'][i]:.2f}" for x in parts)]
                 rows.append(SheetRow(way, pictures, said))
         columns = ["galaxy", *dreamer.class_names]
-        title = f"Class dreams of {name}, all at the same L2; p by the other network"
-        contact_sheet(rows, columns, title).save(args.out / f"judged-{name}.png")
+        title = f"Class dreams of {name}, all at the same size; p by the other network"
+        page = contact_sheet(rows, columns, title)
+        page.save(args.out / f"judged-{name}.png")
+        if args.images and name == args.dreamers[0]:
+            publish(page, args.images / "dream_ways.jpg")
 
 
 if __name__ == "__main__":

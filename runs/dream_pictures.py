@@ -19,7 +19,7 @@ from dmagnet.network import load
 from dmagnet.simulator import simulate
 
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", "lam")
-WIDEST = 1500  # px
+WIDEST, QUALITY = 1500, 82  # px; of JPEG
 STEP = 8  # sky noise does not compress: steps of 8 in each color shrink the file
 
 
@@ -40,13 +40,16 @@ def draw(folder: Path, weights: str, slugs: list[str], seed: int) -> list[Path]:
     return paths
 
 
-def publish(source: Path, target: Path) -> None:
-    """Copy a sheet in fewer colors."""
+def publish(picture: Image.Image, target: Path) -> None:
+    """Write a picture for the documentation: as JPEG, or in few colors as PNG."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(source) as sheet:
-        sheet.thumbnail((WIDEST, WIDEST))
-        fewer = sheet.point(lambda value: min(255, (value + STEP // 2) // STEP * STEP))
-        fewer.save(target, optimize=True)
+    small = picture.convert("RGB")
+    small.thumbnail((WIDEST, WIDEST))
+    if target.suffix == ".jpg":
+        small.save(target, quality=QUALITY, optimize=True)
+        return
+    fewer = small.point(lambda value: min(255, (value + STEP // 2) // STEP * STEP))
+    fewer.quantize().save(target, optimize=True)
 
 
 def main() -> None:
@@ -69,13 +72,14 @@ def main() -> None:
             paths, args.weights, DreamConfig(), layers=LAYERS, classes=("all",)
         )
         write_dreams(asked, work / "dreams")
-        publish(work / "dreams/sheet.png", args.out / "dream_sheet.png")
-        publish(work / "dreams/classes.png", args.out / "dream_classes.png")
+        for name in ("sheet", "classes"):
+            sheet = Image.open(work / f"dreams/{name}.png")
+            publish(sheet, args.out / f"dream_{name}.png")
         again = make_request(
             paths[:3], args.weights, RedreamConfig(), layers=(args.layer,)
         )
         write_dreams(again, work / "redream")
-        publish(work / "redream/sheet.png", args.out / "redream.png")
+        publish(Image.open(work / "redream/sheet.png"), args.out / "redream.png")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dream_pictures import publish
 
 from dmagnet import __version__
 from dmagnet.config import SimulateConfig
@@ -160,7 +161,7 @@ def draw(path: Path, out: Path, name: str) -> None:
     columns = ["start", f"step {frames[-1].step}"] * SHOWN
     footer = f"dreamed by {name}, weights {network.weights_hash[:8]}"
     page = contact_sheet(rows, columns, "Classes, dreamed as galaxies", footer)
-    page.resize((page.width // 2, page.height // 2)).save(path)
+    publish(page, path)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from dream_pictures import publish
 from PIL import Image, ImageDraw, ImageFont
 
 from dmagnet.classes import CLASS_NAMES, NUM_CLASSES
@@ -14,7 +15,6 @@ from dmagnet.config import SimulateConfig
 from dmagnet.simulator import simulate
 
 GAP = 2
-STEP = 8
 MARGIN = 210  # for the names
 INK, PAPER = (230, 230, 230), (16, 16, 18)
 
@@ -46,10 +46,7 @@ def main() -> None:
             tile = Image.fromarray(np.ascontiguousarray(image))
             tile = tile.resize((args.tile, args.tile), Image.Resampling.LANCZOS)
             sheet.paste(tile, (MARGIN + column * pitch, label * pitch))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    # Sky noise does not compress: steps of 8 in each color halve the file.
-    sheet = sheet.point(lambda value: min(255, (value + 4) // STEP * STEP))
-    sheet.save(args.out, optimize=True)
+    publish(sheet, args.out)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ from PIL import Image
 
 from dmagnet import classify
 from dmagnet.app.server import GOODBYE_S
+from dmagnet.app.work import Work
+from dmagnet.config import AppConfig, DreamConfig
 
 pytest.importorskip(
     "gradio", reason="the page needs gradio: pip install 'dmagnet[app]'"
@@ -480,6 +482,18 @@ def test_another_network_says_what_it_thinks_of_a_dreamed_class(person):
     )
     *_, end = person.ask("dream", ["stem"], "(none)", 1, 128)
     assert "Another network" not in text_of(end[0])
+
+
+def test_the_other_network_is_opened_only_when_a_class_is_dreamed(tmp_path):
+    work = Work("xs", AppConfig(), tmp_path, device="cpu")
+    try:
+        galaxy, once = work.simulated(tmp_path), DreamConfig(steps=1, octaves=1)
+        list(work.dream(galaxy, ["lam"], config=once))
+        assert "_judge" not in vars(work)
+        *_, end = work.dream(galaxy, [], class_name="merging", config=once)
+        assert end.judge[0] == "s"
+    finally:
+        work.close()
 
 
 def test_what_cannot_be_dreamed_is_told(person):

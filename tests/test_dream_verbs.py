@@ -150,12 +150,23 @@ def test_a_folder_or_glob_is_dreamed_as_its_images(run, tmp_path, given):
     assert {path.name for path in out.iterdir() if path.is_dir()} == {"a", "b"}
 
 
-def test_redream_takes_several_layers(run, image, tmp_path):
-    words = ["--layers", "stem", "lam", "--schedule", 48, 64, *QUICK]
+def test_redream_of_several_layers_writes_a_sheet_curves_and_films_of_each(
+    run, image, tmp_path
+):
+    words = ["--layers", "stem", "lam", "--schedule", 48, 64, *QUICK, "--zoom", 1]
     out = tmp_path / "out"
     assert dmagnet("redream", image, "-o", out, "--weights", run, *words) == 0
-    assert (out / "galaxy/stem.fits").is_file()
-    assert (out / "galaxy/lam.fits").is_file()
+    sheets = [
+        f"{kind}_{x}.png" for x in ("stem", "lam") for kind in ("sheet", "passes")
+    ]
+    assert record(out, "redream.json")["sheets"] == sheets
+    assert all((out / name).is_file() for name in sheets)
+    assert (pixels(out / sheets[0]) != pixels(out / sheets[2])).any()
+    for entry, layer in zip(
+        record(out, "redream.json")["dreams"], ("stem", "lam"), strict=True
+    ):
+        assert entry["files"]["fits"] == f"galaxy/{layer}.fits"
+        assert entry["files"]["gif_zoom"] == f"galaxy/{layer}_zoom.gif"
 
 
 def test_images_of_one_name_get_folders_of_their_own(run, tmp_path):
@@ -548,6 +559,15 @@ def test_a_second_network_says_how_likely_a_dreamed_class_is(tmp_path):
         image = resample(image.permute(2, 0, 1)[None] / 255, (128, 128))
         p = (seen(image).softmax(1) + seen(image.flip(3)).softmax(1))[0, 5] / 2
     assert entry["judge"]["dream"] == pytest.approx(float(p), abs=0.02)
+
+
+def test_dreams_of_a_network_that_sees_images_as_they_are_get_no_second_opinion(
+    untrained, image, tmp_path
+):
+    words = ["--classes", "barred", "--layers", "--weights", untrained[0], *QUICK]
+    assert dmagnet("dream", image, "-o", tmp_path / "out", *words) == 0
+    (entry,) = record(tmp_path / "out")["dreams"]
+    assert "judge" not in entry
 
 
 def test_a_record_of_an_older_dmagnet_is_refused(dreamed, tmp_path, capsys):

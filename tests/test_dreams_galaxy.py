@@ -14,7 +14,7 @@ from dmagnet.cli import main
 from dmagnet.config.dream_config import DreamConfig, GalaxyConfig
 from dmagnet.dreaming import Energy, Logit, dream_frames, galaxy_frames
 from dmagnet.dreaming.galaxy import Camera, dream_galaxies
-from dmagnet.dreaming.targets import class_target, open_network
+from dmagnet.dreaming.targets import class_target, open_network, second_opinion
 from dmagnet.errors import ConfigError
 from dmagnet.network.bundled import load
 from dmagnet.simulator.grid import Grid
@@ -214,6 +214,52 @@ def test_the_command_goes_on_and_refuses_another(dreamed, capsys):
     assert table.stat().st_mtime_ns == before
     assert dmagnet(*words, "--seed", 1) == 1
     assert "the dreams of another command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lost", [".ecsv", ".png", "/disc-01-end.png"])
+def test_the_command_dreams_again_what_has_lost_a_file(dreamed, lost):
+    out, words = dreamed
+    path = out / f"class-barred-spiral{lost}"
+    path.unlink()
+    assert dmagnet(*words) == 0
+    assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("{", "[]", "{}", '{"targets": []}', '{"targets": {"lam": 1}}'),
+        *('{"targets": {"lam": {}}}', '{"targets": {"lam": {"files": 1}}}'),
+    ],
+)
+def test_a_damaged_record_is_refused_in_a_line(dreamed, tmp_path, capsys, damage):
+    (tmp_path / "galaxies.json").write_text(damage)
+    assert dmagnet(*dreamed[1], "-o", tmp_path) == 1
+    told = capsys.readouterr().err
+    assert "galaxies.json: expected a galaxies.json that dmagnet wrote, got" in told
+
+
+def test_a_folder_of_others_is_left_alone(dreamed, tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("precious")
+    assert dmagnet(*dreamed[1], "-o", tmp_path) == 1
+    assert "this folder holds other files" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_judge_of_other_classes_is_refused_before_any_work(tmp_path, capsys):
+    judge, out = weights(tmp_path), tmp_path / "out"
+    words = ("--classes", "barred", "--weights", "xs", "--judge", judge, *QUICK)
+    assert dmagnet(*words, "-o", out) == 1
+    told = capsys.readouterr().err
+    assert f"judge: expected a network of the same classes, got {judge}" in told
+    assert not out.exists()
+
+
+def test_a_judge_may_spell_the_classes_in_its_own_way():
+    network = open_network("xs")
+    folders = [f"{i}_{n.lower()}" for i, n in enumerate(network.class_names)]
+    name, judge = second_opinion(replace(network, class_names=tuple(folders)))
+    assert (name, judge.class_names) == ("s", tuple(folders))
 
 
 def test_the_command_refuses_what_does_not_belong(tmp_path, capsys):

@@ -13,11 +13,13 @@ from dmagnet.simulator import (
     parameter_names,
     simulate,
     simulate_masked,
+    together,
     with_parameter,
     without_arms,
     without_bars,
 )
 from dmagnet.simulator.pairs import COMPONENTS
+from dmagnet.simulator.parameters import draw_neutral
 
 LABELS = torch.arange(10).repeat(2)
 SPECIAL = torch.isin(LABELS, torch.tensor([5, 6, 7]))
@@ -111,16 +113,10 @@ def test_a_dimmed_companion_changes_mergers_only(pictures):
 
 def test_parameters_set_to_what_they_were_change_no_bit():
     same = [with_parameter(name, lambda value: value) for name in parameter_names()]
-
-    def change(labels, galaxies):
-        for each in same:
-            galaxies = each(labels, galaxies)
-        return galaxies
-
     labels = torch.tensor([0, 1, 2, 5, 8])
     first, second = (
         draw(labels, image_size=64, generator=seeded(), change=how)
-        for how in (None, change)
+        for how in (None, together(*same))
     )
     assert torch.equal(first, second)
 
@@ -128,6 +124,19 @@ def test_parameters_set_to_what_they_were_change_no_bit():
 def test_a_parameter_that_the_simulator_lacks_is_named_with_those_it_has():
     with pytest.raises(ConfigError, match=r"'bars\.shape'.*bars\.share"):
         with_parameter("bars.shape", 1.0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -np.inf])
+def test_a_parameter_is_not_set_to_what_is_no_number(value):
+    with pytest.raises(ConfigError, match=r"bars\.share: expected a finite value, got"):
+        with_parameter("bars.share", value)
+
+
+def test_changes_together_are_made_one_after_the_other():
+    half = with_parameter("bars.share", lambda share: share / 2)
+    change = together(with_parameter("bars.share", 0.4), half, half)
+    disc = draw_neutral("disc", 0).disc
+    assert float(change(torch.tensor([5]), disc).bars.share) == pytest.approx(0.1)
 
 
 @pytest.fixture(scope="module")

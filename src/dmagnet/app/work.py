@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -74,7 +75,6 @@ class Work:
         if device != "cpu" and torch.cuda.is_available():
             self.checkpoint.model.cuda()
         self.network: Network = open_network(self.checkpoint)
-        self._judge = second_opinion(self.network)
         self._drawn = count()
         self._busy, self._changed = 0, threading.Condition()
         trained = self.checkpoint.config
@@ -103,6 +103,11 @@ class Work:
         """Wait until nothing computes any more."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._busy, wait_s)
+
+    @cached_property
+    def _judge(self) -> tuple[str, Network] | None:
+        """The package's other network, opened when a class is dreamed."""
+        return second_opinion(self.network)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -256,7 +261,7 @@ class Work:
         self, target: Target, *images: Tensor
     ) -> tuple[str, float, float] | None:
         """Ask the package's other network how likely it finds a dreamed class."""
-        if self._judge is None or not isinstance(target.objective, Logit):
+        if not isinstance(target.objective, Logit) or self._judge is None:
             return None
         name, network = self._judge
         number = target.objective.class_index

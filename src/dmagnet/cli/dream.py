@@ -194,14 +194,11 @@ def _write_galaxies(
     """Open what is asked for, dream it in galaxies, and say where it is."""
     from dmagnet.dreaming.galaxy_folder import write_galaxies
     from dmagnet.dreaming.request import ALL, open_weights
-    from dmagnet.dreaming.targets import class_target, layer_target
+    from dmagnet.dreaming.targets import class_target, layer_target, second_opinion
     from dmagnet.network.bundled import path_of
 
-    path, small = path_of(weights or "s"), path_of("xs")
-    network = open_weights(path, gallery.device)
-    other = galaxies.judge or ("s" if path == small else "xs")
-    judge = open_weights(path_of(other), gallery.device)
-    fits = galaxies.judge or judge.class_names == network.class_names
+    network = open_weights(path_of(weights or "s"), gallery.device)
+    judge = second_opinion(network, galaxies.judge)
     classes = network.class_names if ALL in gallery.classes else gallery.classes
     layers = () if gallery.layers == LAYERS and classes else gallery.layers
     targets = [
@@ -214,7 +211,7 @@ def _write_galaxies(
     with bars() as bar:
         files = write_galaxies(
             network, targets, out, GalaxyConfig(**own),
-            judge=judge if fits else None, announce=bar,
+            judge=judge and judge[1], announce=bar,
         )  # fmt: skip
     for file in files:
         print(file)

@@ -21,7 +21,7 @@ from dmagnet.errors import DataError
 from dmagnet.figures.overlays import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.image import rgb_hdu
-from dmagnet.storage.disk import beside, is_own
+from dmagnet.storage.disk import beside, refuse_others
 from dmagnet.storage.records import as_written, write_json
 
 DIGITS = 7  # a float32 has no more
@@ -244,11 +244,7 @@ def open_folder(path: Path, request: Request) -> Folder:
     """Begin a run, or go on with the same one."""
     record_path = path / request.record_name
     if not record_path.is_file():
-        if any(not is_own(one.name) for one in path.iterdir()):
-            raise DataError(
-                f"{path}: this folder holds other files; choose a new -o, nothing is "
-                "overwritten"
-            )
+        refuse_others(path)
         return Folder(path, request)
     record = read_record(record_path)
     if _what_counts(record["request"]) != _what_counts(request.to_dict()):

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import Table
 from PIL import Image
 
-from dmagnet.config.checks import to_dict
+from dmagnet.config.checks import to_dict, typed
 from dmagnet.config.dream_config import GalaxyConfig
 from dmagnet.dreaming.galaxy import GALAXY, Climb, dream_galaxies, kinds_of
 from dmagnet.dreaming.objectives import Logit
@@ -19,9 +19,9 @@ from dmagnet.dreaming.targets import Network, Target, provenance_of
 from dmagnet.errors import DataError
 from dmagnet.simulator.parameters import PARAMETERS, Galaxy, values_of
 from dmagnet.simulator.truth import EdgeOns, Spheroids
-from dmagnet.storage.disk import beside, claimed, is_own
+from dmagnet.storage.disk import beside, claimed, refuse_others
 from dmagnet.storage.environment import Announce
-from dmagnet.storage.records import plain_json, read_json, write_json
+from dmagnet.storage.records import as_written, plain_json, read_json, write_json
 
 RECORD = "galaxies.json"
 MOMENTS = ("start", "end")
@@ -48,36 +48,49 @@ def write_galaxies(
             "judge": judge and judge.weights_hash,
         }
     )
-    total = (config.steps + 1) * len(kinds_of(config)) * len(targets)
+    num_kinds = len(kinds_of(config))  # refuses what no galaxy has
     with claimed(out):
-        path, record = out / RECORD, {**request, "targets": {}}
+        path = out / RECORD
         if path.is_file():
-            record = read_json(path, f"a {RECORD} that dmagnet wrote")
-            if {name: record.get(name) for name in request} != request:
-                raise DataError(
-                    f"{out}: holds the dreams of another command; choose a new -o or "
-                    "delete it"
-                )
-        elif any(not is_own(one.name) for one in out.iterdir()):
-            raise DataError(
-                f"{out}: this folder holds other files; choose a new -o, nothing is "
-                "overwritten"
-            )
-        else:  # before the first picture: a run that is stopped there can go on
-            write_json(path, record)
-        entries = record["targets"]
+            entries = _entries(path, request)
+        else:
+            refuse_others(out)
+            entries = {}
+        # before the first picture: a run that is stopped there can go on
+        write_json(path, record := {**request, "targets": entries})
+        missing = {t.slug: t for t in targets if t.slug not in entries}
+        total = (config.steps + 1) * num_kinds * len(missing)
         show = announce("Dreaming", total) if announce else lambda _: None
         done = itertools.count(1)
-        for target in targets:
-            if target.slug not in entries:
-                climbs = dream_galaxies(
-                    network, target, config, judge=judge,
-                    count=lambda: show(next(done)),
-                )  # fmt: skip
-                entries[target.slug] = _write_target(target, climbs, out, network)
-                write_json(path, record)
+        for slug, target in missing.items():
+            climbs = dream_galaxies(
+                network, target, config, judge=judge, count=lambda: show(next(done))
+            )
+            entries[slug] = _write_target(target, climbs, out, network)
+            write_json(path, record)
         written = [name for each in targets for name in entries[each.slug]["files"]]
-        return [out / name for name in (*written, RECORD)]
+        # pictures of single galaxies lie in folders
+        return [out / name for name in (*written, RECORD) if "/" not in name]
+
+
+def _entries(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Read which targets are done, with all their files."""
+    what = f"a {RECORD} that dmagnet wrote"
+    record = read_json(path, what)
+    with as_written(path, what):
+        done = typed(dict[str, dict[str, Any]], record["targets"], "targets")
+        whole = {slug: e for slug, e in done.items() if _whole(path.parent, e)}
+    if {name: record.get(name) for name in request} != request:
+        raise DataError(
+            f"{path.parent}: holds the dreams of another command; choose a new -o or "
+            "delete it"
+        )
+    return whole
+
+
+def _whole(folder: Path, entry: dict[str, Any]) -> bool:
+    files = typed(list[str], entry["files"], "files")
+    return all((folder / name).is_file() for name in files)
 
 
 def _write_target(
@@ -92,8 +105,8 @@ def _write_target(
     for kind, each in climbs.items():
         for moment, at in zip(MOMENTS, (0, -1), strict=True):
             for i, image in enumerate(each.frames[at].images, start=1):
-                name = f"{target.slug}/{kind}-{i:02d}-{moment}.png"
-                _write_png(Image.fromarray(to_bytes(image)), out / name)
+                files.append(f"{target.slug}/{kind}-{i:02d}-{moment}.png")
+                _write_png(Image.fromarray(to_bytes(image)), out / files[-1])
     ends = table[(table["kind"] == best) & (table["moment"] == "end")]
     rows = [
         SheetRow(_caption(ends[i]), [to_bytes(f.images[i]) for f in climb.frames])

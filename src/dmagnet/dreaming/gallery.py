@@ -244,7 +244,8 @@ def write_overview(folder: Folder) -> None:
         return
     request, targets = folder.request, folder.request.targets
     if request.record_name == REDREAM_FILE:
-        _write_redream(folder, targets[0])
+        for target in targets:
+            _write_redream(folder, target)
         return
     layers, classes = targets[: len(request.layers)], targets[len(request.layers) :]
     guided = ", guided" if request.guide else ""
@@ -277,7 +278,8 @@ def _write_targets(
 
 
 def _write_redream(folder: Folder, target: Target) -> None:
-    """Write a sheet with a pass a column, and the curves."""
+    """Write a sheet with a pass a column, and the curves, named if there are more."""
+    of = f"_{target.slug}" if len(folder.request.targets) > 1 else ""
     found = [
         entry
         for source in folder.request.sources
@@ -296,7 +298,7 @@ def _write_redream(folder: Folder, target: Target) -> None:
         ]
         passes = [f"pass {n}: {side} px" for n, side in enumerate(sides, start=1)]
         columns = [GALAXY, *passes, "what it added"]
-        name = "" if sides == _sides(found[0]) else f"_{sides[-1]}px"
+        name = of + ("" if sides == _sides(found[0]) else f"_{sides[-1]}px")
         title = f"Multi-resolution re-dream of {target.name}"
         _write_pages(folder, rows, columns, f"sheet{name}", title=title)
         residuals, control = (

@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -113,15 +113,29 @@ def open_network(model: AnyModel) -> Network:
     )
 
 
-def second_opinion(network: Network) -> tuple[str, Network] | None:
-    """Open another network of the package, if its classes are the same."""
-    for name in reversed(BUNDLED):
+def second_opinion(
+    network: Network, judge: Path | str | None = None
+) -> tuple[str, Network] | None:
+    """Open the judge that is asked for, or another network of the package if it fits.
+
+    Those of the package cannot judge where galaxies are dreamed as they are, without
+    ``radii``: they see all galaxies at one size.
+    """
+    if judge is None and network.radii is None:
+        return None
+    for name in [judge] if judge else [*reversed(BUNDLED)]:
         other = open_network(name)
         if plain_names(other.class_names) != plain_names(network.class_names):
+            if judge:
+                raise ConfigError(
+                    f"judge: expected a network of the same classes, got {judge}; name "
+                    "other weights, or none"
+                )
             return None
-        if other.weights_hash != network.weights_hash:
+        if judge or other.weights_hash != network.weights_hash:
             other.model.to(network.device)
-            return name, other
+            # both call the classes alike
+            return str(name), replace(other, class_names=network.class_names)
     return None
 
 

@@ -1,7 +1,8 @@
 """The same galaxy with one thing changed: exact counterfactuals, and their places."""
 
+import math
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid
 from dmagnet.simulator.scene import Change, Members, add_galaxies, margin_px
 from dmagnet.simulator.sky import add_neighbors, add_stars, blur, draw_seeing
-from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids
+from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids, get, put
 
 BARRED, TIGHT, LOOSE = 5, 6, 7
 FAINTEST = 0.035  # of white: where pictures.standard takes a galaxy to end
@@ -73,7 +74,8 @@ def with_parameter(name: str, value: Value) -> Change:
     Raises
     ------
     ConfigError
-        If the simulator has no such parameter; the message lists those it has.
+        If the simulator has no such parameter (the message lists those it has), or if
+        the value is not finite.
 
     Examples
     --------
@@ -87,20 +89,39 @@ def with_parameter(name: str, value: Value) -> Change:
         raise ConfigError(
             f"no parameter {name!r} in the simulator; it has: {', '.join(known)}"
         )
-    path = name.split(".")
-    return lambda _labels, galaxies: _replaced(galaxies, path, value)
+    if not callable(value) and not math.isfinite(value):
+        raise ConfigError(f"{name}: expected a finite value, got {value}")
 
-
-def _replaced(record: Any, path: list[str], value: Value) -> Any:
-    """Replace a field of a record, or of one within it; others stay as they are."""
-    if not hasattr(record, path[0]):
-        return record
-    old = getattr(record, path[0])
-    if path[1:]:
-        new = _replaced(old, path[1:], value)
-    else:
+    def _change(_labels: Tensor, galaxies: Any) -> Any:
+        if name not in _field_names(galaxies):
+            return galaxies
+        old = get(galaxies, name)
         new = value(old) if callable(value) else torch.full_like(old, value)
-    return replace(record, **{path[0]: new})
+        return put(galaxies, name, new)
+
+    return _change
+
+
+def together(*changes: Change) -> Change:
+    """Make one change of several, one after the other.
+
+    Parameters
+    ----------
+    *changes : callable
+        As `with_parameter` makes them; none leave galaxies as they are.
+
+    Returns
+    -------
+    callable
+        The ``change`` of `dmagnet.simulator.draw`.
+    """
+
+    def _all(labels: Tensor, galaxies: Any) -> Any:
+        for change in changes:
+            galaxies = change(labels, galaxies)
+        return galaxies
+
+    return _all
 
 
 def without_bars(labels: Tensor, galaxies: Any) -> Any:
@@ -121,9 +142,7 @@ def without_bars(labels: Tensor, galaxies: Any) -> Any:
     if not isinstance(galaxies, Discs):
         return galaxies
     kept = (labels != BARRED).float()
-    return replace(
-        galaxies, bars=replace(galaxies.bars, share=galaxies.bars.share * kept)
-    )
+    return put(galaxies, "bars.share", galaxies.bars.share * kept)
 
 
 def without_arms(labels: Tensor, galaxies: Any) -> Any:
@@ -142,12 +161,9 @@ def without_arms(labels: Tensor, galaxies: Any) -> Any:
     if not isinstance(galaxies, Discs):
         return galaxies
     kept = ((labels != TIGHT) & (labels != LOOSE)).float()
-    arms = galaxies.arms
-    names = ("strength", "ring", "knots", "dust")
-    return replace(
-        galaxies,
-        arms=replace(arms, **{name: getattr(arms, name) * kept for name in names}),
-    )
+    for name in ("arms.strength", "arms.ring", "arms.knots", "arms.dust"):
+        galaxies = put(galaxies, name, get(galaxies, name) * kept)
+    return galaxies
 
 
 def class_masks(
@@ -270,15 +286,10 @@ def _light(
     labels: Tensor, grid: Grid, generator: torch.Generator, *changes: Change
 ) -> Tensor:
     """Draw the galaxies before the atmosphere, in nanomaggies a survey pixel."""
-    state = generator.get_state()
-
-    def _all(kinds: Tensor, galaxies: Any) -> Any:
-        for change in changes:
-            galaxies = change(kinds, galaxies)
-        return galaxies
-
+    state, change = generator.get_state(), together(*changes)
     light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
-    add_galaxies(light, labels, grid, Dice(generator, len(labels), labels.device), _all)
+    dice = Dice(generator, len(labels), labels.device)
+    add_galaxies(light, labels, grid, dice, change)
     generator.set_state(state)
     return light * PIXEL_ARCSEC**2
 

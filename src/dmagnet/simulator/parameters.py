@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +19,7 @@ from dmagnet.simulator.population import (
     draw_spheroids,
 )
 from dmagnet.simulator.render import render_discs, render_edge_ons, render_spheroids
-from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids
+from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids, get, put
 
 # The median scale length of round discs is 1.7 arcsec, that of spirals, in which bars
 # and arms are resolved, 3.2 (`dmagnet.simulator.population`).
@@ -114,19 +113,15 @@ def draw_neutral(kind: str, seed: int) -> Galaxy:
     if kind == "spheroid":
         return draw_spheroids(_label(OVAL), one, dice)
     if kind == "edge-on":
-        disc = draw_edge_ons(_label(BULGED), one, dice)
-        return replace(disc, bulge_share=HALF_BULGE * one)
+        edge_on = draw_edge_ons(_label(BULGED), one, dice)
+        return put(edge_on, "bulge_share", HALF_BULGE * one)
     face_on = draw_discs(_label(ROUND), LARGER * one, dice)
     half_way = face_on.arms.winding.sign() / math.tan(math.radians(HALF_WAY_DEG))
     arms = replace(face_on.arms, winding=half_way, strength=FAINT_ARMS * one)
-    bars = replace(face_on.bars, share=FAINT_BAR * one)
+    disc = put(replace(face_on, arms=arms), "bars.share", FAINT_BAR * one)
     companion = draw_spheroids(_label(MERGING), one, dice)
-    away = replace(companion.pose, x=APART * face_on.scale_length)
-    hardly = 1e-3 * companion.flux
-    return Pair(
-        replace(face_on, arms=arms, bars=bars),
-        replace(companion, pose=away, flux=hardly),
-    )
+    away = put(companion, "pose.x", APART * face_on.scale_length)
+    return Pair(disc, replace(away, flux=1e-3 * companion.flux))
 
 
 def light_of(galaxy: Galaxy, grid: Grid) -> Tensor:
@@ -142,11 +137,11 @@ def values_of(galaxy: Galaxy, parameters: dict[str, Parameter]) -> dict[str, Ten
     """Read parameters of a galaxy."""
     values = {}
     for name, one in parameters.items():
-        value = _get(galaxy, one.place)
+        value = get(galaxy, one.place)
         if one.unit == "deg":
             value = torch.rad2deg(torch.atan(1 / value.abs()))
         value = value[:, 1] if value.ndim == 2 else value
-        values[name] = value / _get(galaxy, one.over) if one.over else value
+        values[name] = value / get(galaxy, one.over) if one.over else value
     return values
 
 
@@ -156,29 +151,18 @@ def with_values(
     """Change parameters of a galaxy; gradients pass."""
     before = galaxy
     for name, one in parameters.items():
-        value, old = values[name], _get(galaxy, one.place)
+        value, old = values[name], get(galaxy, one.place)
         if one.over:
-            value = value * _get(galaxy, one.over)
+            value = value * get(galaxy, one.over)
         if one.unit == "deg":
             value = old.sign() / torch.deg2rad(value).tan()
         if old.ndim == 2:  # bands of one color, or tides of one strength
             middle = old[:, 1:2]
             value = value[:, None] * torch.where(middle > 0, old / middle, 1.0)
-        galaxy = _put(galaxy, one.place, value)
+        galaxy = put(galaxy, one.place, value)
     if isinstance(galaxy, Pair):
         # Arms wind up around the place where they begin.
         new, old = galaxy.disc.arms, before.disc.arms
         turned = new.winding * new.start.log() - old.winding * old.start.log()
-        galaxy = _put(galaxy, "disc.arms.phase", old.phase + old.number * turned)
+        galaxy = put(galaxy, "disc.arms.phase", old.phase + old.number * turned)
     return galaxy
-
-
-def _get(record: Any, place: str) -> Tensor:
-    found: Tensor = reduce(getattr, place.split("."), record)
-    return found
-
-
-def _put(record: Any, place: str, value: Any) -> Any:
-    head, _, rest = place.partition(".")
-    inner = _put(getattr(record, head), rest, value) if rest else value
-    return replace(record, **{head: inner})

@@ -4,8 +4,9 @@ All values are (N,) tensors unless a comment says otherwise; lengths are in arcs
 angles in radians, fluxes in nanomaggies.
 """
 
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields, is_dataclass, replace
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -24,6 +25,18 @@ def pick(
         inner = is_dataclass(value)
         values[entry.name] = pick(value, chosen) if inner else value[chosen]
     return type(record)(**values)
+
+
+def get(record: Any, name: str) -> Any:
+    """Read a parameter of a record, or of one within it: ``bars.share``."""
+    return attrgetter(name)(record)
+
+
+def put(record: Record, name: str, value: Any) -> Record:
+    """Change a parameter; gradients pass."""
+    first, _, rest = name.partition(".")
+    inner = put(getattr(record, first), rest, value) if rest else value
+    return replace(record, **{first: inner})  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)

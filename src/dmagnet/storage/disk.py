@@ -111,6 +111,15 @@ def _others(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if not is_own(name))  # noqa: PTH208
 
 
+def refuse_others(folder: Path) -> None:
+    """Refuse a folder that holds what this package did not write."""
+    if _others(folder):
+        raise DataError(
+            f"{folder}: this folder holds other files; choose a new -o, nothing is "
+            "overwritten"
+        )
+
+
 def is_own(name: str) -> bool:
     """Recognize the marks and unfinished files of this package by their names."""
     return name in (LOCK, MARK) or name.endswith(PART)
