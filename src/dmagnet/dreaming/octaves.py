@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from dmagnet.dreaming.views import Views
 from dmagnet.errors import ConfigError, DataError
 
 MAX_OCTAVES = 4  # Mordvintsev et al. (2015)
+# At a time, of all images and views; LAM of size s takes 1.2 kB for each: 2.5 GB.
+BATCH_PIXELS = 8 * 512 * 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,20 +164,18 @@ def _mean_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Average score and gradient over random views, as one batch where it fits."""
     drawn = views.draw(images)
-    each = 1 if isinstance(scorer, TiledScorer) else len(drawn)
+    fit = 1 if isinstance(scorer, TiledScorer) else BATCH_PIXELS // images[:, 0].numel()
     scores, slope = torch.zeros((), device=images.device), torch.zeros_like(images)
-    for start in range(0, len(drawn), each):
-        with torch.inference_mode(False), torch.enable_grad():
-            leaf = images.detach()
-            leaf = (leaf.clone() if leaf.is_inference() else leaf).requires_grad_()
-            seen = [view(leaf) for view in drawn[start : start + each]]
-            together = torch.cat(seen) if each > 1 else seen[0]
-            score, at_views = scorer.gradient(together.detach(), each)
-            if together is leaf:
-                return score, at_views
-            (part,) = torch.autograd.grad(together, leaf, at_views)
-        scores = scores + score * (each / len(drawn))
-        slope = slope + part * (each / len(drawn))
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = images.detach()
+        leaf = (leaf.clone() if leaf.is_inference() else leaf).requires_grad_()
+        while seen := [view(leaf) for view in islice(drawn, max(fit, 1))]:
+            together = torch.cat(seen) if len(seen) > 1 else seen[0]
+            score, part = scorer.gradient(together.detach(), len(seen))
+            if together is not leaf:
+                (part,) = torch.autograd.grad(together, leaf, part)
+            share = len(seen) / views.num
+            scores, slope = scores + score * share, slope + part * share
     return scores, slope
 
 
