@@ -621,6 +621,16 @@ def test_color_is_kept_where_it_is_asked_for():
     assert float(added.abs().mean()) > 1e-3
 
 
+@pytest.mark.parametrize("basis", ["fourier", "pixel"])
+def test_color_is_kept_where_one_channel_is_black_or_white(basis):
+    images = galaxies(2, (96, 96))
+    images[:, 0, 40:50], images[:, 2, :, 30:50] = 1, 0
+    knobs = {"octaves": 2, "basis": basis, "step_size": 0.2, "strength": 0}
+    added = robust(images, keep_color=True, **knobs).images - images
+    torch.testing.assert_close(added, added[:, :1].expand_as(added), rtol=0, atol=1e-6)
+    assert float(added.abs().mean()) > 1e-2
+
+
 def test_total_variation_smooths_what_is_added():
     images = galaxies(1)
     rough, smooth = (

@@ -135,6 +135,14 @@ def octave_sizes(
     return [(round(height / by), round(width / by)) for by in shrink]
 
 
+def add(images: Tensor, detail: Tensor, config: DreamConfig) -> Tensor:
+    """Add detail and cut to [0, 1]: all colors alike where color is to be kept."""
+    if config.keep_color:
+        low, high = images.aminmax(dim=1, keepdim=True)
+        detail = detail.mean(dim=1, keepdim=True).clamp(-low, 1 - high)
+    return (images + detail).clamp_(0, 1)
+
+
 def ascend(
     images: Tensor,
     ground: Tensor,
@@ -152,10 +160,8 @@ def ascend(
             gradient = _unit(gradient) - config.tv * _unit(_roughness(images - ground))
         if config.keep_color:
             gradient = gradient.mean(dim=1, keepdim=True).expand_as(gradient)
-        change = step(gradient, rate)
-        if config.keep_color:  # waves have colors of their own
-            change = change.mean(dim=1, keepdim=True)
-        images = _limited((images + change).clamp_(0, 1), ground, config.strength)
+        raised = add(images, step(gradient, rate), config)
+        images = _limited(raised, ground, config.strength)
         yield images, scores
 
 
@@ -294,7 +300,7 @@ def octave_frames(
     detail = torch.zeros_like(images)
     for octave, size in enumerate(sizes):
         ground = resample(images, size)
-        now = (ground + resample(detail, size)).clamp_(0, 1)
+        now = add(ground, resample(detail, size), config)
         climber: HasGradient = scorer
         if tiled and max(size) > config.tile:
             climber = tiled
