@@ -393,7 +393,7 @@ def test_a_folder_of_another_command_is_left_alone(dreamed, run, image, capsys):
 
 def test_a_record_fixes_every_setting(dreamed, tmp_path, capsys):
     words = ["dream", dreamed / "dream.json", "-o", tmp_path / "a"]
-    for more in (["--steps", 3], ["--layers", "stem"], ["--animate"]):
+    for more in (["--steps", 3], ["--layers", "stem"], ["--animate"], ["--plain"]):
         assert "fixes every setting" in refused(capsys, *words, *more)
 
 
@@ -526,6 +526,27 @@ def test_the_plain_dream_is_one_flag_away(run, tmp_path):
     dmagnet("dream", path, "-o", tmp_path / "out", "--plain", *words)
     config = json.loads((tmp_path / "out/dream.json").read_text())["request"]["config"]
     assert DreamConfig(**config) == DreamConfig.plain(steps=1)
+
+
+def test_what_is_given_beside_plain_wins_at_its_usual_value_too(run, image, tmp_path):
+    usual = DreamConfig(octaves=1)
+    words = ["--steps", usual.steps, "--views", usual.views, "--basis", usual.basis]
+    given = ["--layers", "stem", "--weights", run, "--octaves", 1, *words]
+    assert dmagnet("dream", image, "-o", tmp_path / "out", "--plain", *given) == 0
+    config = DreamConfig(**record(tmp_path / "out")["request"]["config"])
+    wanted = {"steps": usual.steps, "views": usual.views, "basis": usual.basis}
+    assert config == DreamConfig.plain(octaves=1, **wanted)
+
+
+def test_help_beside_plain_shows_the_plain_defaults(capsys):
+    shown = []
+    for words in ([], ["--plain"]):
+        with pytest.raises(SystemExit):
+            dmagnet("dream", *words, "--help")
+        found = re.search(r"--steps INT.*?default: (\d+)", capsys.readouterr().out)
+        shown.append(int(found[1]))
+    plain = DreamConfig.plain()
+    assert shown == [DreamConfig().steps, plain.steps]
 
 
 def test_maco_begins_with_a_drawn_round_galaxy(run, tmp_path, capsys):

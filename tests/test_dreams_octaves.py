@@ -1,6 +1,7 @@
 """The dream itself: exact where it must be, local, seeded, and polite to the model."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from dream_nets import conv, dmagnet_xs, foreign, galaxies, last
 from torch import nn
 
 from dmagnet.config import DreamConfig
-from dmagnet.dreaming import Channel, Energy, Logit, dream_frames, resample
+from dmagnet.dreaming import Channel, Energy, Logit, dream_frames, octaves, resample
 from dmagnet.dreaming.octaves import octave_sizes, step_rates
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.dreaming.steps import laplacian_normalize, pixel_step
@@ -564,9 +565,44 @@ def test_a_view_turns_in_pixels_whatever_the_shape():
 
 
 def test_without_anything_random_there_is_one_view():
-    assert Views(0, DreamConfig.plain(views=9)).num == 1
-    assert Views(0, DreamConfig(views=9)).num == 9
+    still = DreamConfig.plain(views=9, jitter=0)
+    assert Views(0, still).num == 1
+    assert Views(0, replace(still, jitter=0.1), still=True).num == 1
     assert Views(0, DreamConfig(views=9), still=True).num == 1
+
+
+@pytest.mark.parametrize("name", ["jitter", "rotate", "shift", "rescale", "noise"])
+def test_views_are_many_where_one_thing_is_random(name):
+    still = DreamConfig.plain(views=9, jitter=0)
+    assert Views(0, replace(still, **{name: 0.1})).num == 9
+
+
+class Counted(nn.Module):
+    sizes = ()  # of the class: copies write to the same
+
+    def forward(self, images):
+        if images.requires_grad:
+            Counted.sizes += (len(images),)
+        return images.square()
+
+
+# A roll by at most one px leaves every ninth view as it is.
+ROLLED = {"rotate": 0, "rescale": 0, "shift": 0, "flip": False, "jitter": 0.02}
+
+
+@pytest.mark.parametrize("knobs", [{}, ROLLED])
+@pytest.mark.parametrize("most", [1, 3])
+def test_views_in_several_batches_dream_as_in_one(monkeypatch, most, knobs):
+    images = galaxies(2)
+    model = nn.Sequential(conv(3, 4), Counted()).eval()
+    Counted.sizes = ()
+    whole = robust(images, Energy("1"), model=model, views=20, **knobs).images
+    assert set(Counted.sizes) == {2 * 20}
+    monkeypatch.setattr(octaves, "BATCH_PIXELS", most * images[:, 0].numel())
+    Counted.sizes = ()
+    parts = robust(images, Energy("1"), model=model, views=20, **knobs).images
+    assert max(Counted.sizes) == 2 * most
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 
 def test_steps_fade_along_a_cosine():
@@ -583,6 +619,16 @@ def test_color_is_kept_where_it_is_asked_for():
     added = dreamed - images
     torch.testing.assert_close(added[:, 0], added[:, 2], rtol=0, atol=1e-6)
     assert float(added.abs().mean()) > 1e-3
+
+
+@pytest.mark.parametrize("basis", ["fourier", "pixel"])
+def test_color_is_kept_where_one_channel_is_black_or_white(basis):
+    images = galaxies(2, (96, 96))
+    images[:, 0, 40:50], images[:, 2, :, 30:50] = 1, 0
+    knobs = {"octaves": 2, "basis": basis, "step_size": 0.2, "strength": 0}
+    added = robust(images, keep_color=True, **knobs).images - images
+    torch.testing.assert_close(added, added[:, :1].expand_as(added), rtol=0, atol=1e-6)
+    assert float(added.abs().mean()) > 1e-2
 
 
 def test_total_variation_smooths_what_is_added():

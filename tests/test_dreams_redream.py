@@ -230,6 +230,15 @@ def test_a_zoom_rate_outside_its_range_is_refused():
         next(zoom_frames(foreign(), galaxies(), LATE, rate=0.7))
 
 
+def test_passes_keep_color_where_one_channel_is_white():
+    images = galaxies(1, (96, 96))
+    images[:, 0, 40:50] = 1
+    knobs = {"keep_color": True, "octaves": 1, "step_size": 0.1}
+    for each in passes(images, schedule=(64, 144, 96), **knobs):
+        alike = each.detail[:, :1].expand_as(each.detail)
+        torch.testing.assert_close(each.detail, alike, rtol=0, atol=1e-6)
+
+
 def test_passes_together_add_no_more_than_the_strength():
     images = galaxies(1, (96, 96))
     dream = DreamConfig(steps=4, octaves=1, strength=0.02, step_size=0.05)

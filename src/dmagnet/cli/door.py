@@ -26,6 +26,7 @@ from dmagnet.cli.train import (
     simulate,
     train,
 )
+from dmagnet.config.dream_config import DreamConfig
 from dmagnet.config.recipes import as_trained
 from dmagnet.config.recipes import recipe as recipe_named
 from dmagnet.errors import DmagnetError
@@ -83,9 +84,8 @@ def _run(verb: str, argv: list[str]) -> int:
     """Parse what follows the verb, call it, and choose the exit status."""
     try:
         with termination_as_interrupt():
-            defaults = _training_in(argv) if verb == "train" else {}
             tyro.cli(
-                _with_defaults(VERBS[verb], defaults),
+                _with_defaults(VERBS[verb], _defaults_in(verb, argv)),
                 args=argv,
                 prog=f"dmagnet {verb}",
                 config=prefixes(verb),
@@ -113,6 +113,15 @@ def prefixes(verb: str) -> tuple[Any, ...]:
         For ``config`` of `tyro.cli`.
     """
     return () if verb in PREFIXED else (OmitArgPrefixes,)
+
+
+def _defaults_in(verb: str, argv: list[str]) -> dict[str, Any]:
+    """Find the flags from which other defaults follow."""
+    if verb == "train":
+        return _training_in(argv)
+    if verb == "dream" and "--plain" in argv:
+        return {"config": DreamConfig.plain()}
+    return {}
 
 
 def _training_in(argv: list[str]) -> dict[str, Any]:

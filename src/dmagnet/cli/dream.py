@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import FlagCreatePairsOff, Positional, Suppress, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config.checks import Between
@@ -14,7 +14,6 @@ from dmagnet.config.dream_config import (
     GalleryConfig,
     MeasureConfig,
     RedreamConfig,
-    as_plain,
 )
 from dmagnet.config.train_config import SplitName
 from dmagnet.errors import ConfigError
@@ -33,8 +32,9 @@ class DreamFlags(GalleryConfig):
 
     layers: tuple[str, ...] = LAYERS
     zoom: Suppress[int] = 0
-    plain: Annotated[
-        bool, arg(help="The Deep Dream of 2015: one gradient, even steps, in pixels.")
+    plain: Annotated[  # the door sets its defaults
+        FlagCreatePairsOff[bool],
+        arg(help="The Deep Dream of 2015: one gradient, even steps, in pixels."),
     ] = False
 
 
@@ -115,8 +115,6 @@ def dream(
         return
     if galaxies != GALAXIES:
         raise ConfigError("--judge, --starts and the like are for --basis galaxy")
-    if gallery.plain:
-        gallery, config = replace(gallery, plain=False), as_plain(config)
     _write(images, config, gallery, out=out, weights=weights, usual=DREAMS)
 
 

@@ -108,17 +108,6 @@ class DreamConfig(Checked):
         return cls(**{**PLAIN, **settings})
 
 
-def as_plain(config: DreamConfig) -> DreamConfig:
-    """Take what differs from the default over into the plain dream."""
-    usual = DreamConfig()
-    changed = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != getattr(usual, field.name)
-    }
-    return DreamConfig.plain(**changed)
-
-
 PLAIN: dict[str, Any] = {
     "steps": 10, "basis": "pixel", "step_size": 1.5 / 255, "fade": 1.0, "views": 1,
     "rotate": 0.0, "rescale": 0.0, "shift": 0.0, "flip": False, "jitter": 0.125,

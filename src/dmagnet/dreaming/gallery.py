@@ -22,7 +22,7 @@ from dmagnet.dreaming.entries import (
     write_dream,
 )
 from dmagnet.dreaming.maco import MACO_STEPS
-from dmagnet.dreaming.octaves import DreamFrame
+from dmagnet.dreaming.octaves import BATCH_PIXELS, DreamFrame
 from dmagnet.dreaming.redream import default_schedule, pass_frames, zoomed
 from dmagnet.dreaming.request import REDREAM_FILE, Request
 from dmagnet.dreaming.runs import dream_target
@@ -49,7 +49,6 @@ Entry = dict[str, Any]
 GALAXY = "galaxy"
 DETAILS = "what the dream added: orange brighter, blue darker, each on its own scale"
 BATCH = {"cpu": 8, "cuda": 64}  # images at a time
-BATCH_PIXELS = 8 * 512 * 512  # and no more pixels than this, for memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from dmagnet.dreaming.views import Views
 from dmagnet.errors import ConfigError, DataError
 
 MAX_OCTAVES = 4  # Mordvintsev et al. (2015)
+# At a time, of all images and views; LAM of size s takes 1.2 kB for each: 2.5 GB.
+BATCH_PIXELS = 8 * 512 * 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +135,14 @@ def octave_sizes(
     return [(round(height / by), round(width / by)) for by in shrink]
 
 
+def add(images: Tensor, detail: Tensor, config: DreamConfig) -> Tensor:
+    """Add detail and cut to [0, 1]: all colors alike where color is to be kept."""
+    if config.keep_color:
+        low, high = images.aminmax(dim=1, keepdim=True)
+        detail = detail.mean(dim=1, keepdim=True).clamp(-low, 1 - high)
+    return (images + detail).clamp_(0, 1)
+
+
 def ascend(
     images: Tensor,
     ground: Tensor,
@@ -149,10 +160,8 @@ def ascend(
             gradient = _unit(gradient) - config.tv * _unit(_roughness(images - ground))
         if config.keep_color:
             gradient = gradient.mean(dim=1, keepdim=True).expand_as(gradient)
-        change = step(gradient, rate)
-        if config.keep_color:  # waves have colors of their own
-            change = change.mean(dim=1, keepdim=True)
-        images = _limited((images + change).clamp_(0, 1), ground, config.strength)
+        raised = add(images, step(gradient, rate), config)
+        images = _limited(raised, ground, config.strength)
         yield images, scores
 
 
@@ -161,20 +170,18 @@ def _mean_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Average score and gradient over random views, as one batch where it fits."""
     drawn = views.draw(images)
-    each = 1 if isinstance(scorer, TiledScorer) else len(drawn)
+    fit = 1 if isinstance(scorer, TiledScorer) else BATCH_PIXELS // images[:, 0].numel()
     scores, slope = torch.zeros((), device=images.device), torch.zeros_like(images)
-    for start in range(0, len(drawn), each):
-        with torch.inference_mode(False), torch.enable_grad():
-            leaf = images.detach()
-            leaf = (leaf.clone() if leaf.is_inference() else leaf).requires_grad_()
-            seen = [view(leaf) for view in drawn[start : start + each]]
-            together = torch.cat(seen) if each > 1 else seen[0]
-            score, at_views = scorer.gradient(together.detach(), each)
-            if together is leaf:
-                return score, at_views
-            (part,) = torch.autograd.grad(together, leaf, at_views)
-        scores = scores + score * (each / len(drawn))
-        slope = slope + part * (each / len(drawn))
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = images.detach()
+        leaf = (leaf.clone() if leaf.is_inference() else leaf).requires_grad_()
+        while seen := [view(leaf) for view in islice(drawn, max(fit, 1))]:
+            together = torch.cat(seen) if len(seen) > 1 else seen[0]
+            score, part = scorer.gradient(together.detach(), len(seen))
+            if together is not leaf:
+                (part,) = torch.autograd.grad(together, leaf, part)
+            share = len(seen) / views.num
+            scores, slope = scores + score * share, slope + part * share
     return scores, slope
 
 
@@ -293,7 +300,7 @@ def octave_frames(
     detail = torch.zeros_like(images)
     for octave, size in enumerate(sizes):
         ground = resample(images, size)
-        now = (ground + resample(detail, size)).clamp_(0, 1)
+        now = add(ground, resample(detail, size), config)
         climber: HasGradient = scorer
         if tiled and max(size) > config.tile:
             climber = tiled

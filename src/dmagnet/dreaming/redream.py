@@ -14,6 +14,7 @@ from dmagnet.dreaming.maco import maco_dream
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import (
     DreamFrame,
+    add,
     check_images,
     octave_frames,
     octave_sizes,
@@ -158,8 +159,7 @@ def pass_frames(
     detail = torch.zeros_like(base)
     for number, (side, size) in enumerate(zip(schedule, sizes, strict=True)):
         ground = resample(base, size)
-        before = resample(keep * detail, size)
-        start = (ground + before).clamp(0, 1)
+        start = add(ground, resample(keep * detail, size), inner)
         rolls = _add(seed, number)  # each pass rolls anew
         frame = None
         if inner.basis == "maco":

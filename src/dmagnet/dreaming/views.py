@@ -1,7 +1,7 @@
 """Random views of images, over which a dream averages its gradient."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import index
 
 import torch
@@ -25,26 +25,23 @@ class Views:
         seeds = seed if isinstance(seed, Sequence) else [index(seed)]
         self.generators = [torch.Generator().manual_seed(s) for s in seeds]
         self.config = config
-        self.still = still
+        self.jitter = 0.0 if still else config.jitter
         self.warps = not still and bool(
             config.rotate or config.rescale or config.shift or config.flip
         )
         # Without anything random, all views are one.
-        self.num = config.views if self.warps or config.noise else 1
+        self.num = config.views if self.warps or config.noise or self.jitter else 1
 
-    def draw(self, images: Tensor) -> "list[_View]":
-        """Draw the views of the next step."""
-        config, height, width = self.config, images.shape[2], images.shape[3]
-        jitter = 0.0 if self.still else config.jitter
-        most = (round(height * jitter), round(width * jitter))
-        return [
-            _View(
+    def draw(self, images: Tensor) -> "Iterator[_View]":
+        """Draw the views of the next step, one after the other."""
+        height, width = images.shape[2:]
+        most = (round(height * self.jitter), round(width * self.jitter))
+        for _ in range(self.num):
+            yield _View(
                 [(_uniform(most[0], g), _uniform(most[1], g)) for g in self.generators],
                 self._matrices() if self.warps else None,
-                self._noise(images) if config.noise else None,
+                self._noise(images) if self.config.noise else None,
             )
-            for _ in range(self.num)
-        ]
 
     def _matrices(self) -> Tensor:
         """Draw affine maps (n, 2, 3) from places in a view to places in the image."""
