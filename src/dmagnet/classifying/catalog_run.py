@@ -54,12 +54,19 @@ class Outcome:
         One for each input, and those without a class, whose ``reason`` says why.
     notes : tuple of str
         What a person should know.
+    about : About
+        Classes, weights and settings of the table.
+    classes, reasons : dict of str to int
+        How many galaxies of each class there are, and how many rows with each reason.
     """
 
     path: Path
     rows: int
     without_class: int
     notes: tuple[str, ...]
+    about: About
+    classes: dict[str, int]
+    reasons: dict[str, int]
 
 
 def write_catalog(
@@ -106,7 +113,9 @@ def write_catalog(
     """
     out, config = check_name(out), replace(config, **settings)
     with _filled(inputs, out, weights, config, announce=announce, tell=tell) as run:
-        return Outcome(out, *_written(out, run), run.notes)
+        counts = _written(out, run)
+        told = counts._asdict()
+        return Outcome(out, run.num_items, notes=run.notes, about=run.about, **told)
 
 
 def classify(
@@ -259,28 +268,48 @@ def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int]
     return count
 
 
-def _written(out: Path, run: Filled) -> tuple[int, int]:
-    """Write the table and clear the way; count rows, and those without a class."""
+class Counts(NamedTuple):
+    """What is in a table: classes, the reasons of flagged rows, rows without a class."""
+
+    classes: dict[str, int]
+    reasons: dict[str, int]
+    without_class: int
+
+
+def _counted(run: Filled) -> Counts:
+    """Count what was found."""
+    found: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    missing = 0
+    for rows in run.rows():
+        missing += without_class(rows)
+        for name, counter in zip(("class_name", "reason"), found, strict=True):
+            for each in rows[name].value_counts():
+                counter[each["values"].as_py()] += each["counts"].as_py()
+    classes, reasons = ({w: n for w, n in c.most_common() if w} for c in found)
+    return Counts(classes, reasons, missing)
+
+
+def _written(out: Path, run: Filled) -> Counts:
+    """Write the table and clear the way; tell what is in it."""
     store = run.store
     if store and store.finished:  # killed before it was cleared away
         store.remove()
-        return store.finished
-    missing = sum(map(without_class, run.rows()))
-    if missing == run.num_items:
-        reasons = Counter(r for rows in run.rows() for r in rows["reason"].to_pylist())
+        return Counts({}, {}, store.finished[1])
+    counts = _counted(run)
+    if counts.without_class == run.num_items:
         if store:
             store.remove()  # so that the run can begin anew
-        told = "; ".join(f"{reason} ({n})" for reason, n in reasons.most_common(SHOWN))
-        rest = len(reasons) - SHOWN
+        told = [f"{reason} ({n})" for reason, n in counts.reasons.items()]
+        rest = len(told) - SHOWN
         more = f"; and {rest} other reasons" if rest > 0 else ""
         raise DataError(
-            f"none of {missing} inputs could be classified, so no table was written: "
-            f"{told}{more}"
+            f"none of {run.num_items} inputs could be classified, so no table was "
+            f"written: {'; '.join(told[:SHOWN])}{more}"
         )
     write_table(out, run.rows, run.about)
     if store:
-        store.finish(missing)
-    return run.num_items, missing
+        store.finish(counts.without_class)
+    return counts
 
 
 def _listed(

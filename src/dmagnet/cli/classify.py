@@ -1,17 +1,37 @@
 """The verb that classifies whatever an astronomer has."""
 
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Annotated
+from itertools import islice
+from json import dumps as to_json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from dmagnet.cli.screen import Out, bars, print_notes
+from dmagnet.classes import family_of
+from dmagnet.cli.screen import MaybeOut, bars, print_notes
 from dmagnet.config.classify_config import (
     DEFAULT,
     ClassifyConfig,
     ClusterConfig,
     SourceConfig,
 )
+from dmagnet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dmagnet.classifying.catalog_run import Outcome
+
+FEW = 20  # rows that are shown without -o
+REASONS = 5  # that are told at the end
+BATCH_ROWS = 1024
+WIDE = 160  # columns of a table that goes into a pipe or a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +53,11 @@ def classify(
     inputs: Positional[tuple[str, ...]],
     config: Annotated[ClassifyFlags, arg(name="")] = CLASSIFY,
     *,
-    out: Out,
+    out: MaybeOut = None,
     weights: str = DEFAULT,
+    json: bool = False,
 ) -> None:
-    """Classify images or positions, any number of them, into a table.
+    """Classify images or positions, any number of them; show the answers, or keep them.
 
     Parameters
     ----------
@@ -46,28 +67,104 @@ def classify(
     config : ClassifyFlags
         How to read and classify, and where.
     out : Path
-        The table: .ecsv, .csv, .fits, .vot or .parquet. A stopped run goes on when the
-        same command is given again.
+        The table: .ecsv, .csv, .fits, .vot or .parquet; - prints .csv. A stopped run
+        goes on when the same command is given again. Without, the answers are printed.
     weights : str
         Weights of the package, s or xs; or a run folder, .safetensors or .onnx file.
+    json : bool
+        Print each row as a line of JSON.
     """
     from dmagnet.classifying.catalog_run import write_catalog
     from dmagnet.pictures.inputs.listing import refuse_absent
 
     refuse_absent(inputs)
-    with bars(rate=True) as bar:
-        outcome = write_catalog(
-            inputs,
-            out,
-            weights=weights,
-            config=config,
-            announce=bar,
-            tell=lambda line: print_notes([line] if line else []),
+    begun = time.monotonic()
+    kept = out if out and str(out) != "-" else None
+    if kept and json:
+        raise ConfigError(f"--json prints the rows: leave out -o {kept}")
+    with ExitStack() as stack:
+        if kept is None:
+            folder = stack.enter_context(TemporaryDirectory(prefix="dmagnet-"))
+            out = Path(folder) / ("rows.csv" if out and not json else "rows.parquet")
+        with bars() as bar:
+            outcome = write_catalog(
+                inputs,
+                out,
+                weights=weights,
+                config=config,
+                announce=bar,
+                tell=lambda line: print_notes([line] if line else []),
+            )
+        print_notes(outcome.notes)
+        print_notes(_found(outcome, time.monotonic() - begun), "")
+        if kept is None:
+            _show(outcome, as_json=json)
+        else:
+            print(kept)
+
+
+def _found(outcome: "Outcome", seconds: float) -> Iterator[str]:
+    """Say what was found, family by family, and what to know of it."""
+    rate = f"{seconds:.1f} s, {outcome.rows / max(seconds, 1e-3):,.1f} a second"
+    yield f"{outcome.rows - outcome.without_class} of {outcome.rows} classified ({rate})"
+    families: dict[str, list[str]] = {}
+    totals: Counter[str] = Counter()
+    for name, num in outcome.classes.items():
+        family = family_of(name) or "classes"
+        families.setdefault(family, []).append(f"{name} {num:,}")
+        totals[family] += num
+    for family, num in totals.most_common():
+        yield f"  {family} {num:,}: {', '.join(families[family])}"
+    for reason, num in [*outcome.reasons.items()][:REASONS]:
+        yield f"  flagged {num:,}: {reason}"
+
+
+def _show(outcome: "Outcome", *, as_json: bool) -> None:
+    """Print the rows of a table: as CSV, as JSON, or for a person."""
+    if outcome.path.suffix == ".csv":
+        with outcome.path.open(encoding="utf-8") as file:
+            shutil.copyfileobj(file, sys.stdout)
+        return
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(outcome.path) as table:
+        batches = table.iter_batches(BATCH_ROWS)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        answers = (_answer(row, outcome.about.class_names) for row in rows)
+        if as_json:
+            for answer in answers:
+                print(to_json(answer, ensure_ascii=False))
+        else:
+            _show_table(islice(answers, FEW), outcome.rows)
+
+
+def _answer(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Put names in the place of numbers; what is not known is null."""
+    from dmagnet.classifying.table_columns import BETWEEN, SETS
+
+    known = {k: None if v != v or v == "" else v for k, v in row.items()}
+    p = {name: known.pop(f"p{k}") for k, name in enumerate(names)}
+    for level in SETS:
+        inside = (known[level] or "").split(BETWEEN)
+        known[level] = [names[int(k)] for k in inside if k] or None
+    return {**known, "probabilities": p}
+
+
+def _show_table(answers: Iterable[dict[str, Any]], num: int) -> None:
+    """Print some answers for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("id", "class", "p", "or (90 % set)", "notes"):
+        table.add_column(
+            head, overflow="fold", justify="right" if head == "p" else "left"
         )
-    print_notes(outcome.notes)
-    if outcome.without_class:
-        print_notes(
-            [f"{outcome.without_class} of {outcome.rows} rows have no class: see flag "
-             "and reason"]
-        )  # fmt: skip
-    print(outcome.path)
+    for answer in answers:
+        name, p = answer["class_name"], answer["probabilities"]
+        others = [each for each in answer["set90"] or () if each != name]
+        row = (answer["id"], name or "", f"{p[name]:.2f}" if name else "")
+        table.add_row(*row, ", ".join(others), answer["reason"] or "")
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    if num > FEW:
+        print(f"... and {num - FEW:,} more: -o TABLE keeps all, -o - prints them")

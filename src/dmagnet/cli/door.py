@@ -1,5 +1,6 @@
 """The one door: find the verb, parse what follows, call it, choose an exit status."""
 
+import difflib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,12 @@ from dmagnet.cli.explain import explain
 from dmagnet.cli.export import export
 from dmagnet.cli.judge import calibrate, evaluate, failures
 from dmagnet.cli.report import page, report
-from dmagnet.cli.screen import open_streams, say, termination_as_interrupt
+from dmagnet.cli.screen import (
+    mute,
+    open_streams,
+    say,
+    termination_as_interrupt,
+)
 from dmagnet.cli.train import (
     audit,
     cite,
@@ -32,6 +38,7 @@ from dmagnet.config.recipes import recipe as recipe_named
 from dmagnet.errors import DmagnetError
 from dmagnet.storage.disk import refuse_replacing
 
+SHELLS = ("bash", "zsh", "tcsh")
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -59,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
         Exit status.
     """
     argv = sys.argv[1:] if argv is None else argv
+    if "--quiet" in argv:
+        argv = [word for word in argv if word != "--quiet"]
+        mute()
     close_streams = open_streams()
     status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)
     if trouble := close_streams():
@@ -75,9 +85,29 @@ def _greet(argv: list[str]) -> int:
     if argv[0] in ("-V", "--version"):
         print(__version__)
         return 0
-    _print_overview(sys.stderr)
-    say(f"dmagnet: no verb {argv[0]!r}")
+    if argv[0] == "help" and set(argv[1:2]) <= set(VERBS):
+        return main([*argv[1:2], "--help"])
+    if argv[0] == "completion":
+        return _print_completion(argv[1:])
+    wrong = argv[1] if argv[0] == "help" else argv[0]
+    near = difflib.get_close_matches(wrong, VERBS, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    say(f"dmagnet: no verb {wrong!r}; {meant}dmagnet --help lists them")
     return 2
+
+
+def _print_completion(shells: list[str]) -> int:
+    """Print the script that lets a shell complete verbs and flags."""
+    if len(shells) != 1 or shells[0] not in SHELLS:
+        say(f"dmagnet: expected dmagnet completion {' or '.join(SHELLS)}")
+        return 2
+    tyro.extras.subcommand_cli_from_dict(
+        VERBS,
+        prog="dmagnet",
+        args=["--tyro-print-completion", shells[0]],
+        config=(OmitArgPrefixes,),
+    )
+    return 0
 
 
 def _run(verb: str, argv: list[str]) -> int:
@@ -181,4 +211,8 @@ def _print_overview(stream: TextIO) -> None:
     )
     for name, verb in VERBS.items():
         print(f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}", file=stream)
-    print(file=stream)
+    print(
+        "\nWith any verb, --quiet shows neither progress nor notes.\n"
+        f"dmagnet completion {'|'.join(SHELLS)} prints a script for your shell.",
+        file=stream,
+    )

@@ -60,6 +60,7 @@ class Trial(Labels):
 
 
 LABELS, TRIAL = Labels(), Trial()
+_muted = threading.Event()  # set by --quiet
 
 
 def say(line: str) -> None:
@@ -73,16 +74,23 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def print_notes(notes: Iterable[str]) -> None:
+def mute() -> None:
+    """Show no progress and no notes from now on; errors and results are still told."""
+    _muted.set()
+
+
+def print_notes(notes: Iterable[str], head: str = "note: ") -> None:
     """Print what to know about a result.
 
     Parameters
     ----------
     notes : iterable of str
         Lines.
+    head : str
+        Before each of them.
     """
-    for note in notes:
-        say(f"note: {note}")
+    for note in () if _muted.is_set() else notes:
+        say(f"{head}{note}")
 
 
 def print_scores(metrics: Any) -> None:
@@ -102,22 +110,19 @@ def print_scores(metrics: Any) -> None:
 
 
 @contextmanager
-def bars(
-    *, rate: bool = False
-) -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
+def bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
     """Show progress: bars where a person watches, else one line for each stage.
-
-    Parameters
-    ----------
-    rate : bool
-        Say also how many a second.
 
     Yields
     ------
     callable
         A name and a total in, a counter out.
     """
-    if not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
+    if (
+        _muted.is_set()
+        or not sys.stderr.isatty()
+        or os.environ.get("TERM") in ("dumb", "unknown")
+    ):
         yield _told
         return
     from rich.console import Console
@@ -134,7 +139,7 @@ def bars(
         TextColumn("{task.description:17}"),
         BarColumn(),
         MofNCompleteColumn(),
-        *([TaskProgressColumn("", show_speed=True)] if rate else []),
+        TaskProgressColumn("", show_speed=True),
         TimeRemainingColumn(),
     ]
     # Results go to stdout, which may be a file; bars go where errors go.
@@ -149,7 +154,7 @@ def bars(
 
 def _told(name: str, total: int | None) -> Callable[[int], None]:
     """Print in one line what begins."""
-    say(f"{name} ({total:,})" if total and total > 1 else name)
+    print_notes([f"{name} ({total:,})" if total and total > 1 else name], "")
     return lambda _: None
 
 
