@@ -1,5 +1,6 @@
 """From inputs to a table: complete, in order, and the same however it came about."""
 
+import csv
 import json
 import re
 import signal
@@ -101,6 +102,52 @@ def test_the_shell_writes_the_table_that_python_returns(
     assert [*tmp_path.iterdir()] == [out]
 
 
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_without_a_file_the_answers_are_shown(weights, folder, capsys):
+    words = ["classify", str(folder), "--weights", str(weights)]
+    assert main(words) == 0
+    shown, told = capsys.readouterr()
+    first, *rows, last = shown.splitlines()
+    assert first.split()[:3] == ["id", "class", "p"]
+    assert [row.split()[0] for row in rows] == [f"{i:03d}" for i in range(20)]
+    assert last == "... and 10 more: -o TABLE keeps all, -o - prints them"
+    table = classify([folder], weights=weights)
+    assert table["class_name"][3] in rows[3]
+    assert "30 of 30 classified" in told
+    assert f"next: dmagnet explain {folder} -o FOLDER" in told
+
+
+def test_a_dash_prints_the_csv_and_json_the_rows(weights, folder, tmp_path, capsys):
+    words = ["classify", str(folder), "--weights", str(weights), "--quiet"]
+    assert main([*words, "-o", str(tmp_path / "t.csv")]) == 0
+    capsys.readouterr()
+    assert main([*words, "-o", "-"]) == 0
+    assert capsys.readouterr().out == (tmp_path / "t.csv").read_text()
+    assert main([*words, "--json"]) == 0
+    shown, told = capsys.readouterr()
+    rows = rows_of((tmp_path / "t.csv").read_text())
+    for line, row in zip(shown.splitlines(), rows, strict=True):
+        answer = json.loads(line)
+        assert answer["class_name"] == row["class_name"]
+        assert answer["ra"] is None
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert told == ""
+    assert main([*words, "--json", "-o", str(tmp_path / "u.csv")]) == 1
+    assert "--json prints the rows: leave out -o" in capsys.readouterr().err
+
+
+def test_quiet_runs_say_nothing_but_errors(weights, folder, tmp_path, capsys):
+    out = str(tmp_path / "t.csv")
+    words = ["classify", str(folder), "-o", out, "--weights", str(weights), "--quiet"]
+    assert main(words) == 0
+    assert capsys.readouterr() == (f"{out}\n", "")
+    assert main(words) == 1
+    assert "is there already" in capsys.readouterr().err
+
+
 def test_how_many_threads_work_does_not_change_a_byte(weights, folder, tmp_path):
     for i, threads in enumerate((1, 2, 5)):
         config = replace(SMALL, threads=threads)
@@ -119,6 +166,8 @@ def test_bad_inputs_keep_their_rows_and_the_run_goes_on(weights, tmp_path):
     inputs = [images, tmp_path / "nowhere.jpg"]
     outcome = write_catalog(inputs, tmp_path / "t.fits", weights=weights, config=SMALL)
     assert (outcome.rows, outcome.without_class) == (7, 3)
+    assert sum(outcome.classes.values()) == 4
+    assert sum(outcome.reasons.values()) == 3
     table = QTable.read(outcome.path)
     assert [n for n, f in zip(names(table), table["flag"], strict=True) if f] == [
         "002.png", "004.png", "nowhere.jpg",

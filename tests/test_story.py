@@ -194,6 +194,34 @@ def test_the_overview_names_every_verb(capsys):
     assert all(f"  {verb} " in text for verb in VERBS)
 
 
+def test_a_verb_that_is_nearly_right_is_suggested(capsys):
+    assert main(["clasify", "x.jpg"]) == 2
+    assert capsys.readouterr().err == (
+        "dmagnet: no verb 'clasify'; did you mean classify? dmagnet --help lists them\n"
+    )
+
+
+def test_help_before_a_verb_is_help_after_it(capsys):
+    for words in (["help", "cite"], ["cite", "--help"]):
+        with pytest.raises(SystemExit):
+            main(words)
+    told = capsys.readouterr().out
+    assert told[: len(told) // 2] == told[len(told) // 2 :]
+
+
+def test_bash_completes_verbs_and_flags(capsys):
+    with pytest.raises(SystemExit):
+        main(["completion", "bash"])
+    script = capsys.readouterr().out
+    line = "source /dev/stdin; complete -p dmagnet; COMP_WORDS=(dmagnet cl); "
+    line += "COMP_CWORD=1; _tyro_dmagnet; echo ${COMPREPLY[@]}"
+    asked = ["bash", "-c", line]
+    done = subprocess.run(
+        asked, check=False, input=script, text=True, capture_output=True
+    )
+    assert done.stdout.split()[-1] == "classify", done.stderr
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -269,7 +269,7 @@ def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int]
 
 
 class Counts(NamedTuple):
-    """What is in a table: classes, the reasons of flagged rows, rows without a class."""
+    """What is in a table: classes, reasons of flags, rows without a class."""
 
     classes: dict[str, int]
     reasons: dict[str, int]

@@ -1,5 +1,6 @@
 """The verb that classifies whatever an astronomer has."""
 
+import math
 import shutil
 import sys
 import time
@@ -97,6 +98,7 @@ def classify(
             )
         print_notes(outcome.notes)
         print_notes(_found(outcome, time.monotonic() - begun), "")
+        print_notes([f"next: dmagnet explain {inputs[0]} -o FOLDER"], "")
         if kept is None:
             _show(outcome, as_json=json)
         else:
@@ -105,8 +107,9 @@ def classify(
 
 def _found(outcome: "Outcome", seconds: float) -> Iterator[str]:
     """Say what was found, family by family, and what to know of it."""
+    classified = outcome.rows - outcome.without_class
     rate = f"{seconds:.1f} s, {outcome.rows / max(seconds, 1e-3):,.1f} a second"
-    yield f"{outcome.rows - outcome.without_class} of {outcome.rows} classified ({rate})"
+    yield f"{classified:,} of {outcome.rows:,} classified ({rate})"
     families: dict[str, list[str]] = {}
     totals: Counter[str] = Counter()
     for name, num in outcome.classes.items():
@@ -142,12 +145,16 @@ def _answer(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Put names in the place of numbers; what is not known is null."""
     from dmagnet.classifying.table_columns import BETWEEN, SETS
 
-    known = {k: None if v != v or v == "" else v for k, v in row.items()}
+    known = {k: None if v == "" or _is_nan(v) else v for k, v in row.items()}
     p = {name: known.pop(f"p{k}") for k, name in enumerate(names)}
     for level in SETS:
         inside = (known[level] or "").split(BETWEEN)
         known[level] = [names[int(k)] for k in inside if k] or None
     return {**known, "probabilities": p}
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _show_table(answers: Iterable[dict[str, Any]], num: int) -> None:
@@ -157,9 +164,7 @@ def _show_table(answers: Iterable[dict[str, Any]], num: int) -> None:
 
     table = Table(box=None, pad_edge=False)
     for head in ("id", "class", "p", "or (90 % set)", "notes"):
-        table.add_column(
-            head, overflow="fold", justify="right" if head == "p" else "left"
-        )
+        table.add_column(head, overflow="fold")
     for answer in answers:
         name, p = answer["class_name"], answer["probabilities"]
         others = [each for each in answer["set90"] or () if each != name]

@@ -66,9 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         Exit status.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if "--quiet" in argv:
-        argv = [word for word in argv if word != "--quiet"]
-        mute()
+    mute("--quiet" in argv)
+    argv = [word for word in argv if word != "--quiet"]
     close_streams = open_streams()
     status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)
     if trouble := close_streams():

@@ -74,9 +74,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def mute() -> None:
-    """Show no progress and no notes from now on; errors and results are still told."""
-    _muted.set()
+def mute(wanted: bool) -> None:
+    """Show progress and notes, or neither; errors and results are always told.
+
+    Parameters
+    ----------
+    wanted : bool
+        Whether to show neither.
+    """
+    (_muted.set if wanted else _muted.clear)()
 
 
 def print_notes(notes: Iterable[str], head: str = "note: ") -> None:

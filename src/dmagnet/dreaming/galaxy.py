@@ -127,9 +127,12 @@ def kinds_of(config: GalaxyConfig) -> list[str]:
     """List the kinds that have any of the free parameters."""
     kinds = [k for k in config.kinds if free_parameters(k, config.parameters)]
     if not kinds:
+        there = "; ".join(f"{k} has {', '.join(PARAMETERS[k])}" for k in config.kinds)
         raise ConfigError(
             f"parameters: no galaxy of kind {' or '.join(config.kinds)} has "
-            f"{' or '.join(config.parameters)}"
+            f"{' or '.join(config.parameters)}; {there}"
+            if config.kinds
+            else f"kinds: expected one or more of {', '.join(PARAMETERS)}, got none"
         )
     return kinds
 
@@ -271,8 +274,6 @@ def dream_galaxies(
     count: Callable[[], None] = lambda: None,
 ) -> dict[str, Climb]:
     """Dream one target in galaxies of each kind; the kind that scores highest first."""
-    if judge is not None and judge.class_names != network.class_names:
-        raise ConfigError("judge: expected a network of the same classes")
     climbs = {}
     for kind in kinds_of(config):
         wanted = {round(share * config.steps) for share in SHOWN}

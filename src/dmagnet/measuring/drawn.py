@@ -19,7 +19,7 @@ from torch import Tensor
 from dmagnet.errors import ConfigError
 from dmagnet.measuring.spectra import azimuthal_modes, polar_rings
 from dmagnet.pictures.standard import RADII, find_extent, standardize
-from dmagnet.simulator.pairs import with_parameter
+from dmagnet.simulator.pairs import together, with_parameter
 from dmagnet.simulator.parameters import (
     PARAMETERS,
     Galaxy,
@@ -123,14 +123,12 @@ def draw_pairs(
             f"got {label}"
         )
     kinds = torch.tensor([label])
-    changes = [with_parameter(name, value) for name, value in WITHOUT[label].items()]
+    robbed = together(*(with_parameter(*each) for each in WITHOUT[label].items()))
     drawn: list[Any] = []  # the members of the frame, then a record for each kind
 
     def change(labels: Tensor, galaxies: Any) -> Any:  # numpydoc ignore=GL08
-        for each in changes:
-            galaxies = each(labels, galaxies)
-        drawn.append(galaxies)
-        return galaxies
+        drawn.append(robbed(labels, galaxies))
+        return drawn[-1]
 
     pairs, starts = [], []
     for i in range(num * MOST_TRIED):
