@@ -8,7 +8,10 @@ import pytest
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
 from dmagnet.config import (
     AugmentConfig,
+    DreamConfig,
+    MeasureConfig,
     ModelConfig,
+    RedreamConfig,
     SimulateConfig,
     TrainConfig,
     from_dict,
@@ -69,6 +72,43 @@ def test_a_setting_out_of_range_is_named_with_its_value(config, changes):
         config(**changes)
     assert str(value) in str(caught.value)
     assert isinstance(caught.value, DmagnetError)
+
+
+@pytest.mark.parametrize("basis", ["maco", "galaxy"])
+@pytest.mark.parametrize("config", [MeasureConfig, RedreamConfig])
+def test_a_basis_that_keeps_no_galaxy_is_refused_where_one_is_needed(config, basis):
+    line = f"basis: expected fourier or pixel, got {basis}"
+    with pytest.raises(ConfigError, match=line):
+        config(dream=DreamConfig(basis=basis))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("strength", 0.1), ("tv", 0.1), ("keep_color", True), ("fade", 1.0)),
+        *(("octaves", 2), ("scale", 1.2), ("step_size", 0.1), ("noise", 0.1)),
+    ],
+)
+def test_maco_refuses_a_setting_that_it_does_not_read(name, value):
+    with pytest.raises(ConfigError, match=rf"^{name}: .* got {value}; leave it out"):
+        DreamConfig(basis="maco", **{name: value})
+
+
+def test_maco_takes_what_it_reads():
+    assert DreamConfig(basis="maco", steps=1, views=2, seed=3).views == 2
+
+
+def test_maco_and_a_study_refuse_no_steps():
+    with pytest.raises(ConfigError, match="steps: expected 1 to 100000, got 0"):
+        DreamConfig(basis="maco", steps=0)
+    with pytest.raises(ConfigError, match="steps: expected 1 to 100000, got 0"):
+        MeasureConfig(dream=DreamConfig(steps=0))
+
+
+@pytest.mark.parametrize("layers", [("stem",), ("stem", "lam")])
+def test_a_study_of_too_few_layers_for_a_trend_is_refused(layers):
+    with pytest.raises(ConfigError, match=f"layers: expected 3 .* got {len(layers)}"):
+        MeasureConfig(layers=layers)
 
 
 def test_settings_cannot_be_changed_in_place():

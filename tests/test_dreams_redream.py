@@ -17,6 +17,8 @@ from dmagnet.dreaming import (
     resample,
     zoom_frames,
 )
+from dmagnet.dreaming.redream import pass_frames
+from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError, DataError
 
 LATE = Energy("late")
@@ -228,6 +230,25 @@ def test_what_is_no_image_is_refused(frames):
 def test_a_zoom_rate_outside_its_range_is_refused():
     with pytest.raises(ConfigError, match=r"rate: expected 0 to 0\.5, got 0\.7"):
         next(zoom_frames(foreign(), galaxies(), LATE, rate=0.7))
+
+
+def test_maco_dreams_images_of_a_batch_exactly_as_alone():
+    images, config = galaxies(2), DreamConfig(basis="maco", steps=2)
+
+    def maco(some):
+        *_, end = pass_frames(Scorer(foreign(), LATE, some), some, config)
+        return end.images
+
+    alone = torch.cat([maco(image) for image in images.split(1)])
+    assert torch.equal(maco(images), alone)
+
+
+@pytest.mark.parametrize("basis", ["maco", "galaxy"])
+@pytest.mark.parametrize("frames", [dream_frames, zoom_frames])
+def test_octaves_refuse_a_basis_that_has_none(frames, basis):
+    config = DreamConfig(basis=basis)
+    with pytest.raises(ConfigError, match=f"expected fourier or pixel, got {basis}"):
+        next(frames(foreign(), galaxies(), LATE, config))
 
 
 def test_passes_keep_color_where_one_channel_is_white():

@@ -339,6 +339,14 @@ def test_an_error_in_the_middle_keeps_what_is_done(tmp_path):
     assert (tmp_path / "out/sheet.png").exists()
 
 
+@pytest.mark.parametrize(("basis", "zoom"), [("maco", 2), ("galaxy", 0)])
+def test_what_no_octave_climbs_is_refused_before_the_work(run, tmp_path, basis, zoom):
+    paths, config = [picture(tmp_path / "a.png")], DreamConfig(basis=basis, steps=1)
+    request = make_request(paths, run, config, layers=("stem",), zoom=zoom)
+    with pytest.raises(ConfigError, match=f"expected fourier or pixel, got {basis}"):
+        write_dreams(request, tmp_path / "out", announce=pytest.fail)
+
+
 def test_batches_of_one_size_dream_as_each_alone(run, tmp_path):
     paths = [picture(tmp_path / f"{i}.png", seed=i) for i in range(3)]
     together = make_request(paths, run, QUICK, layers=("stem",))

@@ -8,7 +8,11 @@ from torch import nn
 from dmagnet.config import DreamConfig, ModelConfig, RedreamConfig
 from dmagnet.dreaming import Energy, dream_frames
 from dmagnet.dreaming.octaves import octave_frames
-from dmagnet.dreaming.random_steps import RandomSteps, redream_residuals
+from dmagnet.dreaming.random_steps import (
+    RandomSteps,
+    random_residuals,
+    redream_residuals,
+)
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
 from dmagnet.measuring.controls import calibrate_norms, randomized
@@ -182,3 +186,20 @@ def test_random_steps_settle_as_a_redream_does_without_any_network(trained):
     assert steps[2] == pytest.approx(0.71, abs=0.1)
     assert found["dream"].shape == steps.shape
     assert not np.allclose(found["dream"][1:], steps[1:])
+
+
+class Asked(nn.Module):
+    """A network that may score an image, but gives no direction."""
+
+    def forward(self, images):
+        assert not images.requires_grad, "asked for a gradient"
+        return images.square()
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+def test_steps_at_random_ask_no_network_in_tiles_either(tile):
+    base = images(1, 96)
+    dream = DreamConfig.plain(steps=1, octaves=1, tile=tile)
+    config = RedreamConfig(schedule=(96, 96), dream=dream)
+    scorer = Scorer(nn.Sequential(Asked()), Energy("0"), base)
+    assert np.isfinite(random_residuals(scorer, base, config)[1:]).all()

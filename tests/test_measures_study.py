@@ -126,9 +126,36 @@ def test_every_block_and_entrance_is_a_point_of_depth():
         assert layers[-1] == "lam"
 
 
-def test_a_network_without_named_layers_must_be_told_which():
-    with pytest.raises(ConfigError, match="order of depth"):
-        points_of_depth(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)))
+def without_lam():
+    config = ModelConfig(size="xs", lam=False)
+    train = TrainConfig(image_size=64, model=config)
+    return Checkpoint(DMAGNet(config).eval(), train, CLASS_NAMES)
+
+
+@pytest.mark.parametrize("weights", [without_lam(), torch.nn.Conv2d(3, 4, 3)])
+def test_a_network_without_lam_is_refused_before_any_work(weights, galaxies, tmp_path):
+    with pytest.raises(ConfigError, match=r"with LAM.* got (DMAGNet|Conv2d) without"):
+        dmagnet.measure(weights, galaxies, tmp_path, SMALL)
+    assert not (tmp_path / "parts").exists()
+
+
+def test_a_control_without_lam_is_refused_before_any_work(
+    checkpoint, galaxies, tmp_path
+):
+    save(tmp_path / "without.safetensors", without_lam())
+    config = replace(SMALL, shuffled_labels=tmp_path / "without.safetensors")
+    with pytest.raises(ConfigError, match=r"with LAM"):
+        dmagnet.measure(checkpoint, galaxies, tmp_path / "out", config)
+    assert not (tmp_path / "out/parts").exists()
+
+
+def test_a_layer_that_is_not_there_is_refused_before_any_work(
+    checkpoint, galaxies, tmp_path
+):
+    config = replace(SMALL, layers=("stem", "stage1", "stage9"))
+    with pytest.raises(ConfigError, match="no layer 'stage9'"):
+        dmagnet.measure(checkpoint, galaxies, tmp_path, config)
+    assert not (tmp_path / "parts").exists()
 
 
 def test_a_class_without_galaxies_is_refused(galaxies, checkpoint, tmp_path):

@@ -10,6 +10,9 @@ from dmagnet.errors import ConfigError
 
 Normalize = Literal["mean-abs", "std", "laplacian"]
 Basis = Literal["fourier", "pixel", "maco", "galaxy"]
+FEWEST_LAYERS = 3  # with a first, a middle and a last one
+CLIMBING = ("fourier", "pixel")  # bases that climb from a galaxy, octave by octave
+READ_BY_MACO = ("basis", "steps", "views", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,24 @@ class DreamConfig(Checked):
         super().__post_init__()
         if self.tile:  # 0 turns them off
             check_range(self, "tile", 64, 65_536)
+        if self.basis == "maco":
+            check_range(self, "steps", 1, 100_000)
+            for field in dataclasses.fields(self):
+                value = getattr(self, field.name)
+                if field.name not in READ_BY_MACO and value != field.default:
+                    raise ConfigError(
+                        f"{field.name}: expected the default, as maco does not read "
+                        f"it, got {value}; leave it out, and --plain too"
+                    )
+
+    def check_climbs(self) -> None:
+        """Refuse a basis that does not climb from a galaxy, octave by octave."""
+        if self.basis not in CLIMBING:
+            raise ConfigError(
+                f"basis: expected {' or '.join(CLIMBING)}, got {self.basis}, which "
+                "keeps no galaxy to dream on; use dmagnet dream, or dmagnet.dreaming."
+                f"{self.basis}_frames"
+            )
 
     @classmethod
     def plain(cls, **settings: Any) -> "DreamConfig":
@@ -138,11 +159,7 @@ class RedreamConfig(Checked):
         for side in self.schedule:
             if not 16 <= side <= 65_536:
                 raise ConfigError(f"schedule: expected sides from 16 px, got {side}")
-        if self.dream.basis == "maco":
-            raise ConfigError(
-                "basis: expected fourier or pixel, got maco, which keeps no galaxy to "
-                "dream again; use dmagnet dream"
-            )
+        self.dream.check_climbs()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +287,8 @@ class MeasureConfig(Checked):
     seeds : int
         Dreams of each galaxy and layer; as many random and shuffled networks.
     layers : tuple[str, ...]
-        Layers in order of depth; if not given the stem, the entrance and the blocks
-        of every stage, and lam.
+        Layers in order of depth, three or more; if not given the stem, the entrance
+        and the blocks of every stage, and lam.
     shuffled_labels : Path, optional
         Weights of a network of the same size that was trained on shuffled labels: one
         more control.
@@ -282,3 +299,14 @@ class MeasureConfig(Checked):
     layers: tuple[str, ...] = ()
     shuffled_labels: Path | None = None
     dream: DreamConfig = dataclasses.field(default_factory=DreamConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no numbers."""
+        super().__post_init__()
+        self.dream.check_climbs()
+        check_range(self.dream, "steps", 1, 100_000)
+        if self.layers and len(self.layers) < FEWEST_LAYERS:
+            raise ConfigError(
+                f"layers: expected {FEWEST_LAYERS} or more, for a trend with depth, "
+                f"got {len(self.layers)}; add some, or leave them out for all"
+            )

@@ -135,6 +135,8 @@ def plan(request: Request) -> Iterator[DreamTask]:
 def _steps(request: Request, target: Target, source: Source) -> int:
     """Count the steps by dreaming none: what cannot be dreamed is refused."""
     inner = request.inner
+    if inner.basis != "maco" or request.zoom:
+        inner.check_climbs()
     config: DreamConfig | RedreamConfig
     config = none = replace(inner, steps=0, basis="pixel")
     if isinstance(request.config, RedreamConfig):

@@ -19,7 +19,6 @@ from dmagnet.dreaming.statistics import (
     magnitude_spectrum,
     recolor,
 )
-from dmagnet.errors import ConfigError
 
 SMALLEST_VIEW = 64  # px; below, networks see mostly padding
 MACO = MacoConfig()
@@ -200,17 +199,38 @@ def maco_frames(
 
 def maco_dream(
     scorer: Scorer, images: Tensor, config: DreamConfig, seed: int | Sequence[int]
+) -> Iterator[DreamFrame]:
+    """Turn the phases of images with a network that is prepared already.
+
+    Each image alone: rounding of a batch would grow into another picture.
+    """
+    seeds = seed if isinstance(seed, Sequence) else [seed] * len(images)
+    each = [
+        _turned_alone(scorer, image, config, own)
+        for image, own in zip(torch.split(images, 1), seeds, strict=True)
+    ]
+    for frames in zip(*each, strict=True):
+        yield DreamFrame(
+            torch.cat([frame.images for frame in frames]),
+            torch.cat([frame.scores for frame in frames]),
+            octave=0, step=frames[0].step, octaves=1,
+        )  # fmt: skip
+
+
+def _turned_alone(
+    scorer: Scorer, image: Tensor, config: DreamConfig, seed: int
 ) -> Iterator[MacoFrame]:
-    """Turn the phases of images with a network that is prepared already."""
-    if isinstance(seed, Sequence):
-        raise ConfigError("basis maco: expected one seed for all images, got several")
-    size = (images.shape[2], images.shape[3])
+    """Turn the phases of one image (1, 3, H, W)."""
+    size, smallest = (image.shape[2], image.shape[3]), scorer.smallest
     own = MacoConfig(
-        steps=MACO_STEPS * max(config.steps, 1), seed=seed, crops=config.views,
-        boxes=(0.9, 1.0), view=max(scorer.smallest, max(size) // 2),
+        steps=MACO_STEPS * config.steps, seed=seed, crops=config.views,
+        boxes=(0.9, 1.0), view=max(smallest, max(size) // 2),
     )  # fmt: skip
-    phases = torch.fft.rfft2(decorrelate(images.float())).angle()
-    yield from _turned(scorer, phases, size, None, own)
+    phases = torch.fft.rfft2(decorrelate(image.float())).angle()
+    alone = Scorer(
+        scorer.network, scorer.objective, image, own=False, smallest=smallest
+    )
+    return _turned(alone, phases, size, None, own)
 
 
 def _turned(

@@ -279,11 +279,7 @@ def octave_frames(
 
     What is added is counted from `base`, where the images hold dreamed detail already.
     """
-    if config.basis == "galaxy":
-        raise ConfigError(
-            "basis: expected fourier, pixel or maco for images, got galaxy, which "
-            "draws its own; see dmagnet.dreaming.galaxy_frames"
-        )
+    config.check_climbs()
     still = not scorer.objective.rolls
     views = Views(config.seed if seed is None else seed, config, still=still)
     if len(views.generators) not in (1, len(images)):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmagnet.config.dream_config import MeasureConfig
-from dmagnet.dreaming.layers import find_layer, layer_names
+from dmagnet.dreaming.layers import find_layer
 from dmagnet.dreaming.targets import Network, open_network
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies.galaxies import Galaxies
@@ -21,13 +21,19 @@ MIN_PER_CLASS = 2
 NUM_FITTED = 256  # galaxies to which the norms of random networks are fitted
 
 
-def points_of_depth(model: nn.Module) -> tuple[str, ...]:
-    """Choose the layers of a study: the stem, all entrances and blocks, and LAM."""
-    if not isinstance(model, DMAGNet):
+def with_lam(network: Network) -> DMAGNet:
+    """Refuse a network without LAM, whose attention is part of a study."""
+    model = network.model
+    if not (isinstance(model, DMAGNet) and model.config.lam):
         raise ConfigError(
-            "layers: expected some, in order of depth, since this network does not "
-            f"name its own; choose from {', '.join(layer_names(model)[:12])}..."
+            "weights: expected a DMAGNet with LAM, whose attention is measured too, "
+            f"got {type(model).__name__} without; measure one that has it"
         )
+    return model
+
+
+def points_of_depth(model: DMAGNet) -> tuple[str, ...]:
+    """Choose the layers of a study: the stem, all entrances and blocks, and LAM."""
     names = ["stem"]
     for stage in model.stages:
         blocks = [n for n in model.layer_names if n.startswith(f"{stage}.")]
@@ -48,8 +54,13 @@ class Bench:
 
 def set_up(network: Network, galaxies: Galaxies, config: MeasureConfig) -> Bench:
     """Choose galaxies, and make the networks that learned nothing."""
-    model = network.model
+    model = with_lam(network)
     layers = config.layers or points_of_depth(model)
+    labels = config.shuffled_labels
+    controls = [] if labels is None else [open_network(labels)]
+    for each in (network, *controls):
+        for name in layers:
+            find_layer(with_lam(each), name)
     every = galaxies.images
     spread = np.linspace(0, len(every) - 1, min(len(every), NUM_FITTED)).astype(int)
     fitting = _floats(every[spread])
@@ -61,11 +72,8 @@ def set_up(network: Network, galaxies: Galaxies, config: MeasureConfig) -> Bench
         forgetful = [randomized(model, k, how=how) for k in range(config.seeds)]
         fitted = [calibrate_norms(each, fitting) for each in forgetful]
         networks[kind] = [replace(network, model=each) for each in fitted]
-    if config.shuffled_labels is not None:
-        other = open_network(config.shuffled_labels)
-        for name in layers:
-            find_layer(other.model, name)
-        networks["shuffled labels"] = [other]
+    if controls:
+        networks["shuffled labels"] = controls
     return Bench(layers, images, galaxies.labels[rows], find_aperture(images), networks)
 
 

@@ -47,7 +47,7 @@ def measure(
     Parameters
     ----------
     model : path, Checkpoint or nn.Module
-        A run folder, what `dmagnet.load` returns, or any network for such images.
+        A run folder, what `dmagnet.load` returns, or a `DMAGNet`; with LAM.
     galaxies : Galaxies
         Labeled galaxies that it was not trained on, at the side it was trained for.
     out : Path
@@ -67,7 +67,7 @@ def measure(
     DataError
         If a class has too few galaxies, or the folder holds another study.
     ConfigError
-        If there is no such layer.
+        If there is no such layer, or no LAM.
     CheckpointError
         If there are no whole weights.
     """
