@@ -235,8 +235,10 @@ def test_a_packed_tile_is_unpacked_once(tmp_path, flux):
     """What is read again must come from the copy: the file itself is zeros by then."""
     (g, *_) = mosaics(tmp_path, flux, ".fits.fz")
     config = CutoutConfig(tiles=(g,), size=256)
-    items = list(fetched(list_items(catalog(tmp_path)), config)) * 2
+    upwards = dict(reversed(PLACES.items()))  # c is read before all is unpacked
+    items = list(fetched(list_items(catalog(tmp_path, upwards)), config)) * 2
     before = [read_picture(item, 64, 0.75, SourceConfig()).rgb for item in items]
+    assert (before[0] == before[3]).all()
     status = Path(g).stat()
     with Path(g).open("r+b") as file:
         file.write(bytes(status.st_size))
