@@ -15,7 +15,7 @@ from PIL import Image
 from dmagnet.config import SourceConfig
 from dmagnet.pictures import read_planes
 from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
-from dmagnet.pictures.inputs.stacks import _kept
+from dmagnet.pictures.inputs.stacks import _kept_mosaic
 from dmagnet.pictures.sections import Around
 
 SCALE, SIDE, FRAME = 0.262, 700, 256
@@ -284,14 +284,14 @@ def test_threads_share_an_open_mosaic(tmp_path, flux):
     rows = [*rows_of(sky()), *rows_of(sky(), "n.fits")]
     items = list(list_items(catalog(tmp_path, rows)))
     alone = [read_picture(item, 32, 0.75, SourceConfig()).rgb for item in items]
-    _kept.cache_clear()
+    _kept_mosaic.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         many = list(
             pool.map(lambda i: read_picture(i, 32, 0.75, SourceConfig()), items * 3)
         )
     for picture, wanted in zip(many, alone * 3, strict=True):
         assert (picture.rgb == wanted).all()
-    assert _kept.cache_info().currsize == 2
+    assert _kept_mosaic.cache_info().currsize == 2
 
 
 def test_a_mosaic_that_was_written_anew_is_read_anew(tmp_path, flux):

@@ -20,9 +20,10 @@ from dmagnet.classifying.table_columns import (
     to_qtable,
     without_class,
 )
-from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
+from dmagnet.config.classify_config import DEFAULT, SERVICE, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.listing import Listing, list_items
 from dmagnet.storage.disk import (
     make_way,
@@ -216,7 +217,8 @@ def _filled(
     classifier = open_for(weights, here)
     about = about_of(config, classifier)
     doubts = (doubt,) if (doubt := doubt_of_size(classifier)) else ()
-    desk: dict[str, Any] = {"cache": config.cache, "progress": tell}
+    desk: dict[str, Any] = {"source": config.source, "cache": config.cache}
+    desk["progress"] = tell
     few = list(islice(listing, config.chunk_size + 1))
     begun = folder is not None and folder.is_dir()
     if local and len(few) <= config.chunk_size and not begun:
@@ -320,6 +322,8 @@ def _listed(
     A table is replaced if it is asked for, or the run goes on; an input never is.
     """
     several = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    if config.cutout.tiles != SERVICE:
+        open_tiles(config.cutout, config.source)  # refused before anything is begun
     if out is None:
         return list_items(several, config.source), None
     folder = out.with_name(f"{out.name}.parts")

@@ -13,7 +13,7 @@ from dmagnet import __version__
 from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.calibration.judgement import Classifier, Judgement
 from dmagnet.classes import FAMILIES, family_of
-from dmagnet.config.classify_config import ClassifyConfig
+from dmagnet.config.classify_config import SERVICE, ClassifyConfig
 from dmagnet.pictures.inputs.item import NO_CLASS, Item
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -90,6 +90,9 @@ def about_of(config: ClassifyConfig, classifier: Classifier) -> About:
     }
     if doubt := doubt_of_size(classifier):
         image["note"] = doubt
+    cutout: dict[str, Any] = {name: getattr(config.cutout, name) for name in asked}
+    if config.cutout.tiles != SERVICE:
+        cutout["tiles"] = [*config.cutout.tiles]
     settings = {
         "image": image,
         "calibration": calibration
@@ -102,7 +105,7 @@ def about_of(config: ClassifyConfig, classifier: Classifier) -> About:
         "batch_size": config.batch_size,
         "views": classifier.views,
         "source": asdict(config.source),
-        "cutout": {name: getattr(config.cutout, name) for name in asked},
+        "cutout": cutout,
     }
     return About(classifier.class_names, classifier.weights_hash, settings)
 

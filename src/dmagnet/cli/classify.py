@@ -1,4 +1,4 @@
-"""The verb that classifies whatever an astronomer has."""
+"""The verbs that cut positions out, and classify whatever an astronomer has."""
 
 import math
 import shutil
@@ -20,8 +20,11 @@ from dmagnet.classes import family_of
 from dmagnet.cli.screen import MaybeOut, bars, print_notes
 from dmagnet.config.classify_config import (
     DEFAULT,
+    SERVICE,
     ClassifyConfig,
     ClusterConfig,
+    CutoutConfig,
+    CuttingConfig,
     SourceConfig,
 )
 from dmagnet.errors import ConfigError
@@ -36,18 +39,84 @@ WIDE = 160  # columns of a table that goes into a pipe or a file
 
 
 @dataclass(frozen=True, kw_only=True)
+class CutoutFlags(CutoutConfig):
+    """Where images of positions come from; the flag of the tiles is short."""
+
+    tiles: Annotated[
+        tuple[str, ...],
+        arg(
+            name="from",
+            prefix_name=False,
+            metavar="TILE...|service",
+            help="FITS mosaics or tiles with a WCS, their folders, or globs; or the "
+            "cut-out service.",
+        ),
+    ] = SERVICE
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifyFlags(ClassifyConfig):
     """How to classify; how to read the inputs needs no prefix, those of cut-outs do."""
 
     source: Annotated[SourceConfig, OmitArgPrefixes] = field(
         default_factory=SourceConfig
     )
+    cutout: CutoutFlags = field(default_factory=CutoutFlags)
     cluster: Annotated[ClusterConfig, OmitArgPrefixes] = field(
         default_factory=ClusterConfig
     )
 
 
-CLASSIFY = ClassifyFlags()
+@dataclass(frozen=True, kw_only=True)
+class CuttingFlags(CuttingConfig):
+    """How positions become a folder of cut-outs."""
+
+    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
+        default_factory=SourceConfig
+    )
+    cutout: CutoutFlags = field(default_factory=CutoutFlags)
+
+
+CLASSIFY, CUTTING = ClassifyFlags(), CuttingFlags()
+
+
+def cutouts(
+    tables: Positional[tuple[str, ...]],
+    config: Annotated[CuttingFlags, arg(name="")] = CUTTING,
+    *,
+    out: Out,
+) -> None:
+    """Cut positions out of mosaics, or fetch them, into a folder that every verb takes.
+
+    Parameters
+    ----------
+    tables : tuple of str
+        Tables with positions: columns ra and dec, and an id that names the files.
+    config : CuttingFlags
+        Where the images come from, and how large they are.
+    out : Path
+        Folder for the cut-outs and their table, cutouts.ecsv. A stopped run goes on
+        when the same command is given again.
+    """
+    from dmagnet.classifying.cutout_run import write_cutouts
+    from dmagnet.pictures.inputs.listing import refuse_absent
+
+    refuse_absent(tables)
+    with bars(rate=True) as bar:
+        outcome = write_cutouts(
+            tables,
+            out,
+            config=config,
+            announce=bar,
+            tell=lambda line: print_notes([line] if line else []),
+        )
+    print_notes(outcome.notes)
+    if outcome.without_class:
+        print_notes(
+            [f"{outcome.without_class} of {outcome.rows} positions have no cut-out: "
+             "see flag and reason"]
+        )  # fmt: skip
+    print(outcome.path)
 
 
 def classify(

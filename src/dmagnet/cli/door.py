@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes
 
 from dmagnet import __version__
 from dmagnet.cli.app import app
-from dmagnet.cli.classify import classify
+from dmagnet.cli.classify import classify, cutouts
 from dmagnet.cli.dream import dream, measure, redream
 from dmagnet.cli.explain import explain
 from dmagnet.cli.export import export
@@ -45,11 +45,29 @@ VERBS: dict[str, Callable[..., None]] = {
     verb.__name__: verb
     for verb in (
         *(demo, fetch, prepare, audit, simulate, train, evaluate, failures, calibrate),
-        *(classify, export, explain, page, dream, redream, measure, report, app, cite),
+        *(
+            cutouts,
+            classify,
+            export,
+            explain,
+            page,
+            dream,
+            redream,
+            measure,
+            report,
+            app,
+            cite,
+        ),
     )
 }
 IN_PLACE = (calibrate, evaluate, failures, report)  # may write where weights lie
-PREFIXED = ("classify", "explain", "app")  # cut-outs have knobs of the same name
+PREFIXED = (
+    "cutouts",
+    "classify",
+    "explain",
+    "page",
+    "app",
+)  # cut-outs have knobs of the same name
 
 
 def main(argv: list[str] | None = None) -> int:

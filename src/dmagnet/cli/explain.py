@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from dmagnet.cli.classify import CutoutFlags
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config.classify_config import DEFAULT, ExplainConfig, SourceConfig
 
@@ -36,6 +37,7 @@ class ExplainFlags(ExplainConfig):
     source: Annotated[SourceConfig, OmitArgPrefixes] = field(
         default_factory=SourceConfig
     )
+    cutout: CutoutFlags = field(default_factory=CutoutFlags)
 
 
 EXPLAIN = ExplainFlags()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, Suppress, arg
 
+from dmagnet.cli.classify import CutoutFlags
 from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes
 from dmagnet.config.classify_config import DEFAULT, PageConfig, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
@@ -18,6 +19,7 @@ class PageFlags(PageConfig):
     source: Annotated[SourceConfig, OmitArgPrefixes] = field(
         default_factory=SourceConfig
     )
+    cutout: CutoutFlags = field(default_factory=CutoutFlags)
     dream: Suppress[DreamConfig] = field(default_factory=DreamConfig)
     cache: Suppress[Path | None] = None
 
@@ -39,7 +41,8 @@ def page(
     Parameters
     ----------
     images : tuple of str
-        Images, FITS files, folders, globs, zips, .h5 or .npy stacks, tables of paths.
+        Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
+        of positions.
     config : PageFlags
         What to show, and how to read the images.
     out : Path

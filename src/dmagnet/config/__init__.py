@@ -11,6 +11,7 @@ from dmagnet.config.checks import typed as typed
 from dmagnet.config.classify_config import ClassifyConfig as ClassifyConfig
 from dmagnet.config.classify_config import ClusterConfig as ClusterConfig
 from dmagnet.config.classify_config import CutoutConfig as CutoutConfig
+from dmagnet.config.classify_config import CuttingConfig as CuttingConfig
 from dmagnet.config.classify_config import ExplainConfig as ExplainConfig
 from dmagnet.config.classify_config import PageConfig as PageConfig
 from dmagnet.config.classify_config import SourceConfig as SourceConfig

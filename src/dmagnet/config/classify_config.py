@@ -10,6 +10,7 @@ from dmagnet.config.dream_config import DreamConfig
 from dmagnet.errors import ConfigError
 
 DEFAULT = "s"  # the bundled weights, unless others are named
+SERVICE = ("service",)  # where images of positions come from, unless tiles are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +48,20 @@ class CutoutConfig(Checked):
 
     Attributes
     ----------
+    tiles : tuple of str
+        FITS mosaics or tiles with a WCS, their folders, or globs: each position is cut
+        out of those it lies on; service asks the cut-out service.
     url : str
         Address of the service, .fits or .jpg, without what follows ?; the Legacy
         Surveys', or a mirror named by DMAGNET_CUTOUT_URL, if not given.
     layer : str
         Survey layer.
     bands : str
-        Bands to ask for.
+        Bands to ask for; of tiles all, if they have none of these.
     pixel_scale : float
         Arcsec a pixel.
     size : int
-        Side, in px.
+        Side, in px; tiles are cut to that angle in their own pixels.
     parallel : int
         Requests under way at a time, 1 to 32.
     per_second : float
@@ -70,6 +74,7 @@ class CutoutConfig(Checked):
         Seconds for one whole answer.
     """
 
+    tiles: tuple[str, ...] = SERVICE
     url: str = ""
     layer: str = "ls-dr10"
     bands: str = "grz"
@@ -84,6 +89,8 @@ class CutoutConfig(Checked):
     def __post_init__(self) -> None:
         """Refuse what is rude or cannot be."""
         super().__post_init__()
+        if not self.tiles:
+            raise ConfigError("tiles: expected FITS files or service, got none")
         if not self.bands.isalnum():
             raise ConfigError(f"bands: expected letters, e.g. grz, got {self.bands!r}")
 
@@ -182,6 +189,29 @@ class ExplainConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CuttingConfig(Checked):
+    """How positions become a folder of cut-outs.
+
+    Attributes
+    ----------
+    format : Literal["fits", "jpeg"]
+        Fluxes of all bands with their WCS, or the picture that the networks see, with
+        the same header as its comment.
+    cache : Path | None
+        Folder of what the service sent; the user's cache if not given.
+    source : SourceConfig
+        What table and tiles do not say themselves.
+    cutout : CutoutConfig
+        Where the images come from, and how large they are.
+    """
+
+    format: Literal["fits", "jpeg"] = "fits"
+    cache: Path | None = None
+    source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
+    cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageConfig(Checked):
     """What a page of a galaxy shows.
 
@@ -203,6 +233,8 @@ class PageConfig(Checked):
         How to dream.
     source : SourceConfig
         What the inputs do not say themselves.
+    cutout : CutoutConfig
+        Where images of positions come from.
     """
 
     reference: Path | None = None
@@ -212,3 +244,4 @@ class PageConfig(Checked):
     cache: Path | None = None
     dream: DreamConfig = dataclasses.field(default_factory=DreamConfig)
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
+    cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)

@@ -216,7 +216,7 @@ def read_inputs(
     trained, listing = checkpoint.config, list_items(inputs, source)
     items: Iterable[Item] = listing
     if listing.has_positions:
-        items = fetched(listing, cutout, cache=cache)
+        items = fetched(listing, cutout, source=source, cache=cache)
     view = trained.image_size, trained.field, source
     seen = [read_picture(item, *view, radii=trained.radii) for item in items]
     left_out = [each.item for each in seen if each.rgb is None]

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from dmagnet.pictures.bands import draw, filled
 from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.cutout import Cutout, from_array
+from dmagnet.pictures.header import nanomaggies
 from dmagnet.pictures.opening import ImageError, Note
 from dmagnet.pictures.planes import RGB_BANDS, Planes, read_planes
 from dmagnet.pictures.raster import read_part
@@ -99,15 +101,36 @@ def rgb_hdu(cutout: Cutout, name: str = "PRIMARY") -> fits.ImageHDU:
         the same picture back.
     """
     planes = np.ascontiguousarray(cutout.rgb.transpose(2, 0, 1)[:, ::-1])
-    header = fits.Header()
-    if cutout.wcs is not None:
-        header.update(cutout.wcs.to_header(relax=True))
-        for key in ("WCSAXES", "MJDREF"):  # the cube has three axes, and no date
-            header.remove(key, ignore_missing=True)
+    header = _sky_header(cutout.wcs)
     header["BANDS"] = (RGB_BANDS, "planes: red, green, blue in [0, 1]")
     if name == "PRIMARY":
         return fits.PrimaryHDU(planes, header)
     return fits.ImageHDU(planes, header, name=name)
+
+
+def planes_hdu(planes: Planes) -> fits.PrimaryHDU:
+    """Make a FITS cube of fluxes; `read_planes` gives the same fluxes back."""
+    header, values = _sky_header(planes.wcs), planes.values
+    if planes.telescope:
+        header["TELESCOP"] = planes.telescope
+    if len(planes.bands) == 1:
+        header["FILTER"] = planes.bands[0]
+    for number, band in enumerate(planes.bands if len(planes.bands) > 1 else ()):
+        header[f"BAND{number}"] = (band, f"filter of plane {number + 1}")
+    if planes.factor is not None:
+        header["BUNIT"] = ("nanomaggy", "a pixel; AB magnitude 22.5")
+        factor = nanomaggies({"BUNIT": "nanomaggy"}, planes.scale)
+        values = values * np.float32(planes.factor / (factor or 1.0))
+    return fits.PrimaryHDU(values, header)
+
+
+def _sky_header(wcs: WCS | None) -> fits.Header:
+    header = fits.Header()
+    if wcs is not None:
+        header.update(wcs.to_header(relax=True))
+        for key in ("WCSAXES", "MJDREF"):  # a cube has three axes, and no date
+            header.remove(key, ignore_missing=True)
+    return header
 
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fz")

@@ -196,6 +196,7 @@ class Hdus(Sequence[Any]):
         self.file = file
         self.kept = False
         self.skies: dict[int, Any] = {}
+        self.unpacked: dict[int, Any] = {}  # rows read of packed images, or all of one
         self.whole = None if damage else hdus
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from dmagnet.pictures.astrometry import is_same_grid, pixels_on, regridded, sky_
 from dmagnet.pictures.blanks import Floats, fluxes, is_bytes
 from dmagnet.pictures.header import (
     MAX_PLANES,
+    Cards,
     bands_of,
     blank_of,
     cards_of,
@@ -142,6 +143,17 @@ def read_planes(
         hidden = _choose(hdus, name, _numbers(mask)[0])
         hidden = cut(hidden, hdus, planes.box, False, planes.step)
         return _masked(planes, np.asarray(hidden.data), name)
+
+
+def outline(
+    mosaic: KeptFits, hdu: int | str | None = None
+) -> tuple[tuple[str, ...], WCS | None, tuple[int, int]]:
+    """Read bands, WCS and shape of an image, and none of its pixels."""
+    with mosaic.hdus() as hdus:
+        chosen = _choose(hdus, mosaic.name, _numbers(hdu)[0])
+        head = _head_of(chosen, (), hdus)
+        bands = head.named or filter_of(head.cards)
+        return bands, head.sky[0], head.size
 
 
 def stacked(planes: Sequence[Planes], bands: tuple[str, ...]) -> Planes:
@@ -285,10 +297,17 @@ def _has_image(hdu: Any) -> bool:
     return hdu.is_image and len(hdu.shape) >= 2 and 0 not in hdu.shape
 
 
-def _planes(
-    hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus, around: Around | None
-) -> Planes:
-    """Bring an image to (planes, H, W), and read its header."""
+class _Head(NamedTuple):
+    """What a header says of an image: its bands, its sides, and its place."""
+
+    cards: Cards
+    named: tuple[str, ...]
+    size: tuple[int, int]
+    last: bool  # whether its bands are
+    sky: tuple[WCS | None, tuple[float, float] | None, tuple[Note, ...]]
+
+
+def _head_of(hdu: Any, bands: tuple[str, ...], hdus: Hdus) -> _Head:
     cards = cards_of(hdu.header, hdus[0].header, hdu.shape)
     named = bands or bands_of(cards)
     shape = tuple(n for n in hdu.shape[:-2] if n != 1) + hdu.shape[-2:]
@@ -296,8 +315,15 @@ def _planes(
     if id(hdu) not in hdus.skies:
         refuse_bombs(hdu, hdus)
         hdus.skies[id(hdu)] = sky_of(hdu.header, hdus.whole)
-    wcs, scale, notes = hdus.skies[id(hdu)]
-    size = shape[:2] if last else shape[-2:]
+    height, width = shape[:2] if last else shape[-2:]
+    return _Head(cards, named, (height, width), last, hdus.skies[id(hdu)])
+
+
+def _planes(
+    hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus, around: Around | None
+) -> Planes:
+    """Bring an image to (planes, H, W), and read its header."""
+    cards, named, size, last, (wcs, scale, notes) = _head_of(hdu, bands, hdus)
     check_size(hdu.shape, wcs, around)
     count = math.prod(hdu.shape) // max(1, math.prod(size))
     box = box_around(wcs, scale, size, around, count)

@@ -1,11 +1,13 @@
 """A part of a FITS image around a place on the sky; the rest of it is not read."""
 
 import math
+import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
@@ -15,6 +17,7 @@ from dmagnet.pictures.astrometry import pixel_of
 from dmagnet.pictures.opening import Hdus, ImageError
 from dmagnet.pictures.raster import LARGE as VALUES
 from dmagnet.pictures.raster import MAX_PIXELS, part_of, take_turn, thinned
+from dmagnet.storage.disk import FULL
 
 IN_THE_MIDDLE = 2.0  # px: so near to the middle the image was cut for its galaxy
 LARGE = 1 << 22  # px of a plane: of a larger image never all is drawn
@@ -139,7 +142,10 @@ def cut(
         raise ImageError(line, "too large")
     if box is None and step == 1 and not hdus.kept:
         return hdu
+    source: tuple[IO[bytes], int, Any] | None = None
     if isinstance(hdu, fits.CompImageHDU):
+        source = _unpacked(hdu, hdus, _length(rows), height, len(planes))
+    if isinstance(hdu, fits.CompImageHDU) and source is None:
         key = tuple(slice(n) for n in planes)
         data = np.concatenate(
             [
@@ -149,17 +155,51 @@ def cut(
             axis=len(planes),
         )
         return SimpleNamespace(data=data, header=hdu.header)
-    kind: Any = np.dtype(fits.BITPIX2DTYPE[hdu.header["BITPIX"]]).newbyteorder(">")
-    size, start = kind.itemsize * math.prod(last), hdu.fileinfo()["datLoc"]
+    if source is None:
+        form = np.dtype(fits.BITPIX2DTYPE[hdu.header["BITPIX"]]).newbyteorder(">")
+        source = hdus.file, hdu.fileinfo()["datLoc"], form
+    file, start, kind = source
+    size = kind.itemsize * math.prod(last)
     data = np.empty(part, kind)
     for plane, out in enumerate(data.reshape(-1, *part[len(planes) :])):
         for number, row in enumerate(range(height)[rows]):
             first = (plane * height + row) * width + columns.start
-            hdus.file.seek(start + first * size)
-            read = hdus.file.read((columns.stop - columns.start) * size)
+            file.seek(start + first * size)
+            read = file.read((columns.stop - columns.start) * size)
             out[number] = np.frombuffer(read, kind).reshape(-1, *last)[::step]
+    if isinstance(hdu, fits.CompImageHDU):  # what it unpacks is scaled already
+        return SimpleNamespace(data=data, header=hdu.header)
     scaling = {key: hdu.header[key] for key in SCALING if key in hdu.header}
     return SimpleNamespace(data=_scaled(data, scaling), header=hdu.header)
+
+
+def _unpacked(
+    hdu: Any, hdus: Hdus, rows: int, height: int, axis: int
+) -> tuple[IO[bytes], int, Any] | None:
+    """Unpack a packed image to the disk, once its parts together are as large as it."""
+    if not hdus.kept:
+        return None
+    found: Any = hdus.unpacked.get(id(hdu), 0)
+    if isinstance(found, tuple):
+        return found
+    if found + rows <= height:
+        hdus.unpacked[id(hdu)] = found + rows
+        return None
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the image)
+    try:
+        weakref.finalize(hdus, file.close)
+        for plane in np.ndindex(hdu.shape[:axis]):
+            for first in range(0, height, STRIP):
+                strip = np.asarray(hdu.section[(*plane, slice(first, first + STRIP))])
+                file.write(strip.tobytes())
+    except OSError as error:
+        file.close()
+        if error.errno not in FULL:
+            raise
+        line = f"expected room in {tempfile.gettempdir()} to unpack it"
+        raise ImageError(line, "too large") from error
+    unpacked = hdus.unpacked[id(hdu)] = file, 0, strip.dtype
+    return unpacked
 
 
 def refuse_bombs(hdu: Any, hdus: Hdus) -> None:

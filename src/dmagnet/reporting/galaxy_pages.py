@@ -115,7 +115,7 @@ def _explained(
     """Read and judge the inputs; those that are no pictures become notes."""
     cache = config.cache and config.cache / "cutouts"
     images, pictures, left_out, notes = read_inputs(
-        checkpoint, inputs, config.source, cache=cache
+        checkpoint, inputs, config.source, config.cutout, cache=cache
     )
     items = [each.item for each in pictures]
     lines = [f"{item.path}: {item.reason}; it has no page" for item in left_out]

@@ -3,9 +3,12 @@
 import hashlib
 import io
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -21,6 +24,7 @@ from dmagnet.pictures.opening import BROKEN, ImageError, open_fits, quiet
 from dmagnet.storage.disk import data_folder, part_of
 
 LEGACY_URL = "https://www.legacysurvey.org/viewer/cutout.fits"
+LONGEST_REST_S = 3600.0  # that a service may ask for
 CUTOUT_URL = "DMAGNET_CUTOUT_URL"  # environment variable: a mirror of the service
 
 _DIGITS = 7  # of a degree: 0.4 mas
@@ -243,3 +247,18 @@ def _what(body: bytes) -> str:
     text = body[:60].decode("latin-1").strip()
     plain = text.isascii() and text.isprintable()
     return f"the text {text!r}" if plain else "other bytes"
+
+
+def retry_after(value: str) -> float:
+    """Read how long a service wants to be left alone, in seconds."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except (ValueError, OverflowError):
+            return 0.0
+        if when.tzinfo is None:  # "-0000": UTC
+            when = when.replace(tzinfo=UTC)
+        seconds = (when - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_REST_S) if math.isfinite(seconds) else 0.0

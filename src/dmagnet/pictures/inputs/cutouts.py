@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -22,7 +20,7 @@ import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from dmagnet import __version__
-from dmagnet.config.classify_config import CutoutConfig
+from dmagnet.config.classify_config import SERVICE, CutoutConfig, SourceConfig
 from dmagnet.pictures.inputs.cutout_files import (
     AgainError,
     Failure,
@@ -31,7 +29,9 @@ from dmagnet.pictures.inputs.cutout_files import (
     examine,
     largest,
     place,
+    retry_after,
 )
+from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, flagged
 
 Found = Path | Failure
@@ -40,7 +40,6 @@ Ordered = Found | Future[Found] | None
 
 LOOK_AHEAD = 256  # inputs whose images may be under way before they are needed
 LONGEST_WAIT_S = 60.0  # between two attempts, when the service does not say
-LONGEST_REST_S = 3600.0  # that a service may ask for
 CONNECT_S = 15.0  # for a connection; a network that swallows packets shows itself
 MAX_REDIRECTS = 5
 GIVE_UP_AFTER = 16  # attempts without one image, if there never was one
@@ -54,6 +53,7 @@ def fetched(
     items: Iterable[Item],
     config: CutoutConfig | None = None,
     *,
+    source: SourceConfig | None = None,
     cache: Path | None = None,
     progress: Say | None = None,
 ) -> Iterator[Item]:
@@ -64,7 +64,10 @@ def fetched(
     items : iterable of Item
         Any kinds, any number; read only a little ahead of what is taken.
     config : CutoutConfig or None
-        Whom to ask, for what, and how politely; None takes the defaults.
+        Whom to ask, for what, and how politely; None takes the defaults. Tiles are not
+        asked but named: the item then tells which of them to read, and where.
+    source : SourceConfig or None
+        What tiles do not say themselves.
     cache : Path or None
         Folder that keeps the images; None takes `cutout_folder`.
     progress : callable or None
@@ -83,7 +86,7 @@ def fetched(
     ConfigError
         If the address of the service is none.
     DataError
-        If the images cannot be written.
+        If the images cannot be written, or a tile cannot be used.
 
     Notes
     -----
@@ -91,6 +94,10 @@ def fetched(
     not in the cache. Leaving the generator, also by Ctrl-C, ends the requests under
     way; whole images stay, and the next run goes on from there.
     """
+    if config is not None and config.tiles != SERVICE:
+        tiles = open_tiles(config, source or SourceConfig())
+        yield from map(tiles.located, items)
+        return
     ahead: deque[tuple[Item, Ordered]] = deque()
     with contextlib.ExitStack() as stack:
         desk = _Desk(stack, config or CutoutConfig(), cache, progress)
@@ -376,18 +383,3 @@ def _followed(url: httpx2.URL, request: httpx2.Request | None) -> httpx2.Request
             f"sends us to {other[:80]}; if you trust it, name it with --cutout.url"
         )
     return request
-
-
-def retry_after(value: str) -> float:
-    """Read how long a service wants to be left alone, in seconds."""
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return 0.0
-        if when.tzinfo is None:  # "-0000": UTC
-            when = when.replace(tzinfo=UTC)
-        seconds = (when - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_REST_S) if math.isfinite(seconds) else 0.0

@@ -43,7 +43,7 @@ class Flag(IntFlag):
     FETCH_FAILED = 1 << 9
     """The cut-out service did not give an image."""
     OUTSIDE_SURVEY = 1 << 10
-    """The cut-out service has no image there."""
+    """The cut-out service, or none of the tiles, has an image there."""
     OUTSIDE_IMAGE = 1 << 11
     """The position does not lie in the image; or the image serves rows with different
     positions, and has no WCS to find them in it."""
@@ -67,6 +67,8 @@ class Flag(IntFlag):
     """The table's position of this image is none that can be read."""
     OTHER_GRIDS = 1 << 25
     """The bands' pixels lie differently on the sky: brought to one grid."""
+    TILES_DISAGREE = 1 << 26
+    """Another tile shows something else there, beyond the noise of both."""
 
 
 NO_CLASS = (1 << 16) - 1  # flags of rows without a class

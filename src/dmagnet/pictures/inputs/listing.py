@@ -125,9 +125,9 @@ class Listing:
                 images.append(_image_of(item))
                 places.append(hash((round(item.ra, SAME), round(item.dec, SAME))))
         self._length = len(ids)
-        self._twice = _repeated(np.frombuffer(ids, np.int64))
+        self._twice = repeated(np.frombuffer(ids, np.int64))
         pairs = np.frombuffer(images, np.int64), np.frombuffer(places, np.int64)
-        self._shared = _repeated(np.unique(np.stack(pairs), axis=1)[0])
+        self._shared = repeated(np.unique(np.stack(pairs), axis=1)[0])
         if self._twice:
             num = len(self._twice)
             notes.append(f"{num} ids occur more than once: all rows are kept")
@@ -138,7 +138,7 @@ class Listing:
                 notes.append(f"{path}: {other} files that are no images passed over")
 
 
-def _repeated(values: npt.NDArray[np.int64]) -> frozenset[int]:
+def repeated(values: npt.NDArray[np.int64]) -> frozenset[int]:
     """Return the values that occur more than once."""
     known, counts = np.unique(values, return_counts=True)
     return frozenset(known[counts > 1].tolist())

@@ -174,20 +174,13 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
 
 
 def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _Seen:
-    settings: dict[str, Any] = {
-        "hdu": config.hdu or None,
-        "mask": config.mask,
-        "around": around,
-    }
     if item.kind == "bands":
-        return _drawn(_planes_of_bands(item, settings))
+        return _drawn(planes_of(item, config, around))
     packed = item.kind == "row" and stacks.is_packed(item.files[0])
     if item.kind == "row" and not packed:
         return _row(item, config)
-    settings["bands"] = config.bands
     if item.shared and is_fits(Path(item.key or item.files[0])):
-        mosaic = stacks.open_mosaic(item.files[0], item.key)
-        return _drawn(read_planes(mosaic, **settings), config)
+        return _drawn(planes_of(item, config, around), config)
     path = item.files[0]
     if item.kind == "member":
         opened = stacks.read_member(path, item.key)
@@ -199,11 +192,27 @@ def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _
         if not head:
             raise ImageError("expected an image, got an empty file")
         if _looks_like_fits(head, item.key or path):
+            settings = _settings(config, around) | {"bands": config.bands}
             return _drawn(read_planes(file, **settings), config)
         known = config.pixel_scale is not None
         at_least = None if known else least
         rgb, zoom = read_part(file, at_least=at_least, known_scale=known)
         return _Seen(rgb, _given(config), zoom=zoom)
+
+
+def planes_of(item: Item, config: SourceConfig, around: Around | None) -> Planes:
+    """Read the fluxes of FITS files around a place."""
+    settings = _settings(config, around)
+    if item.kind == "bands":
+        return _planes_of_bands(item, settings)
+    settings["bands"] = config.bands
+    file = item.files[0]
+    source = stacks.open_mosaic(file, item.key) if item.shared else Path(file)
+    return read_planes(source, **settings)
+
+
+def _settings(config: SourceConfig, around: Around | None) -> dict[str, Any]:
+    return {"hdu": config.hdu or None, "mask": config.mask, "around": around}
 
 
 def _looks_like_fits(head: bytes, name: str) -> bool:

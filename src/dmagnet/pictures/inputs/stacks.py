@@ -30,6 +30,7 @@ from dmagnet.pictures.tables.opened import PARQUET, packed_columns
 from dmagnet.storage.disk import open_file
 
 OPEN_FILES = 8  # a process keeps open
+OPEN_MOSAICS = 48  # and of these, whose memory is their headers; of g, r, z 16 tiles
 MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 STRIP = 256  # rows of pixels read at a time
@@ -43,13 +44,17 @@ def kept_open(opener: Callable[..., Any], what: str, path: str, *more: str) -> A
     with refused(path, what):
         with open_file(path) as file:  # refuses what is no file
             status = os.fstat(file.fileno())
-        return _kept(opener, path, *more, version=(status.st_mtime_ns, status.st_size))
+        keep = _kept_mosaic if opener is _mosaic_of else _kept
+        return keep(opener, path, *more, version=(status.st_mtime_ns, status.st_size))
 
 
-@functools.lru_cache(OPEN_FILES)
-def _kept(opener: Callable[..., Any], *names: str, version: tuple[int, int]) -> Any:
+def _open(opener: Callable[..., Any], *names: str, version: tuple[int, int]) -> Any:
     del version
     return opener(*names)
+
+
+_kept = functools.lru_cache(OPEN_FILES)(_open)
+_kept_mosaic = functools.lru_cache(OPEN_MOSAICS)(_open)
 
 
 @dataclass(frozen=True, eq=False)
