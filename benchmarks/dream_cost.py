@@ -27,7 +27,7 @@ from dmagnet.config.dream_config import DreamConfig
 def alone(path: Path, weights: str) -> float:
     """Seconds of one dream by the library, from the file on."""
     begun = time.perf_counter()
-    dmagnet.dream(path, "lam", model=weights)
+    dmagnet.dream(path, "lam", weights=weights)
     return time.perf_counter() - begun
 
 

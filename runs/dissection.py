@@ -224,7 +224,7 @@ def unit_sheet(checkpoint: Checkpoint, part, layers, galaxies: Dissected, path: 
         active = np.where(large[row] >= second.levels[unit, m], 1.0, 0.0)
         missed = (active == 0) & galaxies.parts[component][half + row]
         dream = dmagnet.dream(
-            begin, Channel(layer, unit), model=checkpoint.model, trajectory="none"
+            begin, Channel(layer, unit), weights=checkpoint.model, trajectory="none"
         )
         dreamed = dream.images[0].permute(1, 2, 0).clamp(0, 1).numpy()
         pictures += [

@@ -51,7 +51,7 @@ def foreign():
 
 
 def test_a_dream_climbs_and_says_so(run):
-    dream = dmagnet.dream(galaxy(), "stage1", model=run, config=QUICK)
+    dream = dmagnet.dream(galaxy(), "stage1", weights=run, config=QUICK)
     assert dream.images.shape == (1, 3, 64, 64)
     assert dream.scores[1] > dream.scores[0]
     torch.testing.assert_close(dream.images, dream.start + dream.detail)
@@ -59,14 +59,14 @@ def test_a_dream_climbs_and_says_so(run):
 
 def test_the_score_in_the_trace_is_that_of_the_image_before_the_step(foreign):
     config = DreamConfig.plain(steps=3, octaves=1, jitter=0)
-    dream = dmagnet.dream(galaxy(), "0", model=foreign, config=config)
+    dream = dmagnet.dream(galaxy(), "0", weights=foreign, config=config)
     assert [moment.step for moment in dream.trace] == [1, 2, 3]
     assert dream.trace[0].scores == pytest.approx(dream.scores[0], rel=1e-5)
     assert dream.trace[1].scores > dream.trace[0].scores
 
 
 def test_probabilities_are_those_of_the_network(run):
-    dream = dmagnet.dream(galaxy(), "stem", model=run, config=QUICK)
+    dream = dmagnet.dream(galaxy(), "stem", weights=run, config=QUICK)
     model = dmagnet.load(run).model
     with torch.no_grad():
         there = model(torch.cat([dream.start, dream.images])).softmax(1).numpy()
@@ -79,7 +79,7 @@ def test_the_trajectory_is_recorded_at_each_step_or_at_the_ends_of_octaves(run):
     config = DreamConfig(steps=3, octaves=1)
     for trajectory, known in (("step", 3), ("octave", 2)):
         dream = dmagnet.dream(
-            galaxy(), "stem", model=run, config=config, trajectory=trajectory
+            galaxy(), "stem", weights=run, config=config, trajectory=trajectory
         )
         assert sum(m.probabilities is not None for m in dream.trace) == known
 
@@ -89,7 +89,7 @@ def test_every_form_of_an_image_gives_the_same_dream(foreign, tmp_path):
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     forms = [picture(tmp_path / "a.png"), str(tmp_path / "a.png"), pixels]
     forms += [from_array(pixels), tensor, tensor[0], [pixels]]
-    dreams = [dmagnet.dream(x, "0", model=foreign, config=QUICK) for x in forms]
+    dreams = [dmagnet.dream(x, "0", weights=foreign, config=QUICK) for x in forms]
     for dream in dreams[1:]:
         torch.testing.assert_close(dream.images, dreams[0].images, atol=1e-6, rtol=0)
 
@@ -97,7 +97,7 @@ def test_every_form_of_an_image_gives_the_same_dream(foreign, tmp_path):
 def test_every_form_of_a_network_gives_the_same_dream(run):
     checkpoint = dmagnet.load(run)
     dreams = [
-        dmagnet.dream(galaxy(), "stem", model=model, config=QUICK)
+        dmagnet.dream(galaxy(), "stem", weights=model, config=QUICK)
         for model in (run, str(run), checkpoint, checkpoint.model)
     ]
     for dream in dreams[1:]:
@@ -113,7 +113,7 @@ def test_a_class_a_channel_and_a_layer_are_different_dreams(run):
         {"layer": "stem"},
     ]
     images = [
-        dmagnet.dream(galaxy(), model=run, config=QUICK, **words).images
+        dmagnet.dream(galaxy(), weights=run, config=QUICK, **words).images
         for words in asked
     ]
     assert not torch.equal(images[0], images[1])
@@ -121,8 +121,8 @@ def test_a_class_a_channel_and_a_layer_are_different_dreams(run):
 
 
 def test_a_class_is_dreamed_by_its_odds(run):
-    named = dmagnet.dream(galaxy(), model=run, class_name="merging", config=QUICK)
-    odds = dmagnet.dream(galaxy(), LogOdds(2), model=run, config=QUICK)
+    named = dmagnet.dream(galaxy(), weights=run, class_name="merging", config=QUICK)
+    odds = dmagnet.dream(galaxy(), LogOdds(2), weights=run, config=QUICK)
     assert torch.equal(named.images, odds.images)
     share = torch.tensor(named.probabilities[:, :, 2]).logit()
     torch.testing.assert_close(torch.tensor(odds.scores), share, rtol=0, atol=1e-4)
@@ -130,13 +130,13 @@ def test_a_class_is_dreamed_by_its_odds(run):
 
 def test_a_network_without_class_names_says_what_to_do(foreign):
     with pytest.raises(ConfigError, match="give an objective"):
-        dmagnet.dream(galaxy(), model=foreign, class_name="Merging")
+        dmagnet.dream(galaxy(), weights=foreign, class_name="Merging")
 
 
 def test_only_one_of_class_guide_and_objective_can_be_asked_for(run):
     both = {"class_name": "Merging", "layer": Energy("stem")}
     with pytest.raises(ConfigError, match="expected one of"):
-        dmagnet.dream(galaxy(), model=run, **both)
+        dmagnet.dream(galaxy(), weights=run, **both)
 
 
 @pytest.mark.parametrize(
@@ -150,30 +150,30 @@ def test_only_one_of_class_guide_and_objective_can_be_asked_for(run):
 )
 def test_a_tensor_that_is_no_image_is_refused(foreign, image):
     with pytest.raises(DataError, match="expected"):
-        dmagnet.dream(image, "0", model=foreign)
+        dmagnet.dream(image, "0", weights=foreign)
 
 
 def test_images_of_different_sizes_are_refused_together(foreign):
     images = [galaxy(), galaxy(height=70)]
     with pytest.raises(ConfigError, match="of one size"):
-        dmagnet.dream(images, "0", model=foreign)
+        dmagnet.dream(images, "0", weights=foreign)
 
 
 def test_watch_sees_every_frame_and_may_stop(foreign):
     frames = []
-    dmagnet.dream(galaxy(), "0", model=foreign, config=QUICK, watch=frames.append)
+    dmagnet.dream(galaxy(), "0", weights=foreign, config=QUICK, watch=frames.append)
     assert [frame.step for frame in frames] == [1, 2]
 
     def enough(frame):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        dmagnet.dream(galaxy(), "0", model=foreign, config=QUICK, watch=enough)
+        dmagnet.dream(galaxy(), "0", weights=foreign, config=QUICK, watch=enough)
 
 
 def test_a_redream_has_its_passes_and_ends_at_home(foreign):
     config = RedreamConfig(schedule=(48, 96, 64), dream=QUICK)
-    dream = dmagnet.redream(galaxy(), "0", model=foreign, config=config)
+    dream = dmagnet.redream(galaxy(), "0", weights=foreign, config=config)
     assert [one.images.shape[-1] for one in dream.passes] == [48, 96, 64]
     assert torch.equal(dream.passes[-1].images, dream.images)
     assert dream.scores[1] > dream.scores[0]
@@ -182,7 +182,7 @@ def test_a_redream_has_its_passes_and_ends_at_home(foreign):
 
 def test_a_redream_of_no_steps_is_the_galaxy(foreign):
     config = RedreamConfig(dream=DreamConfig(steps=0))
-    dream = dmagnet.redream(galaxy(128, 128), "0", model=foreign, config=config)
+    dream = dmagnet.redream(galaxy(128, 128), "0", weights=foreign, config=config)
     assert torch.equal(dream.images, dream.start)
 
 
@@ -214,7 +214,7 @@ def sky_dream(run, tmp_path_factory):
     wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [150.1, 2.2]
     wcs.wcs.crpix, wcs.wcs.cdelt = [45.5, 35.5], [-7e-5, 7e-5]
     fits.writeto(folder / "sky.fits", flux, wcs.to_header())
-    dream = dmagnet.dream(folder / "sky.fits", "stem", model=run, config=QUICK)
+    dream = dmagnet.dream(folder / "sky.fits", "stem", weights=run, config=QUICK)
     (entry,) = write_dream(dream, folder, ["sky"])
     return folder, wcs, dream, entry
 
@@ -458,10 +458,10 @@ def test_paths_and_arrays_are_dreamed_as_a_network_of_one_size_sees_them(tmp_pat
     path, pixels = picture(tmp_path / "a.png", height=120, width=120), galaxy(120, 120)
     expected = standardize(pixels, 96, 3.0).transpose(2, 0, 1) / np.float32(255)
     for image in (path, pixels):
-        dream = dmagnet.dream(image, "stem", model=run, config=QUICK)
+        dream = dmagnet.dream(image, "stem", weights=run, config=QUICK)
         np.testing.assert_allclose(dream.start[0], expected, atol=1e-6)
     config = RedreamConfig(schedule=(64, 96), dream=QUICK)
-    redream = dmagnet.redream(path, "stem", model=run, config=config)
+    redream = dmagnet.redream(path, "stem", weights=run, config=config)
     assert redream.start.shape == (1, 3, 96, 96)
-    dream = dmagnet.dream(redream.start, "stem", model=run, config=QUICK)
+    dream = dmagnet.dream(redream.start, "stem", weights=run, config=QUICK)
     torch.testing.assert_close(dream.start, redream.start)  # tensors are as they are

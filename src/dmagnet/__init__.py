@@ -16,9 +16,12 @@ _PUBLIC = {
     "classify": "dmagnet.classifying",
     "dream": "dmagnet.dreaming.runs",
     "explain": "dmagnet.explaining",
+    "fetch": "dmagnet.galaxies.download",
     "fit": "dmagnet.training",
     "load": "dmagnet.network",
     "load_galaxies": "dmagnet.galaxies",
+    "prepare": "dmagnet.galaxies.repack",
+    "write_pages": "dmagnet.reporting.galaxy_pages",
     "measure": "dmagnet.measuring.study_folder",
     "recipe": "dmagnet.config.recipes",
     "redream": "dmagnet.dreaming.runs",
@@ -77,3 +80,8 @@ def _lazily(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
 
 
 __getattr__ = _lazily("dmagnet", _PUBLIC)
+
+
+def __dir__() -> list[str]:
+    """Name what there is to complete."""
+    return [*__all__, "config"]

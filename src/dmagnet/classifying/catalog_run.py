@@ -25,6 +25,7 @@ from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.listing import Listing, list_items
+from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.storage.disk import (
     make_way,
     refusals_of_the_disk,
@@ -120,7 +121,7 @@ def write_catalog(
 
 
 def classify(
-    inputs: Inputs,
+    inputs: Any,
     *,
     weights: Path | str | None = None,
     out: Path | str | None = None,
@@ -133,8 +134,10 @@ def classify(
 
     Parameters
     ----------
-    inputs : path or sequence of paths
-        Files, folders, globs, zips, stacks, tables of paths or of positions.
+    inputs : path, image, or a sequence of these
+        Files, folders, globs, zips, stacks, tables of paths or of positions; PIL
+        images, arrays, tensors, HDUs or Cutout2D, see
+        `dmagnet.pictures.inputs.as_files`.
     weights : path or str, optional
         ``s`` or ``xs`` of the package, an .onnx file, a .safetensors file or a run
         folder; ``s`` if not given.
@@ -175,7 +178,10 @@ def classify(
     """
     place = None if out is None else check_name(Path(out))
     config = replace(config, **settings)
-    with _filled(inputs, place, weights, config, announce=announce, tell=tell) as run:
+    with (
+        as_files(inputs) as paths,
+        _filled(paths, place, weights, config, announce=announce, tell=tell) as run,
+    ):
         table = None
         if run.store is None or run.store.finished is None:
             table = to_qtable(run.rows(), run.about)

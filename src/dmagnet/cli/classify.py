@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from dmagnet.classes import family_of
-from dmagnet.cli.screen import MaybeOut, bars, print_notes
+from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes
 from dmagnet.config.classify_config import (
     DEFAULT,
     SERVICE,

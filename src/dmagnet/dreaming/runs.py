@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images
 from dmagnet.dreaming.random_steps import random_residuals
 from dmagnet.dreaming.redream import Pass, pass_frames
+from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import (
     AnyModel,
     Network,
@@ -27,6 +29,7 @@ from dmagnet.dreaming.targets import (
 from dmagnet.errors import ConfigError
 from dmagnet.pictures.cutout import Cutout
 
+SHOWN = 4  # galaxies in a notebook
 Trajectory = Literal["step", "octave", "none"]
 Watch = Callable[[DreamFrame], None]
 Floats = NDArray[np.floating[Any]]
@@ -102,12 +105,29 @@ class Dream:
         """What the dream added."""
         return self.images - self.start
 
+    def _repr_html_(self) -> str:
+        """Show galaxies, dreams and what was added in a notebook."""
+        from dmagnet.figures.overlays import detail_picture, galaxy_grid
+        from dmagnet.figures.saving import inline
+
+        pictures, captions = [], []
+        for i in range(min(len(self.images), SHOWN)):
+            pictures += [
+                to_bytes(self.start[i]),
+                to_bytes(self.images[i]),
+                detail_picture(self.detail[i].cpu().numpy()),
+            ]
+            before, after = self.scores[:, i]
+            captions += ["galaxy", f"{before:.3g} to {after:.3g}", "added"]
+        told = f"{self.target.name}: {len(self.images)} dreamed"
+        return inline(galaxy_grid(np.stack(pictures), captions, num_columns=3), told)
+
 
 def dream(
     image: Picture | Sequence[Picture],
     layer: str | Objective = "lam",
     *,
-    model: AnyModel,
+    weights: AnyModel = DEFAULT,
     class_name: str | None = None,
     guide: Picture | None = None,
     config: DreamConfig | None = None,
@@ -118,16 +138,17 @@ def dream(
 
     Parameters
     ----------
-    image : path, array, tensor, or a sequence of these
-        FITS, JPEG, PNG...; (H, W), (H, W, 3) or (H, W, 4) array; (B, 3, H, W) tensor in
-        [0, 1]. It is dreamed at its own size; if the network sees all galaxies at one
-        size and it is no tensor, as the network sees it, at the largest side that it
-        was trained at.
+    image : path, image, or a sequence of these
+        FITS, JPEG, PNG...; a PIL image, HDU or Cutout2D; (H, W), (H, W, 3) or
+        (H, W, 4) array; (B, 3, H, W) tensor in [0, 1]. It is dreamed at its own size;
+        if the network sees all galaxies at one size and it is no tensor, as the network
+        sees it, at the largest side that it was trained at.
     layer : str or Objective
         Name of the layer whose energy to raise, see `dmagnet.dreaming.layer_names`; or
         anything else to raise, see `dmagnet.dreaming`.
-    model : path, Checkpoint or nn.Module
-        A run folder, what `dmagnet.load` returns, or any network for such images.
+    weights : str, path, Checkpoint or nn.Module
+        ``s`` or ``xs`` of the package, a run folder, what `dmagnet.load` returns, or
+        any network for such images.
     class_name : str, optional
         Raise the score of this class instead.
     guide : path, array or tensor, optional
@@ -160,11 +181,11 @@ def dream(
     >>> import torch, dmagnet
     >>> galaxy = torch.rand(1, 3, 64, 64)
     >>> settings = dmagnet.config.DreamConfig(steps=1, octaves=1)
-    >>> dreamed = dmagnet.dream(galaxy, "stage2", model="xs", config=settings)
+    >>> dreamed = dmagnet.dream(galaxy, "stage2", weights="xs", config=settings)
     >>> dreamed.images.shape
     torch.Size([1, 3, 64, 64])
     """
-    network = open_network(model)
+    network = open_network(weights)
     cutouts, images = as_batch(image, network=network)
     target = _target(network, layer, class_name, guide)
     return dream_target(
@@ -177,7 +198,7 @@ def redream(
     image: Picture | Sequence[Picture],
     layer: str | Objective = "lam",
     *,
-    model: AnyModel,
+    weights: AnyModel = DEFAULT,
     class_name: str | None = None,
     guide: Picture | None = None,
     config: RedreamConfig | None = None,
@@ -191,7 +212,7 @@ def redream(
         As for `dream`.
     layer : str or Objective
         As for `dream`.
-    model : path, Checkpoint or nn.Module
+    weights : str, path, Checkpoint or nn.Module
         As for `dream`.
     class_name : str, optional
         As for `dream`.
@@ -216,7 +237,7 @@ def redream(
     CheckpointError
         If there are no whole weights.
     """
-    network = open_network(model)
+    network = open_network(weights)
     config = config or RedreamConfig()
     side = config.schedule[-1] if config.schedule else network.image_size
     cutouts, images = as_batch(image, network=network, side=side)

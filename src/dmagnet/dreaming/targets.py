@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,8 +27,9 @@ from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.cutout import Cutout, from_array
 from dmagnet.pictures.image import read_image
 from dmagnet.pictures.inputs.framing import cutout_of_one_size
+from dmagnet.pictures.inputs.memory import as_files
 
-Picture = Path | str | NDArray[Any] | Tensor | Cutout
+Picture = Any  # what `as_files` takes, or a Cutout
 AnyModel = Checkpoint | Path | str | nn.Module
 
 
@@ -226,7 +228,13 @@ def _seen(picture: Any, network: Network | None, side: int | None) -> Cutout:
     """Read a picture, as a network sees it that sees all galaxies at one size."""
     if isinstance(picture, Tensor):
         return from_array(picture.detach().float().cpu().permute(1, 2, 0).numpy())
-    cutout = picture if isinstance(picture, Cutout) else read_image(picture)
+    if isinstance(picture, Cutout):
+        cutout = picture
+    elif isinstance(picture, str | Path | np.ndarray):
+        cutout = read_image(picture)
+    else:
+        with as_files([picture]) as (path,):
+            cutout = read_image(path)
     if network is None or network.radii is None or network.image_size is None:
         return cutout
     return cutout_of_one_size(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.figures.overlays import evidence_figure, overlay
-from dmagnet.figures.saving import to_png
+from dmagnet.figures.saving import inline, to_png
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.image import rgb_hdu
@@ -105,6 +105,15 @@ class Explanation:
         if self.against is not None:
             words += f" rather than {self.class_names[self.against]}"
         return words
+
+    def _repr_html_(self) -> str:
+        """Show the galaxy and its maps in a notebook."""
+        p = self.probabilities
+        told = f"{self.item.id}: {self.class_names[p.argmax()]} ({p.max():.2f})"
+        if others := [self.class_names[k] for k in self.set90 if k != p.argmax()]:
+            told += f", or {', '.join(others)} (90 % set)"
+        figure = evidence_figure(self.rgb, self.maps, title=self.question)
+        return inline(figure, told)
 
 
 def write_explanations(

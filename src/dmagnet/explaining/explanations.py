@@ -29,12 +29,13 @@ from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.listing import list_items
+from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.storage.disk import claimed
 
 EXPLAIN = ExplainConfig()
 USUAL = EXPLAIN.methods
-Inputs = str | Path | Sequence[str | Path]
+Inputs = Any  # paths or images, as `dmagnet.pictures.inputs.memory` takes them
 Progress = Callable[[str, int], None]
 
 
@@ -147,9 +148,10 @@ def explain(
 
     Parameters
     ----------
-    inputs : path or sequence of paths
-        Images, folders, globs, zips, stacks, tables of paths or positions; see
-        `dmagnet.pictures.inputs.list_items`.
+    inputs : path, image, or a sequence of these
+        Images, folders, globs, zips, stacks, tables of paths or positions, see
+        `dmagnet.pictures.inputs.list_items`; PIL images, arrays, tensors, HDUs or
+        Cutout2D, see `dmagnet.pictures.inputs.as_files`.
     weights : str, Path or Checkpoint
         ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
     out : Path, optional
@@ -213,12 +215,14 @@ def read_inputs(
     cache: Path | None = None,
 ) -> tuple[NDArray[np.uint8], list[Picture], list[Item], tuple[str, ...]]:
     """Return inputs as a network sees them, those that are no pictures, and notes."""
-    trained, listing = checkpoint.config, list_items(inputs, source)
-    items: Iterable[Item] = listing
-    if listing.has_positions:
-        items = fetched(listing, cutout, source=source, cache=cache)
+    trained = checkpoint.config
     view = trained.image_size, trained.field, source
-    seen = [read_picture(item, *view, radii=trained.radii) for item in items]
+    with as_files(inputs) as paths:
+        listing = list_items(paths, source)
+        items: Iterable[Item] = listing
+        if listing.has_positions:
+            items = fetched(listing, cutout, source=source, cache=cache)
+        seen = [read_picture(item, *view, radii=trained.radii) for item in items]
     left_out = [each.item for each in seen if each.rgb is None]
     images = [each.rgb for each in seen if each.rgb is not None]
     if not images:

@@ -1,5 +1,7 @@
 """A figure as a file, the same bytes for the same figure."""
 
+import base64
+import html
 import io
 from pathlib import Path
 
@@ -26,6 +28,29 @@ def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "dmagnet"})
     return buffer.getvalue()
+
+
+def inline(figure: Figure, words: str) -> str:
+    """Return a figure below a line of words as HTML, as notebooks show it.
+
+    Parameters
+    ----------
+    figure : Figure
+        Any of this module's figures.
+    words : str
+        What it shows.
+
+    Returns
+    -------
+    str
+        A paragraph and a picture that needs no other file.
+    """
+    content = base64.b64encode(to_png(figure)).decode()
+    told = html.escape(words)
+    return (
+        f'<p>{told}</p><img alt="{told}" style="max-width:100%" '
+        f'src="data:image/png;base64,{content}">'
+    )
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -8,11 +8,12 @@ files), `framing` (the part of the sky the network expects) and `reading`.
 from dmagnet import _lazily
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture
 from dmagnet.pictures.inputs.listing import Listing, list_items, refuse_absent
+from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.pictures.inputs.reading import read_picture
 
 __all__ = [
-    "NO_CLASS", "Flag", "Item", "Listing", "Picture", "fetched", "list_items",
-    "read_picture", "refuse_absent",
+    "NO_CLASS", "Flag", "Item", "Listing", "Picture", "as_files", "fetched",
+    "list_items", "read_picture", "refuse_absent",
 ]  # fmt: skip
 
 # The client of the cut-out service is loaded when it is wanted.
