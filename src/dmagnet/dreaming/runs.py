@@ -118,7 +118,7 @@ class Dream:
                 detail_picture(self.detail[i].cpu().numpy()),
             ]
             before, after = self.scores[:, i]
-            captions += ["galaxy", f"{before:.3g} to {after:.3g}", "added"]
+            captions += ["galaxy", f"dreamed, {before:.3g} to {after:.3g}", "added"]
         told = f"{self.target.name}: {len(self.images)} dreamed"
         return inline(galaxy_grid(np.stack(pictures), captions, num_columns=3), told)
 

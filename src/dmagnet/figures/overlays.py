@@ -142,7 +142,9 @@ def evidence_figure(
     captions: Sequence[str] = (),
 ) -> Figure:
     """Show a galaxy, and beside it every map of it, each with its own color scale."""
-    names = list(captions) or [name.replace("_", " ") for name in maps]
+    names = list(captions) or [
+        name.replace("_", " ").replace("lam", "attention") for name in maps
+    ]
     if len(names) != len(maps):
         raise DataError(f"captions: expected {len(maps)}, got {len(names)}")
     pictures = [rgb, *(overlay(rgb, values) for values in maps.values())]
