@@ -20,6 +20,7 @@ _PUBLIC = {
     "load": "dmagnet.network",
     "load_galaxies": "dmagnet.galaxies",
     "measure": "dmagnet.measuring.study_folder",
+    "nearest": "dmagnet.classifying",
     "recipe": "dmagnet.config.recipes",
     "redream": "dmagnet.dreaming.runs",
 }

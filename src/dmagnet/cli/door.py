@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes
 
 from dmagnet import __version__
 from dmagnet.cli.app import app
-from dmagnet.cli.classify import classify
+from dmagnet.cli.classify import classify, embed
 from dmagnet.cli.dream import dream, measure, redream
 from dmagnet.cli.explain import explain
 from dmagnet.cli.export import export
@@ -37,11 +37,28 @@ VERBS: dict[str, Callable[..., None]] = {
     verb.__name__: verb
     for verb in (
         *(demo, fetch, prepare, audit, simulate, train, evaluate, failures, calibrate),
-        *(classify, export, explain, page, dream, redream, measure, report, app, cite),
+        *(
+            classify,
+            embed,
+            export,
+            explain,
+            page,
+            dream,
+            redream,
+            measure,
+            report,
+            app,
+            cite,
+        ),
     )
 }
 IN_PLACE = (calibrate, evaluate, failures, report)  # may write where weights lie
-PREFIXED = ("classify", "explain", "app")  # cut-outs have knobs of the same name
+PREFIXED = (
+    "classify",
+    "embed",
+    "explain",
+    "app",
+)  # cut-outs have knobs of the same name
 
 
 def main(argv: list[str] | None = None) -> int:
