@@ -44,6 +44,7 @@ def read_embeddings(path: Path) -> Any:
             f"{path}: expected a table that 'dmagnet embed' wrote, could not read it "
             f"({line})"
         ) from error
+    table.convert_bytestring_to_unicode()  # text of FITS
     vectors_of(table, str(path))
     return table
 

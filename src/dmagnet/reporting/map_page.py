@@ -39,9 +39,10 @@ TILE_PX, CARD_PX = 64, 128
 QUALITY = 80  # of the sheet
 LONGEST = 80  # characters of an id
 TOP = 65_535
-# The ground of the map is dark, so the two colors of Okabe & Ito that white paper
-# cannot show are seen too: yellow, and white in the place of black.
-COLORS = (*SERIES, "#F0E442", "#E8EAEE")
+# The ground of the map is dark: there the two colors of Okabe & Ito that paper cannot
+# show are seen too (yellow, and white for black), and two more that are far from these
+# for the color-blind as well (Machado et al. 2009): ten classes, ten colors.
+COLORS = (*SERIES, "#F0E442", "#E8EAEE", "#7B3FFF", "#D4FFAA")
 MAP = ClassifyConfig()
 
 Pixels = NDArray[np.uint8]

@@ -68,14 +68,12 @@
       mark(stamp.getContext("2d"), k, box / 2, box / 2, r * ratio);
       return stamp;
     });
-    pen.globalAlpha = 0.85;
     for (let i = num - 1; i >= 0; i--) { // the most unusual on top
       if (!shown[classes[i]]) continue;
       const [x, y] = screen(i);
       if (x < -9 || y < -9 || x > wide + 9 || y > high + 9) continue;
       pen.drawImage(stamps[classes[i]], x * ratio - box / 2, y * ratio - box / 2);
     }
-    pen.globalAlpha = 1;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     const ring = (i, more, width) => {
       const [x, y] = screen(i);
@@ -271,7 +269,12 @@
     if (text && i >= 0) choose(i);
   });
   for (const card of document.querySelectorAll("[data-place]"))
-    card.addEventListener("click", () => { choose(Number(card.dataset.place)); canvas.focus({ preventScroll: true }); });
+    card.addEventListener("click", (event) => {
+      event.preventDefault(); // to follow the link would take the focus
+      choose(Number(card.dataset.place));
+      find("sky").scrollIntoView();
+      canvas.focus({ preventScroll: true });
+    });
   new ResizeObserver(redraw).observe(canvas);
   legend();
   draw();
