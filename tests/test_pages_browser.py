@@ -275,7 +275,7 @@ def test_hovering_a_galaxy_shows_its_picture_class_and_id(sky):
     sky.mouse.move(*sky.evaluate(PLACE, 2))
     tip = sky.locator("#tip")
     assert tip.is_visible()
-    assert tip.inner_text().split("\n") == ["Round Smooth, 43 %", "galaxy 2"]
+    assert tip.inner_text().split("\n") == ["Round Smooth, 43\xa0%", "galaxy 2"]
     drawn = tip.locator("canvas").evaluate(
         "c => Math.max(...c.getContext('2d').getImageData(64, 64, 9, 9).data.filter("
         "(_, i) => i % 4 < 3))"

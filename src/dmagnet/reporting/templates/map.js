@@ -35,7 +35,7 @@
     on.fillStyle = color(k);
     on.fill();
   };
-  const sure = (i) => (at(i, PERCENT) > 99 ? "over 99 %" : `${at(i, PERCENT)} %`);
+  const sure = (i) => (at(i, PERCENT) > 99 ? "over 99\u00a0%" : `${at(i, PERCENT)}\u00a0%`);
   const told = (i) => `${data.classes[classes[i]]}, ${sure(i)}`;
 
   const picture = (i) => {
@@ -136,7 +136,7 @@
       make("p").appendChild(make("strong", told(i))).parentElement, make("p", data.ids[i], { class: "note" }),
       make("p", `Number ${(i + 1).toLocaleString("en")} of ${num.toLocaleString("en")} in the order ` +
         `from unusual to usual: ${(at(i, SCORE) / 100).toFixed(2)}`, { class: "note" }),
-      make("p", "Most like it:"), list);
+      make("p", "Most like it:"));
     for (const other of alike(i)) {
       const item = make("li"), button = make("button", "", { type: "button" });
       button.append(picture(other), make("strong", told(other)), make("div", data.ids[other]));
@@ -144,7 +144,7 @@
       item.append(button);
       list.append(item);
     }
-    panel.replaceChildren(picture(i), words);
+    panel.replaceChildren(picture(i), words, list);
     const [x, y] = screen(i);
     if (follow && (x < 0 || y < 0 || x > wide || y > high)) middle = [xs[i], ys[i]];
     legend();
