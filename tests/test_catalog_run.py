@@ -24,7 +24,7 @@ from dmagnet.classifying.store import ChunkStore
 from dmagnet.cli import main
 from dmagnet.config import ClassifyConfig, ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
-from dmagnet.judging.predict import predict
+from dmagnet.judging.predict import look, predict
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint, load, save
 from dmagnet.pictures import find_extent, resize, standardize
@@ -86,6 +86,58 @@ def test_each_image_has_the_probabilities_that_predict_gives(weights, folder):
     assert names(table) == [f"{i:03d}.png" for i in range(30)]
     assert table.meta["weights"] == checkpoint.weights_hash
     assert isinstance(table, QTable)
+
+
+def test_an_embedding_is_what_the_linear_layer_sees_averaged_over_views(
+    weights, folder
+):
+    table = classify([folder], weights=weights, config=SMALL, views=2, embeddings=True)
+    pixels = [np.asarray(Image.open(p)) for p in sorted(folder.iterdir())]
+    model = load(weights).model
+    _, seen = look(model, resize(np.stack(pixels), SIDE, 0.75), views=2)
+    np.testing.assert_allclose(table["embedding"], seen.mean(axis=0), atol=2e-6)
+
+
+def test_a_network_without_lam_has_embeddings_too(folder, tmp_path):
+    model = ModelConfig(size="xs", lam=False)
+    config = TrainConfig(model=model, image_size=SIDE)
+    checkpoint = Checkpoint(DMAGNet(model), config, CLASS_NAMES)
+    weights = save(tmp_path / "w.safetensors", checkpoint)
+    table = classify([folder], weights=weights, config=SMALL, embeddings=True)
+    assert table["embedding"].shape == (30, 256)
+    assert np.isfinite(table["embedding"]).all()
+
+
+def test_a_row_without_a_class_has_no_embedding(weights, tmp_path):
+    fill(tmp_path, range(2))
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    table = classify([tmp_path], weights=weights, config=SMALL, embeddings=True)
+    known = [bool(np.isfinite(vector).all()) for vector in table["embedding"]]
+    assert dict(zip(names(table), known, strict=True)) == {
+        "000.png": True,
+        "001.png": True,
+        "bad.png": False,
+    }
+
+
+def test_an_exported_graph_has_no_embeddings_and_one_line_says_so(untrained, folder):
+    with pytest.raises(ConfigError, match="expected weights of torch for embeddings"):
+        classify([folder], weights=untrained[1], config=SMALL, embeddings=True)
+
+
+def test_a_run_without_embeddings_does_not_go_on_with_them(weights, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    fill(images, range(12))
+    out = tmp_path / "t.fits"
+
+    def stop(name, total):
+        return lambda done: 1 / 0 if done else None
+
+    with pytest.raises(ZeroDivisionError):
+        write_catalog([images], out, weights=weights, config=SMALL, announce=stop)
+    with pytest.raises(ConfigError, match="embedding = None, now it is 256"):
+        write_catalog([images], out, weights=weights, config=SMALL, embeddings=True)
 
 
 def test_the_shell_writes_the_table_that_python_returns(

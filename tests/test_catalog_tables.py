@@ -27,6 +27,7 @@ SETTINGS = {"views": 1, "source": {"hdu": ""}, "calibration": TRUST}
 ABOUT = About(CLASS_NAMES, "0123456789abcdef" * 4, SETTINGS)
 PLAIN = About(CLASS_NAMES, "")
 FORMATS = ["t.ecsv", "t.csv", "t.fits", "t.vot", "t.parquet"]
+VECTORS = replace(PLAIN, settings={"embedding": 3})
 NASTY = 'é, "x" <&>;\\ 007\u2028'
 
 
@@ -107,6 +108,34 @@ def test_units_and_what_it_was_made_with_are_in_the_file(tmp_path, name):
         assert table.meta["settings"] == ABOUT.settings
 
 
+def with_vectors():
+    """Four rows, the third without a class."""
+    items = [Item(id=str(i), path=f"{i}.jpg") for i in range(4)]
+    features = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
+    features[2] = np.nan
+    yield rows_of(items, Judgement(np.eye(10)[:4], features=features), VECTORS)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if n != "t.csv"])
+def test_embeddings_are_one_column_of_vectors(tmp_path, name):
+    table = read(write_table(tmp_path / name, with_vectors, VECTORS))
+    found = np.ma.filled(np.ma.asarray(table["embedding"]), np.nan)
+    assert found.dtype.newbyteorder("=") == np.float32
+    expected = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
+    expected[2] = np.nan
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        to_qtable(with_vectors(), VECTORS)["embedding"], expected
+    )
+
+
+def test_in_csv_each_number_of_an_embedding_is_a_column(tmp_path):
+    table = read(write_table(tmp_path / "t.csv", with_vectors, VECTORS))
+    assert table.colnames[-3:] == ["e0", "e1", "e2"]
+    assert list(table["e1"][:2]) == pytest.approx([1 / 7, 4 / 7])
+    assert table["e1"].mask[2]
+
+
 def test_the_fits_file_keeps_the_standard(tmp_path):
     path = written(tmp_path, "t.fits")
     with fits.open(path) as hdus:
@@ -119,12 +148,12 @@ def test_the_fits_file_keeps_the_standard(tmp_path):
 def test_the_votable_has_ucds_and_a_frame(tmp_path):
     table = parse(written(tmp_path, "t.vot"), verify="exception").get_first_table()
     assert table.get_field_by_id("ra").ref == "icrs"
-    for field, column in zip(table.fields, columns(CLASS_NAMES), strict=True):
+    for field, column in zip(table.fields, columns(PLAIN), strict=True):
         assert field.ucd == column.ucd
 
 
 def test_every_ucd_is_of_the_controlled_vocabulary():
-    for column in columns(CLASS_NAMES):
+    for column in columns(VECTORS):
         assert check_ucd(
             column.ucd, check_controlled_vocabulary=True, has_colon=True
         ), column.ucd
@@ -141,7 +170,7 @@ def test_the_parquet_file_is_a_voparquet_too(tmp_path):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_table_without_rows_still_opens(tmp_path, name):
     path = write_table(tmp_path / name, lambda: iter(()), ABOUT)
-    assert read(path).colnames == schema(CLASS_NAMES).names
+    assert read(path).colnames == schema(PLAIN).names
 
 
 def test_a_row_without_a_class_says_why_and_has_no_numbers():

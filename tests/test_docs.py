@@ -17,7 +17,7 @@ from astropy.table import Table
 
 from dmagnet import __version__
 from dmagnet.classes import CLASSES
-from dmagnet.classifying.table_columns import columns
+from dmagnet.classifying.table_columns import About, columns
 from dmagnet.cli import VERBS
 from dmagnet.cli.door import prefixes
 from dmagnet.config import ModelConfig
@@ -198,7 +198,7 @@ def test_the_evaluating_guide_names_the_columns_of_the_table(judged):
 def test_the_classifying_guide_names_the_columns_of_the_table_in_their_order():
     cells = [row[0] for row in rows("guides/classifying.md", "column | what it holds")]
     named = [column for cell in cells for column in code(cell)]
-    known = [column.name for column in columns(("Round", "Cigar"))]
+    known = [column.name for column in columns(About(("Round", "Cigar"), ""))]
     assert named == known
 
 

@@ -21,6 +21,7 @@ from dmagnet.reporting import Classical, Examples, Report, portraits
 from dmagnet.reporting.classical import QUANTITIES, SERSIC
 from dmagnet.reporting.galaxy_page import entry_of, render_index, render_portrait
 from dmagnet.reporting.galaxy_record import Neighbor
+from dmagnet.reporting.map_page import COLORS, Map, render_map
 from dmagnet.reporting.report_page import render
 from dmagnet.reporting.report_record import Failed
 
@@ -119,6 +120,26 @@ def some_report():
     )
 
 
+def some_map():
+    """Twelve galaxies in a row, the odd ones without a picture."""
+    num, across = 12, np.linspace(0, 65_535, 12)
+    near = [[(i + k) % num for k in range(1, 7)] for i in range(num)]
+    pictures = blobs(6).images
+    return Map(
+        rows=np.arange(num),
+        ids=[f"galaxy {i}" for i in range(num - 1)] + [LONG],
+        places=np.stack([across, across], 1).astype(np.uint16),
+        classes=np.arange(num) % 10,
+        class_names=CLASS_NAMES,
+        sure=np.linspace(0.3, 1, num, dtype=np.float32),
+        scores=np.linspace(3, 1, num, dtype=np.float32),
+        alike=np.array(near),
+        notes=("Two rows without a class are left out.",),
+        provenance={"axes": "PCA", "unusual": "distance", "settings": {LONG: LONG}},
+        pictures={2 * i: picture for i, picture in enumerate(pictures)},
+    )
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
@@ -128,6 +149,7 @@ def pages(tmp_path_factory):
         "galaxy": render_portrait(portrait, index="index.html"),
         "index": render_index(index, portrait.provenance),
         "report": render(some_report()),
+        "map": render_map(some_map()),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text)
@@ -142,7 +164,7 @@ def browser():
         started.close()
 
 
-@pytest.fixture(params=["galaxy", "index", "report"])
+@pytest.fixture(params=["galaxy", "index", "report", "map"])
 def path(request, pages):
     return pages / f"{request.param}.html"
 
@@ -206,3 +228,131 @@ def test_the_page_can_be_printed(browser, path):
     page.context.close()
     assert gone
     assert paper.startswith(b"%PDF")
+
+
+# The colors that a map shows, without those of its ground and of rings.
+SHADES = """() => {
+  const canvas = document.getElementById('points'), seen = {};
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const pen = copy.getContext('2d', { willReadFrequently: true });
+  pen.drawImage(canvas, 0, 0);
+  const pixels = pen.getImageData(0, 0, copy.width, copy.height).data;
+  const hex = v => v.toString(16).padStart(2, '0');
+  for (let i = 0; i < pixels.length; i += 4)
+    if (pixels[i + 3] > 200) {
+      const color = [...pixels.slice(i, i + 3)].map(hex).join('');
+      seen[color] = (seen[color] || 0) + 1;
+    }
+  return Object.keys(seen).filter(color => seen[color] > 20);
+}"""
+PLACE = """i => {
+  const box = document.getElementById('points').getBoundingClientRect();
+  const [x, y] = [i / 11, 1 - i / 11];
+  return [
+    box.left + 24 + x * (box.width - 48), box.top + 24 + y * (box.height - 48),
+  ];
+}"""
+
+
+@pytest.fixture
+def sky(browser, pages):
+    """The map, open on a desk, and what its script complained of."""
+    page, _ = opened(browser, pages / "map.html", DESK)
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text))
+    page.locator("#sky").scroll_into_view_if_needed()
+    yield page
+    page.context.close()
+    assert wrong == []
+
+
+def settled(page):
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => setTimeout(r)))")
+
+
+def test_hovering_a_galaxy_shows_its_picture_class_and_id(sky):
+    sky.mouse.move(*sky.evaluate(PLACE, 2))
+    tip = sky.locator("#tip")
+    assert tip.is_visible()
+    assert tip.inner_text().split("\n") == ["Round Smooth, 43\xa0%", "galaxy 2"]
+    drawn = tip.locator("canvas").evaluate(
+        "c => Math.max(...c.getContext('2d').getImageData(64, 64, 9, 9).data.filter("
+        "(_, i) => i % 4 < 3))"
+    )
+    assert drawn > 50
+    sky.mouse.move(*sky.evaluate(PLACE, 3))
+    assert "no picture on this page" in tip.inner_text()
+    sky.mouse.move(5, 5)
+    assert not tip.is_visible()
+
+
+def test_points_have_the_color_of_their_class_and_the_legend_hides_it(sky):
+    assert set(sky.evaluate(SHADES)) >= {color[1:].lower() for color in COLORS}
+    sky.get_by_role("button", name="Round Smooth 1", exact=True).click()
+    settled(sky)
+    assert COLORS[2][1:].lower() not in sky.evaluate(SHADES)
+    pressed = sky.locator("[aria-pressed=false]")
+    assert pressed.all_inner_texts() == ["Round Smooth 1"]
+    sky.mouse.move(*sky.evaluate(PLACE, 2))
+    assert not sky.locator("#tip").is_visible()
+
+
+def test_a_click_shows_those_most_like_it_and_they_can_be_chosen(sky):
+    sky.mouse.click(*sky.evaluate(PLACE, 4))
+    chosen = sky.locator("#chosen")
+    assert "galaxy 4" in chosen.inner_text()
+    alike = chosen.locator("li button")
+    assert [text.split("\n")[-1] for text in alike.all_inner_texts()] == [
+        f"galaxy {i}" for i in range(5, 11)
+    ]
+    alike.first.click()
+    assert chosen.inner_text().startswith("no picture on this page")
+    assert "Number 6 of 12" in chosen.inner_text()
+
+
+def test_the_most_unusual_lead_to_their_place_on_the_map(sky):
+    cards = sky.locator("[data-place]")
+    assert cards.first.locator(".file").inner_text() == "galaxy 0"
+    cards.nth(2).click()
+    assert "Number 3 of 12" in sky.locator("#chosen").inner_text()
+    assert sky.evaluate("document.activeElement.id") == "points"
+
+
+def test_the_map_is_walked_by_keyboard(sky):
+    sky.locator("#points").focus()
+    for key, number in (("n", 1), ("n", 2), ("ArrowRight", 3), ("ArrowLeft", 2)):
+        sky.keyboard.press(key)
+        assert f"Number {number} of 12" in sky.locator("#chosen").inner_text()
+    sky.keyboard.press("Escape")
+    assert not sky.locator("#chosen").is_visible()
+
+
+def test_an_id_is_found_and_one_that_is_not_there_is_said(sky):
+    sky.fill("#find", "laxy 10")
+    sky.keyboard.press("Enter")
+    assert "galaxy 10" in sky.locator("#chosen").inner_text()
+    sky.fill("#find", "nothing")
+    sky.keyboard.press("Enter")
+    assert sky.locator("#missed").inner_text() == "not on this page"
+
+
+def test_the_map_comes_closer_and_is_dragged(sky):
+    sky.mouse.click(*sky.evaluate(PLACE, 6))
+    sky.keyboard.press("+")
+    settled(sky)
+    x, y = sky.evaluate(PLACE, 6)
+    sky.mouse.move(x + 60, y)
+    sky.mouse.down()
+    sky.mouse.move(x + 160, y, steps=4)
+    sky.mouse.up()
+    sky.mouse.move(x + 100, y)
+    assert "galaxy 6" in sky.locator("#tip").inner_text()
+
+
+def test_without_scripts_the_list_and_the_table_are_there(browser, pages):
+    page, _ = opened(browser, pages / "map.html", DESK, java_script_enabled=False)
+    text = page.content()
+    page.context.close()
+    assert "The map needs scripts, which are off" in text
+    assert text.count("data-place=") == 12

@@ -23,6 +23,7 @@ _PUBLIC = {
     "prepare": "dmagnet.galaxies.repack",
     "write_pages": "dmagnet.reporting.galaxy_pages",
     "measure": "dmagnet.measuring.study_folder",
+    "nearest": "dmagnet.classifying",
     "recipe": "dmagnet.config.recipes",
     "redream": "dmagnet.dreaming.runs",
 }

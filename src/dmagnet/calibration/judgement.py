@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import Any
 
@@ -34,11 +34,14 @@ class Judgement:
     disagreement : (N,) float32 or None
         Total-variation distance between the answers to two views, averaged over pairs,
         0 to 1; None with one view.
+    features : (N, D) float32 or None
+        Pooled behind LAM, averaged over views; None from an exported graph.
     """
 
     probabilities: Singles
     ood: Singles | None = None
     disagreement: Singles | None = None
+    features: Singles | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -62,9 +65,10 @@ class Classifier:
     ood_limit : float or None
         Score above which a galaxy is unlike those of the training.
     forward : callable
-        The library that runs the network: a batch to logits, and to pooled features
-        if the calibration has a space, or to their scores where an exported graph
-        holds it.
+        The library that runs the network: a batch to logits, and to pooled features,
+        or to their scores where an exported graph holds the space.
+    num_features : int or None
+        How many features are pooled; None where an exported graph keeps them.
     sides : tuple of int or None
         Smallest and largest side that training showed, in px, where that is known.
     views : {1, 2, 4, 8}
@@ -83,6 +87,7 @@ class Classifier:
     calibration: Calibration | None
     ood_limit: float | None
     forward: Forward
+    num_features: int | None = None
     sides: tuple[int, int] | None = None
     views: int = 1
     batch_size: int = BATCH
@@ -128,15 +133,17 @@ class Classifier:
         if not len(images):
             return judgement_of(np.empty((self.views, 0, len(self.class_names))))
         with self.within():
-            each, scores = look(
+            each, seen = look(
                 self.forward, images, self.views, self.batch_size, progress
             )
+        if self.num_features is None:
+            return judgement_of(each, seen, self.calibration)
         space = self.calibration.space if self.calibration else None
-        if space is not None:
-            # After all views: BLAS threads that spin behind a call would take the cores
-            # from the networks of other threads.
-            scores = np.stack([space.score(features) for features in scores])
-        return judgement_of(each, scores, self.calibration)
+        # After all views: BLAS threads that spin behind a call would take the cores
+        # from the networks of other threads.
+        scores = None if space is None else np.stack([*map(space.score, seen)])
+        judgement = judgement_of(each, scores, self.calibration)
+        return replace(judgement, features=seen.mean(axis=0))
 
 
 def look(

@@ -176,3 +176,43 @@ def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:
         variances=np.maximum(found.explained_variance_, floor).astype(np.float32),
         noise=max(float(found.noise_variance_), floor),
     )
+
+
+def nearest(
+    known: Singles, wanted: Singles, num: int
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.intp]]:
+    """Find the galaxies that the network finds most alike.
+
+    Parameters
+    ----------
+    known : (N, D) float
+        Where to look.
+    wanted : (M, D) float
+        Whose neighbors to find.
+    num : int
+        How many, or N where there are fewer.
+
+    Returns
+    -------
+    distances, rows : (M, num) float, (M, num) int
+        The nearest first; rows of ``known``.
+
+    Notes
+    -----
+    Euclidean distance of features in units of their standard deviation over those
+    known, divided by the root of their number. The search is exact, and goes over the
+    galaxies in pieces: M times N distances are never in memory.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    scale = spread(known) * np.sqrt(known.shape[1], dtype=np.float32)
+    search = NearestNeighbors(n_neighbors=min(num, len(known)), algorithm="brute")
+    found = search.fit(known / scale).kneighbors(np.asarray(wanted) / scale)
+    distances, rows = found
+    return distances, rows
+
+
+def spread(features: Singles) -> Singles:
+    """Return the standard deviation (D,) of each feature; 1 of those that are alike."""
+    deviations: Singles = features.std(axis=0)
+    return np.where(deviations > 0, deviations, np.float32(1))

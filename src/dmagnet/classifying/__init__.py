@@ -4,6 +4,7 @@ from dmagnet.calibration.judgement import Classifier as Classifier
 from dmagnet.classifying.catalog_run import Outcome as Outcome
 from dmagnet.classifying.catalog_run import classify as classify
 from dmagnet.classifying.catalog_run import write_catalog as write_catalog
+from dmagnet.classifying.embeddings import nearest as nearest
 from dmagnet.classifying.local import open_classifier as open_classifier
 from dmagnet.classifying.table import write_table as write_table
 from dmagnet.classifying.table_columns import About as About

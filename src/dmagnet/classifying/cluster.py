@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classifying.local import Chunk, num_threads
-from dmagnet.classifying.table_columns import schema
+from dmagnet.classifying.table_columns import about_of, schema
 from dmagnet.classifying.worker import ERRORS, Inbox, Task, Worker
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
@@ -74,6 +74,7 @@ def classify_on_cluster(
             classifier.weights_hash,
             replace(config, device="gpu" if crew.gpus else "cpu"),
         )
+        form = schema(about_of(config, classifier))
         sent: dict[int, int] = {}  # numbers of chunks under way, and their places
         numbered = enumerate(chunks)
         for first in range(0, total, CHUNKS_A_LAP):
@@ -87,7 +88,7 @@ def classify_on_cluster(
                     if answer["number"] not in sent:
                         continue  # a repeated task
                     ray.get(inbox.drop.remote(sent.pop(answer["number"])))
-                    yield answer["number"], _rows(answer, classifier)
+                    yield answer["number"], _rows(answer, form)
                     _send(ray, inbox, islice(to_send, 1), sent)
 
 
@@ -257,7 +258,7 @@ def _send(ray: Any, inbox: Any, numbered: Any, sent: dict[int, int]) -> None:
         ray.get(inbox.put.remote(place, (number, items)))
 
 
-def _rows(answer: Mapping[str, Any], classifier: Classifier) -> pa.RecordBatch:
+def _rows(answer: Mapping[str, Any], form: pa.Schema) -> pa.RecordBatch:
     """Open an answer; refuse that of a machine that does not see the same files."""
     if answer["error"]:
         raise ERRORS[answer["error"]](answer["message"])
@@ -268,5 +269,4 @@ def _rows(answer: Mapping[str, Any], classifier: Classifier) -> pa.RecordBatch:
                 "was started; put inputs, and cut-outs with --cache, where every "
                 "machine has them"
             )
-    form = schema(classifier.class_names)
     return pa.ipc.read_record_batch(pa.py_buffer(answer["rows"]), form)

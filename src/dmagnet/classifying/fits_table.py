@@ -20,6 +20,8 @@ from dmagnet.classifying.table_columns import (
     About,
     Rows,
     columns,
+    is_vector,
+    matrix,
     measured,
 )
 
@@ -32,7 +34,7 @@ def write_fits(path: Path, rows: Rows, about: About) -> None:
     form = np.dtype(  # of one row: big-endian, no gaps
         [
             (c.name, f"S{widths[c.name]}" if c.type == TEXT else _big_endian(c.type))
-            for c in columns(about.class_names)
+            for c in columns(about)
         ]
     )
     with path.open("wb") as file:
@@ -50,7 +52,7 @@ def _header(about: About, count: int, form: np.dtype[Any]) -> fits.Header:
     """Make the table's header: types, units, UCDs, and what the table was made with."""
     header = fits.BinTableHDU(np.empty(0, form), name="GALAXIES").header
     header["NAXIS2"] = count
-    for i, column in enumerate(columns(about.class_names), 1):
+    for i, column in enumerate(columns(about), 1):
         if column.unit:
             header[f"TUNIT{i}"] = column.unit
         if column.type == CODE:
@@ -66,12 +68,16 @@ def _header(about: About, count: int, form: np.dtype[Any]) -> fits.Header:
 
 
 def _big_endian(kind: pa.DataType) -> Any:
+    if is_vector(kind):
+        return _big_endian(kind.value_type), (kind.list_size,)
     return np.dtype(kind.to_pandas_dtype()).newbyteorder(">")
 
 
 def _values(array: pa.Array) -> Any:
     if array.type == TEXT:
         return _ascii(array)
+    if is_vector(array.type):
+        return matrix(array)
     filled = array.fill_null(NO_INDEX) if array.null_count else array
     return filled.to_numpy(zero_copy_only=False)
 

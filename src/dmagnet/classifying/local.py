@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dmagnet.calibration.judgement import BATCH, Classifier, Judgement
+from dmagnet.calibration.judgement import BATCH, Classifier, Judgement, Singles
 from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
@@ -28,7 +28,8 @@ BATCHES_AHEAD = 3  # for each thread, so that none waits for the one that writes
 
 Device = Literal["auto", "cpu", "gpu"]
 Chunk = tuple[int, list[Item]]
-Batches = list[Future[tuple[list[Item], Judgement]]]  # of a chunk, under way
+Judged = dict[str, Singles]  # of what a `Judgement` holds, what a table needs
+Batches = list[Future[tuple[list[Item], Judged]]]  # of a chunk, under way
 
 
 def open_classifier(
@@ -110,6 +111,12 @@ def open_for(weights: Path | str, config: ClassifyConfig) -> Classifier:
     classifier = open_classifier(
         weights, views=views, batch_size=batch_size, device=device, threads=1
     )
+    if config.embeddings and classifier.num_features is None:
+        raise ConfigError(
+            f"{weights}: expected weights of torch for embeddings, got an exported "
+            "graph, which keeps its features; give the .safetensors file or the run "
+            "folder"
+        )
     classifier.image_size = config.image_size or classifier.image_size
     return classifier
 
@@ -147,22 +154,31 @@ class Threads:
             for item in items:
                 if item.flag & NO_CLASS:
                     raise DataError(f"{item.path}: {item.reason}")
-        parts = [vars(judgement) for _, judgement in done]
+        parts = [judged for _, judged in done]
         whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
         return rows_of(items, Judgement(**whole), self.about)
 
-    def _batch(self, items: Sequence[Item]) -> tuple[list[Item], Judgement]:
+    def _batch(self, items: Sequence[Item]) -> tuple[list[Item], Judged]:
         """Read one batch and classify those that are pictures; NaN elsewhere."""
         seer, source = self.classifier, self.config.source
         view = seer.image_size, seer.field
         pictures = [read_picture(i, *view, source, radii=seer.radii) for i in items]
         pixels = {i: p.rgb for i, p in enumerate(pictures) if p.rgb is not None}
         num = len(items)
-        shapes = ((num, len(seer.class_names)), (num,), (num,))
-        answer = Judgement(*(np.full(shape, np.nan, np.float32) for shape in shapes))
+        widths: dict[str, tuple[int, ...]] = {
+            "probabilities": (len(seer.class_names),),
+            "ood": (),
+            "disagreement": (),
+        }
+        if self.config.embeddings:
+            widths["features"] = (seer.num_features or 0,)
+        answer = {
+            name: np.full((num, *width), np.nan, np.float32)
+            for name, width in widths.items()
+        }
         if pixels:
             given = vars(seer.judge(np.stack([*pixels.values()])))
-            for name, whole in vars(answer).items():
+            for name, whole in answer.items():
                 if given[name] is not None:
                     whole[[*pixels]] = given[name]
         return [picture.item for picture in pictures], answer

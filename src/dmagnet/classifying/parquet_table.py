@@ -15,7 +15,7 @@ GROUP = 16_384  # rows that are in memory at a time, and read together later
 
 def write_parquet(path: Path, rows: Rows, about: About) -> None:
     """Write a Parquet file; small batches are put together."""
-    form = schema(about.class_names).with_metadata(_metadata(rows, about))
+    form = schema(about).with_metadata(_metadata(rows, about))
     held: list[pa.RecordBatch] = []
     with parquet.ParquetWriter(path, form, compression="zstd") as writer:
         for batch in rows():

@@ -4,13 +4,21 @@ import io
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from dmagnet.classifying.table_columns import About, Rows, schema, to_qtable
+from dmagnet.classifying.table_columns import (
+    About,
+    Rows,
+    is_vector,
+    matrix,
+    schema,
+    spelled,
+    to_qtable,
+)
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import beside, says_so
 
@@ -69,8 +77,9 @@ def write_table(path: Path, rows: Rows, about: About) -> Path:
 
 def write_csv(path: Path, rows: Rows, about: About) -> None:
     """Write a CSV file; what is not known is left empty."""
+    names = _flat(_no_rows(about), plain=True).schema.names
     with path.open("wb") as file:
-        file.write(f"{','.join(schema(about.class_names).names)}\n".encode())
+        file.write(f"{','.join(names)}\n".encode())
         _append(file, rows, about, plain=True)
 
 
@@ -85,14 +94,33 @@ def write_ecsv(path: Path, rows: Rows, about: About) -> None:
 
 def _append(file: IO[bytes], rows: Rows, about: About, *, plain: bool = False) -> None:
     """Write rows below a head; what is empty has no quotes around it."""
-    form, options = schema(about.class_names), csv.WriteOptions(include_header=False)
+    form = _flat(_no_rows(about), plain=plain).schema
+    options = csv.WriteOptions(include_header=False)
     with csv.CSVWriter(file, form, write_options=options) as writer:
         for batch in rows():
-            shown = batch
+            shown = _flat(batch, plain=plain)
             if plain:
                 shown = _changed(shown, pa.types.is_floating, _null_for_nan)
                 shown = _changed(shown, pa.types.is_string, _no_formula)
             writer.write_batch(_changed(shown, pa.types.is_string, _null_for_empty))
+
+
+def _no_rows(about: About) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema(about))
+
+
+def _flat(batch: pa.RecordBatch, *, plain: bool) -> pa.RecordBatch:
+    """Bring vectors to the JSON that ECSV has, or to columns of numbers."""
+    flat: dict[str, Any] = {}
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        if not is_vector(array.type):
+            flat[name] = array
+        elif plain:
+            flat |= {f"e{k}": pa.array(each) for k, each in enumerate(matrix(array).T)}
+        else:
+            text = spelled(array, ",")
+            flat[name] = pc.binary_join_element_wise("[", text, "]", "")
+    return pa.RecordBatch.from_pydict(flat)
 
 
 def _changed(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dmagnet import __version__
 from dmagnet.calibration.calibration import prediction_sets
@@ -20,6 +21,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Rows = Callable[[], Iterator[pa.RecordBatch]]
 
 HASH_DIGITS = 12  # of the weights' hash in each row; the table's head has all 64
+VECTOR = "embedding"  # the column, and the setting that says how many numbers it has
 DIGITS = 6  # decimals of a probability, so that text and binary say the same
 NO_INDEX = -1  # of a row without a class, where a format has no other null
 BETWEEN = "|"  # the classes of a set
@@ -107,6 +109,8 @@ def about_of(config: ClassifyConfig, classifier: Classifier) -> About:
         "source": asdict(config.source),
         "cutout": cutout,
     }
+    if config.embeddings:
+        settings[VECTOR] = classifier.num_features
     return About(classifier.class_names, classifier.weights_hash, settings)
 
 
@@ -184,12 +188,18 @@ class Column:
     def values(self, seen: Seen) -> pa.Array:
         """Return its values in some rows."""
         values = self.make(seen) if self.make else seen.read(self.name)
+        if is_vector(self.type):
+            return pa.FixedSizeListArray.from_arrays(np.ravel(values), type=self.type)
         return pa.array(values, self.type)
 
 
-@cache
-def columns(class_names: tuple[str, ...]) -> tuple[Column, ...]:
+def columns(about: About) -> tuple[Column, ...]:
     """List the columns of a table, in their order."""
+    return _declared(about.class_names, about.settings.get(VECTOR, 0))
+
+
+@cache
+def _declared(class_names: tuple[str, ...], num_features: int) -> tuple[Column, ...]:
     declared: list[tuple[Any, ...]] = [
         ("id", TEXT, "meta.id;meta.main", "Name of the input"),
         ("path", TEXT, "meta.ref;meta.file", "Where the image came from"),
@@ -236,21 +246,44 @@ def columns(class_names: tuple[str, ...]) -> tuple[Column, ...]:
         ("version", TEXT, "meta.version;meta.software", "Version of dmagnet",
          lambda seen: [seen.about.version] * len(seen.items)),
     ]  # fmt: skip
+    if num_features:
+        words = "Features of the galaxy, pooled behind LAM; NaN without a class"
+        form = pa.list_(SINGLE, num_features)
+        declared.append(
+            (VECTOR, form, "stat.value", words, lambda seen: seen.judgement.features)
+        )
     return tuple(Column(*each) for each in declared)
 
 
-def schema(class_names: tuple[str, ...]) -> pa.Schema:
+def schema(about: About) -> pa.Schema:
     """Return the columns as Arrow knows them."""
-    return pa.schema([(column.name, column.type) for column in columns(class_names)])
+    return pa.schema([(column.name, column.type) for column in columns(about)])
+
+
+def is_vector(kind: pa.DataType) -> bool:
+    """Return whether the values of a column are vectors of one length."""
+    return bool(pa.types.is_fixed_size_list(kind))
+
+
+def matrix(vectors: pa.Array) -> npt.NDArray[np.float32]:
+    """Return the (N, D) numbers of N vectors."""
+    numbers = vectors.flatten().to_numpy(zero_copy_only=False)
+    return np.reshape(numbers, (-1, vectors.type.list_size))
+
+
+def spelled(vectors: pa.Array, between: str) -> pa.Array:
+    """Write vectors as text, as JSON and VOTable spell what is no number."""
+    texts = vectors.cast(pa.list_(TEXT))
+    return pc.replace_substring(pc.binary_join(texts, between), "nan", "NaN")
 
 
 def rows_of(
     items: Sequence[Item], judgement: Judgement, about: About
 ) -> pa.RecordBatch:
     """Make a row of each input that was read, with NaN where there is no class."""
-    seen, form = Seen(items, judgement, about), columns(about.class_names)
+    seen, form = Seen(items, judgement, about), columns(about)
     arrays = [column.values(seen) for column in form]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema(about.class_names))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(about))
 
 
 def rounded(values: Floats) -> npt.NDArray[np.float64]:
@@ -289,9 +322,9 @@ def to_qtable(rows: Iterable[pa.RecordBatch], about: About) -> Any:
     import astropy.units as u
     from astropy.table import MaskedColumn, QTable
 
-    whole = pa.Table.from_batches(list(rows), schema(about.class_names))
+    whole = pa.Table.from_batches(list(rows), schema(about))
     table = QTable(meta=about.to_dict())
-    for column in columns(about.class_names):
+    for column in columns(about):
         held = whole[column.name]
         if column.type == TEXT:
             values = np.array(held.to_pylist(), str)
@@ -301,6 +334,8 @@ def to_qtable(rows: Iterable[pa.RecordBatch], about: About) -> Any:
                 held.is_null().to_numpy(),
             )
             values = MaskedColumn(filled, mask=mask, fill_value=NO_INDEX)
+        elif is_vector(column.type):
+            values = matrix(held.combine_chunks())
         else:
             values = held.to_numpy()
         table[column.name] = values * u.Unit(column.unit) if column.unit else values
@@ -313,7 +348,7 @@ def measured(
     rows: Rows, about: About, longest: Callable[[pa.Array], int]
 ) -> tuple[int, dict[str, int]]:
     """Count all rows, and find the longest text, 1 or more, of each column of text."""
-    form = columns(about.class_names)
+    form = columns(about)
     count, widths = 0, {column.name: 1 for column in form if column.type == TEXT}
     for batch in rows():
         count += batch.num_rows

@@ -10,7 +10,15 @@ from astropy.io.votable import from_table
 from astropy.io.votable.tree import CooSys, Param
 from astropy.table import Table
 
-from dmagnet.classifying.table_columns import TEXT, About, Rows, columns, to_qtable
+from dmagnet.classifying.table_columns import (
+    TEXT,
+    About,
+    Rows,
+    columns,
+    is_vector,
+    spelled,
+    to_qtable,
+)
 
 END_OF_CELL = "</TD><TD>"
 
@@ -38,7 +46,7 @@ def document(about: About) -> tuple[str, str]:
     table = file.get_first_table()
     table.name = "galaxies"
     table.description = "Galaxies classified by dmagnet"
-    for field, column in zip(table.fields, columns(about.class_names), strict=True):
+    for field, column in zip(table.fields, columns(about), strict=True):
         if column.unit:
             field.ref = system.ID
         if column.type == TEXT:
@@ -64,6 +72,8 @@ def _cells(array: pa.Array) -> pa.Array:
         for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
             array = pc.replace_substring(array, sign, entity)
         return array
+    if is_vector(array.type):
+        return spelled(array, " ")
     if pa.types.is_floating(array.type):
         array = pc.if_else(pc.is_nan(array), None, array)
     return array.cast(pa.string()).fill_null("")

@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from json import dumps as to_json
@@ -144,34 +143,40 @@ def classify(
     json : bool
         Print each row as a line of JSON.
     """
+    kept = out if out and str(out) != "-" else None
+    if kept and json:
+        raise ConfigError(f"--json prints the rows: leave out -o {kept}")
+    if kept:
+        run(inputs, kept, weights, config)
+        print(kept)
+        return
+    with TemporaryDirectory(prefix="dmagnet-") as folder:
+        name = "rows.csv" if out and not json else "rows.parquet"
+        _show(run(inputs, Path(folder) / name, weights, config), as_json=json)
+
+
+def run(
+    inputs: tuple[str, ...], out: Path, weights: str, config: ClassifyConfig
+) -> "Outcome":
+    """Classify into a table, and tell what was found."""
     from dmagnet.classifying.catalog_run import write_catalog
     from dmagnet.pictures.inputs.listing import refuse_absent
 
     refuse_absent(inputs)
     begun = time.monotonic()
-    kept = out if out and str(out) != "-" else None
-    if kept and json:
-        raise ConfigError(f"--json prints the rows: leave out -o {kept}")
-    with ExitStack() as stack:
-        if kept is None:
-            folder = stack.enter_context(TemporaryDirectory(prefix="dmagnet-"))
-            out = Path(folder) / ("rows.csv" if out and not json else "rows.parquet")
-        with bars() as bar:
-            outcome = write_catalog(
-                inputs,
-                out,
-                weights=weights,
-                config=config,
-                announce=bar,
-                tell=lambda line: print_notes([line] if line else []),
-            )
-        print_notes(outcome.notes)
-        print_notes(_found(outcome, time.monotonic() - begun), "")
-        print_notes([f"next: dmagnet explain {inputs[0]} -o FOLDER"], "")
-        if kept is None:
-            _show(outcome, as_json=json)
-        else:
-            print(kept)
+    with bars() as bar:
+        outcome = write_catalog(
+            inputs,
+            out,
+            weights=weights,
+            config=config,
+            announce=bar,
+            tell=lambda line: print_notes([line] if line else []),
+        )
+    print_notes(outcome.notes)
+    print_notes(_found(outcome, time.monotonic() - begun), "")
+    print_notes([f"next: dmagnet explain {inputs[0]} -o FOLDER"], "")
+    return outcome
 
 
 def _found(outcome: "Outcome", seconds: float) -> Iterator[str]:

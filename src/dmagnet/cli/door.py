@@ -13,6 +13,7 @@ from dmagnet import __version__
 from dmagnet.cli.app import app
 from dmagnet.cli.classify import classify, cutouts
 from dmagnet.cli.dream import dream, measure, redream
+from dmagnet.cli.embed import embed
 from dmagnet.cli.explain import explain
 from dmagnet.cli.export import export
 from dmagnet.cli.judge import calibrate, evaluate, failures
@@ -48,6 +49,7 @@ VERBS: dict[str, Callable[..., None]] = {
         *(
             cutouts,
             classify,
+            embed,
             export,
             explain,
             page,
@@ -64,6 +66,7 @@ IN_PLACE = (calibrate, evaluate, failures, report)  # may write where weights li
 PREFIXED = (
     "cutouts",
     "classify",
+    "embed",
     "explain",
     "page",
     "app",

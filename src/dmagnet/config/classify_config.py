@@ -143,6 +143,8 @@ class ClassifyConfig(Checked):
         Threads that read and decode; one a core if not given.
     chunk_size : int
         Inputs a chunk: what a killed run may have to do again.
+    embeddings : bool
+        Add a column with the features of each galaxy, a vector of some hundred numbers.
     """
 
     views: Literal[1, 2, 4, 8] | None = None
@@ -155,6 +157,7 @@ class ClassifyConfig(Checked):
     batch_size: Annotated[int, Between(1, 65_536)] = 32
     threads: Annotated[int, Between(1, 1024)] | None = None
     chunk_size: Annotated[int, Between(1, 1_000_000)] = 256
+    embeddings: bool = False
     source: SourceConfig = dataclasses.field(default_factory=SourceConfig)
     cutout: CutoutConfig = dataclasses.field(default_factory=CutoutConfig)
     cluster: ClusterConfig = dataclasses.field(default_factory=ClusterConfig)

@@ -198,19 +198,20 @@ def classifier_of(
         weights_hash=checkpoint.weights_hash,
         calibration=calibration,
         ood_limit=space.limit if space else None,
-        forward=_with_features(model, wanted=space is not None),
+        forward=_with_features(model),
+        num_features=model.head.in_features,
         views=views_to_take(views, calibration),
         batch_size=batch_size,
         within=nullcontext if threads is None else _some_threads,
     )
 
 
-def _with_features(model: DMAGNet, wanted: bool = True) -> Forward:
-    """Return what looks at a batch: logits (B, K), pooled features (B, C) if wanted."""
+def _with_features(model: DMAGNet) -> Forward:
+    """Return what looks at a batch: logits (B, K) and pooled features (B, C)."""
 
     def _ask(batch: Tensor) -> tuple[Tensor, Tensor | None]:
         features = features_of(model, batch)
-        return model.head(features), features if wanted else None
+        return model.head(features), features
 
     return _forward_of(model, _ask)
 

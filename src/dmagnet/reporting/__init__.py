@@ -1,4 +1,4 @@
-"""Self-contained pages: an evaluation, its failures, a galaxy, a whole run."""
+"""Self-contained pages: an evaluation, its failures, a galaxy, a run, a map."""
 
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dmagnet.reporting.classical import measure_classical as measure_classical
     from dmagnet.reporting.galaxy_pages import write_pages as write_pages
     from dmagnet.reporting.galaxy_record import Portrait as Portrait
+    from dmagnet.reporting.map_page import write_map as write_map
     from dmagnet.reporting.portrait import portraits as portraits
     from dmagnet.reporting.reference import nearest as nearest
     from dmagnet.reporting.reference import open_reference as open_reference
@@ -25,6 +26,7 @@ __getattr__ = _lazily(  # torch, when it is wanted
         "measure_classical": "dmagnet.reporting.classical",
         "write_pages": "dmagnet.reporting.galaxy_pages",
         "Portrait": "dmagnet.reporting.galaxy_record",
+        "write_map": "dmagnet.reporting.map_page",
         "portraits": "dmagnet.reporting.portrait",
         "nearest": "dmagnet.reporting.reference",
         "open_reference": "dmagnet.reporting.reference",

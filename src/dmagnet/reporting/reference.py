@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmagnet import __version__
+from dmagnet.calibration.space import nearest as nearest_rows
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.checks import to_dict
 from dmagnet.config.train_config import SimulateConfig
@@ -127,17 +128,10 @@ def nearest(
 
     Notes
     -----
-    Euclidean distance of features in units of their standard deviation over the
-    reference, divided by the root of their number.
+    Distances are those of `dmagnet.calibration.space.nearest`.
     """
-    from sklearn.neighbors import NearestNeighbors
-
-    spread = reference.features.std(axis=0)
-    spread[spread == 0] = 1
-    scale = spread * np.sqrt(len(spread))
-    most = min(len(reference.features), max(num, votes) + 1)
-    search = NearestNeighbors(n_neighbors=most).fit(reference.features / scale)
-    distances, rows = search.kneighbors(np.asarray(features) / scale)
+    most = max(num, votes) + 1
+    distances, rows = nearest_rows(reference.features, np.asarray(features), most)
     galaxies = reference.galaxies
     found = []
     for distance, row in zip(distances, rows, strict=True):
