@@ -135,11 +135,11 @@ def cells(label: int) -> Iterator[Cell]:
 
 
 def measure(
-    parts: Parts, name: str, judge_name: str, num: int
+    parts: Parts, name: str, judge_name: str, num: int, classes: list[int]
 ) -> Iterator[tuple[int, Cell, Arrays]]:
     """Dream all classes with one network, and let another one judge."""
     network, judge = open_network(name), open_network(judge_name)
-    pairs = {label: draw_pairs(label, num, SIDE) for label in WITHOUT}
+    pairs = {label: draw_pairs(label, num, SIDE) for label in classes}
     fitting = torch.cat([image for each in pairs.values() for image in each[:2]])
     controls = [
         replace(network, model=calibrate_norms(randomized(network.model, k), fitting))
@@ -214,13 +214,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--num", type=int, default=12, help="pairs of each class")
+    parser.add_argument("--classes", nargs="+", type=int, default=[*WITHOUT])
     parser.add_argument("--dreamers", nargs="+", default=["xs", "s"])
     args = parser.parse_args()
     question = {family: asdict(config) for family, config in FAMILIES.items()}
-    parts = Parts(args.out / "parts", {**question, "num": args.num, "side": SIDE})
+    question |= {"num": args.num, "side": SIDE, "classes": args.classes}
+    parts = Parts(args.out / "parts", question)
     for name in args.dreamers:
         judge = "s" if name == "xs" else "xs"
-        text = "\n".join(table(measure(parts, name, judge, args.num))) + "\n"
+        text = (
+            "\n".join(table(measure(parts, name, judge, args.num, args.classes))) + "\n"
+        )
         (args.out / f"drawn-{name}.md").write_text(text, encoding="utf-8")
         print(text)
 
