@@ -140,7 +140,7 @@ def test_a_position_outside_every_tile_is_a_row_without_a_file(tmp_path, flux, c
     assert main([*words, "--from", *map(str, tmp_path.glob("m?.fits"))]) == 0
     found = Table.read(tmp_path / "out" / "cutouts.ecsv")
     assert list(found["flag"][3:]) == [Flag.OUTSIDE_SURVEY, Flag.BAD_POSITION]
-    assert "lies on none of the tiles (3)" in found["reason"][3]
+    assert found["reason"][3] == "outside all tiles"
     assert not any(found["path"][3:].filled(""))
     assert "note: 2 of 5 positions have no cut-out" in capsys.readouterr().err
 
@@ -148,7 +148,9 @@ def test_a_position_outside_every_tile_is_a_row_without_a_file(tmp_path, flux, c
 def test_without_any_cut_out_there_is_no_table(tmp_path, flux):
     tiles = mosaics(tmp_path, flux)
     table = catalog(tmp_path, {}, "out,10,10")
-    with pytest.raises(DataError, match="none of 1 positions has a cut-out: lies on"):
+    with pytest.raises(
+        DataError, match="none of 1 positions has a cut-out: outside all"
+    ):
         cut(table, tmp_path / "out", tiles)
     assert not (tmp_path / "out" / "cutouts.ecsv").exists()
 
@@ -200,7 +202,7 @@ def test_a_place_without_a_tile_of_each_band_says_which_is_missing(tmp_path, flu
     write(tmp_path / "m1.fits", flux[1, :, 250:], sky(start=(250, 0)), FILTER="r")
     table, _ = cut(catalog(tmp_path), tmp_path / "out", (g, r, z))
     assert list(table["flag"]) == [Flag.MISSING_BAND, 0, 0]
-    assert "no tile of band r" in table["reason"][0]
+    assert "outside all tiles of band r" in table["reason"][0]
 
 
 def test_bands_are_those_asked_for_and_all_if_the_tiles_have_none_of_them(
@@ -386,6 +388,13 @@ def test_tiles_may_be_a_folder_or_a_pattern_of_bands(tmp_path, flux):
     for tiles in (str(folder), str(folder / "x-{g,r,z}.fits"), str(folder / "*.fits")):
         found, _ = cut(table, tmp_path / "out", (tiles,))
         assert list(found["flag"]) == [0, 0, 0]
+
+
+def test_a_pattern_names_the_bands_of_files_that_do_not(tmp_path, flux):
+    for band, plane in zip("grz", flux, strict=True):
+        write(tmp_path / f"x_{band}.fits", plane, sky())
+    cut(catalog(tmp_path), tmp_path / "out", (str(tmp_path / "x_{g,r,z}.fits"),))
+    assert read_planes(tmp_path / "out" / "a.fits").bands == ("g", "r", "z")
 
 
 def test_a_tile_that_cannot_be_used_is_refused_before_anything_is_begun(tmp_path, flux):

@@ -109,9 +109,7 @@ def write_cutouts(
     config = replace(config or CuttingConfig(), **settings)
     cutout, source = config.cutout, config.source
     local = cutout.tiles != SERVICE
-    if local:
-        open_tiles(cutout, source)  # refused before anything is begun
-    elif config.format == "fits" and Shelf.of(cutout).suffix == ".jpg":
+    if not local and config.format == "fits" and Shelf.of(cutout).suffix == ".jpg":
         raise ConfigError("expected FITS of the service, its address gives JPEG: add "
                           "--format jpeg")  # fmt: skip
     listing = list_items(inputs, source)

@@ -89,10 +89,9 @@ class Tiles:
         if not chosen[""]:
             chosen = {b: [t for t in inside if t.band == b] for b in self._bands}
         if not any(chosen.values()):
-            line = f"lies on none of the tiles ({len(self._tiles)})"
-            return flagged(item, Flag.OUTSIDE_SURVEY, line)
+            return flagged(item, Flag.OUTSIDE_SURVEY, "outside all tiles")
         if lost := [band for band, tiles in chosen.items() if not tiles]:
-            line = f"lies on no tile of band {', '.join(lost)}"
+            line = f"outside all tiles of band {', '.join(lost)}"
             return flagged(item, Flag.MISSING_BAND, line)
         best: list[Tile] = []
         for tiles in chosen.values():
