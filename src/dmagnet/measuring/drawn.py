@@ -130,7 +130,8 @@ def draw_pairs(
         drawn.append(robbed(labels, galaxies))
         return drawn[-1]
 
-    pairs, starts = [], []
+    pairs: list[Tensor] = []
+    starts: list[Galaxy] = []
     for i in range(num * MOST_TRIED):
         if len(pairs) == num:
             break
