@@ -21,10 +21,18 @@ from dmagnet.classifying.embeddings import read_embeddings
 from dmagnet.cli import main
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.reporting import map_page
-from dmagnet.reporting.map_page import Map, arranged, pictured, render_map, write_map
+from dmagnet.reporting.map_page import (
+    Map,
+    arranged,
+    pictured,
+    pictures_of,
+    render_map,
+    write_map,
+)
 from dmagnet.reporting.page import MAX_BYTES, write_page
 
 NUM, DIM = 40, 12
+WEIGHTS = "xs"
 
 
 def some_table(num=NUM, **columns):
@@ -85,11 +93,11 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def embedded(images, untrained, tmp_path_factory):
+def embedded(images, tmp_path_factory):
     """What the verb leaves: a table and its map."""
     out = tmp_path_factory.mktemp("out") / "t.fits"
     words = [str(images), "-o", str(out), "--map", str(out.with_suffix(".html"))]
-    assert main(["embed", *words, "--weights", str(untrained[0])]) == 0
+    assert main(["embed", *words, "--weights", WEIGHTS]) == 0
     return out
 
 
@@ -240,10 +248,8 @@ def test_the_page_runs_its_own_script_alone():
     assert "unsafe-inline" not in policy.partition("script-src")[2]
 
 
-def test_the_verb_writes_the_table_of_classify_with_embeddings(
-    embedded, images, untrained
-):
-    expected = dmagnet.classify(images, weights=untrained[0], embeddings=True)
+def test_the_verb_writes_the_table_of_classify_with_embeddings(embedded, images):
+    expected = dmagnet.classify(images, weights=WEIGHTS, embeddings=True)
     found = read_embeddings(embedded)
     assert found.colnames == expected.colnames
     np.testing.assert_array_equal(found["embedding"], expected["embedding"])
@@ -269,6 +275,23 @@ def test_a_map_of_a_finished_table_is_the_same(embedded, tmp_path, capsys):
     assert capsys.readouterr().out == f"page: {page}\n"
 
 
+@pytest.mark.parametrize("how", ["by path", "by name"])
+def test_galaxies_of_one_name_have_each_its_own_picture(images, tmp_path, how):
+    folders = [images, tmp_path / "blue"]
+    folders[1].mkdir()
+    for path in images.iterdir():  # red is bright in the first folder only
+        pixels = np.asarray(Image.open(path))[..., ::-1]
+        Image.fromarray(pixels).save(folders[1] / path.name)
+    table = dmagnet.classify(folders, weights=WEIGHTS, embeddings=True)
+    found = arranged(table)
+    inputs = None if how == "by path" else folders
+    pictures = dict(pictures_of(table, found, inputs, map_page.MAP))
+    assert len(pictures) == 18
+    for place, rgb in pictures.items():
+        is_red = rgb[..., 0].sum() > rgb[..., 2].sum()
+        assert is_red == str(table["path"][found.rows[place]]).startswith(str(images))
+
+
 def test_pictures_that_are_gone_are_left_out(embedded, tmp_path):
     table = read_embeddings(embedded)
     table["path"] = "gone.png"
@@ -283,15 +306,15 @@ def test_near_prints_the_galaxies_that_are_like_one_of_the_table(embedded, capsy
     assert lines == list(dmagnet.nearest(read_embeddings(embedded), "g4")["id"])
 
 
-def test_near_takes_an_image_too(embedded, images, untrained, capsys):
-    words = ["--near", str(images / "g4.png"), "--weights", str(untrained[0])]
+def test_near_takes_an_image_too(embedded, images, capsys):
+    words = ["--near", str(images / "g4.png"), "--weights", WEIGHTS]
     assert main(["embed", str(embedded), *words]) == 0
     first = capsys.readouterr().out.splitlines()[0].split()
     assert (first[0], first[-1]) == ("0.000", "g4")
 
 
 def test_an_image_is_not_compared_through_other_weights(embedded, images, capsys):
-    words = ["--near", str(images / "g4.png"), "--weights", "xs"]
+    words = ["--near", str(images / "g4.png"), "--weights", "s"]
     assert main(["embed", str(embedded), *words]) == 1
     assert "expected those that the table was made with" in capsys.readouterr().err
 

@@ -22,6 +22,7 @@ from dmagnet.config.classify_config import ClassifyConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.figures.plots import SERIES
 from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.reporting.page import SIDES, photo, render_page, write_page
@@ -46,6 +47,7 @@ COLORS = (*SERIES, "#F0E442", "#E8EAEE", "#7B3FFF", "#D4FFAA")
 MAP = ClassifyConfig()
 
 Pixels = NDArray[np.uint8]
+Rows = NDArray[np.intp]
 Pictures = dict[int, Pixels]
 Inputs = str | Path | Sequence[str | Path]
 
@@ -54,14 +56,14 @@ Inputs = str | Path | Sequence[str | Path]
 class Map:
     """N galaxies in the order of the page, the most unusual first."""
 
-    rows: NDArray[np.intp]  # of the table
+    rows: Rows  # of the table
     ids: Sequence[str]
     places: NDArray[np.uint16]  # (N, 2)
-    classes: NDArray[np.intp]
+    classes: Rows
     class_names: Sequence[str]
     sure: NDArray[np.float32]  # probability of the class
     scores: NDArray[np.float32]
-    alike: NDArray[np.intp]  # (N, NUM_ALIKE) places in the order
+    alike: Rows  # (N, NUM_ALIKE) places in the order
     notes: tuple[str, ...]
     provenance: dict[str, Any]
     pictures: Pictures = field(default_factory=dict)  # by the place in the order
@@ -115,7 +117,7 @@ def write_map(
     found = arranged(table, announce)
     count = announce("Pictures", None) if announce else None
     pictures: Pictures = {}
-    for place, rgb in _read(table, found, inputs, config):
+    for place, rgb in pictures_of(table, found, inputs, config):
         side = CARD_PX if place < NUM_CARDS else TILE_PX
         pictures[place] = _small(rgb, side)
         if count:
@@ -181,7 +183,7 @@ def arranged(table: Any, announce: Announce | None = None) -> Map:
 
 
 def _scores(
-    table: Any, vectors: NDArray[np.float32], rows: NDArray[np.intp]
+    table: Any, vectors: NDArray[np.float32], rows: Rows
 ) -> tuple[NDArray[np.float32], str]:
     """Measure how unusual each galaxy is."""
     if "ood" in table.colnames:
@@ -215,15 +217,15 @@ def _layout(features: NDArray[np.float32]) -> tuple[NDArray[np.uint16], str]:
     return np.round(shares * TOP).astype(np.uint16), words
 
 
-def _without_self(near: NDArray[np.intp]) -> NDArray[np.intp]:
+def _without_self(near: Rows) -> Rows:
     """Take each galaxy out of its own neighbors; of twins, the last goes instead."""
     is_self = near == np.arange(len(near))[:, None]
     is_self[~is_self.any(axis=1), -1] = True
-    others: NDArray[np.intp] = near[~is_self].reshape(len(near), -1)
+    others: Rows = near[~is_self].reshape(len(near), -1)
     return others
 
 
-def pictured(found: Map) -> NDArray[np.intp]:
+def pictured(found: Map) -> Rows:
     """Choose whose pictures to show: the most unusual, and some of all places."""
     rest = np.arange(min(NUM_UNUSUAL, len(found.rows)), len(found.rows))
     across = found.places[rest].astype(int) * CELLS // (TOP + 1)
@@ -238,7 +240,7 @@ def pictured(found: Map) -> NDArray[np.intp]:
     return chosen[:NUM_PICTURES]
 
 
-def _read(
+def pictures_of(
     table: Any, found: Map, inputs: Inputs | None, config: ClassifyConfig
 ) -> Iterator[tuple[int, Pixels]]:
     """Read pictures as the network saw them; those that are gone are passed over."""
@@ -246,28 +248,57 @@ def _read(
     source = from_dict(SourceConfig, settings.get("source", {}))
     view: dict[str, Any] = {"image_size": CARD_PX, "field": 1.0, "radii": None}
     view |= settings.get("image", {})
-    by = "path" if inputs is None else "id"
-    places = pictured(found)
-    names = [str(name) for name in table[by][found.rows[places]]]
-    wanted = dict(zip(names[::-1], places[::-1].tolist(), strict=True))
-    ra, dec = _numbers(table, "ra"), _numbers(table, "dec")
-    try:
-        listing = list_items(
-            [*filter(None, names)] if inputs is None else inputs, source
+    size, share, radii = view["image_size"], view["field"], view["radii"]
+    chosen = pictured(found)
+    if inputs is None:
+        items = _by_path(table, found.rows[chosen], chosen, source)
+    else:
+        rows = found.rows[chosen]
+        items = _by_name(
+            table, rows, chosen, inputs=inputs, source=source, config=config
         )
-    except DataError:  # all are gone
-        return
-    meant = (item for item in listing if getattr(item, by) in wanted)
-    for item in fetched(meant, config.cutout, cache=config.cache):
-        place = wanted.pop(getattr(item, by), None)
-        if place is None:  # an id that occurs twice
-            continue
-        row = found.rows[place]
-        placed = item if inputs else replace(item, ra=ra[row], dec=dec[row])
-        size, share = view["image_size"], view["field"]
-        picture = read_picture(placed, size, share, source, radii=view["radii"])
+    for place, item in items:
+        picture = read_picture(item, size, share, source, radii=radii)
         if picture.rgb is not None:
             yield place, picture.rgb
+
+
+def _by_path(
+    table: Any, rows: Rows, places: Rows, source: SourceConfig
+) -> Iterator[tuple[int, Item]]:
+    """Name the images of some rows by their paths, where they are still there."""
+    ra, dec = _numbers(table, "ra"), _numbers(table, "dec")
+    for row, place in zip(rows, places, strict=True):
+        try:
+            item = next(iter(list_items(str(table["path"][row]), source)))
+        except DataError:
+            continue
+        yield int(place), replace(item, ra=float(ra[row]), dec=float(dec[row]))
+
+
+def _by_name(
+    table: Any,
+    rows: Rows,
+    places: Rows,
+    *,
+    inputs: Inputs,
+    source: SourceConfig,
+    config: ClassifyConfig,
+) -> Iterator[tuple[int, Item]]:
+    """Find the images of some rows among what was classified; cut-outs are kept."""
+    names = [(str(table["id"][row]), str(table["path"][row])) for row in rows]
+    wanted = dict(zip(names, places.tolist(), strict=True))
+    ids = {name for name, _ in names}
+    meant = (
+        item
+        for item in list_items(inputs, source)
+        if (item.id, item.path) in wanted
+        or (item.kind == "position" and item.id in ids)
+    )
+    for item in fetched(meant, config.cutout, cache=config.cache):
+        place = wanted.pop((item.id, item.path), None)
+        if place is not None:
+            yield place, item
 
 
 def _numbers(table: Any, name: str) -> NDArray[np.float64]:
