@@ -5,7 +5,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,8 +56,8 @@ class Outcome:
         One for each input, and those without a class, whose ``reason`` says why.
     notes : tuple of str
         What a person should know.
-    about : About
-        Classes, weights and settings of the table.
+    about : About or None
+        Classes, weights and settings of the table; None of a table of cut-outs.
     classes, reasons : dict of str to int
         How many galaxies of each class there are, and how many rows with each reason.
     """
@@ -66,9 +66,9 @@ class Outcome:
     rows: int
     without_class: int
     notes: tuple[str, ...]
-    about: About
-    classes: dict[str, int]
-    reasons: dict[str, int]
+    about: About | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 def write_catalog(

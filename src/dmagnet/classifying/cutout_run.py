@@ -138,7 +138,8 @@ def write_cutouts(
             if reasons.total() == done:
                 told = "; ".join(f"{why} ({n})" for why, n in reasons.most_common(3))
                 raise DataError(f"none of {done} positions has a cut-out: {told}")
-    return Outcome(out / TABLE, done, reasons.total(), listing.notes)
+    why = dict(reasons.most_common())
+    return Outcome(out / TABLE, done, reasons.total(), listing.notes, reasons=why)
 
 
 class _Cutter:

@@ -101,7 +101,7 @@ def cutouts(
     from dmagnet.pictures.inputs.listing import refuse_absent
 
     refuse_absent(tables)
-    with bars(rate=True) as bar:
+    with bars() as bar:
         outcome = write_cutouts(
             tables,
             out,
@@ -204,10 +204,12 @@ def _show(outcome: "Outcome", *, as_json: bool) -> None:
         return
     from pyarrow.parquet import ParquetFile
 
+    assert outcome.about is not None  # of galaxies
+    names = outcome.about.class_names
     with ParquetFile(outcome.path) as table:
         batches = table.iter_batches(BATCH_ROWS)
         rows = (row for batch in batches for row in batch.to_pylist())
-        answers = (_answer(row, outcome.about.class_names) for row in rows)
+        answers = (_answer(row, names) for row in rows)
         if as_json:
             for answer in answers:
                 print(to_json(answer, ensure_ascii=False))

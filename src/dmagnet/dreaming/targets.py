@@ -233,8 +233,8 @@ def _seen(picture: Any, network: Network | None, side: int | None) -> Cutout:
     elif isinstance(picture, str | Path | np.ndarray):
         cutout = read_image(picture)
     else:
-        with as_files([picture]) as paths:
-            cutout = read_image(list(paths)[0])
+        with as_files([picture]) as (path,):
+            cutout = read_image(path)
     if network is None or network.radii is None or network.image_size is None:
         return cutout
     return cutout_of_one_size(

@@ -12,11 +12,9 @@ from PIL import Image
 from dmagnet.errors import DataError
 from dmagnet.pictures.cutout import from_array
 
-Paths = str | Path | Sequence[str | Path]
-
 
 @contextmanager
-def as_files(inputs: Any) -> Iterator[Paths]:
+def as_files(inputs: Any) -> Iterator[Any]:
     """Write what is in memory into a folder that is gone at the end; leave paths alone.
 
     Parameters
