@@ -24,6 +24,7 @@ FILES = {
     "audit": ("pairs.ecsv", "DATA"),
     "calibrate": ("w.safetensors", "RUN DATA --split all"),
     "classify": ("t.ecsv", "IMAGE --weights RUN"),
+    "embed": ("t.ecsv", "IMAGE --weights RUN"),
     "export": ("w.onnx", "RUN"),
     "report": ("page.html", "JUDGED"),
 }
@@ -36,7 +37,7 @@ FOLDERS = {
     "page": ("out", "IMAGE --weights RUN --no-compare --steps 0"),
     "dream": ("out", "IMAGE --weights RUN --steps 0 --layers lam --device cpu"),
     "redream": ("out", "IMAGE --weights RUN --steps 0 --device cpu"),
-    "measure": ("out", "RUN DATA --split all --per-class 2 --seeds 2 --steps 0"),
+    "measure": ("out", "RUN DATA --split all --per-class 2 --seeds 2 --steps 1"),
 }
 VERBS = FILES | FOLDERS
 # A file that each verb would write into its folder.
