@@ -155,19 +155,6 @@ def test_two_workers_write_the_bytes_of_one_process(alone, expected):
     assert alone[0] == expected
 
 
-def test_embeddings_come_back_from_ray_as_from_one_process(
-    running, untrained, folder, tmp_path
-):
-    tables = []
-    for engine in ("local", "ray"):
-        out = tmp_path / f"{engine}.fits"
-        config = replace(ALONE, engine=engine, device="cpu", embeddings=True)
-        write_catalog(folder, out, weights=untrained[0], config=config)
-        tables.append(out.read_bytes())
-    assert b"embedding" in tables[0]
-    assert tables[0] == tables[1]
-
-
 def test_a_run_leaves_no_process_of_ray_behind(alone):
     end = time.monotonic() + 20
     while left := [p for p in alone[1] if alive(p)]:
@@ -184,6 +171,19 @@ def test_an_address_without_a_cluster_is_told_at_once(weights, folder, tmp_path)
     config = replace(SMALL, cluster=ClusterConfig(ray_address="127.0.0.1:1"))
     with pytest.raises(ConfigError, match=r"expected a Ray cluster at '127"):
         on_ray(folder, tmp_path / "t.csv", weights, config)
+
+
+def test_embeddings_come_back_from_ray_as_from_one_process(
+    running, untrained, folder, tmp_path
+):
+    tables = []
+    for engine in ("local", "ray"):
+        out = tmp_path / f"{engine}.fits"
+        config = replace(ALONE, engine=engine, device="cpu", embeddings=True)
+        write_catalog(folder, out, weights=untrained[0], config=config)
+        tables.append(out.read_bytes())
+    assert b"embedding" in tables[0]
+    assert tables[0] == tables[1]
 
 
 def test_a_worker_that_is_killed_changes_no_byte(
