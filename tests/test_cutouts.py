@@ -397,6 +397,15 @@ def test_a_pattern_names_the_bands_of_files_that_do_not(tmp_path, flux):
     assert read_planes(tmp_path / "out" / "a.fits").bands == ("g", "r", "z")
 
 
+def test_a_tile_that_was_written_anew_lies_where_it_says_now(tmp_path, flux):
+    path, table = tmp_path / "m.fits", catalog(tmp_path)
+    write(path, flux, sky(), BANDS="grz")
+    cut(table, tmp_path / "one", (str(path),))
+    write(path, flux, sky(start=(2000, 0)), BANDS="grz")
+    with pytest.raises(DataError, match="outside all tiles"):
+        cut(table, tmp_path / "two", (str(path),))
+
+
 def test_a_tile_that_cannot_be_used_is_refused_before_anything_is_begun(tmp_path, flux):
     plain, out = tmp_path / "plain.fits", tmp_path / "out"
     fits.writeto(plain, flux)

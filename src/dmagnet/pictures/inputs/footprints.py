@@ -4,7 +4,7 @@ Of a tile nothing is kept but where it lies, so there may be any number.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,8 @@ from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.planes import Planes, outline
 from dmagnet.pictures.sections import Around
 
+Files = tuple[tuple[str, str, str], ...]  # path, how it was named, its band
+
 CENTER = 4  # px around a position that say whether its tile was observed there
 KNOWN = 256  # tiles whose WCS is kept
 SLACK = 1.02  # of the way from the middle of a tile to its farthest corner
@@ -46,23 +48,35 @@ class Tile:
     band: str = ""
 
 
-@lru_cache(1)
 def open_tiles(config: CutoutConfig, source: SourceConfig) -> "Tiles":
-    """Read where the tiles lie, or return them if these are the last that were."""
-    return Tiles(config, source)
+    """Read where the tiles lie, or return the last that were, if they are the same."""
+    refuse_absent(config.tiles)
+    files = tuple(_files(config.tiles))
+    paths = [Path(file) for file, _, _ in files]
+    times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    return _tiles(config, source, files, times)
+
+
+@lru_cache(1)
+def _tiles(
+    config: CutoutConfig, source: SourceConfig, files: Files, times: tuple[int, ...]
+) -> "Tiles":
+    del times
+    return Tiles(config, source, files)
 
 
 class Tiles:
     """Footprints of many FITS images; made by `open_tiles`."""
 
-    def __init__(self, config: CutoutConfig, source: SourceConfig) -> None:
+    def __init__(
+        self, config: CutoutConfig, source: SourceConfig, files: Files
+    ) -> None:
         self._angle, self._source = config.size * config.pixel_scale, source
         self._wcs_of = lru_cache(KNOWN)(self._outline)
-        refuse_absent(config.tiles)
         letters = {wavelength(letter): letter for letter in config.bands}
         self._tiles: list[Tile] = []
         rows: list[tuple[float, ...]] = []
-        for file, shown, told in _files(config.tiles):
+        for file, shown, told in files:
             bands, wcs, shape = outline(open_mosaic(file), source.hdu or None)
             if wcs is None or not math.isfinite(sum(middle := _middle(wcs, shape))):
                 line = "expected a FITS image with a WCS, it does not say where it lies"
@@ -178,7 +192,7 @@ def differ(one: Planes, other: Planes) -> bool:
     return False
 
 
-def _files(given: Sequence[str]) -> Any:
+def _files(given: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """List FITS files, how they were named, and their band if that says it."""
     for item in list_items(given):
         if item.flag & NO_CLASS:
