@@ -47,7 +47,8 @@ def some_table(num=NUM, **columns):
         "path": [""] * num,
         "ra": np.full(num, np.nan),
         "dec": np.full(num, np.nan),
-        "class_index": classes,
+        # As astropy reads a null among whole numbers.
+        "class_index": np.where(np.isfinite(vectors[:, 0]), classes, np.nan),
         "class_name": np.array(CLASS_NAMES)[classes],
         **{f"p{k}": p[:, k] for k in range(10)},
         "ood": np.where(np.isfinite(vectors[:, 0]), rng.random(num), np.nan),

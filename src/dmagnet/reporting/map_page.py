@@ -155,7 +155,7 @@ def arranged(table: Any, announce: Announce | None = None) -> Map:
     if announce:
         announce("Map", len(rows))
     places, axes = _layout(features)
-    classes = np.asarray(table["class_index"], int)[rows]
+    classes = np.asarray(table["class_index"][rows], int)  # others have none
     names = [""] * (int(classes.max()) + 1)
     sure = np.empty(len(rows), np.float32)
     for k in np.unique(classes):
