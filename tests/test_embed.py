@@ -42,13 +42,14 @@ def some_table(num=NUM, **columns):
     p = rng.dirichlet(np.ones(10), num)
     vectors = rng.normal(size=(num, DIM)) * np.linspace(0.1, 9, DIM)
     vectors[-1] = np.nan
+    seen = np.isfinite(columns.get("embedding", vectors)[:, 0])
     table = {
         "id": [f"galaxy {i}" for i in range(num)],
         "path": [""] * num,
         "ra": np.full(num, np.nan),
         "dec": np.full(num, np.nan),
         # As astropy reads a null among whole numbers.
-        "class_index": np.where(np.isfinite(vectors[:, 0]), classes, np.nan),
+        "class_index": np.where(seen, classes, np.nan),
         "class_name": np.array(CLASS_NAMES)[classes],
         **{f"p{k}": p[:, k] for k in range(10)},
         "ood": np.where(np.isfinite(vectors[:, 0]), rng.random(num), np.nan),
