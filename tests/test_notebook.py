@@ -1,22 +1,27 @@
 """Galaxies from memory, and answers that show themselves in a notebook."""
 
 import base64
+import gc
 import io
 import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from astropy.io import fits
 from astropy.nddata import Cutout2D
+from astropy.table import QTable
 from astropy.wcs import WCS
 from PIL import Image
 
 import dmagnet
+from dmagnet.cli.door import VERBS
 from dmagnet.config import DreamConfig, SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import as_files
-from dmagnet.simulator import simulate
+from dmagnet.simulator import simulate, write_hdf5
 
 QUICK = DreamConfig(steps=1, octaves=1)
 
@@ -94,6 +99,91 @@ def test_a_dream_of_a_galaxy_in_memory_needs_no_weights_and_shows_itself(galaxie
     (picture,) = pictures(dreamed)
     assert picture.width > 2 * picture.height
     assert dreamed.provenance["weights_hash"] == dmagnet.load("s").weights_hash
+
+
+def test_a_table_of_answers_shows_its_galaxies(galaxies, tmp_path):
+    Image.fromarray(galaxies[0]).save(tmp_path / "a<b.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    table = answers([tmp_path, galaxies[1]])
+    first, second = pictures(table)
+    assert first.size == second.size == (128, 128)
+    assert np.asarray(first).std() > 5
+    page = table._repr_html_()
+    assert re.search(rf"<b>{table['class_name'][0]} [01]\.\d\d</b><br>a&lt;b", page)
+    assert "no class" in page
+    assert "3 rows" in page
+    assert len(pictures(table[table["id"] == "broken"])) == 0
+    assert len(pictures(table[2:])) == 1
+
+
+def test_a_table_shows_pictures_where_they_belong_also_when_sorted(galaxies):
+    table = answers(list(galaxies))
+    before = pictures(table)
+    table.reverse()
+    assert [p.tobytes() for p in pictures(table)] == [
+        p.tobytes() for p in reversed(before)
+    ]
+
+
+def test_a_table_of_answers_is_written_as_any_other(galaxies, tmp_path):
+    table = answers(galaxies)
+    for name in ("t.ecsv", "t.fits"):
+        with warnings.catch_warnings(action="ignore"):  # long keywords of FITS
+            table.write(tmp_path / name)
+        assert list(QTable.read(tmp_path / name)["id"]) == list(table["id"])
+
+
+def test_images_of_memory_leave_no_file_when_their_table_is_gone(galaxies):
+    table = answers(galaxies[0])
+    (item,) = table.items
+    assert Path(item.path).is_file()
+    del table
+    gc.collect()
+    assert not Path(item.path).parent.exists()
+
+
+def test_a_training_and_an_evaluation_show_themselves(tmp_path, caplog):
+    write_hdf5(tmp_path / "galaxies.h5", SimulateConfig(num=40, image_size=64))
+    caplog.set_level("INFO", "dmagnet")
+    tiny = dmagnet.recipe("smoke")
+    run = dmagnet.train(
+        tmp_path / "galaxies.h5", tmp_path / "run",
+        config=tiny, device="cpu", epochs=1,
+    )  # fmt: skip
+    assert len(pictures(run)) == 1
+    assert len(run.history) == 1
+    seen = dmagnet.evaluate(
+        tmp_path / "run", tmp_path / "galaxies.h5", tmp_path / "seen"
+    )
+    assert len(pictures(seen)) == 1
+    assert f"n = {seen.metrics.n}" in seen._repr_html_()
+    assert any("the val part" in line for line in caplog.messages)
+
+
+def test_python_calls_print_nothing(galaxies, tmp_path, capfd):
+    write_hdf5(tmp_path / "galaxies.h5", SimulateConfig(num=40, image_size=64))
+    dmagnet.embed(galaxies, weights="xs", device="cpu")
+    out = tmp_path / "calibrated.safetensors"
+    fitted = dmagnet.calibrate("xs", tmp_path / "galaxies.h5", out, split="all")
+    assert fitted.calibration.temperature == dmagnet.load(out).calibration.temperature
+    dmagnet.failures("xs", tmp_path / "galaxies.h5", tmp_path / "failures")
+    assert dmagnet.audit(tmp_path / "galaxies.h5").num == 40
+    assert capfd.readouterr() == ("", "")
+
+
+def test_every_verb_is_a_call_of_its_name():
+    calls = {name: getattr(dmagnet, name) for name in VERBS if name != "app"}
+    assert all(callable(call) for call in calls.values())
+    assert set(VERBS) - {"app"} <= set(dir(dmagnet))
+
+
+def test_a_verb_can_be_called_when_the_room_that_had_its_name_is_imported():
+    import dmagnet.simulate
+    from dmagnet.simulate import simulate as drawn
+
+    assert drawn is simulate
+    images, _ = dmagnet.simulate(num=1, image_size=64)
+    assert images.shape == (1, 64, 64, 3)
 
 
 def test_what_there_is_can_be_completed():

@@ -13,26 +13,41 @@ __version__ = "0.1.0.dev0"
 # Loaded when first asked for: `import dmagnet` must not cost seconds of torch.
 _PUBLIC = {
     "DMAGNet": "dmagnet.network",
-    "classify": "dmagnet.classifying",
-    "dream": "dmagnet.dreaming.runs",
-    "explain": "dmagnet.explaining",
-    "fetch": "dmagnet.galaxies.download",
-    "fit": "dmagnet.training",
     "load": "dmagnet.network",
     "load_galaxies": "dmagnet.galaxies",
-    "prepare": "dmagnet.galaxies.repack",
-    "write_pages": "dmagnet.reporting.galaxy_pages",
-    "measure": "dmagnet.measuring.study_folder",
-    "nearest": "dmagnet.classifying",
     "recipe": "dmagnet.config.recipes",
+    "fit": "dmagnet.training",
+    "nearest": "dmagnet.classifying",
+    "write_pages": "dmagnet.reporting.galaxy_pages",
+    # the verbs of the command line
+    "demo": "dmagnet.cli.demo",
+    "fetch": "dmagnet.galaxies.download",
+    "prepare": "dmagnet.galaxies.repack",
+    "audit": "dmagnet.cli.verbs",
+    "simulate": "dmagnet.simulator",
+    "train": "dmagnet.cli.verbs",
+    "evaluate": "dmagnet.cli.verbs",
+    "failures": "dmagnet.cli.verbs",
+    "calibrate": "dmagnet.cli.verbs",
+    "cutouts": "dmagnet.classifying.cutout_run:write_cutouts",
+    "classify": "dmagnet.classifying",
+    "embed": "dmagnet.cli.verbs",
+    "export": "dmagnet.exporting:export_onnx",
+    "explain": "dmagnet.explaining",
+    "page": "dmagnet.reporting.galaxy_pages:write_pages",
+    "dream": "dmagnet.dreaming.runs",
     "redream": "dmagnet.dreaming.runs",
+    "measure": "dmagnet.measuring.study_folder",
+    "report": "dmagnet.reporting:report_run",
+    "cite": "dmagnet.cli.cite:citation",
 }
 
 __all__ = ["__version__"]
 __all__ += list(_PUBLIC)
 
 
-# What rooms were called before; scripts that import from them go on.
+# What rooms were called before; scripts that import from them go on. Some have the name
+# of a verb, which Python's import would hide: these can be called as well.
 _BEFORE = {
     "images": "pictures", "tables": "pictures.tables", "sources": "pictures.inputs",
     "simulate": "simulator", "data": "galaxies", "augment": "galaxies.augment",
@@ -47,6 +62,14 @@ _BEFORE = {
 }  # fmt: skip
 
 
+class _Room(ModuleType):
+    """A room by the name that it had before."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the verb of that name."""
+        return __getattr__(self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
 class _Renamed:
     """Find rooms by the names that they had before."""
 
@@ -57,8 +80,9 @@ class _Renamed:
         # `importlib.abc` has the base of such classes, and costs 4 ms of each start.
         return ModuleSpec(fullname, self) if known else None  # type: ignore[arg-type]
 
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Leave it to Python."""
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Make a module that can be called."""
+        return _Room(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """Hand on what is asked for."""
@@ -75,7 +99,8 @@ def _lazily(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
     def _load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes[name]), name)
+        home, _colon, called = homes[name].partition(":")
+        return getattr(import_module(home), called or name)
 
     return _load
 

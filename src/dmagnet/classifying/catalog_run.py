@@ -1,6 +1,7 @@
 """Classify anything: list it, read it, see it, keep it, write the table."""
 
 import tempfile
+import weakref
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from dmagnet.config.classify_config import DEFAULT, SERVICE, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
+from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import Listing, list_items
 from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.storage.disk import (
@@ -32,9 +34,10 @@ from dmagnet.storage.disk import (
     refuse_replacing,
     says_so,
 )
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, bars
 
 if TYPE_CHECKING:  # one image needs no store
+    from dmagnet.classifying.answer_table import Answers
     from dmagnet.classifying.store import ChunkStore
 
 Tell = Callable[[str], None]
@@ -129,7 +132,7 @@ def classify(
     announce: Announce | None = None,
     tell: Tell | None = None,
     **settings: Any,
-) -> Any:
+) -> "Answers":
     """Classify images of galaxies.
 
     Parameters
@@ -154,9 +157,10 @@ def classify(
 
     Returns
     -------
-    QTable
-        A row for each input, in memory. For many millions use
-        `dmagnet.classifying.write_catalog`, which holds none.
+    Answers
+        A `QTable` with a row for each input, in memory; in a notebook it shows their
+        pictures. For many millions use `dmagnet.classifying.write_catalog`, which
+        holds none.
 
     Raises
     ------
@@ -178,18 +182,23 @@ def classify(
     """
     place = None if out is None else check_name(Path(out))
     config = replace(config, **settings)
-    with (
-        as_files(inputs) as paths,
-        _filled(paths, place, weights, config, announce=announce, tell=tell) as run,
-    ):
-        table = None
-        if run.store is None or run.store.finished is None:
-            table = to_qtable(run.rows(), run.about)
-            table.meta["notes"] = list(run.notes)
-        if place is not None:
-            _written(place, run)
-    if table is not None:
-        return table
+    with ExitStack() as stack:
+        paths, told = stack.enter_context(as_files(inputs)), announce or bars()
+        filled = _filled(paths, place, weights, config, announce=told, tell=tell)
+        with filled as run:
+            table = None
+            if run.store is None or run.store.finished is None:
+                from dmagnet.classifying.answer_table import Answers  # needs astropy
+
+                table = Answers(to_qtable(run.rows(), run.about), copy=False)
+                table.meta["notes"] = list(run.notes)
+                table.items = run.first
+            if place is not None:
+                _written(place, run)
+        if table is not None:
+            # Images that were in memory are files for as long as they can be shown.
+            weakref.finalize(table, stack.pop_all().close)
+            return table
     anew = replace(config, overwrite=True)  # that run's rows may be gone
     return classify(
         inputs, weights=weights, out=out, config=anew, announce=announce, tell=tell
@@ -203,6 +212,7 @@ class Filled(NamedTuple):
     num_items: int
     about: About
     notes: tuple[str, ...]
+    first: list[Item]  # inputs, a chunk at most
     store: "ChunkStore | None" = None
 
 
@@ -234,7 +244,8 @@ def _filled(
         only = [(0, few)] if few else []
         held = [rows for _, rows in classify_chunks(only, classifier, config)]
         count(len(few))
-        yield Filled(lambda: iter(held), len(few), about, (*doubts, *listing.notes))
+        notes = (*doubts, *listing.notes)
+        yield Filled(lambda: iter(held), len(few), about, notes, few)
         return
     from dmagnet.classifying.store import open_store
 
@@ -265,7 +276,7 @@ def _filled(
                     done += rows.num_rows
                     count(done)
         notes = (*doubts, *listing.notes, *store.notes)
-        yield Filled(store.rows, store.num_items, about, notes, store)
+        yield Filled(store.rows, store.num_items, about, notes, few, store)
 
 
 def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int], None]:

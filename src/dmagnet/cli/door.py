@@ -1,6 +1,7 @@
 """The one door: find the verb, parse what follows, call it, choose an exit status."""
 
 import difflib
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from dmagnet.cli.export import export
 from dmagnet.cli.judge import calibrate, evaluate, failures
 from dmagnet.cli.report import page, report
 from dmagnet.cli.screen import (
+    Notes,
     mute,
     open_streams,
     say,
@@ -88,6 +90,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     mute("--quiet" in argv)
+    log = logging.getLogger("dmagnet")
+    if not any(isinstance(handler, Notes) for handler in log.handlers):
+        log.addHandler(Notes())
+        log.setLevel(logging.INFO)
     argv = [word for word in argv if word != "--quiet"]
     close_streams = open_streams()
     status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)

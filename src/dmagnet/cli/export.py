@@ -20,6 +20,5 @@ def export(weights: Positional[Path], *, out: Out, opset: int | None = None) -> 
         Version of ONNX's operators, from 18; the one torch prefers if not given.
     """
     from dmagnet.exporting.onnx_export import export_onnx
-    from dmagnet.network.bundled import load
 
-    print(export_onnx(load(weights), out, opset=opset))
+    print(export_onnx(weights, out, opset=opset))

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -14,11 +14,9 @@ from dmagnet.cli.screen import (
     Out,
     Trial,
     bars,
-    print_notes,
     print_scores,
 )
 from dmagnet.config.train_config import SplitName
-from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 
 Galaxies = Annotated[Trial, arg(name="")]
 
@@ -43,19 +41,10 @@ def evaluate(
     out : Path
         Folder for the results.
     """
-    from dmagnet.reporting.assess import assess
-    from dmagnet.training.run_folder import history
+    from dmagnet.cli import verbs
 
-    checkpoint, chosen = _open(weights, data, galaxies, out)
     with bars() as bar:
-        result = assess(
-            checkpoint,
-            chosen,
-            out,
-            views=galaxies.views,
-            history=history(weights) if weights.is_dir() else (),
-            progress=bar("Judging", len(chosen)),
-        )
+        result = verbs.evaluate(weights, data, out, announce=bar, **asdict(galaxies))
     print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
 
@@ -80,35 +69,15 @@ def failures(
     out : Path
         Folder for the sheets and failures.ecsv.
     """
-    from dmagnet.reporting.failures import show_failures
+    from dmagnet.cli import verbs
 
-    checkpoint, chosen = _open(weights, data, galaxies, out)
     with bars() as bar:
-        found = show_failures(
-            checkpoint,
-            chosen,
-            out,
-            views=galaxies.views,
-            progress=bar("Judging", len(chosen)),
-        )
+        found = verbs.failures(weights, data, out, announce=bar, **asdict(galaxies))
     print(
         f"{found.num_wrong} of {found.num} galaxies are called something else than "
         f"their label, on {len(found.sheets)} sheets"
     )
     print(found.table)
-
-
-def _open(weights: Path, data: Path, galaxies: Trial, out: Path) -> tuple[Any, Any]:
-    """Load a network and the galaxies to judge it on; print what to know of them."""
-    from dmagnet.network.bundled import load
-    from dmagnet.reporting.assess import galaxies_to_judge
-
-    refuse_replacing(out, data)
-    checkpoint, how = load(weights), asdict(galaxies)
-    del how["views"]
-    chosen = galaxies_to_judge(checkpoint, data, **how)
-    print_notes((*chosen.notes, *chosen.skipped))
-    return checkpoint, chosen
 
 
 def calibrate(
@@ -139,49 +108,16 @@ def calibrate(
         Average over 8 flips and quarter turns, or look once, now and whenever these
         weights are used; if not given, as they were calibrated before, else once.
     """
-    from dataclasses import replace
+    from dmagnet.cli import verbs
+    from dmagnet.network.bundled import path_of
+    from dmagnet.network.checkpoint import WEIGHTS
 
-    from dmagnet.errors import ConfigError
-    from dmagnet.judging.trust import fit_calibration
-    from dmagnet.network.bundled import ALIASES, BUNDLED, load, path_of
-    from dmagnet.network.checkpoint import save
-    from dmagnet.reporting.assess import galaxies_to_judge
-
-    if out is None and weights in (*BUNDLED, *ALIASES):
-        raise ConfigError(
-            f"{weights}: expected a place for the calibrated weights, those of the "
-            "package stay as they are; give -o WEIGHTS.safetensors"
-        )
-    if out is not None:
-        refuse_replacing(out, data)
-        make_way(out, says_so)
-    checkpoint = load(weights)
-    whole = galaxies_to_judge(
-        checkpoint,
-        data,
-        split="all",
-        include_training=True,  # they say what galaxies look like
-        **asdict(labels),
-    )
-    held, known = whole.subset(split), whole.subset("train")
-    known_parts = [known] if len(known) and split != "all" else []
-    print_notes(whole.skipped)
-    own = checkpoint.provenance.get("data_hash") == whole.data_hash
-    if own and split in ("train", "all"):
-        print_notes(["fitted on galaxies that it was trained on: it will be too sure"])
-    print_notes([f"{len(held)} galaxies fit; {sum(map(len, known_parts))} are known"])
+    how = {"split": split, "views": views, **asdict(labels)}
     with bars() as bar:
-        total = len(held) + sum(map(len, known_parts))
-        calibration = fit_calibration(
-            checkpoint,
-            [held],
-            known_parts,
-            views=views,
-            progress=bar("Looking", total),
-        )
-    place = path_of(weights)
-    if place.is_dir():
-        place /= "weights.safetensors"
+        calibration = verbs.calibrate(
+            weights, data, out, announce=bar, **how
+        ).calibration
+    assert calibration is not None  # it was fitted
     fitted = calibration.provenance["sets"][0]
     print(
         f"temperature {calibration.temperature:.3f}: ECE {fitted['before']['ece']:.3f} "
@@ -192,4 +128,5 @@ def calibrate(
     print(
         f"a class is in the 90 % set from {low:.3f} on, in the 95 % set from {high:.3f}"
     )
-    print(save(out or place, replace(checkpoint, calibration=calibration)))
+    place = out or path_of(weights)
+    print(place / WEIGHTS if place.is_dir() else place)

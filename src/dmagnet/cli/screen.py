@@ -1,6 +1,7 @@
 """Shared by verbs: where results go, notes, scores, progress bars."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -97,6 +98,14 @@ def print_notes(notes: Iterable[str], head: str = "note: ") -> None:
     """
     for note in () if _muted.is_set() else notes:
         say(f"{head}{note}")
+
+
+class Notes(logging.Handler):
+    """Print what the package logs as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        print_notes([record.getMessage()])
 
 
 def print_scores(metrics: Any) -> None:

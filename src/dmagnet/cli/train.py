@@ -12,7 +12,6 @@ from dmagnet.cli.screen import (
     MaybeOut,
     Out,
     bars,
-    print_notes,
     print_scores,
 )
 from dmagnet.config.recipes import laptop
@@ -105,14 +104,13 @@ def audit(source: Positional[Path], *, out: MaybeOut = None) -> None:
     out : Path
         Table of the pairs to write (.ecsv, .csv, .fits, ...).
     """
-    from dmagnet.galaxies.same_galaxy import audit as run
-    from dmagnet.galaxies.same_galaxy import read_positions
+    from dmagnet.cli import verbs
 
-    found = run(*read_positions(source))
+    found = verbs.audit(source, out)
     for name, count in found.summary().items():
         print(f"{name.replace('_', ' '):18} {count:6}")
     if out:
-        print(found.write(out))
+        print(out)
 
 
 def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
@@ -166,46 +164,20 @@ def train(
     device : str
         Where to train.
     """
-    from dmagnet.classes import CLASS_NAMES
-    from dmagnet.galaxies.load import load_galaxies
-    from dmagnet.galaxies.partial import coarse, read_meanings
-    from dmagnet.network.bundled import load
-    from dmagnet.training import fit
-    from dmagnet.training.finetune import what_is_kept
-    from dmagnet.training.run_folder import history
+    from dmagnet.cli import verbs
 
-    parent = load(start) if start else None
-    galaxies = load_galaxies(
-        data,
-        image_size=config.frame_size,
-        radii=config.frame_radii,
-        strict=labels.strict,
-        seed=config.seed,
-    )
-    if labels.meanings:
-        fine = parent.class_names if parent else CLASS_NAMES
-        galaxies = coarse(galaxies, read_meanings(labels.meanings), fine)
-    print_notes((*galaxies.notes, *galaxies.skipped))
-    if parent:
-        print_notes(what_is_kept(parent, galaxies.class_names))
     with bars() as bar:
-        weights = fit(
-            galaxies,
-            config,
-            out,
-            start_from=parent,
-            accelerator=device,
-            progress=False,
-            announce=bar,
-            **asdict(cluster),
-        )
-    for row in history(out)[-1:]:
+        run = verbs.train(
+            data, out, config=config, start=start, device=device, announce=bar,
+            **asdict(labels), **asdict(cluster),
+        )  # fmt: skip
+    for row in run.history[-1:]:
         if "val_accuracy" in row:
             print(
                 f"validation: accuracy {row['val_accuracy']:.3f}, "
                 f"macro F1 {row['val_macro_f1']:.3f}"
             )
-    print(weights)
+    print(run.weights)
 
 
 def cite(*, style: Literal["text", "bibtex"] = "text") -> None:

@@ -27,6 +27,7 @@ from dmagnet.exporting.onnx_header import (
 )
 from dmagnet.exporting.runtime import cores, onnx_session
 from dmagnet.network.blocks import folded
+from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.standard import standardize
 from dmagnet.simulator.scene import draw
@@ -38,15 +39,16 @@ OTHER_SIDE = 72  # px more; no multiple of 16, so that every layer rounds
 
 
 def export_onnx(
-    checkpoint: Checkpoint, path: Path, *, opset: int | None = None
+    weights: Checkpoint | Path | str, path: Path | str, *, opset: int | None = None
 ) -> Path:
     """Write a network for onnxruntime, OpenVINO and whatever else reads ONNX.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-        The network and what it means.
-    path : Path
+    weights : Checkpoint, path or str
+        The network and what it means; or where it is: a run folder, a .safetensors
+        file, or s or xs of the package.
+    path : path
         Ends in ``.onnx``; a file of that name is replaced when all is done.
     opset : int, optional
         Version of ONNX's operators, from 18; the one torch prefers if not given.
@@ -82,6 +84,7 @@ def export_onnx(
     if opset is not None and opset < MIN_OPSET:
         raise ConfigError(f"opset: expected {MIN_OPSET} or later, got {opset}")
     make_way(path, says_so)
+    checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
     content = _serialized(checkpoint, opset)
     return write_checked(checkpoint, content, path)
 

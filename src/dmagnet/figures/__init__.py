@@ -13,13 +13,14 @@ from dmagnet.figures.plots import (
     risk_coverage_curve,
     training_curves,
 )
-from dmagnet.figures.saving import DPI, save, to_png
+from dmagnet.figures.saving import DPI, inline, save, to_png
 
 __all__ = [
     "DPI",
     "Figure",
     "confusion_matrix",
     "galaxy_grid",
+    "inline",
     "lam_maps",
     "per_class_f1",
     "reliability_diagram",

@@ -222,7 +222,7 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
             )
         axes.set_xlabel(axis or "row")
         axes.set_ylabel("loss (lower is better)" if group is losses else "score")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(frameon=False, fontsize=9)
     return figure
 

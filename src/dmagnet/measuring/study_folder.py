@@ -19,6 +19,7 @@ from dmagnet.measuring.study import LIGHT, Counter, Study, run_study, silent
 from dmagnet.measuring.trends import Difference
 from dmagnet.measuring.verdicts import Result
 from dmagnet.storage.disk import beside, claimed
+from dmagnet.storage.environment import bars
 from dmagnet.storage.records import plain_json, write_json
 
 DIGITS = 5
@@ -40,7 +41,7 @@ def measure(
     out: Path,
     config: MeasureConfig | None = None,
     *,
-    count: Counter = silent,
+    count: Counter | None = None,
 ) -> Study:
     """Measure what a network dreams, judge what is claimed of it, and write it down.
 
@@ -74,7 +75,7 @@ def measure(
     config = config or MeasureConfig()
     network = open_network(model)
     with claimed(out, "measure.json"):
-        study = run_study(network, galaxies, out, config, count)
+        study = run_study(network, galaxies, out, config, count or bars() or silent)
         write_study(study, network, galaxies, config, out)
     return study
 

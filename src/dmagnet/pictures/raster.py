@@ -1,6 +1,8 @@
 """JPEG, PNG, TIFF and whatever else Pillow knows, as 8-bit RGB."""
 
+import base64
 import contextlib
+import io
 import math
 import threading
 from collections.abc import Iterator
@@ -247,3 +249,11 @@ def _converted(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image)
     return np.array(image.convert("RGB"))
+
+
+def as_address(rgb: npt.NDArray[np.uint8], quality: int = 90) -> str:
+    """Write a picture into an address, as a JPEG, so that a page needs no file."""
+    buffer = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    picture.save(buffer, "JPEG", quality=quality, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

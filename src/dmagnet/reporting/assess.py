@@ -57,6 +57,14 @@ class Assessment:
     probabilities: NDArray[np.float64]
     folder: Path
 
+    def _repr_html_(self) -> str:
+        """Show scores and confusions in a notebook."""
+        m = self.metrics
+        low, high = m.intervals["accuracy"]
+        told = f"accuracy {m.accuracy:.3f} [{low:.3f}, {high:.3f}], n = {m.n}, macro "
+        told += f"F1 {m.macro_f1:.3f}, ECE {m.ece:.3f}; {self.folder / 'report.html'}"
+        return figures.inline(figures.confusion_matrix(m), told)
+
 
 def galaxies_to_judge(
     checkpoint: Checkpoint,

@@ -15,7 +15,7 @@ from dmagnet.reporting.page import write_page
 from dmagnet.reporting.portrait import PAGE, portraits
 from dmagnet.reporting.reference import open_reference
 from dmagnet.storage.disk import claimed
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, bars
 from dmagnet.storage.records import write_json
 
 RECORD, INDEX = "galaxies.json", "index.html"
@@ -74,7 +74,7 @@ def write_pages(
         If the weights cannot be opened.
     """
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
-    config = replace(config, **settings)
+    config, announce = replace(config, **settings), announce or bars()
     with claimed(out, RECORD):
         explanations, notes = _explained(checkpoint, inputs, config)
         known = None

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.raster import as_address
 from dmagnet.reporting.page import SIDES, photo, render_page, write_page
 from dmagnet.reporting.report_page import facts
 from dmagnet.storage.environment import Announce
@@ -389,6 +389,4 @@ def _sheet(pictures: Sequence[Pixels], side: int) -> str:
     for k, picture in enumerate(pictures):
         y, x = (side * each for each in divmod(k, COLUMNS))
         sheet[y : y + side, x : x + side] = _small(picture, side)
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return as_address(sheet, QUALITY)

@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,16 +26,21 @@ Masked = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def simulate(
-    config: SimulateConfig, *, progress: Callable[[int], None] | None = None
+    config: SimulateConfig | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+    **settings: Any,
 ) -> Pair:
     """Draw a set of galaxies; the classes take turns.
 
     Parameters
     ----------
-    config : SimulateConfig
+    config : SimulateConfig, optional
         How many, how large, which seed.
     progress : callable, optional
         Called with the number of galaxies drawn so far.
+    **settings
+        Fields of ``config`` by name, in its place: ``num=10``...
 
     Returns
     -------
@@ -46,6 +52,7 @@ def simulate(
     Image i depends on the seed, i and the size alone, so that a longer set begins
     with the shorter one.
     """
+    config = replace(config or SimulateConfig(), **settings)
     side = config.image_size
     images = np.empty((config.num, side, side, 3), np.uint8)
     done = 0

@@ -1,11 +1,30 @@
 """What surrounds a job: variables of the environment, and who watches how far it is."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 # Called with the name and length of a stage; what it returns, with the number done.
 Announce = Callable[[str, int | None], Callable[[int], None]]
+
+
+def bars() -> Announce | None:
+    """Return what shows progress in a notebook; elsewhere Python calls are silent."""
+    return _bar if "ipykernel" in sys.modules else None
+
+
+def _bar(name: str, total: int | None) -> Callable[[int], None]:
+    from tqdm.std import tqdm  # not .auto: it warns where ipywidgets are missing
+
+    bar = tqdm(desc=name, total=total, leave=False, disable=total == 1)
+
+    def _count(done: int) -> None:
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return _count
 
 
 @contextmanager

@@ -1,0 +1,393 @@
+"""Verbs that train and judge, each as one call in the words of the command line.
+
+The others are one function each elsewhere, and `dmagnet` has them under their names.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dmagnet.config.train_config import TrainConfig
+from dmagnet.errors import ConfigError
+from dmagnet.storage.disk import make_way, refuse_replacing, says_so
+from dmagnet.storage.environment import Announce, bars
+
+if TYPE_CHECKING:  # each verb imports what it needs when it is called
+    from dmagnet.classifying.answer_table import Answers
+    from dmagnet.galaxies.galaxies import Galaxies
+    from dmagnet.galaxies.same_galaxy import Audit
+    from dmagnet.network.checkpoint import Checkpoint
+    from dmagnet.reporting.assess import Assessment
+    from dmagnet.reporting.failures import Failures
+
+Place = str | Path
+log = logging.getLogger("dmagnet")  # notes; the command line prints them
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training; in a notebook it shows its curves.
+
+    Attributes
+    ----------
+    weights : Path
+        The file of the trained network, which any verb takes.
+    history : list of dict
+        One row an epoch: ``epoch``, ``step``, losses and scores.
+    """
+
+    weights: Path
+    history: list[dict[str, float]]
+
+    def _repr_html_(self) -> str:
+        """Show losses and scores by epoch."""
+        from dmagnet.figures.plots import training_curves
+        from dmagnet.figures.saving import inline
+
+        rows = [row for row in self.history if "val_accuracy" in row]
+        told = f"val accuracy {rows[-1]['val_accuracy']:.3f}, " if rows else ""
+        return inline(training_curves(self.history), f"{told}{self.weights}")
+
+
+def train(
+    data: Place,
+    out: Place,
+    *,
+    config: TrainConfig | None = None,
+    start: "Place | Checkpoint | None" = None,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    strict: bool = False,
+    meanings: Place | None = None,
+    announce: Announce | None = None,
+    **settings: Any,
+) -> Run:
+    """Train DMAGNet, anew or from weights; the same call goes on with a stopped run.
+
+    Parameters
+    ----------
+    data : path
+        Prepared folder, .h5, folder or zip of classes, or table of paths and labels.
+    out : path
+        Folder of the run.
+    config : TrainConfig, optional
+        All knobs; the recipe laptop if not given, or finetune from ``start``.
+    start : path, str or Checkpoint, optional
+        Weights to go on from: s, xs, a run folder or a .safetensors file.
+    device : {"auto", "cpu", "gpu"}
+        Where to train.
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : path, optional
+        JSON that gives each coarse class of the data the finer ones it may be.
+    announce : callable, optional
+        Called with a name and a total; returns what to call with the number done.
+    **settings
+        Fields of ``config`` by name, in its place: ``epochs=5``...; and arguments of
+        `lightning.Trainer`: ``devices``, ``num_nodes``, ``strategy``...
+
+    Returns
+    -------
+    Run
+        The weights, and how the training went.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError
+        As `dmagnet.galaxies.load_galaxies` and `dmagnet.training.fit`.
+    """
+    from dmagnet.classes import CLASS_NAMES
+    from dmagnet.config.recipes import as_trained, recipe
+    from dmagnet.galaxies.load import load_galaxies
+    from dmagnet.galaxies.partial import coarse, read_meanings
+    from dmagnet.network import load
+    from dmagnet.network.checkpoint import Checkpoint
+    from dmagnet.training import fit, history, what_is_kept
+
+    parent = start if isinstance(start, Checkpoint | None) else load(start)
+    if config is None:
+        config = recipe("finetune" if parent else "laptop")
+        config = as_trained(config, parent.config) if parent else config
+    knobs = {k: settings.pop(k) for k in [*settings] if hasattr(config, k)}
+    config = replace(config, **knobs)
+    galaxies = load_galaxies(
+        Path(data),
+        image_size=config.frame_size,
+        radii=config.frame_radii,
+        strict=strict,
+        seed=config.seed,
+    )
+    if meanings:
+        fine = parent.class_names if parent else CLASS_NAMES
+        galaxies = coarse(galaxies, read_meanings(Path(meanings)), fine)
+    _note((*galaxies.notes, *galaxies.skipped))
+    if parent:
+        _note(what_is_kept(parent, galaxies.class_names))
+    weights = fit(
+        galaxies, config, Path(out), start_from=parent, accelerator=device,
+        progress=False, announce=announce or bars(), **settings,
+    )  # fmt: skip
+    return Run(weights, history(Path(out)))
+
+
+def evaluate(
+    weights: Place,
+    data: Place,
+    out: Place,
+    *,
+    views: int | None = None,
+    announce: Announce | None = None,
+    **which: Any,
+) -> "Assessment":
+    """Judge a network on labeled galaxies: metrics.json, figures and a page.
+
+    Parameters
+    ----------
+    weights : path or str
+        A run folder, a .safetensors file, or s or xs of the package.
+    data : path
+        As for `train`.
+    out : path
+        Folder for the results.
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns to average over; as calibrated if not given.
+    announce : callable, optional
+        As of `train`.
+    **which
+        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``include_training``
+        as of `dmagnet.reporting.assess.galaxies_to_judge`.
+
+    Returns
+    -------
+    Assessment
+        Scores with intervals, probabilities and the folder.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError
+        If there is nothing to judge, or it cannot be written.
+    """
+    from dmagnet.reporting.assess import assess
+    from dmagnet.training.run_folder import history
+
+    checkpoint, galaxies = _opened(weights, data, out, which)
+    return assess(
+        checkpoint,
+        galaxies,
+        Path(out),
+        views=views,
+        history=history(Path(weights)) if Path(weights).is_dir() else (),
+        progress=_judging(announce, len(galaxies)),
+    )
+
+
+def failures(
+    weights: Place,
+    data: Place,
+    out: Place,
+    *,
+    views: int | None = None,
+    announce: Announce | None = None,
+    **which: Any,
+) -> "Failures":
+    """Show the labeled galaxies that a network gets wrong, one sheet per confusion.
+
+    Parameters
+    ----------
+    weights, data, views, announce, which
+        As of `evaluate`.
+    out : path
+        Folder for the sheets and failures.ecsv.
+
+    Returns
+    -------
+    Failures
+        How many were wrong, and the files.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError
+        As `evaluate`.
+    """
+    from dmagnet.reporting.failures import show_failures
+
+    checkpoint, galaxies = _opened(weights, data, out, which)
+    progress = _judging(announce, len(galaxies))
+    return show_failures(
+        checkpoint, galaxies, Path(out), views=views, progress=progress
+    )
+
+
+def calibrate(
+    weights: Place,
+    data: Place,
+    out: Place | None = None,
+    *,
+    split: str = "val",
+    views: int | None = None,
+    announce: Announce | None = None,
+    **labels: Any,
+) -> "Checkpoint":
+    """Fit temperature, sets and the out-of-distribution flag on labeled galaxies.
+
+    Parameters
+    ----------
+    weights : path or str
+        A .safetensors file or a run folder; s or xs for those of the package.
+    data : path
+        As for `evaluate`. Its train part says what galaxies look like; the rest is
+        fitted on galaxies that trained nothing.
+    out : path, optional
+        File for the calibrated weights; without one, they are written in their place.
+    split : {"train", "val", "test", "all"}
+        Part to fit on.
+    views : {1, 2, 4, 8}, optional
+        Flips and quarter turns now and whenever these weights are used; if not given,
+        as they were calibrated before, else 1.
+    announce : callable, optional
+        As of `train`.
+    **labels
+        ``strict`` and ``meanings``, as of `train`.
+
+    Returns
+    -------
+    Checkpoint
+        The network with its calibration, as written.
+
+    Raises
+    ------
+    ConfigError
+        If weights of the package would be replaced.
+    DataError, CheckpointError
+        As `evaluate`.
+    """
+    from dmagnet.judging.trust import fit_calibration
+    from dmagnet.network.bundled import ALIASES, BUNDLED, load, path_of
+    from dmagnet.network.checkpoint import WEIGHTS, save
+    from dmagnet.reporting.assess import galaxies_to_judge
+
+    if out is None and str(weights) in (*BUNDLED, *ALIASES):
+        raise ConfigError(
+            f"{weights}: expected a place for the calibrated weights, those of the "
+            "package stay as they are; give -o WEIGHTS.safetensors"
+        )
+    if out is not None:
+        refuse_replacing(Path(out), Path(data))
+        make_way(Path(out), says_so)
+    checkpoint = load(weights)
+    whole = galaxies_to_judge(
+        checkpoint,
+        Path(data),
+        split="all",
+        include_training=True,  # they say what galaxies look like
+        **labels,
+    )
+    held, known = whole.subset(split), whole.subset("train")
+    known_parts = [known] if len(known) and split != "all" else []
+    total = len(held) + sum(map(len, known_parts))
+    own = checkpoint.provenance.get("data_hash") == whole.data_hash
+    sure = "fitted on galaxies that it was trained on: it will be too sure"
+    _note((
+        *whole.skipped,
+        *([sure] if own and split in ("train", "all") else ()),
+        f"{len(held)} galaxies fit; {total - len(held)} are known",
+    ))  # fmt: skip
+    calibration = fit_calibration(
+        checkpoint,
+        [held],
+        known_parts,
+        views=views,
+        progress=_judging(announce, total, "Looking"),
+    )
+    place = path_of(weights)
+    if place.is_dir():
+        place /= WEIGHTS
+    calibrated = replace(checkpoint, calibration=calibration)
+    return load(save(Path(out) if out else place, calibrated))
+
+
+def embed(
+    inputs: Any, out: Place | None = None, *, weights: Place | None = None, **how: Any
+) -> "Answers":
+    """Embed galaxies: classes and features in a table; `nearest` finds what is alike.
+
+    Parameters
+    ----------
+    inputs : path, image, or a sequence of these
+        As for `classify`.
+    out : path, optional
+        Write the table there too.
+    weights : path or str, optional
+        As for `classify`.
+    **how
+        As for `classify`.
+
+    Returns
+    -------
+    Answers
+        As of `classify`, with a column ``embedding``.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError
+        As `classify`.
+    """
+    from dmagnet.classifying.catalog_run import classify
+
+    return classify(inputs, out=out, weights=weights, embeddings=True, **how)
+
+
+def audit(source: Place, out: Place | None = None) -> "Audit":
+    """List galaxies that appear twice, overlap on the sky, or have two labels.
+
+    Parameters
+    ----------
+    source : path
+        An .h5 file or a table with columns ra, dec and label.
+    out : path, optional
+        Write the pairs there too (.ecsv, .csv, .fits, ...).
+
+    Returns
+    -------
+    Audit
+        The pairs; `Audit.to_table` makes a table of them.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read, or the table not written.
+    """
+    from dmagnet.galaxies.same_galaxy import audit as pairs_among
+    from dmagnet.galaxies.same_galaxy import read_positions
+
+    found = pairs_among(*read_positions(Path(source)))
+    if out is not None:
+        found.write(Path(out))
+    return found
+
+
+def _opened(
+    weights: Place, data: Place, out: Place, which: dict[str, Any]
+) -> tuple["Checkpoint", "Galaxies"]:
+    """Load a network and the galaxies to judge it on; note what to know of them."""
+    from dmagnet.network.bundled import load
+    from dmagnet.reporting.assess import galaxies_to_judge
+
+    refuse_replacing(Path(out), data)
+    checkpoint = load(weights)
+    galaxies = galaxies_to_judge(checkpoint, Path(data), **which)
+    _note((*galaxies.notes, *galaxies.skipped))
+    return checkpoint, galaxies
+
+
+def _judging(announce: Announce | None, total: int, name: str = "Judging") -> Any:
+    """Begin to show how many galaxies are done, if somebody wants to know."""
+    shown = announce or bars()
+    return shown(name, total) if shown else None
+
+
+def _note(lines: Iterable[str]) -> None:
+    """Note what to know about a result."""
+    for line in lines:
+        log.info("%s", line)
