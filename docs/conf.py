@@ -12,7 +12,7 @@ copyright = "2026, The dmagnet developers"
 version = release = __version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # Markdown, and notebooks, which are executed
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
@@ -23,6 +23,10 @@ default_role = "py:obj"  # as numpydoc's `single backticks` mean it
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600  # s a cell; all take 1 to 5 minutes on two cores
+nb_output_stderr = "remove"  # progress
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

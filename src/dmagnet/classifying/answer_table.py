@@ -16,6 +16,7 @@ from dmagnet.pictures.raster import as_address
 
 NUM_SHOWN = 12  # galaxies with a picture in a notebook
 SIDE = 128  # of a picture there, px
+NEEDED = ("id", "class_name", "set90", "reason", "p0")  # columns, for their answers
 CARD = (
     '<figure style="display:inline-block;vertical-align:top;width:{side}px;margin:4px">'
     "{picture}"
@@ -45,7 +46,7 @@ class Answers(QTable):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         """Show the first galaxies with their answers, and the whole table below."""
         table = super()._repr_html_()
-        if not self.items or not {"id", "class_name"} <= set(self.colnames):
+        if not self.items or not {*NEEDED} <= {*self.colnames}:
             return str(table)
         names = Counter(item.id for item in self.items)  # which row has which picture?
         items = {item.id: item for item in self.items if names[item.id] == 1}
