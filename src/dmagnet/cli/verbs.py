@@ -195,10 +195,16 @@ def failures(
 
     Parameters
     ----------
-    weights, data, views, announce, which
+    weights, data : path or str
         As of `evaluate`.
     out : path
         Folder for the sheets and failures.ecsv.
+    views : {1, 2, 4, 8}, optional
+        As of `evaluate`.
+    announce : callable, optional
+        As of `train`.
+    **which
+        As of `evaluate`.
 
     Returns
     -------
