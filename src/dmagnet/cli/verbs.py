@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dmagnet.config.classify_config import ColumnsConfig
-from dmagnet.config.train_config import TrainConfig
+from dmagnet.config import ColumnsConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars
@@ -24,6 +23,7 @@ if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.reporting.failures import Failures
 
 Place = str | Path
+Names = ColumnsConfig | None  # of columns
 log = logging.getLogger("dmagnet")  # notes; the command line prints them
 
 
@@ -61,7 +61,7 @@ def train(
     device: Literal["auto", "cpu", "gpu"] = "auto",
     strict: bool = False,
     meanings: Place | None = None,
-    columns: ColumnsConfig | None = None,
+    columns: Names = None,
     announce: Announce | None = None,
     **settings: Any,
 ) -> Run:
@@ -343,9 +343,7 @@ def embed(
     return classify(inputs, out=out, weights=weights, embeddings=True, **how)
 
 
-def audit(
-    source: Place, out: Place | None = None, *, columns: ColumnsConfig | None = None
-) -> "Audit":
+def audit(source: Place, out: Place | None = None, *, columns: Names = None) -> "Audit":
     """List galaxies that appear twice, overlap on the sky, or have two labels.
 
     Parameters
