@@ -3,11 +3,13 @@
 import io
 import json
 import random
+import tarfile
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
 from astropy.io import fits
 from astropy.table import Table
 from PIL import Image
@@ -20,8 +22,8 @@ PICTURES = {
     "avif": {}, "gif": {}, "bmp": {}, "jp2": {}, "ppm": {},
 }  # fmt: skip
 FITS = ("fits", "fits.gz", "fits.bz2", "fits.fz", "mef.fits", "table.fits")
-STACKS = ("h5", "npy", "npz", "zip", "lzma.zip")
-TABLES = ("csv", "ecsv", "vot", "parquet")
+STACKS = ("h5", "npy", "npz", "zip", "lzma.zip", "tar", "tar.gz", "arrow")
+TABLES = ("csv", "ecsv", "vot", "parquet", "tbl", "jsonl")
 FORMS = (*PICTURES, *FITS, *STACKS, *TABLES)
 
 
@@ -73,7 +75,19 @@ def stack(form: str, rng: np.random.Generator) -> bytes:
     elif form == "npy":
         np.save(out, images)
     elif form == "npz":
-        np.savez_compressed(out, images=images)
+        np.savez_compressed(out, images=images, label=["a", "b"] * 5)
+    elif form.startswith("tar"):
+        with tarfile.open(fileobj=out, mode=f"w:{form[4:]}") as archive:
+            for k in range(8):
+                content = picture("png", rng)
+                info = tarfile.TarInfo(f"class {k % 2}/{'n' * 20 * k}{k}.png")
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    elif form == "arrow":
+        cells = [{"bytes": picture("png", rng), "path": None} for _ in range(8)]
+        rows = pa.table({"image": cells, "label": ["a", "b"] * 4})
+        with pa.ipc.new_stream(out, rows.schema) as writer:
+            writer.write_table(rows)
     else:
         how = zipfile.ZIP_LZMA if form == "lzma.zip" else zipfile.ZIP_DEFLATED
         with zipfile.ZipFile(out, "w", how) as archive:
@@ -89,8 +103,13 @@ def table(form: str, folder: Path) -> bytes:
     rows = Table({"path": ["x.png", "y.png"] * 4, "label": ["c 0", "c 1"] * 4})
     rows["ra"], rows["dec"] = np.arange(8.0), np.arange(8.0)
     path = folder / f"original.{form}"
-    kind = {"ecsv": "ascii.ecsv", "vot": "votable", "csv": "ascii.csv"}.get(form, form)
-    rows.write(path, format=kind, overwrite=True)
+    kinds = {"ecsv": "ascii.ecsv", "vot": "votable", "csv": "ascii.csv"}
+    if form == "jsonl":
+        lines = (dict(zip(rows.colnames, row, strict=True)) for row in rows)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        kind = (kinds | {"tbl": "ascii.ipac"}).get(form, form)
+        rows.write(path, format=kind, overwrite=True)
     return path.read_bytes()
 
 

@@ -426,11 +426,11 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(tmp_path, capsys
     words = ["cutouts", str(table), "-o", str(tmp_path / "out")]
     assert main(words) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.endswith("expected a column path, or ra and dec; found id, lon, lat")
+    assert "expected a column path, or ra and dec; found id, lon, lat; --path" in line
     table.write_text("id,ra,dec\na,1,2\n")
-    assert main([*words, "--table-id", "objid"]) == 1
+    assert main([*words, "--id", "objid"]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.endswith("expected a column 'objid', found id, ra, dec")
+    assert line.endswith("a column 'objid' (--id); found id, ra, dec")
     assert not (tmp_path / "out").exists()
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from PIL import Image
+from pyarrow import parquet
 
 from dmagnet.classes import CLASS_NAMES
+from dmagnet.cli import main
 from dmagnet.errors import DataError
-from dmagnet.galaxies import load_galaxies
+from dmagnet.galaxies import load_galaxies, write_parquet
 from dmagnet.galaxies.labeled_files import natural_key
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -296,6 +299,39 @@ def test_a_zip_from_a_mac_is_read(tmp_path):
     assert galaxies.class_names == ("a", "b")
 
 
+PACKED = {"tar": "", "tar.gz": "gz", "tgz": "gz", "tar.bz2": "bz2", "tar.xz": "xz"}
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_a_tar_gives_what_its_folder_gives_in_the_order_of_the_tar(tmp_path, form):
+    paths = [f"{part}/{name}" for part in ("train", "val")
+             for name in in_classes("a", "b")]  # fmt: skip
+    write(tmp_path / "set", paths)
+    folder = load_galaxies(tmp_path / "set")
+    path = tmp_path / f"set.{form}"
+    with tarfile.open(path, f"w:{PACKED[form]}") as tar:
+        tar.add(tmp_path / "set", ".")
+    packed = load_galaxies(path)
+    with tarfile.open(path) as tar:
+        inside = [m.name.removeprefix("./") for m in tar if m.isfile()]
+    assert packed.ids.tolist() == inside
+    order = [inside.index(name) for name in folder.ids]
+    assert np.array_equal(packed.images[order], folder.images)
+    assert packed.labels[order].tolist() == folder.labels.tolist()
+    assert packed.split[order].tolist() == folder.split.tolist()
+
+
+def test_a_tar_that_was_cut_short_is_refused(tmp_path):
+    files = {name: encoded(picture(0)) for name in in_classes("a", "b")}
+    write(tmp_path / "set", list(files))
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        tar.add(tmp_path / "set", ".")
+    whole = (tmp_path / "set.tar").read_bytes()
+    (tmp_path / "set.tar").write_bytes(whole[: whole.rindex(b"IEND")])
+    with pytest.raises(DataError, match="expected a whole zip or tar"):
+        load_galaxies(tmp_path / "set.tar")
+
+
 def test_an_empty_folder_in_a_zip_is_a_class_without_images(tmp_path):
     files = {name: encoded(picture(0)) for name in in_classes("a", "b")}
     files["c/"] = b""
@@ -319,7 +355,7 @@ def test_a_damaged_member_of_a_zip_is_left_out(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 cut"])
 def test_a_zip_that_is_none_is_refused(tmp_path, content):
     (tmp_path / "set.zip").write_bytes(content)
-    with pytest.raises(DataError, match="expected a zip"):
+    with pytest.raises(DataError, match="expected a whole zip"):
         load_galaxies(tmp_path / "set.zip")
 
 
@@ -329,6 +365,58 @@ def test_nothing_of_a_zip_is_written_anywhere(tmp_path):
     (tmp_path / "in").mkdir()
     assert len(load_galaxies(zipped(tmp_path / "in" / "set.zip", files))) == 6
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "set.zip"]
+
+
+# for the hub
+
+
+def test_what_is_written_for_the_hub_is_read_with_parts_names_and_places(tmp_path):
+    table_of(
+        tmp_path, ra=np.arange(12.0), dec=np.zeros(12), id=[f"g{k}" for k in range(12)]
+    )
+    out = tmp_path / "out"
+    assert (
+        main(["prepare", str(tmp_path / "table.csv"), "-o", str(out), "--parquet"]) == 0
+    )
+    before, after = load_galaxies(tmp_path / "table.csv"), load_galaxies(out)
+    assert sorted(p.name.split("-")[0] for p in out.rglob("*.*")) == [
+        "test",
+        "train",
+        "validation",
+    ]
+    order = [before.ids.tolist().index(name) for name in after.ids]
+    assert after.class_names == before.class_names
+    for name in ("images", "labels", "split", "ra", "dec"):
+        assert np.array_equal(getattr(before, name)[order], getattr(after, name))
+    schema = parquet.read_schema(out / "data" / "train-00000-of-00001.parquet")
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["image"] == {"_type": "Image"}
+    assert features["label"]["names"] == ["smooth", "spiral"]
+
+
+def test_labels_that_leave_the_class_open_stay_so_for_the_hub(tmp_path):
+    paths = in_classes("img", num=12)
+    write(tmp_path, paths)
+    labels = ["a", "b", "a|b"] * 4
+    Table({"path": paths, "label": labels}).write(tmp_path / "t.csv")
+    before = load_galaxies(tmp_path / "t.csv")
+    after = load_galaxies(write_parquet(before, tmp_path / "out"))
+    assert (after.class_names, after.label_sets) == (("a", "b"), ((0, 1),))
+    assert sorted(after.labels) == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_files_of_others_are_not_replaced_by_those_for_the_hub(tmp_path):
+    write(tmp_path / "set", in_classes("a", "b"))
+    theirs = tmp_path / "out" / "data" / "train-00000-of-00001.parquet"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"PAR1 of others")
+    galaxies = load_galaxies(tmp_path / "set")
+    with pytest.raises(DataError, match="was not made by dmagnet"):
+        write_parquet(galaxies, tmp_path / "out")
+    assert theirs.read_bytes() == b"PAR1 of others"
+    theirs.unlink()
+    write_parquet(galaxies, tmp_path / "out")
+    write_parquet(galaxies, tmp_path / "out")  # but ours are
 
 
 # tables

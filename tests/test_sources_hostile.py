@@ -114,7 +114,9 @@ def other_files(folder):
     return [folder / name for name in ("pipe", "socket", "device")]
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".fits", ".fits.gz", ".zip", ".h5", ".npy"])
+@pytest.mark.parametrize(
+    "suffix", [".jpg", ".fits", ".fits.gz", ".zip", ".tar", ".h5", ".npy"]
+)
 def test_what_is_no_file_is_refused_at_once(tmp_path, suffix):
     for path in other_files(tmp_path):
         found = read(path.rename(path.with_name(path.name + suffix)))

@@ -323,9 +323,9 @@ def test_comments_and_semicolons_of_a_csv_are_understood(tmp_path):
 
 def test_the_column_of_ids_can_be_named(tmp_path):
     (tmp_path / "t.csv").write_text("id,Plate,ra,dec\n1,x,3,4\n")
-    assert ids(tmp_path / "t.csv", table_id="plate") == ["x"]
-    with pytest.raises(DataError, match="expected a column 'fiber', found id, Plate"):
-        list_items(tmp_path / "t.csv", SourceConfig(table_id="fiber"))
+    assert ids(tmp_path / "t.csv", id="plate") == ["x"]
+    with pytest.raises(DataError, match=r"a column 'fiber' \(--id\); found id, Plate"):
+        list_items(tmp_path / "t.csv", SourceConfig(id="fiber"))
 
 
 @pytest.mark.parametrize(

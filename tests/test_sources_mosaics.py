@@ -15,7 +15,7 @@ from PIL import Image
 from dmagnet.config import SourceConfig
 from dmagnet.pictures import read_planes
 from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
-from dmagnet.pictures.inputs.stacks import _kept_mosaic
+from dmagnet.pictures.opening import _kept_mosaic
 from dmagnet.pictures.sections import Around
 
 SCALE, SIDE, FRAME = 0.262, 700, 256

@@ -2,9 +2,15 @@
 
 import dataclasses
 import gzip
+import io
+import itertools
 import os
+import re
 import sys
+import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import h5py
 import numpy as np
@@ -15,7 +21,14 @@ from PIL import Image
 
 from dmagnet.config import SourceConfig
 from dmagnet.pictures import crop_side, resize
-from dmagnet.pictures.inputs import NO_CLASS, Flag, Item, list_items, read_picture
+from dmagnet.pictures.inputs import (
+    NO_CLASS,
+    Flag,
+    Item,
+    archives,
+    list_items,
+    read_picture,
+)
 
 RNG = np.random.default_rng(11)
 SIDE, FIELD = 32, 0.75
@@ -370,6 +383,95 @@ def test_members_of_a_zip_are_read_in_place_fits_and_damage_included(tmp_path):
     refused(pictures[2], Flag.UNREADABLE)
     missing = dataclasses.replace(items[0], key="x/gone.png")
     refused(read_picture(missing, SIDE, FIELD, SourceConfig()), Flag.NOT_FOUND)
+
+
+def tarred(path, files, mode="w:gz"):
+    with tarfile.open(path, mode) as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def encoded(pixels):
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["w:", "w:gz"])
+def test_members_of_a_tar_are_read_in_place_in_its_order(tmp_path, mode):
+    long = "long/" * 40 + "b.png"
+    files = {
+        "./x/z.png": encoded(PIXELS), long: encoded(PIXELS[::-1]), "x/c.jpg": b"none",
+        "x/readme.txt": b"no image", "x/.hidden.png": b"no image",
+    }  # fmt: skip
+    path = tarred(tmp_path / ("z.tar" if mode == "w:" else "z.tgz"), files, mode)
+    items = list(list_items(path))
+    assert [item.id for item in items] == ["x/z", long[:-4], "x/c"]
+    pictures = [read_picture(i, SIDE, FIELD, SourceConfig()) for i in items]
+    np.testing.assert_array_equal(pictures[0].rgb, expected())
+    np.testing.assert_array_equal(pictures[1].rgb, expected(PIXELS[::-1]))
+    refused(pictures[2], Flag.UNREADABLE)
+    np.testing.assert_array_equal(rgb(f"{path}::x/z.png"), expected())
+    refused(read(f"{path}::x/gone.png"), Flag.NOT_FOUND)
+
+
+def test_a_packed_tar_is_unpacked_once_by_many_threads(tmp_path, monkeypatch):
+    pixels = {f"{k}.png": np.roll(PIXELS, k, axis=0) for k in range(60)}
+    files = {name: encoded(image) for name, image in pixels.items()}
+    items = list(list_items(tarred(tmp_path / "z.tar.gz", files)))
+    begun, again = [], gzip._GzipReader._rewind
+
+    def rewind(self):
+        begun.append(1)
+        again(self)
+
+    monkeypatch.setattr(gzip._GzipReader, "_rewind", rewind)
+    with ThreadPoolExecutor(8) as pool:
+        one = partial(read_picture, side=SIDE, field=FIELD, config=SourceConfig())
+        seen = list(pool.map(one, items))
+    assert len(begun) <= 1  # after its first header was looked at
+    for picture, image in zip(seen, pixels.values(), strict=True):
+        np.testing.assert_array_equal(picture.rgb, expected(image))
+    back = read_picture(items[0], SIDE, FIELD, SourceConfig()).rgb
+    np.testing.assert_array_equal(back, expected(pixels["0.png"]))
+
+
+def test_little_of_a_packed_tar_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "PASSED", 1 << 16)
+    files = {f"{k}.png": RNG.bytes(1 << 14) for k in range(40)}
+    path = tarred(tmp_path / "z.tar.gz", files)
+    items = list(list_items(path))
+    for item in (items[3], items[39], items[38], items[0]):  # backwards too
+        with archives.read_member(str(path), item.key, item.row) as file:
+            assert file.read() == files[item.key]
+    tar = archives.kept_open(archives._Tar, "a tar", str(path))
+    assert 0 < sum(map(len, tar._passed.values())) <= 1 << 16
+
+
+def test_a_tar_that_was_cut_short_gives_what_it_has_and_a_row_that_says_so(tmp_path):
+    files = {f"{k}.png": encoded(PIXELS) for k in range(4)}
+    path = tarred(tmp_path / "z.tar", files, "w:")
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"IEND")])
+    *whole, last, says = list_items(path)
+    assert [item.id for item in whole] == ["0", "1", "2"]
+    refused(read_picture(last, SIDE, FIELD, SourceConfig()), Flag.UNREADABLE)
+    assert "unexpected end of data" in says.reason
+
+
+def test_absurd_numbers_in_a_tar_ask_for_no_memory_and_come_to_an_end(tmp_path):
+    for kind, size in ((tarfile.XHDTYPE, 1 << 40), (tarfile.REGTYPE, -512)):
+        info = tarfile.TarInfo("a.png")
+        info.type, info.size = kind, size
+        path = tmp_path / f"{size}.tar"
+        path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+        items = list(itertools.islice(list_items(path), 5))
+        assert items[-1].flag == Flag.UNREADABLE
+        assert re.search("a name of|negative length", items[-1].reason)
+        assert len(items) < 5
 
 
 def test_a_file_that_changes_during_a_run_is_opened_again(tmp_path):

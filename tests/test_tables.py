@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from PIL import Image
 from pyarrow import parquet
 
-from dmagnet.config import SourceConfig
-from dmagnet.errors import DataError
+from dmagnet.cli import main
+from dmagnet.config import ColumnsConfig, SourceConfig
+from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import load_galaxies, read_positions
 from dmagnet.pictures.inputs import NO_CLASS, list_items, read_picture
 from dmagnet.pictures.tables.names import first, plain, positions
@@ -149,7 +150,7 @@ def test_columns_of_fits_without_a_name_and_in_later_tables_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("a.xlsx", "save it as CSV"), ("a.jsonl", "save it as CSV"), ("a.pkl", "pickle")],
+    [("a.xlsx", "save it as CSV"), ("a.orc", "save it as CSV"), ("a.pkl", "pickle")],
 )
 def test_what_is_not_read_is_refused_by_the_right_word(tmp_path, name, word):
     (tmp_path / name).write_bytes(b"x")
@@ -184,3 +185,228 @@ def test_lists_of_bytes_are_neither_ids_nor_paths(tmp_path):
     for item in list_items(tmp_path / "t.parquet"):
         assert item.flag & NO_CLASS
         assert "\\x" not in item.id + item.path
+
+
+# columns by name
+
+
+ODD = "who,L0,B0,pic,kind\n007,10.5,2.5,a.png,disk\n008,11.5,3.5,b.png,ring\n"
+
+
+def test_columns_are_called_as_a_person_says(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(ODD)
+    first, _ = list_items(path, SourceConfig(ra="l0", dec="B0", path="PIC", id="who"))
+    assert (first.id, first.ra, first.dec) == ("007", 10.5, 2.5)
+    assert Path(first.files[0]).name == "a.png"
+
+
+def test_a_name_given_for_ra_and_dec_may_be_that_of_another_frame(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("ra,dec,glon,glat\n1,2,0,90\n")
+    (pole,) = list_items(path, SourceConfig(ra="glon", dec="glat"))
+    assert (pole.ra, pole.dec) == pytest.approx((192.859, 27.128), abs=1e-3)
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(ODD)
+    for read, name in {
+        lambda: list_items(path, SourceConfig(path="pix")): "path",
+        lambda: load_galaxies(path, columns=ColumnsConfig(label="pix")): "label",
+        lambda: read_positions(path, ColumnsConfig(ra="pix", dec="B0")): "ra",
+    }.items():
+        line = (
+            rf"'pix' \(--{name}\); did you mean 'pic'\? found who, L0, B0, pic, kind$"
+        )
+        with pytest.raises(DataError, match=line):
+            read()
+
+
+def test_half_a_position_is_refused():
+    with pytest.raises(ConfigError, match="both --ra and --dec, or neither; got --dec"):
+        SourceConfig(dec="B0")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["classify", "embed", "cutouts", "explain", "page", "train", "evaluate",
+     "failures", "calibrate", "audit", "measure"],
+)  # fmt: skip
+def test_every_verb_that_reads_tables_takes_names_of_columns(verb, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    shown = capsys.readouterr().out
+    assert all(
+        f" --{name} STR" in shown for name in ("ra", "dec", "path", "label", "id")
+    )
+
+
+def test_names_of_columns_reach_audit_and_training(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text(ODD.replace("11.5,3.5", "10.5,2.5"))
+    words = ["--ra", "L0", "--dec", "B0", "--label", "kind"]
+    assert main(["audit", str(path), *words]) == 0
+    assert "contradictory           1" in capsys.readouterr().out
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
+    for name, image in zip("ab", pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    names = ColumnsConfig(path="pic", label="kind", id="who", ra="L0", dec="B0")
+    galaxies = load_galaxies(path, columns=names)
+    assert galaxies.class_names == ("disk", "ring")
+    assert galaxies.ids.tolist() == ["007", "008"]
+    assert galaxies.ra.tolist() == [10.5, 10.5]
+
+
+def test_of_several_columns_of_images_one_is_named(tmp_path):
+    encoded = []
+    for gray in (50, 200):
+        image = Image.new("RGB", (64, 64), (gray,) * 3)
+        image.putpixel((32, 32), (0, 0, 0))
+        image.save(out := io.BytesIO(), "PNG")
+        encoded.append({"bytes": out.getvalue(), "path": None})
+    table = pa.table({"sky": encoded[:1], "model": encoded[1:]})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="found sky, model; --path, --ra and"):
+        list_items(tmp_path / "t.parquet")
+    for name, gray in (("sky", 50), ("model", 200)):
+        config = SourceConfig(path=name)
+        for given in ("t.parquet", "t.parquet::0"):
+            (item,) = list_items(str(tmp_path / given), config)
+            rgb = read_picture(item, 64, 1.0, config).rgb
+            assert rgb[0, 0, 0] == gray
+
+
+# more forms
+
+
+def test_a_table_of_ipac_is_read_with_units_and_holes(tmp_path):
+    table = Table({"object_id": ["001", "002"], "ra": [0.5, 1], "dec": [2.0, 3.0]})
+    table["ra"].unit = "rad"
+    table["dec"] = MaskedColumn(table["dec"], mask=[False, True], unit="deg")
+    table.write(path := tmp_path / "t.tbl", format="ascii.ipac")
+    first, second = list_items(path)
+    assert (first.id, first.ra, first.dec) == ("001", pytest.approx(28.6479), 2.0)
+    assert second.id == "002"
+    assert np.isnan(second.ra)
+    (tmp_path / "u.tbl").write_text("id ra dec\n001 1.5 2.5\n")  # another's .tbl
+    assert only(tmp_path / "u.tbl") == [("001", 1.5, 2.5)]
+
+
+def galaxies_of(folder, names=("disk", "ring")):
+    """A table as `datasets` writes it: images, labels as numbers, their names."""
+    cells = []
+    for number in range(8):
+        rng = np.random.default_rng(number)
+        picture = Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8))
+        picture.save(out := io.BytesIO(), "PNG")
+        cells.append({"bytes": out.getvalue(), "path": None})
+    table = pa.table(
+        {
+            "_healpix_29": list(range(8)),
+            "object_id": [f"g{number:03}" for number in range(8)],
+            "image": cells,
+            "label": [0, 1] * 4,
+            "ra": [150.0 + number for number in range(8)],
+            "dec": [2.0] * 8,
+        }
+    )
+    features = {"label": {"names": list(names), "_type": "ClassLabel"}}
+    told = {"huggingface": json.dumps({"info": {"features": features}})}
+    folder.mkdir(parents=True)
+    return table.replace_schema_metadata(told)
+
+
+def write_arrow(table, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+
+
+def check(path, num=8):
+    """Classified and trained on, with the ids of the table."""
+    items = list(list_items(path))
+    assert [item.id for item in items] == [f"g{number:03}" for number in range(num)]
+    assert [item.ra for item in items] == [150.0 + number for number in range(num)]
+    seen = [read_picture(i, 64, 1.0, SourceConfig()).rgb for i in items]
+    galaxies = load_galaxies(path, image_size=64)
+    assert galaxies.class_names == ("disk", "ring")
+    order = np.argsort(galaxies.ids)
+    assert galaxies.ids[order].tolist() == [item.id for item in items]
+    assert np.array_equal(galaxies.images[order], seen)
+    return galaxies
+
+
+def test_a_folder_that_datasets_saved_is_one_table(tmp_path):
+    table = galaxies_of(tmp_path / "d")
+    for part, rows in (("test", table.slice(6)), ("train", table.slice(0, 6))):
+        write_arrow(rows, tmp_path / "d" / part / "data-00000-of-00001.arrow")
+        (tmp_path / "d" / part / "state.json").write_text("{}")
+        write_arrow(rows, tmp_path / "d" / part / "cache-0123.arrow")
+    inside = [item.id for item in list_items(tmp_path / "d" / "train")]
+    assert inside == [f"g{number:03}" for number in range(6)]
+    galaxies = load_galaxies(tmp_path / "d", image_size=64)
+    assert set(galaxies.ids[galaxies.split == 2]) == {"g006", "g007"}
+    write_arrow(table, tmp_path / "one" / "data-00000-of-00001.arrow")
+    check(tmp_path / "one")
+
+
+def test_a_folder_of_parquet_and_a_file_of_feather_are_tables(tmp_path):
+    from pyarrow import feather
+
+    table = galaxies_of(tmp_path / "hub" / "data")
+    for k in range(2):
+        piece = tmp_path / "hub" / "data" / f"train-{k:05}-of-00002.parquet"
+        parquet.write_table(table.slice(4 * k, 4), piece)
+    check(tmp_path / "hub")
+    feather.write_feather(table, tmp_path / "t.feather")
+    check(tmp_path / "t.feather")
+
+
+def test_the_rows_of_hats_keep_their_object_id_and_come_once(tmp_path):
+    table = galaxies_of(tmp_path / "dataset" / "Norder=0" / "Dir=0")
+    (tmp_path / "hats.properties").write_text("dataproduct_type=object\n")
+    for k in range(2):
+        piece = tmp_path / "dataset" / "Norder=0" / "Dir=0" / f"Npix={4 + k}.parquet"
+        parquet.write_table(table.slice(4 * k, 4), piece)
+    parquet.write_table(table, tmp_path / "dataset" / "data_thumbnail.parquet")
+    parquet.write_metadata(table.schema, tmp_path / "dataset" / "_common_metadata")
+    fits.writeto(tmp_path / "point_map.fits", np.ones((64, 64)))
+    check(tmp_path)
+    with pytest.raises(DataError, match=r"'name' \(--id\); found _healpix_29"):
+        list_items(tmp_path, SourceConfig(id="name"))  # no row for each piece
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_metadata_beside_images_give_them_labels(tmp_path, form):
+    table = galaxies_of(tmp_path / "train")
+    rows = []
+    for number, cell in enumerate(table["image"].to_pylist()):
+        (tmp_path / "train" / f"{number}.png").write_bytes(cell["bytes"])
+        rows.append({"file_name": f"{number}.png", "label": "ab"[number % 2]})
+    lines = {
+        "csv": "file_name,label\n" + "".join(",".join(r.values()) + "\n" for r in rows),
+        "jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+    }
+    (tmp_path / "train" / f"metadata.{form}").write_text(lines[form])
+    galaxies = load_galaxies(tmp_path)
+    assert galaxies.class_names == ("a", "b")
+    assert galaxies.labels.tolist() == [0, 1] * 4
+    assert set(galaxies.split) == {0, 1}  # its folder says train, a tenth is val
+
+
+def test_arrays_of_a_npz_are_columns(tmp_path):
+    table = galaxies_of(tmp_path / "x")
+    opened = [Image.open(io.BytesIO(c["bytes"])) for c in table["image"].to_pylist()]
+    images = np.stack([np.asarray(image) for image in opened])
+    known = {name: table[name].to_numpy() for name in ("object_id", "ra", "dec")}
+    known["object_id"] = known["object_id"].astype(str)
+    for save in (np.savez, np.savez_compressed):
+        path = tmp_path / f"{save.__name__}.npz"
+        save(path, images=images, label=["disk", "ring"] * 4, version=1, **known)
+        check(path)
+    (item,) = list_items(f"{path}::3")
+    assert read_picture(item, 64, 1.0, SourceConfig()).rgb is not None
+    np.savez(tmp_path / "p.npz", images=images, label=np.array([None] * 8))
+    with pytest.raises(DataError, match="numbers or text in label, got a pickle"):
+        load_galaxies(tmp_path / "p.npz")

@@ -131,8 +131,8 @@ def classify(
     Parameters
     ----------
     inputs : tuple of str
-        Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
-        of positions.
+        Images, FITS files, folders, globs, zips, tars, stacks; tables of paths or of
+        positions.
     config : ClassifyFlags
         How to read and classify, and where.
     out : Path

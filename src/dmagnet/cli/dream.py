@@ -8,6 +8,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, Suppress, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config.checks import Between
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.config.dream_config import (
     DreamConfig,
     GalaxyConfig,
@@ -19,7 +20,7 @@ from dmagnet.config.train_config import SplitName
 from dmagnet.errors import ConfigError
 
 DREAM, REDREAM, MEASURE = DreamConfig(), RedreamConfig(), MeasureConfig()
-GALAXY = GalaxyConfig()
+GALAXY, COLUMNS = GalaxyConfig(), ColumnsConfig()
 LAYER = "lam"
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", LAYER)
 
@@ -150,6 +151,7 @@ def measure(
     weights: Positional[Path],
     data: Positional[Path],
     config: MeasureConfig = MEASURE,
+    columns: Annotated[ColumnsConfig, arg(name="")] = COLUMNS,
     *,
     out: Out,
     split: SplitName | None = None,
@@ -164,6 +166,8 @@ def measure(
         Labeled galaxies, as for train.
     config : MeasureConfig
         How many dreams.
+    columns : ColumnsConfig
+        What the columns of a table are called.
     out : Path
         Folder; a stopped study goes on there when the same command is given again.
     split : str
@@ -176,7 +180,11 @@ def measure(
 
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(
-        checkpoint, data, split=split, include_training=split is not None
+        checkpoint,
+        data,
+        split=split,
+        include_training=split is not None,
+        columns=columns,
     )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:

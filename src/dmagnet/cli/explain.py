@@ -55,7 +55,7 @@ def explain(
     Parameters
     ----------
     images : tuple of str
-        As for classify: files, folders, globs, zips, stacks, tables.
+        As for classify: files, folders, globs, archives, stacks, tables.
     config : ExplainFlags
         What to explain, and how to read the inputs.
     out : Path

@@ -41,8 +41,8 @@ def page(
     Parameters
     ----------
     images : tuple of str
-        Images, FITS files, folders, globs, zips, .h5 or .npy stacks; tables of paths or
-        of positions.
+        Images, FITS files, folders, globs, zips, tars, stacks; tables of paths or of
+        positions.
     config : PageFlags
         What to show, and how to read the images.
     out : Path

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.config.train_config import SplitName
 
 Out = Annotated[Path, arg(aliases=["-o"])]
@@ -33,10 +34,13 @@ class Labels:
         Refuse unreadable images instead of leaving them out.
     meanings : Path | None
         JSON that gives each coarse class of the data the finer ones it may be.
+    columns : ColumnsConfig
+        What the columns of a table are called.
     """
 
     strict: bool = False
     meanings: Path | None = None
+    columns: ColumnsConfig = field(default_factory=ColumnsConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

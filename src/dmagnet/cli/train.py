@@ -1,6 +1,6 @@
 """The verbs from galaxies to a trained network."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,8 +12,10 @@ from dmagnet.cli.screen import (
     MaybeOut,
     Out,
     bars,
+    print_notes,
     print_scores,
 )
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import SimulateConfig, TrainConfig
 
@@ -38,7 +40,7 @@ class Nodes:
 
 
 NODES = Nodes()
-SIMULATE, TRAIN = SimulateConfig(), laptop()
+COLUMNS, SIMULATE, TRAIN = ColumnsConfig(), SimulateConfig(), laptop()
 
 
 def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
@@ -75,38 +77,62 @@ def fetch(*, out: MaybeOut = None) -> None:
     print(run(out or data_folder()))
 
 
-def prepare(source: Positional[Path], *, out: Out, seed: int = 0) -> None:
+def prepare(
+    source: Positional[Path],
+    columns: Annotated[ColumnsConfig, arg(name="")] = COLUMNS,
+    *,
+    out: Out,
+    seed: int = 0,
+    parquet: bool = False,
+) -> None:
     """Repack a Galaxy10 file once, so that training reads it at full speed.
 
     Parameters
     ----------
     source : Path
-        Galaxy10_DECals.h5, or a file like it.
+        Galaxy10_DECals.h5, or a file like it; with --parquet, all that train takes.
+    columns : ColumnsConfig
+        What the columns of a table are called, with --parquet.
     out : Path
         Folder to make.
     seed : int
         Seed of the split, for files that are not the published one.
+    parquet : bool
+        Write images and labels as Parquet files, as Hugging Face's datasets and hub
+        know them.
     """
-    from dmagnet.galaxies.repack import prepare as run
+    from dmagnet.galaxies import load_galaxies, write_parquet
+    from dmagnet.galaxies import prepare as run
 
+    if parquet:
+        galaxies = load_galaxies(source, seed=seed, columns=columns)
+        print_notes((*galaxies.notes, *galaxies.skipped))
+        print(write_parquet(galaxies, out))
+        return
     with bars() as bar:
-        folder = run(source, out, seed=seed, progress=bar)
-    print(folder)
+        print(run(source, out, seed=seed, progress=bar))
 
 
-def audit(source: Positional[Path], *, out: MaybeOut = None) -> None:
+def audit(
+    source: Positional[Path],
+    columns: Annotated[ColumnsConfig, arg(name="")] = COLUMNS,
+    *,
+    out: MaybeOut = None,
+) -> None:
     """List galaxies that appear twice, overlap on the sky, or have two labels.
 
     Parameters
     ----------
     source : Path
         An .h5 file or a table with columns ra, dec and label.
+    columns : ColumnsConfig
+        What its columns are called.
     out : Path
         Table of the pairs to write (.ecsv, .csv, .fits, ...).
     """
     from dmagnet.cli import verbs
 
-    found = verbs.audit(source, out)
+    found = verbs.audit(source, out, columns=columns)
     for name, count in found.summary().items():
         print(f"{name.replace('_', ' '):18} {count:6}")
     if out:
@@ -147,7 +173,7 @@ def train(
     Parameters
     ----------
     data : Path
-        Prepared folder, .h5, folder or zip of classes, or table of paths and labels.
+        Prepared folder, .h5, folder, zip or tar of classes, or table with labels.
     labels : Labels
         How to read it.
     config : TrainConfig
@@ -169,7 +195,7 @@ def train(
     with bars() as bar:
         run = verbs.train(
             data, out, config=config, start=start, device=device, announce=bar,
-            **asdict(labels), **asdict(cluster),
+            **vars(labels), **vars(cluster),
         )  # fmt: skip
     for row in run.history[-1:]:
         if "val_accuracy" in row:

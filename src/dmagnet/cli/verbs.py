@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dmagnet.config.train_config import TrainConfig
+from dmagnet.config import ColumnsConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.reporting.failures import Failures
 
 Place = str | Path
+Names = ColumnsConfig | None  # of columns
 log = logging.getLogger("dmagnet")  # notes; the command line prints them
 
 
@@ -60,6 +61,7 @@ def train(
     device: Literal["auto", "cpu", "gpu"] = "auto",
     strict: bool = False,
     meanings: Place | None = None,
+    columns: Names = None,
     announce: Announce | None = None,
     **settings: Any,
 ) -> Run:
@@ -68,7 +70,7 @@ def train(
     Parameters
     ----------
     data : path
-        Prepared folder, .h5, folder or zip of classes, or table of paths and labels.
+        Prepared folder, .h5, folder, zip or tar of classes, or table with labels.
     out : path
         Folder of the run.
     config : TrainConfig, optional
@@ -81,6 +83,8 @@ def train(
         Refuse unreadable images instead of leaving them out.
     meanings : path, optional
         JSON that gives each coarse class of the data the finer ones it may be.
+    columns : ColumnsConfig, optional
+        What the columns of a table are called, where its names do not say.
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
     **settings
@@ -117,6 +121,7 @@ def train(
         radii=config.frame_radii,
         strict=strict,
         seed=config.seed,
+        columns=columns,
     )
     if meanings:
         fine = parent.class_names if parent else CLASS_NAMES
@@ -155,8 +160,8 @@ def evaluate(
     announce : callable, optional
         As of `train`.
     **which
-        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``include_training``
-        as of `dmagnet.reporting.assess.galaxies_to_judge`.
+        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``columns``,
+        ``include_training`` as of `dmagnet.reporting.assess.galaxies_to_judge`.
 
     Returns
     -------
@@ -254,7 +259,7 @@ def calibrate(
     announce : callable, optional
         As of `train`.
     **labels
-        ``strict`` and ``meanings``, as of `train`.
+        ``strict``, ``meanings`` and ``columns``, as of `train`.
 
     Returns
     -------
@@ -344,7 +349,7 @@ def embed(
     return classify(inputs, out=out, weights=weights, embeddings=True, **how)
 
 
-def audit(source: Place, out: Place | None = None) -> "Audit":
+def audit(source: Place, out: Place | None = None, *, columns: Names = None) -> "Audit":
     """List galaxies that appear twice, overlap on the sky, or have two labels.
 
     Parameters
@@ -353,6 +358,8 @@ def audit(source: Place, out: Place | None = None) -> "Audit":
         An .h5 file or a table with columns ra, dec and label.
     out : path, optional
         Write the pairs there too (.ecsv, .csv, .fits, ...).
+    columns : ColumnsConfig, optional
+        As of `train`.
 
     Returns
     -------
@@ -367,7 +374,7 @@ def audit(source: Place, out: Place | None = None) -> "Audit":
     from dmagnet.galaxies.same_galaxy import audit as pairs_among
     from dmagnet.galaxies.same_galaxy import read_positions
 
-    found = pairs_among(*read_positions(Path(source)))
+    found = pairs_among(*read_positions(Path(source), columns))
     if out is not None:
         found.write(Path(out))
     return found

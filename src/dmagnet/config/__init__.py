@@ -10,6 +10,7 @@ from dmagnet.config.checks import to_dict as to_dict
 from dmagnet.config.checks import typed as typed
 from dmagnet.config.classify_config import ClassifyConfig as ClassifyConfig
 from dmagnet.config.classify_config import ClusterConfig as ClusterConfig
+from dmagnet.config.classify_config import ColumnsConfig as ColumnsConfig
 from dmagnet.config.classify_config import CutoutConfig as CutoutConfig
 from dmagnet.config.classify_config import CuttingConfig as CuttingConfig
 from dmagnet.config.classify_config import ExplainConfig as ExplainConfig

@@ -14,7 +14,40 @@ SERVICE = ("service",)  # where images of positions come from, unless tiles are 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceConfig(Checked):
+class ColumnsConfig(Checked):
+    """What the columns of a table are called, where its names do not say.
+
+    Attributes
+    ----------
+    ra : str
+        Column of the right ascension, or of the longitude in another frame; goes with
+        --dec.
+    dec : str
+        Column of the declination, or of the latitude.
+    path : str
+        Column of the images: their paths, or the images themselves.
+    label : str
+        Column of the classes, for verbs that read labels.
+    id : str
+        Column that names the rows.
+    """
+
+    ra: str = ""
+    dec: str = ""
+    path: str = ""
+    label: str = ""
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse half a position."""
+        super().__post_init__()
+        if bool(self.ra) != bool(self.dec):
+            got = "--ra" if self.ra else "--dec"
+            raise ConfigError(f"expected both --ra and --dec, or neither; got {got}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig(ColumnsConfig):
     """How inputs of any form become pictures.
 
     Attributes
@@ -30,8 +63,6 @@ class SourceConfig(Checked):
         Number or name of a FITS extension that hides pixels where it is not 0.
     dataset : str
         Name of the images in an HDF5 file; images if not given.
-    table_id : str
-        Column of a table that names its rows; id, name, objid... if not given.
     """
 
     pixel_scale: Annotated[float, Between(1e-4, 3600)] | None = None
@@ -39,7 +70,6 @@ class SourceConfig(Checked):
     hdu: str = ""
     mask: str = ""
     dataset: str = ""
-    table_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dmagnet.galaxies.download import fetch as fetch
     from dmagnet.galaxies.galaxies import PARTS as PARTS
     from dmagnet.galaxies.galaxies import Galaxies as Galaxies
+    from dmagnet.galaxies.hub_files import write_parquet as write_parquet
     from dmagnet.galaxies.load import load_galaxies as load_galaxies
     from dmagnet.galaxies.partial import coarse as coarse
     from dmagnet.galaxies.partial import joined as joined
@@ -29,6 +30,7 @@ _HOMES = {
     for module, names in {
         "galaxies.download": "GALAXY10_SHA256 GALAXY10_URL fetch",
         "galaxies.galaxies": "PARTS Galaxies",
+        "galaxies.hub_files": "write_parquet",
         "galaxies.load": "load_galaxies",
         "galaxies.partial": "coarse joined read_meanings",
         "galaxies.repack": "prepare read_prepared",

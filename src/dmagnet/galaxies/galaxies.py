@@ -33,7 +33,8 @@ class Galaxies:
     class_names : tuple of str
         One name a class, in the order of the labels.
     ids : (N,) str
-        File name relative to the source, or ``h5:`` and the row.
+        As the table names it; else the file name relative to the source, or ``h5:``
+        and the row.
     ra, dec : (N,) float64
         ICRS position in degrees; NaN where unknown.
     redshift : (N,) float64

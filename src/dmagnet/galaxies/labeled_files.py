@@ -1,10 +1,9 @@
-"""Read many labeled image files, from a folder or straight from a zip."""
+"""Read many labeled image files, of a folder, an archive or a table."""
 
 import os
 import re
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
 from dmagnet.pictures.inputs.forms import PICTURES
+from dmagnet.pictures.inputs.stacks import open_cell
 from dmagnet.pictures.opening import BROKEN, quiet, refused
 from dmagnet.pictures.raster import is_plain, one_large_at_a_time, read_rgb
+from dmagnet.pictures.tables.columns import Row, file_of, find_columns, read_rows
+from dmagnet.storage.disk import open_file
 
 SIZE_SAMPLE = 200  # files whose headers tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
@@ -28,6 +31,7 @@ Opener = Callable[[str], IO[bytes]]
 Pixels = npt.NDArray[np.uint8]
 Bring = Callable[[Pixels], Pixels]  # one picture to the form of all
 NO_PART = -1
+NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,16 @@ def walk_folder(root: Path) -> tuple[list[str], list[str]]:
     return sorted(files), sorted(folders)
 
 
-def walk_zip(archive: zipfile.ZipFile) -> tuple[list[str], list[str]]:
-    """List the members of a zip."""
-    names = archive.namelist()
-    files = {name for name in names if not name.endswith("/")}
-    folders = {name.rstrip("/") for name in names if name.endswith("/")}
-    folders |= {str(up) for name in files for up in PurePosixPath(name).parents}
-    return sorted(files), sorted(folders - {"."})
+def walk_archive(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """List the files of an archive in their order, and its folders."""
+    files, folders = [], set()
+    for name in dict.fromkeys(names):
+        if name.endswith("/"):
+            folders.add(name.rstrip("/"))
+        else:
+            files.append(name)
+            folders |= set(map(str, PurePosixPath(name).parents))
+    return files, sorted(folders - {"."})
 
 
 def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledListing:
@@ -216,3 +223,82 @@ def spell_part(value: str) -> int:
         return PART_CODES[value.strip().lower()]
     except KeyError:
         raise DataError(f"split: expected {', '.join(PARTS)}, got {value!r}") from None
+
+
+def list_tables(
+    path: Path, tables: list[Path], given: ColumnsConfig | None, *, strict: bool
+) -> tuple[LabeledListing, Opener, list[Row]]:
+    """List one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
+    rows: list[Row] = []
+    parts: list[int] = []
+    paths: list[str] = []
+    skipped: list[str] = []
+    openers: dict[str, Callable[[], IO[bytes]]] = {}
+    for table in tables:
+        # Pieces in several folders may be called alike.
+        inner = table.parent.relative_to(path) if path.is_dir() else Path()
+        within = f"{inner.as_posix()}/" if inner.name else ""
+        columns = find_columns(table, given, ("path", "label"))
+        has_ids = columns.id and columns.id != columns.packed.replace(".bytes", ".path")
+        words = (re.split(r"[-_.]", table.name)[0], *reversed(inner.parts))
+        told = [PART_CODES[w.lower()] for w in words if w.lower() in PART_CODES]
+        named = told[0] if told else NO_PART
+        for number, row in enumerate(read_rows(table, columns, labeled=True)):
+            if row.fault:
+                skipped.append(f"{table}: {row.fault}")
+                continue
+            _check_label(table, number, row.label)
+            name, image = _image_of(table, number, row, columns.packed)
+            openers[name := f"{within}{name}"] = image
+            paths.append(name)
+            rows.append(row._replace(id=(row.id if has_ids else "") or name))
+            own = columns.split and (len(tables) == 1 or row.split)
+            parts.append(spell_part(row.split) if own else named)
+    if strict and skipped:
+        raise DataError(skipped[0])
+    if not rows:
+        raise DataError(f"{path}: expected rows, found none")
+    labels, names, sets = _read_labels([row.label for row in rows])
+    listing = LabeledListing(
+        paths=tuple(paths),
+        labels=labels,
+        parts=tuple(parts),
+        class_names=names,
+        label_sets=sets,
+        skipped=tuple(skipped),
+    )
+    return listing, lambda name: openers[name](), rows
+
+
+def _image_of(
+    table: Path, number: int, row: Row, packed: str
+) -> tuple[str, Callable[[], IO[bytes]]]:
+    """Return the name of a row's image, and what opens it."""
+    if packed:
+        return f"{table.name}::{number}", partial(open_cell, str(table), number, packed)
+    if not row.paths or not row.paths[0]:
+        raise DataError(f"{table}: expected a path in every row, row {number} has none")
+    return row.paths[0], lambda: open_file(file_of(str(table.parent), row.paths[0]))
+
+
+def _check_label(table: Path, number: int, label: str) -> None:
+    """Refuse what stands for no label: text cannot tell a class of such a name."""
+    if label.lower() in NO_LABEL:
+        got = f"{label!r}, which no class can be called" if label else "none"
+        raise DataError(
+            f"{table}: expected a label in every row, row {number} has {got}; "
+            "leave the row out or give it a label"
+        )
+
+
+def _read_labels(
+    labels: list[str],
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
+    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
+    names = tuple(sorted(frozenset().union(*each), key=natural_key))
+    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
+    codes = {frozenset([name]): k for k, name in enumerate(names)}
+    for code, members in enumerate(coarse, len(names)):
+        codes[frozenset(names[k] for k in members)] = code
+    return tuple(codes[one] for one in each), names, tuple(coarse)

@@ -1,20 +1,18 @@
 """One call for every form in which labeled galaxies come: `load_galaxies`."""
 
-import re
-import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dmagnet.classes import CLASS_NAMES
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
+from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
     SUFFIXES,
     not_plain,
@@ -30,23 +28,22 @@ from dmagnet.galaxies.labeled_files import (
     Pixels,
     common_side,
     list_classes,
-    natural_key,
+    list_tables,
     read_images,
-    spell_part,
+    walk_archive,
     walk_folder,
-    walk_zip,
 )
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
-from dmagnet.pictures.inputs.forms import PICTURES
-from dmagnet.pictures.inputs.stacks import open_cell
-from dmagnet.pictures.opening import refused, spooled
+from dmagnet.pictures.inputs.archives import ARCHIVES, entries, read_member
+from dmagnet.pictures.inputs.forms import tables_in
 from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
-from dmagnet.pictures.tables.columns import Row, file_of, find_columns, read_rows
+from dmagnet.pictures.tables.columns import find_columns
 from dmagnet.storage.disk import open_file
 
-NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+ROW = ("id", *PLACES)  # what tables know of each galaxy
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -61,6 +58,7 @@ class _Wish:
     radii: float | None
     strict: bool
     seed: int
+    columns: ColumnsConfig | None
 
     def __post_init__(self) -> None:
         if self.radii is not None and self.image_size is None:
@@ -104,6 +102,7 @@ def load_galaxies(
     radii: float | None = None,
     strict: bool = False,
     seed: int = 0,
+    columns: ColumnsConfig | None = None,
 ) -> Galaxies:
     """Load labeled galaxies from wherever they are.
 
@@ -111,9 +110,9 @@ def load_galaxies(
     ----------
     path : Path
         A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
-        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip of such a
-        folder, read without unpacking; or a table (text, FITS, VOTable, Parquet) with
-        columns ``path`` (relative to the table), ``label`` and perhaps ``split ra dec
+        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip or tar of
+        such a folder, read without unpacking; or a table (of any form) with columns
+        ``path`` (relative to the table), ``label`` and perhaps ``split ra dec
         redshift pxscale``; a label ``A|B`` means A or B. Parquet may hold the images
         itself, as on the Hugging Face hub; a folder of such files is one table.
     image_size : int or None
@@ -129,6 +128,8 @@ def load_galaxies(
         Refuse unreadable images instead of leaving them out.
     seed : int
         Seed of the split where the source has none.
+    columns : ColumnsConfig, optional
+        What the columns of a table are called, where its names do not say.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def load_galaxies(
     val.
     """
     path = Path(path)
-    wish = _Wish(image_size, field, radii, strict, seed)
+    wish = _Wish(image_size, field, radii, strict, seed, columns)
     if not path.exists():
         raise DataError(f"{path}: expected labeled galaxies, found nothing")
     if path.is_dir():
@@ -157,13 +158,13 @@ def load_galaxies(
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return _load_hdf5(path, wish)
-    if suffix == ".zip":
-        return _load_zip(path, wish)
+    if path.name.lower().endswith(ARCHIVES):
+        return _load_archive(path, wish)
     if path.name.lower().endswith(opened.SUFFIXES) or opened.why_not(path):
         return _load_tables(path, [path], wish)
     raise DataError(
-        f"{path}: expected a folder, .h5, .zip or a table (.csv, .ecsv, .fits, .vot, "
-        f".parquet), got {suffix or 'no'} suffix"
+        f"{path}: expected a folder, .h5, .zip, .tar or a table (.csv, .ecsv, .fits, "
+        f".vot, .parquet), got {suffix or 'no'} suffix"
     )
 
 
@@ -176,112 +177,43 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
         return _load_hdf5(inside[0], wish)
     files, folders = walk_folder(path)
     visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
-    shards = [path / name for name in visible if name.lower().endswith(opened.PARQUET)]
-    if shards and not any(name.lower().endswith(PICTURES) for name in visible):
-        return _load_tables(path, shards, wish)
+    if pieces := tables_in(str(path)) or _described(path, visible, wish):
+        return _load_tables(path, [Path(piece) for piece in pieces], wish)
     listing = list_classes(str(path), files, folders)
-    return _load_listing(path, listing, partial(_open_below, path), wish)
+    return _load_listing(path, listing, lambda name: open_file(path / name), wish)
 
 
-def _open_below(folder: Path, name: str) -> BinaryIO:
-    return open_file(folder / name)
+def _described(path: Path, files: list[str], wish: _Wish) -> list[str]:
+    """List the tables that give images beside them labels, as `datasets` calls them."""
+    found: dict[Path, str] = {}  # one a folder
+    for name in files:
+        if PurePosixPath(name).name in METADATA:
+            found.setdefault((path / name).parent, str(path / name))
+    try:
+        for piece in found.values():
+            find_columns(Path(piece), wish.columns, ("path", "label"))
+    except DataError:
+        if wish.columns in (None, ColumnsConfig()):
+            return []  # notes beside folders of classes
+        raise
+    return list(found.values())
 
 
-def _open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    with archive.open(name) as member:
-        return spooled(member, name)
+def _load_archive(path: Path, wish: _Wish) -> Galaxies:
+    places = dict(entries(str(path)))
 
+    def _open(name: str) -> IO[bytes]:
+        return read_member(str(path), name, places[name])
 
-def _load_zip(path: Path, wish: _Wish) -> Galaxies:
-    with (
-        refused(path, "a zip"),
-        open_file(path) as file,
-        zipfile.ZipFile(file) as zipped,
-    ):
-        listing = list_classes(str(path), *walk_zip(zipped))
-        return _load_listing(path, listing, partial(_open_member, zipped), wish)
+    listing = list_classes(str(path), *walk_archive(places))
+    return _load_listing(path, listing, _open, wish)
 
 
 def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
-    """Read one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
-    rows: list[Row] = []
-    parts: list[int] = []
-    skipped: list[str] = []
-    openers: dict[str, Callable[[], IO[bytes]]] = {}
-    for table in tables:
-        # Pieces in several folders may be called alike.
-        inner = table.parent.relative_to(path) if path.is_dir() else Path()
-        within = f"{inner.as_posix()}/" if inner.name else ""
-        columns = find_columns(table, needed=("path", "label"))
-        words = (re.split(r"[-_.]", table.name)[0], *reversed(inner.parts))
-        told = [PART_CODES[w.lower()] for w in words if w.lower() in PART_CODES]
-        named = told[0] if told else NO_PART
-        for number, row in enumerate(read_rows(table, columns, labeled=True)):
-            if row.fault:
-                skipped.append(f"{table}: {row.fault}")
-                continue
-            _check_label(table, number, row.label)
-            name, image = _image_of(table, number, row, bool(columns.packed))
-            openers[name := f"{within}{name}"] = image
-            rows.append(row._replace(id=name))
-            own = columns.split and (len(tables) == 1 or row.split)
-            parts.append(spell_part(row.split) if own else named)
-    if wish.strict and skipped:
-        raise DataError(skipped[0])
-    if not rows:
-        raise DataError(f"{path}: expected rows, found none")
-    labels, names, sets = _read_labels([row.label for row in rows])
-    listing = LabeledListing(
-        paths=tuple(row.id for row in rows),
-        labels=labels,
-        parts=tuple(parts),
-        class_names=names,
-        label_sets=sets,
-        skipped=tuple(skipped),
-    )
-    known = {
-        name: np.array([getattr(row, name) for row in rows], np.float64)
-        for name in PLACES
-    }
-    return _load_listing(path, listing, lambda name: openers[name](), wish, known)
-
-
-def _image_of(
-    table: Path, number: int, row: Row, packed: bool
-) -> tuple[str, Callable[[], IO[bytes]]]:
-    """Return the name of a row's image, and what opens it."""
-    if packed:
-        return f"{table.name}::{number}", partial(open_cell, str(table), number)
-    if not row.paths or not row.paths[0]:
-        raise DataError(f"{table}: expected a path in every row, row {number} has none")
-
-    def _open() -> BinaryIO:
-        return open_file(file_of(str(table.parent), row.paths[0]))
-
-    return row.paths[0], _open
-
-
-def _check_label(table: Path, number: int, label: str) -> None:
-    """Refuse what stands for no label: text cannot tell a class of such a name."""
-    if label.lower() in NO_LABEL:
-        got = f"{label!r}, which no class can be called" if label else "none"
-        raise DataError(
-            f"{table}: expected a label in every row, row {number} has {got}; "
-            "leave the row out or give it a label"
-        )
-
-
-def _read_labels(
-    labels: list[str],
-) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
-    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
-    names = tuple(sorted(frozenset().union(*each), key=natural_key))
-    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
-    codes = {frozenset([name]): k for k, name in enumerate(names)}
-    for code, members in enumerate(coarse, len(names)):
-        codes[frozenset(names[k] for k in members)] = code
-    return tuple(codes[one] for one in each), names, tuple(coarse)
+    listed = list_tables(path, tables, wish.columns, strict=wish.strict)
+    listing, opener, rows = listed
+    known = {name: np.array([getattr(row, name) for row in rows]) for name in ROW}
+    return _load_listing(path, listing, opener, wish, known)
 
 
 def _load_listing(
@@ -289,15 +221,16 @@ def _load_listing(
     listing: LabeledListing,
     open_file: Opener,
     wish: _Wish,
-    columns: dict[str, Floats] | None = None,
+    columns: dict[str, npt.NDArray[Any]] | None = None,
 ) -> Galaxies:
     """Read the listed files, and divide them where the listing does not."""
     paths = listing.paths  # the pixels of most images stay as they are
     side = wish.image_size or crop_side(common_side(paths, open_file), wish.field)
     bring = partial(_one, wish, side)
     images, kept, skipped = read_images(paths, open_file, bring, side, wish.strict)
-    columns = columns or dict.fromkeys(PLACES, np.full(len(listing.paths), np.nan))
-    known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
+    nowhere = dict.fromkeys(ROW, np.full(len(paths), np.nan)) | {"id": np.array(paths)}
+    told = (columns or nowhere).items()
+    known: dict[str, Any] = {name: values[kept] for name, values in told}
     labels = np.array(listing.labels, np.int64)[kept]
     parts = np.array(listing.parts, np.int8)[kept]
     learned = (parts == NO_PART) | (parts == 0)
@@ -307,7 +240,7 @@ def _load_listing(
         images=images,
         labels=labels,
         class_names=listing.class_names,
-        ids=np.array(paths)[kept],
+        ids=known.pop("id"),
         **known,
         split=split,
         source=str(path),

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dmagnet import __version__
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxy10 import SUFFIXES, read_catalog
 from dmagnet.pictures.tables.columns import find_columns, read_rows
@@ -220,7 +221,9 @@ def audit(labels: Ints, ra: Floats, dec: Floats) -> Audit:
     )
 
 
-def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
+def read_positions(
+    path: Path, columns: ColumnsConfig | None = None
+) -> tuple[Ints, Floats, Floats]:
     """Read labels and positions from a Galaxy10 file or any table.
 
     Parameters
@@ -228,6 +231,8 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
     path : Path
         HDF5 with ``ra``, ``dec`` and ``ans``, or a table (text, FITS, VOTable,
         Parquet) with positions and perhaps a ``label``.
+    columns : ColumnsConfig, optional
+        What the columns of a table are called.
 
     Returns
     -------
@@ -246,13 +251,12 @@ def read_positions(path: Path) -> tuple[Ints, Floats, Floats]:
         if not known_positions(ra, dec).any():
             raise DataError(f"{path}: expected positions in 'ra' and 'dec', found none")
         return catalog.labels, ra, dec
-    columns = find_columns(path, needed=("ra", "dec"))
-    rows = list(read_rows(path, columns, labeled=True))
+    found = find_columns(path, columns, ("ra", "dec"))
+    rows = list(read_rows(path, found, labeled=True))
     ra, dec = (np.array([getattr(row, c) for row in rows]) for c in ("ra", "dec"))
     if not known_positions(ra, dec).any():
         raise DataError(
-            f"{path}: expected positions in {columns.ra!r} and {columns.dec!r}, found "
-            "none"
+            f"{path}: expected positions in {found.ra!r} and {found.dec!r}, found none"
         )
     labels = [row.label for row in rows]
     names = sorted({label for label in labels if label})

@@ -7,12 +7,15 @@ one fills the memory, and a file that begins like an archive is unpacked without
 import bz2
 import contextlib
 import errno
+import functools
 import gzip
 import logging
 import lzma
 import math
+import os
 import re
 import struct
+import tarfile
 import tempfile
 import threading
 import tokenize
@@ -20,7 +23,7 @@ import warnings
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
 
@@ -49,7 +52,8 @@ LONGEST = 160  # characters of what a library says
 BROKEN = (
     OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
     AssertionError, RuntimeError, EOFError, SyntaxError, Warning,
-    struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tokenize.TokenError,
+    struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
+    tokenize.TokenError,
     DecompressionBombError, VerifyError,
     CfitsioException,  # nothing public stands above it
 )  # fmt: skip
@@ -104,6 +108,8 @@ def refused(name: object, expected: str) -> Iterator[None]:
         raise ImageError(f"{name}: expected {expected}, {told}", fault) from error
 
 
+OPEN_FILES = 8  # a process keeps open
+OPEN_MOSAICS = 48  # and of these, whose memory is their headers; of g, r, z 16 tiles
 MAX_UNPACKED = 1 << 30  # bytes of a packed file, or of the member of a zip
 KEPT = 1 << 26  # bytes of it that stay in memory; more goes to a temporary file
 PIECE = 1 << 20  # bytes unpacked at a time
@@ -148,6 +154,26 @@ def quiet() -> Iterator[None]:
                 stack.close()
 
 
+def kept_open(
+    opener: Callable[..., Any], what: str, path: str, *more: str, mosaic: bool = False
+) -> Any:
+    """Open a file, or return it if this process has this version of it open."""
+    with refused(path, what):
+        with open_file(path) as file:  # refuses what is no file
+            status = os.fstat(file.fileno())
+        keep = _kept_mosaic if mosaic else _kept
+        return keep(opener, path, *more, version=(status.st_mtime_ns, status.st_size))
+
+
+def _open(opener: Callable[..., Any], *names: str, version: tuple[int, int]) -> Any:
+    del version
+    return opener(*names)
+
+
+_kept = functools.lru_cache(OPEN_FILES)(_open)
+_kept_mosaic = functools.lru_cache(OPEN_MOSAICS)(_open)
+
+
 def name_of(source: Path | IO[bytes]) -> str:
     """Name a file in messages."""
     name = source if isinstance(source, Path) else getattr(source, "name", None)
@@ -165,16 +191,18 @@ def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
     return file
 
 
-def spooled(packed: IO[bytes], name: object = "image") -> IO[bytes]:
+def spooled(
+    packed: IO[bytes], name: object = "image", most: int = MAX_UNPACKED
+) -> IO[bytes]:
     """Unpack a stream, and count while it comes."""
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(tempfile.SpooledTemporaryFile(KEPT))
         try:
             while piece := packed.read(PIECE):
                 out.write(piece)
-                if out.tell() > MAX_UNPACKED:
-                    most = f"{MAX_UNPACKED >> 20} MB once unpacked"
-                    line = f"{name}: expected at most {most}, got more"
+                if out.tell() > most:
+                    room = f"{most >> 20} MB once unpacked"
+                    line = f"{name}: expected at most {room}, got more"
                     raise ImageError(line, "too large")
             out.seek(0)
         except OSError as error:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.classes import plain_names
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PARTS, Galaxies
 from dmagnet.galaxies.load import load_galaxies
@@ -74,6 +75,7 @@ def galaxies_to_judge(
     strict: bool = False,
     meanings: Path | None = None,
     include_training: bool = False,
+    columns: ColumnsConfig | None = None,
 ) -> Galaxies:
     """Load the galaxies that a network may be judged on, as it wants to see them.
 
@@ -93,6 +95,8 @@ def galaxies_to_judge(
         be; see `dmagnet.galaxies.read_meanings`.
     include_training : bool
         Keep the galaxies that the network was trained on, where it is its own set.
+    columns : ColumnsConfig, optional
+        What the columns of a table are called.
 
     Returns
     -------
@@ -112,6 +116,7 @@ def galaxies_to_judge(
         radii=config.frame_radii,
         strict=strict,
         seed=config.seed,
+        columns=columns,
     )
     if meanings is not None:
         galaxies = coarse(galaxies, read_meanings(meanings), checkpoint.class_names)

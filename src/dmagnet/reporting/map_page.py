@@ -245,7 +245,7 @@ def pictures_of(
 ) -> Iterator[tuple[int, Pixels]]:
     """Read pictures as the network saw them; those that are gone are passed over."""
     settings = found.provenance["settings"]
-    source = from_dict(SourceConfig, settings.get("source", {}))
+    source = from_dict(SourceConfig, settings.get("source", {}), more=True)
     view: dict[str, Any] = {"image_size": CARD_PX, "field": 1.0, "radii": None}
     view |= settings.get("image", {})
     size, share, radii = view["image_size"], view["field"], view["radii"]

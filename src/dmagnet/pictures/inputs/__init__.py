@@ -1,8 +1,9 @@
 """Whatever an astronomer has, as a stream of pictures; nothing bad stops it.
 
-The chapters, in order: `item` (what travels), `stacks` (zip, HDF5, npy, Parquet),
-`forms` and `listing` (what was given), `cutout_files` and `cutouts` (positions become
-files), `framing` (the part of the sky the network expects) and `reading`.
+The chapters, in order: `item` (what travels), `archives` (zip, tar), `stacks` (HDF5,
+npy, Parquet), `forms` and `listing` (what was given), `cutout_files` and `cutouts`
+(positions become files), `framing` (the part of the sky the network expects) and
+`reading`.
 """
 
 from dmagnet import _lazily

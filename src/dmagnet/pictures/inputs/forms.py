@@ -15,12 +15,13 @@ from pathlib import Path
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.header import split_bands
+from dmagnet.pictures.inputs.archives import ARCHIVES, members
 from dmagnet.pictures.inputs.item import Flag, Item, flagged
-from dmagnet.pictures.inputs.stacks import STACK_SUFFIXES, members, open_stack
+from dmagnet.pictures.inputs.stacks import STACK_SUFFIXES, open_stack
 from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables.columns import Columns, Row, file_of, read_rows
 from dmagnet.pictures.tables.coordinates import valid_position
-from dmagnet.pictures.tables.opened import BLOCK, is_table, why_not
+from dmagnet.pictures.tables.opened import BLOCK, COLUMNAR, is_table, why_not
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm",
@@ -32,6 +33,7 @@ FITS = tuple(
 IMAGES = PICTURES + FITS
 INSIDE = "::"  # between a file and what is inside of it
 NOTES = (".txt", ".dat")
+HATS = ("hats.properties", "properties")  # one lies in a catalog of this form
 DIGITS = 19  # a number of more is no row
 BRACES = re.compile(r"\{([\w,\- ]+)\}")
 
@@ -39,6 +41,9 @@ BRACES = re.compile(r"\{([\w,\- ]+)\}")
 def expanded(text: str) -> Iterator[tuple[str, str]]:
     """Return the form of an input; a glob is what it names."""
     if os.path.exists(text):  # a name that no file can have does not exist either
+        if os.path.isdir(text) and (pieces := tables_in(text)):
+            yield from (("table", piece) for piece in pieces)
+            return
         form = _form(text)
         other = form == "file" and not text.lower().endswith(IMAGES)
         if other and (word := why_not(Path(text))):
@@ -75,8 +80,8 @@ def _form(path: str) -> str:
     name = path.lower()
     if name.endswith(PICTURES):
         return "file"
-    if name.endswith(".zip"):
-        return "zip"
+    if name.endswith(ARCHIVES):
+        return "archive"
     if name.endswith(STACK_SUFFIXES):
         return "stack"
     return "table" if is_table(Path(path)) else "file"
@@ -88,8 +93,8 @@ def items_of(form: str, path: str, config: SourceConfig) -> Iterator[Item]:
         match form:
             case "folder":
                 yield from _of_folder(path)
-            case "zip":
-                yield from _of_zip(path)
+            case "archive":
+                yield from _of_archive(path)
             case "stack":
                 yield from _of_stack(path, config)
             case "bands":
@@ -125,7 +130,7 @@ def _of_name(path: str, identity: str = "") -> Item:
         name = identity or _stem(os.path.basename(path))
         return Item(id=name, path=path, files=(os.path.abspath(path),))
     files = (os.path.abspath(whole),)
-    if key.isdecimal() and len(key) < DIGITS and not whole.lower().endswith(".zip"):
+    if key.isdecimal() and len(key) < DIGITS and not whole.lower().endswith(ARCHIVES):
         name = identity or f"{_stem(os.path.basename(whole))}/{key}"
         return Item(id=name, path=path, kind="row", files=files, row=int(key))
     name = identity or _stem(key)
@@ -177,11 +182,30 @@ def others(folder: str) -> int:
     return sum(not path.lower().endswith(IMAGES) for path in files)
 
 
-def _of_zip(path: str) -> Iterator[Item]:
+def tables_in(folder: str) -> list[str]:
+    """List the pieces of a folder that is a table: of HATS, or of Hugging Face."""
+    inner = os.path.join(folder, "dataset")
+    marks = (os.path.join(folder, name) for name in HATS)
+    hats = os.path.isdir(inner) and any(map(os.path.exists, marks))
+    pieces = []
+    for path, is_file in _walk(inner if hats else folder, set()):
+        name = os.path.basename(path).lower()
+        if not hats and name.endswith(IMAGES):
+            return []
+        # a thumbnail repeats rows, and so do what `datasets` keeps of its work
+        again = f"{os.sep}Npix=" not in path if hats else name.startswith("cache-")
+        if is_file and not again and name.endswith(COLUMNAR):
+            pieces.append(path)
+    return pieces
+
+
+def _of_archive(path: str) -> Iterator[Item]:
     file = os.path.abspath(path)
-    for name in members(file, IMAGES):
-        shown = f"{path}{INSIDE}{name}"
-        yield Item(id=_stem(name), path=shown, kind="member", files=(file,), key=name)
+    for name, at in members(file, IMAGES):
+        yield Item(
+            id=_stem(name), path=f"{path}{INSIDE}{name}", kind="member", files=(file,),
+            key=name, row=at,
+        )  # fmt: skip
 
 
 def _of_stack(path: str, config: SourceConfig) -> Iterator[Item]:

@@ -86,15 +86,15 @@ class Item:
         Where it comes from, in one line: ``a.jpg``, ``a.zip::b.jpg``, ``a.h5::17``,
         ``a_{g,r,z}.fits``, or the address of a cut-out.
     kind : str
-        How to read it: ``file`` is a file of its own, ``member`` one of a zip,
+        How to read it: ``file`` is a file of its own, ``member`` one of an archive,
         ``row`` a row of an HDF5 or npy stack, ``bands`` one file for each band,
         ``position`` a place whose cut-out has to be fetched first.
     files : tuple of str
         The file; of ``bands`` one for each band; of ``position`` none.
     key : str
-        Name of the member of a zip, of the data set of an HDF5 file, or of the bands.
+        Name of the member of an archive, of an HDF5 file's data set, or of the bands.
     row : int
-        Row of a stack, otherwise -1.
+        Row of a stack, or where a member of a tar is; otherwise -1.
     ra, dec : float
         Degrees, ICRS; NaN if not known.
     flag : Flag

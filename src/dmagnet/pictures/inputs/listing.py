@@ -55,14 +55,14 @@ class Listing:
         for form, path in self._inputs:
             try:
                 if form == "table" and path not in self._columns:
-                    self._columns[path] = find_columns(Path(path), config.table_id)
+                    self._columns[path] = find_columns(Path(path), config)
                 if form == "stack":
                     with suppress(ImageError):  # one that is damaged becomes a row
                         open_stack(str(Path(path).absolute()), config.dataset)
             except DataError as error:
-                if len(self._inputs) == 1:
-                    raise
                 self._refused[path] = error  # one among many: a row says so
+                if len(self._refused) == len({path for _, path in self._inputs}):
+                    raise
         self.has_positions = False
         self._scan(notes)
         self.notes = tuple(notes)
@@ -178,8 +178,8 @@ def list_items(
     Parameters
     ----------
     inputs : sequence of str or Path
-        Images, folders, globs (``**`` for any depth), zips, HDF5 or npy stacks, one
-        FITS file a band (``*_{band}.fits``, ``*_{g,r,z}.fits``), tables of paths or of
+        Images, folders, globs (``**`` for any depth), zips, tars, stacks, one FITS
+        file a band (``*_{band}.fits``, ``*_{g,r,z}.fits``), tables of paths or of
         positions, and single images of zips and stacks (``a.zip::b.jpg``,
         ``a.h5::17``).
     config : SourceConfig, optional

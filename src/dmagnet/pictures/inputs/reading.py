@@ -16,8 +16,9 @@ from dmagnet.pictures.blanks import WHITE, fluxes, is_bytes
 from dmagnet.pictures.cutout import from_array
 from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands
 from dmagnet.pictures.image import draw_planes, is_fits
-from dmagnet.pictures.inputs import framing, stacks
+from dmagnet.pictures.inputs import archives, framing, stacks
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels, flagged
+from dmagnet.pictures.npz import COLORS
 from dmagnet.pictures.opening import Doubt, Fault, ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.raster import (
@@ -183,9 +184,10 @@ def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _
         return _drawn(planes_of(item, config, around), config)
     path = item.files[0]
     if item.kind == "member":
-        opened = stacks.read_member(path, item.key)
+        opened = archives.read_member(path, item.key, item.row)
     else:
-        opened = stacks.open_cell(path, item.row) if packed else open_file(path)
+        column = item.key or config.path
+        opened = stacks.open_cell(path, item.row, column) if packed else open_file(path)
     with opened as file:
         head = file.read(16)
         file.seek(0)
@@ -239,7 +241,7 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     if values.ndim == 3:
         cube = np.moveaxis(values, band_axis(values.shape, len(bands)), 0)
     notes: tuple[Note, ...] = ()
-    may_show = len(cube) in (1, *stacks.COLORS)
+    may_show = len(cube) in (1, *COLORS)
     if values.dtype not in (np.uint8, np.uint16) or not may_show:
         planes = _row_planes(cube, bands)
         if bands or not may_show or not _is_picture(planes.values):

@@ -1,60 +1,39 @@
 """Files of many images, and images of many galaxies; each is opened once a process."""
 
 import bisect
-import functools
 import io
 import itertools
 import math
 import mmap
-import os
 import threading
 import weakref
-import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import IO, Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from PIL import Image
 from pyarrow import parquet
 
 from dmagnet.errors import DataError
+from dmagnet.pictures.cutout import from_array
 from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
-from dmagnet.pictures.opening import ImageError, KeptFits, refused, spooled
+from dmagnet.pictures.inputs.archives import read_member
+from dmagnet.pictures.npz import COLORS, array_of, is_one_image, shapes_in
+from dmagnet.pictures.opening import ImageError, KeptFits, kept_open, refused
 from dmagnet.pictures.raster import LARGE, MAX_PIXELS, part_of, take_turn
-from dmagnet.pictures.tables.opened import PARQUET, packed_columns
+from dmagnet.pictures.tables.opened import ARROW, COLUMNAR, mapped, packed_columns, rank
 from dmagnet.storage.disk import open_file
 
-OPEN_FILES = 8  # a process keeps open
-OPEN_MOSAICS = 48  # and of these, whose memory is their headers; of g, r, z 16 tiles
 MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 STRIP = 256  # rows of pixels read at a time
-COLORS = (3, 4)  # an axis of this length is that of colors
 CELLS = 8  # of Parquet read at a time; a row group may hold all of them
 KEPT = 4  # such pieces are kept: readers side by side ask for neighbors
-
-
-def kept_open(opener: Callable[..., Any], what: str, path: str, *more: str) -> Any:
-    """Open a file, or return it if this process has this version of it open."""
-    with refused(path, what):
-        with open_file(path) as file:  # refuses what is no file
-            status = os.fstat(file.fileno())
-        keep = _kept_mosaic if opener is _mosaic_of else _kept
-        return keep(opener, path, *more, version=(status.st_mtime_ns, status.st_size))
-
-
-def _open(opener: Callable[..., Any], *names: str, version: tuple[int, int]) -> Any:
-    del version
-    return opener(*names)
-
-
-_kept = functools.lru_cache(OPEN_FILES)(_open)
-_kept_mosaic = functools.lru_cache(OPEN_MOSAICS)(_open)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +62,16 @@ def open_stack(path: str, dataset: str = "") -> Stack:
 
 
 def _stack_of(path: str, dataset: str) -> Stack:
+    if path.lower().endswith(".npz"):
+        shapes = shapes_in(path)
+        several = [name for name, shape in shapes.items() if len(shape) > 2]
+        images = array_of(path, dataset or next(iter(sorted(several, key=rank)), ""))
+        images = images[None] if is_one_image(images.shape) else images
+        scales = {"pxscale": images.shape[:1]}.items() & shapes.items()
+        return Stack(images, columns={name: array_of(path, name) for name, _ in scales})
     if path.lower().endswith(".npy"):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-        if _is_one(images.shape):
+        if is_one_image(images.shape):
             images = images[None]
         if _holds_images(images):
             return Stack(images)
@@ -107,13 +93,6 @@ def _stack_of(path: str, dataset: str) -> Stack:
         if getattr(column, "shape", None) == images.shape[:1] and _is_number(column)
     }
     return Stack(images, name, fitting)
-
-
-def _is_one(shape: tuple[int, ...]) -> bool:
-    """Return whether this is one image: grey, or with its colors last or first."""
-    if len(shape) != 3:
-        return len(shape) == 2
-    return shape[2] in COLORS or (shape[0] in COLORS and shape[1] == shape[2])
 
 
 def _images_in(file: h5py.File, path: str, dataset: str) -> str:
@@ -190,34 +169,11 @@ def _needed(images: Any, row: int, known_scale: bool) -> tuple[npt.NDArray[Any],
     return np.concatenate(pieces, axis=first), part.step
 
 
-def members(path: str, suffixes: Sequence[str]) -> list[str]:
-    """List the images of a zip."""
-    names = []
-    for name in _zip(path).namelist():
-        parts = PurePosixPath(name).parts
-        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-        if not hidden and name.lower().endswith(tuple(suffixes)):
-            names.append(name)
-    return sorted(names)
-
-
-def read_member(path: str, name: str) -> IO[bytes]:
-    """Read one file of a zip."""
-    archive = _zip(path)
-    if name not in archive.NameToInfo:
-        raise ImageError(f"{path}: no {name} in it", "missing")
-    with refused(name, "a whole member of a zip"), archive.open(name) as member:
-        return spooled(member, name)
-
-
-def _zip(path: str) -> zipfile.ZipFile:
-    archive: zipfile.ZipFile = kept_open(zipfile.ZipFile, "a whole zip", path)
-    return archive
-
-
 def open_mosaic(path: str, member: str = "") -> KeptFits:
     """Open a FITS image on which several galaxies lie, once a process."""
-    mosaic: KeptFits = kept_open(_mosaic_of, "a whole FITS file", path, member)
+    mosaic: KeptFits = kept_open(
+        _mosaic_of, "a whole FITS file", path, member, mosaic=True
+    )
     return mosaic
 
 
@@ -228,29 +184,45 @@ def _mosaic_of(path: str, member: str) -> KeptFits:
 
 def is_packed(path: str) -> bool:
     """Return whether a file may hold images as bytes."""
-    return path.lower().endswith(PARQUET)
+    return path.lower().endswith(COLUMNAR)
 
 
-def open_cell(path: str, row: int) -> IO[bytes]:
-    """Open the image in a row of a Parquet file."""
+def open_cell(path: str, row: int, column: str = "") -> IO[bytes]:
+    """Open the image in a row of a Parquet file, or of the arrays of a .npz."""
+    if path.lower().endswith(".npz"):
+        values, _ = read_row(open_stack(path, column), row)
+        rgb = from_array(values, f"row {row}").rgb
+        file = io.BytesIO()
+        Image.fromarray(np.round(rgb * 255).astype(np.uint8)).save(file, "PPM")
+        file.seek(0)
+        return file
     with refused(path, what := "a whole Parquet file"):
-        cells: _Cells = kept_open(_Cells, what, path)
+        cells: _Cells = kept_open(_Cells, what, path, column)
         return cells.cell(row)
 
 
 class _Cells:
-    """The column of images of one file, read a few rows at a time."""
+    """A column of images of one file, read a few rows at a time."""
 
-    def __init__(self, path: str) -> None:
-        opened = open_file(path)
-        weakref.finalize(self, opened.close)  # also where it is no Parquet file
-        self._file = parquet.ParquetFile(opened, buffer_size=1 << 20, pre_buffer=False)
-        columns = packed_columns(self._file.schema_arrow)
+    def __init__(self, path: str, column: str) -> None:
+        self._mapped: pa.Table | None = None
+        if path.lower().endswith(ARROW):
+            self._mapped = mapped(path)
+            schema, sizes = self._mapped.schema, [len(self._mapped)]
+        else:
+            opened = open_file(path)
+            weakref.finalize(self, opened.close)  # also where it is no Parquet file
+            self._file = parquet.ParquetFile(
+                opened, buffer_size=1 << 20, pre_buffer=False
+            )
+            schema, about = self._file.schema_arrow, self._file.metadata
+            groups = range(self._file.num_row_groups)
+            sizes = [about.row_group(group).num_rows for group in groups]
+        columns = packed_columns(schema)
         if not columns:
             raise DataError(f"{path}: expected a column of images as bytes, found none")
-        self._name, self._place = next(iter(columns.items()))
-        groups = range(self._file.num_row_groups)
-        sizes = (self._file.metadata.row_group(group).num_rows for group in groups)
+        named = (each for each in columns.items() if column in each)
+        self._name, self._place = next(named, next(iter(columns.items())))
         self._starts = [0, *itertools.accumulate(sizes)]
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._at, self._end = 0, 0  # what comes next, and where its row group ends
@@ -269,6 +241,9 @@ class _Cells:
         return io.BytesIO(content)
 
     def _read(self, row: int) -> Any:
+        if self._mapped is not None:
+            found = self._mapped.column(self._name)[row].as_py()
+            return found if self._place == self._name else (found or {}).get("bytes")
         for start, values in self._recent:
             if start <= row < start + len(values):
                 return values[row - start].as_py()

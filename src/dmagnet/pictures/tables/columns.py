@@ -2,14 +2,16 @@
 # ruff: noqa: PTH110, PTH111, PTH118
 # There may be millions of paths: they stay text.
 
+import difflib
 import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables import names as called
@@ -17,6 +19,8 @@ from dmagnet.pictures.tables.coordinates import Place, System, places
 from dmagnet.pictures.tables.opened import open_tables
 from dmagnet.pictures.tables.text import BAD, Block, Table
 
+GIVEN = tuple(field.name for field in fields(ColumnsConfig))
+SHOWN = 20  # names of columns in a message
 BAND_COLUMN = re.compile(r"(?:path|file|filename)_(?!loc$)(\w+)")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -70,58 +74,65 @@ class Row(NamedTuple):
 
 
 def find_columns(
-    path: Path, table_id: str = "", needed: tuple[str, ...] = ()
+    path: Path, given: ColumnsConfig | None = None, needed: tuple[str, ...] = ()
 ) -> Columns:
     """Find out which column of a table is what."""
+    wish = {k: getattr(given, k) for k in GIVEN if given and getattr(given, k)}
     with open_tables(path) as tables:
-        found = [_columns(t, k, table_id) for k, t in enumerate(tables)]
         names = list(dict.fromkeys(name for table in tables for name in table.names))
-    told = ", ".join(names[:20]) or "none"
+        told = [{k: _alike(t.names, name) for k, name in wish.items()} for t in tables]
+        found = [
+            _columns(tables[k], k, t) for k, t in enumerate(told) if all(t.values())
+        ]
+    there = ", ".join(names[:SHOWN]) or "none"
+    if len(names) > SHOWN:
+        there += f" and {len(names) - SHOWN} more"
     for columns in found:
-        if not (table_id and not columns.id) and not columns.lacking(needed):
+        if not columns.lacking(needed):
             return columns
-    if table_id and not any(columns.id for columns in found):
-        raise DataError(f"{path}: expected a column {table_id!r}, found {told}")
+    if told and not found:
+        key = min(([k for k in t if not t[k]] for t in told), key=len)[0]
+        near = difflib.get_close_matches(wish[key], names, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        line = f"expected a column {wish[key]!r} (--{key}); {meant}found {there}"
+        raise DataError(f"{path}: {line}")
     if not needed:
-        raise DataError(f"{path}: expected a column path, or ra and dec; found {told}")
+        line = f"expected a column path, or ra and dec; found {there}"
+        raise DataError(f"{path}: {line}; --path, --ra and --dec name others")
     lacks = min((c.lacking(needed) for c in found), key=len, default=needed)
     raise DataError(
         f"{path}: expected columns {', '.join(needed)}; {', '.join(lacks)} missing, "
-        f"found {told}"
+        f"found {there}; {' '.join(f'--{n} NAME' for n in lacks)} says which is meant"
     )
 
 
-def _columns(table: Table, place: int, table_id: str) -> Columns:
+def _alike(names: list[str], wanted: str) -> str:
+    """Find a column by its name, in any case if there is none in this."""
+    alike = [name for name in names if name.casefold() == wanted.casefold()]
+    return wanted if wanted in alike else next(iter(alike), "")
+
+
+def _columns(table: Table, place: int, given: dict[str, str]) -> Columns:
     """Find out which column of one table is what."""
     names = table.names
     bands: dict[str, str] = {}
     for name in names:
         if found := BAND_COLUMN.fullmatch(name.lower()):
             bands.setdefault(found[1], name)
-    ra, dec = called.positions(names, table.ucds)
-    frame, systems = table.frames.get(ra, ("", "")), ("", "")
-    if "2000" in ra or "icrs" in ra.lower():  # its name says it
-        frame = ("", "")
-    elif ra:
-        system = called.first(names, called.SYSTEM)
-        systems = system, called.first(names, called.EQUINOX)
-    single, packed = called.first(names, called.PATH), ""
-    if not single or single in table.packed:
-        packed = next(iter(table.packed.values()), "")
+    single, packed = given.get("path") or called.first(names, called.PATH), ""
+    first = single or next(iter(table.packed), "")
+    if single or len(table.packed) == 1 or called.plain(first) in called.PACKED:
+        packed = table.packed.get(first, "")  # of several, --path says which
     several = len(bands) > 1 and not single and not packed
     paths = tuple(bands.values()) if several else (single,) if single else ()
-    if table_id:
-        alike = [name for name in names if name.casefold() == table_id.casefold()]
-        identity = table_id if table_id in alike else next(iter(alike), "")
-    else:
-        identity = called.first(names, called.ID)
+    identity = given.get("id") or called.first(names, called.ID)
     if packed:
         paths, (whole, _, part) = (), packed.rpartition(".")
         identity = identity or (f"{whole}.path" if part == "bytes" else "")
-    if not ra:
-        ra, dec, frame = called.elsewhere(names, short=not paths and not packed)
-        frame = table.frames.get(ra, frame)
+    told = (given["ra"], given["dec"]) if "ra" in given else ()
+    ra, dec, frame, systems = _place(table, told, short=not paths and not packed)
     labels: Any = {k: called.first(names, known) for k, known in called.LABELED.items()}
+    labels |= {"label": given["label"]} if "label" in given else {}
     return Columns(
         identity,
         paths,
@@ -131,6 +142,24 @@ def _columns(table: Table, place: int, table_id: str) -> Columns:
         **labels,
         table=place,
     )
+
+
+def _place(
+    table: Table, told: tuple[str, ...], *, short: bool
+) -> tuple[str, str, tuple[str, str], tuple[str, str]]:
+    """Find a position among columns, its frame, and columns that name it."""
+    names, none = told or table.names, ("", "")
+    ra, dec = called.positions(names, {} if told else table.ucds)
+    if not ra:
+        ra, dec, frame = called.elsewhere(names, short=short or bool(told))
+        if ra or not told:
+            return ra, dec, table.frames.get(ra, frame), none
+        ra, dec = told
+    if "2000" in ra or "icrs" in ra.lower():  # its name says it
+        return ra, dec, none, none
+    known = called.SYSTEM, called.EQUINOX
+    system, equinox = (called.first(table.names, words) for words in known)
+    return ra, dec, table.frames.get(ra, none), (system, equinox)
 
 
 def read_rows(path: Path, columns: Columns, *, labeled: bool = False) -> Iterator[Row]:

@@ -14,7 +14,7 @@ PATH = (
     "path", "file", "filename", "filepath", "image", "imagepath", "imagefile",
     "fileloc", "img", "imgpath", "imagename", "fname", "jpg", "png",
 )  # fmt: skip
-PACKED = (*PATH, "imagebytes", "jpeg", "bytes", "picture")  # if they hold bytes
+PACKED = (*PATH, "images", "imagebytes", "jpeg", "bytes", "picture")  # no paths
 LABELED = {
     "label": ("label", "class", "classname", "classlabel", "labels"),
     "split": ("split", "subset"),

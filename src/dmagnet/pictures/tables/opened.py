@@ -4,39 +4,56 @@ import contextlib
 import csv
 import io
 import json
+import math
+import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from astropy.io import fits, votable
+from astropy.io.ascii import read as read_text
+from pyarrow import json as json_lines
 from pyarrow import parquet
 
 from dmagnet.errors import DataError
+from dmagnet.pictures.npz import array_of, is_one_image, shapes_in
 from dmagnet.pictures.opening import BROKEN, in_short, open_fits, quiet, unpacked
 from dmagnet.pictures.tables.names import PACKED, plain
-from dmagnet.pictures.tables.text import Block, Frames, Table, of_yaml, text_table
+from dmagnet.pictures.tables.text import (
+    Block,
+    Frames,
+    Pieces,
+    Table,
+    of_yaml,
+    text_table,
+)
 from dmagnet.storage.disk import open_file
 
 BLOCK = 8192  # rows
-_NAMES = (".csv", ".ecsv", ".tsv", ".tab", ".txt", ".dat")
+_NAMES = (".csv", ".ecsv", ".tsv", ".tab", ".txt", ".dat", ".tbl")
 TEXT = tuple(map("".join, product(_NAMES, ("", ".gz", ".bz2", ".xz"))))
 PARQUET = (".parquet", ".pq")
+NPZ = (".npz",)
+ARROW = (".arrow", ".feather")
+COLUMNAR = PARQUET + ARROW  # may hold images
+LINES = (".jsonl", ".ndjson")
 VOTABLE = tuple(map("".join, product((".vot", ".votable", ".xml"), ("", ".gz"))))
 FITS_TABLE = (".fits", ".fit", ".fits.gz", ".fit.gz")
-SUFFIXES = TEXT + PARQUET + VOTABLE + FITS_TABLE
+SUFFIXES = TEXT + COLUMNAR + LINES + NPZ + VOTABLE + FITS_TABLE
 NOT_READ = {
     (".xlsx", ".xls", ".ods", ".numbers"): "a spreadsheet: save it as CSV",
-    (".json", ".jsonl", ".tbl", ".feather", ".arrow", ".orc", ".sqlite", ".db"): (
+    (".json", ".orc", ".sqlite", ".db"): (
         "a table of a form that is not read: save it as CSV, Parquet, FITS or VOTable"
     ),
     (".pkl", ".pickle", ".pt", ".pth", ".joblib"): (
         "a pickle, which can run any program: save images as files or .npy, tables as "
         "CSV"
     ),
-    (".npz", ".mat"): "several arrays in one file: save its images as one .npy or HDF5",
+    (".mat",): "several arrays in one file: save them as .npz or HDF5",
 }
 
 
@@ -54,9 +71,11 @@ def open_tables(path: Path) -> Iterator[list[Table]]:
     try:
         with contextlib.ExitStack() as stack:
             if name.endswith(TEXT):
-                yield [text_table(path, stack)]
-            elif name.endswith(PARQUET):
-                yield [_parquet(path, stack)]
+                yield [_ipac(path) or text_table(path, stack)]
+            elif name.endswith(COLUMNAR + LINES):
+                yield [_columnar(path, stack)]
+            elif name.endswith(NPZ):
+                yield _npz(path)
             else:
                 yield (_votable if name.endswith(VOTABLE) else _fits)(path, stack)
     except DataError:
@@ -98,18 +117,28 @@ def _slices(length: int) -> Iterator[slice]:
     return (slice(start, start + BLOCK) for start in range(0, length, BLOCK))
 
 
-def _parquet(path: Path, stack: contextlib.ExitStack) -> Table:
-    opened = stack.enter_context(open_file(path))
-    file = stack.enter_context(parquet.ParquetFile(opened))
-    schema = file.schema_arrow
+def _columnar(path: Path, stack: contextlib.ExitStack) -> Table:
+    """Open a table of Arrow's kind, read from where it lies but for lines of JSON."""
+    opened, name = stack.enter_context(open_file(path)), path.name.lower()
+    file: Any = None
+    if name.endswith(PARQUET):
+        file = stack.enter_context(parquet.ParquetFile(opened))
+        schema, length = file.schema_arrow, file.metadata.num_rows
+    else:
+        whole = json_lines.read_json(opened) if name.endswith(LINES) else mapped(path)
+        schema, length = whole.schema, len(whole)
     classes = _class_names(schema.metadata or {})
 
     def _pieces(wanted: list[str]) -> Iterator[Block]:
         if not wanted:
-            total = range(file.metadata.num_rows)
-            yield from ({"": [None] * len(total[rows])} for rows in _slices(len(total)))
+            yield from ({"": [None] * len(range(length)[s])} for s in _slices(length))
             return
-        for batch in file.iter_batches(BLOCK, columns=wanted):
+        if file is not None:
+            batches = file.iter_batches(BLOCK, columns=wanted)
+        else:
+            outer = [w if w in schema.names else w.rpartition(".")[0] for w in wanted]
+            batches = whole.select([*dict.fromkeys(outer)]).to_batches(BLOCK)
+        for batch in batches:
             block = {name: _column(batch, name).to_pylist() for name in wanted}
             for name in classes.keys() & block.keys():
                 names = dict(enumerate(classes[name]))
@@ -120,6 +149,18 @@ def _parquet(path: Path, stack: contextlib.ExitStack) -> Table:
         units, frames = _told(schema)
     packed = packed_columns(schema)
     return Table(schema.names, units, frames, packed=packed, pieces=_pieces)
+
+
+def mapped(path: Path | str) -> pa.Table:
+    """Map a file of Arrow: a stream, as `datasets` keeps it, or a file of Feather."""
+    open_file(path).close()  # pyarrow would wait for a pipe
+    source = pa.memory_map(os.fspath(path))
+    is_file = source.read(6) == b"ARROW1"
+    source.seek(0)
+    opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+    table = opened.read_all()
+    table.validate(full=True)  # wrong offsets would lead out of the file
+    return table
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -160,9 +201,13 @@ def packed_columns(schema: pa.Schema) -> dict[str, str]:
             plain(column.name) in PACKED[4:]  # a path or file may be text in binary
         ):
             found[column.name] = column.name
-    ranks = {name: rank for rank, name in enumerate(PACKED)}
-    ordered = sorted(found, key=lambda name: ranks.get(plain(name), len(PACKED)))
-    return {name: found[name] for name in ordered}
+    return {name: found[name] for name in sorted(found, key=rank)}
+
+
+def rank(name: str) -> int:
+    """Rank a column of images by its name: the plainest first."""
+    known = plain(name) in PACKED
+    return PACKED.index(plain(name)) if known else len(PACKED)
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
@@ -176,6 +221,61 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         }
     except (ValueError, LookupError, TypeError, AttributeError):
         return {}
+
+
+def _npz(path: Path) -> list[Table]:
+    """Take arrays of one length as a table; those of more axes are images."""
+    open_file(path).close()  # refuses what is no file
+    shapes = {name: shape for name, shape in shapes_in(path).items() if shape}
+    tables: dict[int, list[str]] = {}
+    for name, shape in shapes.items():
+        length = 1 if len(shape) > 2 and is_one_image(shape) else shape[0]
+        tables.setdefault(length, []).append(name)
+
+    def _pieces(wanted: list[str], length: int) -> Iterator[Block]:
+        columns = {name: array_of(path, name).reshape(length) for name in wanted}
+        for rows in _slices(length):
+            block = {name: column[rows].tolist() for name, column in columns.items()}
+            yield block or {"": [None] * len(range(length)[rows])}
+
+    return [
+        Table(
+            [name for name in names if math.prod(shapes[name]) == length]
+            + (images := [name for name in names if len(shapes[name]) > 2]),
+            packed={name: name for name in sorted(images, key=rank)},
+            pieces=partial(_pieces, length=length),
+        )
+        for length, names in tables.items()
+    ]
+
+
+def _ipac(path: Path) -> Table | None:
+    """Read a table of IPAC, whole; None for another text of that name."""
+    if ".tbl" not in path.name.lower():
+        return None
+    with quiet(), open_file(path) as file, unpacked(file, path) as text:
+        content = text.read().decode("utf-8", "replace")
+        if not content.startswith(("\\", "|")):
+            return None
+        found = read_text(content, format="ipac", guess=False)
+    told = {k: v["value"] for k, v in found.meta.get("keywords", {}).items()}
+    frame = str(told.get("RADESYS", "")), str(told.get("EQUINOX", ""))
+    return Table(
+        found.colnames,
+        {name: str(found[name].unit or "") for name in found.colnames},
+        dict.fromkeys(found.colnames, frame) if any(frame) else {},
+        pieces=_masked(found.as_array(), {name: name for name in found.colnames}),
+    )
+
+
+def _masked(values: Any, places: dict[str, str]) -> Pieces:
+    """Divide a masked array whose columns are called otherwise inside."""
+
+    def _pieces(wanted: list[str]) -> Iterator[Block]:
+        for rows in _slices(len(values)):
+            yield {name: values[rows][places[name]].tolist() for name in wanted}
+
+    return _pieces
 
 
 def _votable(path: Path, stack: contextlib.ExitStack) -> list[Table]:
@@ -198,18 +298,12 @@ def _votable_table(tree: Any, source: Any) -> Table:
     fields = dict(zip(names[::-1], source.fields[::-1], strict=True))
     systems = {system.ID: system for system in tree.iter_coosys()}
     refs = {name: systems[f.ref] for name, f in fields.items() if f.ref in systems}
-
-    def _pieces(wanted: list[str]) -> Iterator[Block]:
-        values = source.array  # masked
-        for rows in _slices(len(values)):
-            yield {name: values[rows][fields[name].ID].tolist() for name in wanted}
-
     return Table(
         names,
         {name: str(f.unit) for name, f in fields.items() if f.unit is not None},
         {n: (str(s.system or ""), str(s.equinox or "")) for n, s in refs.items()},
         {name: f.ucd for name, f in fields.items() if f.ucd},
-        pieces=_pieces,
+        pieces=_masked(source.array, {name: f.ID for name, f in fields.items()}),
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 from astropy.table import meta
@@ -47,6 +47,7 @@ SPACES = re.compile(rb'"[^"\n]*"|[ \t]+')
 BAD = "\0bad"  # no column is called so: what is wrong with a row
 
 Block = dict[str, list[Any]]
+Pieces = Callable[[list[str]], Iterator[Block]]
 Frames = dict[str, tuple[str, str]]
 
 
@@ -59,18 +60,23 @@ class Table:
     frames: Frames = field(default_factory=dict)
     ucds: dict[str, str] = field(default_factory=dict)
     packed: dict[str, str] = field(default_factory=dict)
-    pieces: Callable[[list[str]], Iterator[Block]] = lambda _: iter(())
+    pieces: Pieces = lambda _: iter(())
 
 
 def text_table(path: Path, stack: contextlib.ExitStack) -> Table:
     """Open a table as text."""
-    file: IO[bytes] = stack.enter_context(open_file(path))
+    file = unpacking(stack.enter_context(open_file(path)))
+    return _table(path, _whole_lines(path, stack.enter_context(file)))
+
+
+def unpacking(file: IO[bytes]) -> IO[bytes]:
+    """Return a file as it is within gzip, bzip2 or xz; nothing is unpacked yet."""
     start = file.read(6)
     file.seek(0)
     for magic, opened in PACKERS.items():
         if start.startswith(magic):
-            file = stack.enter_context(opened(file))
-    return _table(path, _whole_lines(path, file))
+            return cast("IO[bytes]", opened(file))
+    return file
 
 
 def _whole_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:

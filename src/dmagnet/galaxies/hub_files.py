@@ -1,0 +1,58 @@
+"""Labeled galaxies as the Parquet files that `datasets` and the hub know."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image
+from pyarrow import parquet
+
+from dmagnet import __version__
+from dmagnet.galaxies.galaxies import PLACES, Galaxies
+from dmagnet.storage.disk import beside
+
+FILES = {"train": "train", "val": "validation", "test": "test"}  # by part
+GROUP = 100  # rows that are read together, as `datasets` has it for images
+
+
+def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
+    """Write labeled galaxies so that `datasets.load_dataset` reads the folder.
+
+    Parameters
+    ----------
+    galaxies : Galaxies
+        Images become PNG; masks are left out.
+    folder : Path
+        For ``data/train-00000-of-00001.parquet``, and ``validation`` and ``test``.
+
+    Returns
+    -------
+    Path
+        The folder; `load_galaxies` reads it too.
+
+    Raises
+    ------
+    DataError
+        If files of others are in the way, or the disk refuses.
+    """
+    names = galaxies.class_names
+    several = ("|".join(names[k] for k in some) for some in galaxies.label_sets)
+    label = {"names": [*names, *several], "_type": "ClassLabel"}
+    features = {"image": {"_type": "Image"}, "label": label}
+    told = {
+        "huggingface": json.dumps({"info": {"features": features}}),
+        "made by": f"dmagnet: {__version__}",
+    }
+    for part, name in FILES.items():
+        if len(some := galaxies.subset(part)):
+            cells = []
+            for pixels, own in zip(some.images, some.ids, strict=True):
+                Image.fromarray(pixels).save(png := io.BytesIO(), "PNG")
+                cells.append({"bytes": png.getvalue(), "path": f"{own}.png"})
+            columns = {key: getattr(some, key) for key in PLACES}
+            columns |= {"image": cells, "label": some.labels, "id": some.ids}
+            table = pa.table(columns).replace_schema_metadata(told)
+            with beside(folder / f"data/{name}-00000-of-00001.parquet") as new:
+                parquet.write_table(table, new, row_group_size=GROUP)
+    return folder
