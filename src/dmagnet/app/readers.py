@@ -8,7 +8,9 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +21,11 @@ from numpy.typing import NDArray
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs import forms
+from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.tables.columns import find_columns
+from dmagnet.pictures.tables.opened import is_table
 
 READ_S = 20.0  # for one file
 READ_BYTES = 1 << 30  # of memory for one file, beside the reader's own
@@ -80,8 +85,30 @@ class Readers:
         for reader in [*self._all]:
             self._end(reader)
 
+    def listed(self, item: Item, most: int) -> list[Item]:
+        """List what a file holds, one more than so many at most."""
+
+        def _items(reader: Reader) -> list[Item]:
+            _ask(reader, item, most)
+            return [_item(each) for each in json.loads(_back(reader).readline())]
+
+        found: list[Item] = self._answered(item, _items)
+        if not found:
+            line = "expected images or rows with ra and dec, found none"
+            raise DataError(f"{item.path}: {line}")
+        return found
+
     def read(self, item: Item) -> Read:
         """Read one input."""
+        found: Read = self._answered(
+            item, lambda reader: _read(reader, item, self._sides)
+        )
+        if not found[1]:
+            raise DataError(f"{_name(item)}: {found[0].reason}")
+        return found
+
+    def _answered(self, item: Item, ask: Callable[[Reader], Any]) -> Any:
+        """Let a reader answer; one that does not in time is replaced."""
         reader, slow = self._ready.get(), threading.Event()
         while reader.poll() is not None:  # the system ended it since
             self._end(reader)
@@ -94,7 +121,9 @@ class Readers:
 
         timer = threading.Timer(self._limit_s, _late)
         timer.start()
-        found = _asked(reader, item, self._sides)
+        found = None
+        with suppress(OSError, ValueError):  # it ended before it answered
+            found = ask(reader)
         timer.cancel()
         timer.join()
         if found is None or slow.is_set():
@@ -102,41 +131,87 @@ class Readers:
             self._begin()
         else:
             self._ready.put(reader)
-        name = item.id if "://" in item.path else item.path or item.id
         if found is None:
             line = f" in {self._limit_s:g} s" if slow.is_set() else ""
             raise DataError(
-                f"{name}: expected an image, got one that could not be read{line}; "
-                "convert it to PNG or plain FITS"
+                f"{_name(item)}: expected an image, got one that could not be "
+                f"read{line}; convert it to PNG or plain FITS"
             )
-        if not found[1]:
-            raise DataError(f"{name}: {found[0].reason}")
         return found
 
 
-def _asked(reader: Reader, item: Item, sides: tuple[int, int]) -> Read | None:
-    """Let a reader read; None if it ends before it answers."""
-    to, back = reader.stdin, reader.stdout
-    assert to is not None
-    assert back is not None
-    with suppress(OSError, ValueError):  # it ended
-        to.write(json.dumps(dataclasses.asdict(item)).encode() + b"\n")
-        to.flush()
-        told = json.loads(back.readline())
-        seen = [
-            np.frombuffer(back.read(3 * side**2), np.uint8).reshape(side, side, 3)
-            for side in sides
-            if told["seen"]
-        ]
-        card = told["wcs"]
-        wcs = None if card is None else WCS(Header.fromstring(card), fix=False)
-        return _item(told["item"]), seen, wcs, tuple(told["notes"])
-    return None
+def _name(item: Item) -> str:
+    """Call an input as a person does, never by where it lies on this machine."""
+    unnamed = "://" in item.path or item.shared  # a place on the sky
+    return item.id if unnamed else item.path or item.id
+
+
+def _ask(reader: Reader, item: Item, most: int) -> None:
+    assert reader.stdin is not None
+    told = json.dumps([dataclasses.asdict(item), most])
+    reader.stdin.write(told.encode() + b"\n")
+    reader.stdin.flush()
+
+
+def _back(reader: Reader) -> IO[bytes]:
+    assert reader.stdout is not None
+    return reader.stdout
+
+
+def _read(reader: Reader, item: Item, sides: tuple[int, int]) -> Read:
+    """Let a reader read."""
+    _ask(reader, item, 0)
+    back = _back(reader)
+    told = json.loads(back.readline())
+    seen = [
+        np.frombuffer(back.read(3 * side**2), np.uint8).reshape(side, side, 3)
+        for side in sides
+        if told["seen"]
+    ]
+    card = told["wcs"]
+    wcs = None if card is None else WCS(Header.fromstring(card), fix=False)
+    return _item(told["item"]), seen, wcs, tuple(told["notes"])
 
 
 def _item(known: dict[str, Any]) -> Item:
     files, flag = tuple(known["files"]), Flag(known["flag"])
     return Item(**known | {"files": files, "flag": flag})
+
+
+def _held(item: Item) -> Iterator[Item]:
+    """List the images of a zip, the places of a table, or the file itself.
+
+    A row of a table names no file: those of this machine are nobody's to choose.
+    """
+    (path,) = item.files
+    if path.lower().endswith(".zip"):
+        yield from forms.items_of("zip", path, SourceConfig())
+    elif not is_table(Path(path)):
+        yield item
+    else:
+        for row in forms.items_of_table(path, find_columns(Path(path), "")):
+            faulty = row.flag == Flag.UNREADABLE and not row.files
+            if faulty or row.kind == "position" or row.files == (path,):
+                yield row
+            else:
+                yield Item(id=row.id, path="", kind="position", ra=row.ra, dec=row.dec)
+
+
+def _list(item: Item, most: int) -> list[Item]:
+    """List what a file holds, by the names that people know."""
+    try:
+        found = [*islice(_held(item), most + 1)]
+    except DataError as error:
+        found = [flagged(item, Flag.UNREADABLE, str(error))]
+    (path,) = item.files
+    return [
+        dataclasses.replace(
+            each,
+            path=each.path.replace(path, item.path),
+            reason=each.reason.replace(f"{path}: ", "").replace(path, item.path),
+        )
+        for each in found
+    ]
 
 
 def _answer(item: Item, sides: list[int], view: list[Any], back: IO[bytes]) -> None:
@@ -181,7 +256,13 @@ def main() -> None:
     _limited()
     for line in sys.stdin.buffer:
         faulthandler.dump_traceback_later(limit_s, exit=True)
-        _answer(_item(json.loads(line)), sides, view, back)
+        known, most = json.loads(line)
+        if most:
+            held = [*map(dataclasses.asdict, _list(_item(known), most))]
+            back.write(json.dumps(held).encode() + b"\n")
+            back.flush()
+        else:
+            _answer(_item(known), sides, view, back)
         faulthandler.cancel_dump_traceback_later()
 
 
