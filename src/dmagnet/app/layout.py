@@ -41,7 +41,9 @@ class Page(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *others: Any, **named: Any
     ) -> list[Any]:
-        """Read what was asked."""
+        """Read what was asked; a script may give one file by itself."""
+        if block_fn.api_name == "look":
+            inputs = [[each] if isinstance(each, dict) else each for each in inputs]
         try:
             told = await super().preprocess_data(block_fn, inputs, *others, **named)
         except (gr.Error, ValueError, TypeError, LookupError, AttributeError, OSError):
@@ -100,8 +102,9 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
         *each, sample = examples
         for example in each:
             example.click(
-                handlers.simulated, [example], api_visibility="private", **looks
-            )
+                handlers.simulated, [example], api_name="example",
+                api_visibility="private", **looks,
+            )  # fmt: skip
         sample.click(handlers.simulated, None, api_name="simulated", **looks)
         show.click(
             handlers.show, [number], api_name="show",

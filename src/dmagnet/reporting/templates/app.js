@@ -38,11 +38,10 @@
     }
   });
 
-  // Gradio leaves the list of a dropdown open, over what is below, when Tab leaves it.
-  document.addEventListener("keydown", ({ key, target }) => {
-    if (key === "Tab" && target.getAttribute("role") === "combobox") {
-      target.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
-    }
+  // Gradio opens the list of a dropdown once more when it hears the Tab that leaves it.
+  document.addEventListener("keydown", (event) => {
+    const leaves = event.key === "Tab" && event.target.getAttribute("role") === "combobox";
+    if (leaves) event.stopPropagation();
   }, true);
 
   new MutationObserver(() => {
