@@ -136,7 +136,7 @@ def test_the_row_is_the_one_that_classify_writes(person, tmp_path):
     (tmp_path / "one.png").write_bytes(png_of(blob()))
     expected = classify(tmp_path / "one.png", weights="xs", device="cpu")[0]
     steps = [*person.ask("look", person.upload(png_of(blob()), "one.png"))]
-    content = fetched(person, steps[-1][7], "galaxy1-row.ecsv").content
+    content = fetched(person, steps[-1][7], "galaxy1-table.ecsv").content
     got = QTable.read(io.BytesIO(content), format="ascii.ecsv")[0]
     assert got["path"] == "one.png"  # not where it lay for a moment
     for name in expected.colnames:
@@ -181,7 +181,7 @@ def test_a_table_of_positions_becomes_a_table_of_galaxies(person):
     assert "2 not read" in told
     assert "wrong: " in told
     assert "only the first 3 were read" in told
-    content = fetched(person, last[7], "galaxy1-all.csv").content
+    content = fetched(person, last[7], "galaxy1-table.csv").content
     assert [*QTable.read(io.BytesIO(content), format="ascii.csv")["id"]] == [
         "near", "far"
     ]  # fmt: skip
@@ -458,8 +458,8 @@ def test_a_file_of_a_page_is_given_to_those_who_know_its_token_alone(person, pag
     assert httpx.get(f"{page.url}/{href}").status_code == 200
     token = href.split("/")[1]
     for where in (
-        href.replace(token, "a" * len(token)), f"results/{token}/galaxy1-row.py",
-        f"results/{token}/galaxy9-row.csv", f"results/{token}/..%2f..%2fetc%2fpasswd",
+        href.replace(token, "a" * len(token)), f"results/{token}/galaxy1-table.py",
+        f"results/{token}/galaxy9-table.csv", f"results/{token}/..%2f..%2fetc%2fpasswd",
     ):  # fmt: skip
         assert httpx.get(f"{page.url}/{where}").status_code == 404
 

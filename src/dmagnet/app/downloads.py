@@ -74,9 +74,8 @@ def _makers(
     found: dict[tuple[str, str], Callable[[], bytes]] = {}
     found["page", "html"] = lambda: page_of(galaxy, dreams, work)
     every = [session.galaxies[n] for n in sorted(session.galaxies)]
-    for what, some in (("row", [galaxy]), ("all", every)):
-        for ending in TABLES if what == "row" or len(every) > 1 else ():
-            found[what, ending] = lambda s=some, e=ending: table_of(s, work, e)  # type: ignore[misc]
+    for ending in TABLES:
+        found["table", ending] = lambda e=ending: table_of(every, work, e)  # type: ignore[misc]
     found["view", "png"] = lambda: _png(galaxy.view)
     explained = session.explained.get(number)
     if explained is not None:
@@ -100,11 +99,12 @@ def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
     if what == "page":
         note = "class, reasons and dreams in one file, to mail or print"
         return "Page to share", kind, note
-    if what in ("row", "all"):
-        names = {"vot": "VOTable"}
-        note = "as dmagnet classify writes it"
-        group = "Catalogue row" if what == "row" else "All galaxies of this page"
-        return group, names.get(ending, kind), note
+    if what == "table":
+        names, note = (
+            {"vot": "VOTable"},
+            "all galaxies, as dmagnet classify writes them",
+        )
+        return "Table", names.get(ending, kind), note
     if what == "view":
         return "Picture", kind, "as the network sees it"
     if what == "maps":

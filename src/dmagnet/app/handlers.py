@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,7 @@ from dmagnet.pictures.inputs.item import Item
 
 FRAME_S = 0.15  # between two pictures of a dream: more the eye does not want
 NO_ONE = "(none)"
-NO_GALAXY = (
-    "Choose a drawing, drop your own images, or type a position. Several images, a zip "
-    "of them, or a table with ra and dec become a table to choose from."
-)
+NO_GALAXY = "Click a drawing, drop images or a table of ra and dec, or type a position."
 NO_REASON = "Drop a galaxy: its reasons stand here."
 NO_DREAM = "Choose layers, then dream."
 NO_PAIR = "Drop two galaxies or more, then compare any two of them."
@@ -102,40 +100,30 @@ class Handlers:
             return
         session.stop.set()  # a dream of the galaxy before would paint over this one
         most, came, lost = session.most, list[int](), list[str]()
+        table = partial(words.galaxies, session.galaxies, self._work)
         for done, item in enumerate(listed[:most]):
             if done and self._sessions.by_token(session.token) is not session:
                 return  # nobody looks any more
-            self._keep(listed[done:])
+            _keep(listed[done:])
             try:
                 came.append(session.add(self._work.look(item, self._uploads)))
             except DmagnetError as error:
                 lost.append(str(error))
             if len(listed) > 1:
                 line = f"{done + 1} of {min(most, len(listed))} read"
-                yield _alone(gr.skip(), self._table(session, lost, line))
+                yield _alone(gr.skip(), table(lost, line))
         if len(listed) > most:
             lost.append(
                 f"only the first {most} were read; dmagnet classify takes any number"
             )
-        table = ""
-        if len(session.galaxies) > 1 or lost:
-            table = self._table(session, lost)
         if not came:
             alone = len(lost) == 1
             told = lost[0] if alone else f"none of {len(lost)} inputs could be read"
-            yield _alone(words.alert(told), gr.skip() if alone else table)
+            yield _alone(words.alert(told), gr.skip() if alone else table(lost))
             return
         session.chosen = came[0]
-        yield from self._presented(session, table)
-
-    def _table(self, session: Session, lost: list[str], line: str = "") -> str:
-        return words.galaxies(session.galaxies, self._work, line=line, lost=lost)
-
-    def _keep(self, items: list[Item]) -> None:
-        """Let the uploads that are still to be read stay longer."""
-        for file in {file for item in items for file in item.files}:
-            with suppress(OSError):
-                os.utime(file)
+        several = len(session.galaxies) > 1 or lost
+        yield from self._presented(session, table(lost) if several else "")
 
     def _presented(self, session: Session, table: Any) -> Iterator[tuple[Any, ...]]:
         """Show the galaxy that was chosen."""
@@ -279,6 +267,13 @@ def _label(number: int, galaxy: Galaxy) -> str:
 def _stage(step: Progress, done: list[DreamAnswer], names: tuple[str, ...]) -> str:
     line = f"Dreaming {step.target.name}, {step.number + 1} of {step.total}."
     return words.dreams(done, names, now=step, line=line)
+
+
+def _keep(items: list[Item]) -> None:
+    """Let the uploads that are still to be read stay longer."""
+    for file in {file for item in items for file in item.files}:
+        with suppress(OSError):
+            os.utime(file)
 
 
 def _alone(answer: Any, table: Any = None) -> tuple[Any, ...]:

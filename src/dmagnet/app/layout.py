@@ -62,9 +62,10 @@ def questions_of(page: Any) -> frozenset[int]:
 def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
     """Lay the page out."""
     with Page(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
-        gr.HTML(words.head())
+        head, classes = words.head()
+        gr.HTML(head)
         examples = _examples()
-        gr.HTML(words.classes())
+        gr.HTML(classes)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=260):
                 asked = _questions(config)
@@ -130,17 +131,11 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
 def _examples() -> list[Any]:
     """Lay out drawn galaxies: one of each class, and a button for any class."""
     with gr.Row(elem_id="examples"):
-        some = [
-            gr.Button(
-                entry.name, min_width=96, elem_id=f"example-{entry.slug}",
-                elem_classes=["dm-example", f"dm-{entry.slug}"],
-            )
-            for entry in CLASSES
-        ]  # fmt: skip
-        any_class = gr.Button(
-            "Any class", min_width=96, elem_id="sample", elem_classes="dm-example"
-        )
-    return [*some, any_class]
+        ids = {entry.name: f"example-{entry.slug}" for entry in CLASSES}
+        return [
+            gr.Button(name, min_width=92, elem_id=each, elem_classes="dm-example")
+            for name, each in (ids | {"Any class": "sample"}).items()
+        ]
 
 
 def _questions(config: AppConfig) -> tuple[Any, ...]:

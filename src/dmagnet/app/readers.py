@@ -8,8 +8,9 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -32,7 +33,9 @@ READ_BYTES = 1 << 30  # of memory for one file, beside the reader's own
 GRACE_S = 10.0  # a reader whose page is gone ends by itself so much later
 
 Reader = subprocess.Popen[bytes]
-Read = tuple[Item, list[NDArray[np.uint8]], WCS | None, tuple[str, ...]]
+Pixels = list[NDArray[np.uint8]]
+Read = tuple[Item, Pixels, WCS | None, tuple[str, ...]]
+Answer = tuple[list[Item], Pixels, WCS | None, tuple[str, ...]]
 
 
 class Readers:
@@ -87,12 +90,7 @@ class Readers:
 
     def listed(self, item: Item, most: int) -> list[Item]:
         """List what a file holds, one more than so many at most."""
-
-        def _items(reader: Reader) -> list[Item]:
-            _ask(reader, item, most)
-            return [_item(each) for each in json.loads(_back(reader).readline())]
-
-        found: list[Item] = self._answered(item, _items)
+        found, *_ = self._answered(item, most)
         if not found:
             line = "expected images or rows with ra and dec, found none"
             raise DataError(f"{item.path}: {line}")
@@ -100,14 +98,12 @@ class Readers:
 
     def read(self, item: Item) -> Read:
         """Read one input."""
-        found: Read = self._answered(
-            item, lambda reader: _read(reader, item, self._sides)
-        )
-        if not found[1]:
-            raise DataError(f"{_name(item)}: {found[0].reason}")
-        return found
+        (found,), seen, wcs, notes = self._answered(item, 0)
+        if not seen:
+            raise DataError(f"{_name(item)}: {found.reason}")
+        return found, seen, wcs, notes
 
-    def _answered(self, item: Item, ask: Callable[[Reader], Any]) -> Any:
+    def _answered(self, item: Item, most: int) -> Answer:
         """Let a reader answer; one that does not in time is replaced."""
         reader, slow = self._ready.get(), threading.Event()
         while reader.poll() is not None:  # the system ended it since
@@ -121,9 +117,7 @@ class Readers:
 
         timer = threading.Timer(self._limit_s, _late)
         timer.start()
-        found = None
-        with suppress(OSError, ValueError):  # it ended before it answered
-            found = ask(reader)
+        found = _asked(reader, item, most, self._sides)
         timer.cancel()
         timer.join()
         if found is None or slow.is_set():
@@ -146,31 +140,26 @@ def _name(item: Item) -> str:
     return item.id if unnamed else item.path or item.id
 
 
-def _ask(reader: Reader, item: Item, most: int) -> None:
-    assert reader.stdin is not None
-    told = json.dumps([dataclasses.asdict(item), most])
-    reader.stdin.write(told.encode() + b"\n")
-    reader.stdin.flush()
-
-
-def _back(reader: Reader) -> IO[bytes]:
-    assert reader.stdout is not None
-    return reader.stdout
-
-
-def _read(reader: Reader, item: Item, sides: tuple[int, int]) -> Read:
-    """Let a reader read."""
-    _ask(reader, item, 0)
-    back = _back(reader)
-    told = json.loads(back.readline())
-    seen = [
-        np.frombuffer(back.read(3 * side**2), np.uint8).reshape(side, side, 3)
-        for side in sides
-        if told["seen"]
-    ]
-    card = told["wcs"]
-    wcs = None if card is None else WCS(Header.fromstring(card), fix=False)
-    return _item(told["item"]), seen, wcs, tuple(told["notes"])
+def _asked(
+    reader: Reader, item: Item, most: int, sides: tuple[int, int]
+) -> Answer | None:
+    """Let a reader list or read; None if it ends before it answers."""
+    to, back = reader.stdin, reader.stdout
+    assert to is not None
+    assert back is not None
+    with suppress(OSError, ValueError):  # it ended
+        to.write(json.dumps([dataclasses.asdict(item), most]).encode() + b"\n")
+        to.flush()
+        told = json.loads(back.readline())
+        seen = [
+            np.frombuffer(back.read(3 * side**2), np.uint8).reshape(side, side, 3)
+            for side in sides
+            if told["seen"]
+        ]
+        card = told["wcs"]
+        wcs = None if card is None else WCS(Header.fromstring(card), fix=False)
+        return [*map(_item, told["items"])], seen, wcs, tuple(told["notes"])
+    return None
 
 
 def _item(known: dict[str, Any]) -> Item:
@@ -197,35 +186,36 @@ def _held(item: Item) -> Iterator[Item]:
                 yield Item(id=row.id, path="", kind="position", ra=row.ra, dec=row.dec)
 
 
-def _list(item: Item, most: int) -> list[Item]:
+def _listed(item: Item, most: int) -> list[Item]:
     """List what a file holds, by the names that people know."""
+    (path,) = item.files
     try:
         found = [*islice(_held(item), most + 1)]
     except DataError as error:
-        found = [flagged(item, Flag.UNREADABLE, str(error))]
-    (path,) = item.files
-    return [
-        dataclasses.replace(
-            each,
-            path=each.path.replace(path, item.path),
-            reason=each.reason.replace(f"{path}: ", "").replace(path, item.path),
-        )
-        for each in found
-    ]
+        reason = str(error).removeprefix(f"{path}: ")
+        found = [flagged(item, Flag.UNREADABLE, reason)]
+    return [replace(each, path=each.path.replace(path, item.path)) for each in found]
 
 
-def _answer(item: Item, sides: list[int], view: list[Any], back: IO[bytes]) -> None:
-    """Read one input, and say what it holds."""
+def _answer(
+    item: Item, most: int, sides: list[int], view: list[Any], back: IO[bytes]
+) -> None:
+    """List what one input holds, or read it, and say so."""
     field, radii = view
     config = SourceConfig()
-    seen = [read_picture(item, side, field, config, radii=radii) for side in sides]
+    seen = [
+        read_picture(item, side, field, config, radii=radii)
+        for side in sides
+        if not most
+    ]
+    items = _listed(item, most) if most else [seen[0].item]
     pictures = [each.rgb for each in seen if each.rgb is not None]
     whole = len(pictures) == len(sides)
     wcs, notes = None, tuple[str, ...]()
     if whole:
         wcs, notes = seen[-1].view_wcs()
     told = {
-        "item": dataclasses.asdict(seen[0].item),
+        "items": [*map(dataclasses.asdict, items)],
         "seen": whole,
         "wcs": None if wcs is None else wcs.to_header_string(relax=True),
         "notes": notes,
@@ -257,12 +247,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         faulthandler.dump_traceback_later(limit_s, exit=True)
         known, most = json.loads(line)
-        if most:
-            held = [*map(dataclasses.asdict, _list(_item(known), most))]
-            back.write(json.dumps(held).encode() + b"\n")
-            back.flush()
-        else:
-            _answer(_item(known), sides, view, back)
+        _answer(_item(known), most, sides, view, back)
         faulthandler.cancel_dump_traceback_later()
 
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
@@ -38,16 +37,16 @@ NOTES = {
     "lam": "more (orange) or less (blue) than an even share of the attention",
     "scales": "looks wide (orange) or close (blue)",
 }
-SIDE = 112  # px of a drawn example
 _MIDDLE = slice(64, 192)  # of a frame, where its galaxy is
 PATIENCE = {
     "needed": " (slow)",
     "smoothgrad": " (slow)",
     "occlusion": " (very slow)",
 }
+LOADER = PackageLoader("dmagnet.reporting")
 MACROS = (
     Environment(
-        loader=PackageLoader("dmagnet.reporting"), undefined=StrictUndefined,
+        loader=LOADER, undefined=StrictUndefined,
         autoescape=True, trim_blocks=True, lstrip_blocks=True,
     )
     .get_template("app.html")
@@ -59,9 +58,9 @@ def style(work: Work) -> str:
     """Give the page's style, and a drawn galaxy of each class as part of it."""
     rules = [_source("app.css")]
     for entry, rgb in zip(CLASSES, work.examples, strict=True):
-        small = Image.fromarray(rgb[_MIDDLE, _MIDDLE]).resize((SIDE, SIDE))
-        address = picture_of(np.asarray(small))
-        rules.append(f".dm-{entry.slug} {{ background-image: url({address}); }}")
+        address = picture_of(rgb[_MIDDLE, _MIDDLE])
+        where = f"#example-{entry.slug}, .dm-{entry.slug}"
+        rules.append(f"{where} {{ background-image: url({address}); }}")
     return "\n".join(rules)
 
 
@@ -71,18 +70,12 @@ def script() -> str:
 
 
 def _source(name: str) -> str:
-    loader = PackageLoader("dmagnet.reporting")
-    return loader.get_source(Environment(autoescape=True), name)[0]
+    return LOADER.get_source(Environment(autoescape=True), name)[0]
 
 
-def head() -> str:
-    """Say what this page is for."""
-    return _said("head")
-
-
-def classes() -> str:
-    """Say in a sentence each what the classes are."""
-    return _said("classes", CLASSES)
+def head() -> tuple[str, str]:
+    """Say what this page is for, and in a sentence each what the classes are."""
+    return _said("head"), _said("classes", CLASSES)
 
 
 def foot(work: Work) -> str:
@@ -118,7 +111,7 @@ def answer(galaxy: Galaxy, work: Work) -> str:
 
 
 def galaxies(
-    known: Mapping[int, Galaxy], work: Work, *, line: str = "", lost: Sequence[str] = ()
+    known: Mapping[int, Galaxy], work: Work, lost: Sequence[str], line: str = ""
 ) -> str:
     """List galaxies, and what could not be read."""
     rows = [
