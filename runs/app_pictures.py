@@ -21,7 +21,7 @@ WIDE, PHONE = {"width": 1180, "height": 900}, {"width": 390, "height": 844}
 PHONE_SHOWN = 1500  # px of the page's height
 WAIT_MS = 300_000
 LAYERS = ("stage1", "stage3", "lam")
-QUALITY = 88  # of the files
+QUALITY = 80  # of the files
 
 
 def shoot(page: Page, path: Path, **settings: Any) -> None:

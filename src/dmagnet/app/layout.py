@@ -133,7 +133,7 @@ def _examples() -> list[Any]:
     with gr.Row(elem_id="examples"):
         ids = {entry.name: f"example-{entry.slug}" for entry in CLASSES}
         return [
-            gr.Button(name, min_width=92, elem_id=each, elem_classes="dm-example")
+            gr.Button(name, min_width=76, elem_id=each, elem_classes="dm-example")
             for name, each in (ids | {"Any class": "sample"}).items()
         ]
 
