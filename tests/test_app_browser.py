@@ -1,6 +1,7 @@
 """The page in a real browser: what a person does, and what a person sees."""
 
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -214,7 +215,7 @@ def test_two_people_at_once_see_their_own_galaxies(tab, browser, page):
     with browser.new_context(viewport=PHONE) as context:
         other = opened(context, page)
         tab.locator("#sample").click()
-        other.locator("#sample").click()
+        other.locator("#example-merging").click()
         answered(tab, "simulated")
         answered(other, "simulated")
         dream(tab, "stem", steps=1)
@@ -241,13 +242,71 @@ def test_two_galaxies_are_compared_side_by_side(tab):
     shoot(tab, "compare")
 
 
-def test_every_picture_has_words_and_everything_is_reached_by_keyboard(tab):
+def test_a_drawn_class_is_clicked_explained_in_a_sentence_and_announced(tab):
+    tab.locator("#example-edge-on-bulge").click()
+    answered(tab, "simulated edge-on-bulge 1")
+    assert "with a bulge in its middle." in tab.locator(".dm-sentence").inner_text()
+    status = tab.locator("#dm-said[role=status]")
+    assert "simulated edge-on-bulge 1: Edge-on with Bulge" in status.inner_text()
+    tab.locator("summary", has_text="What the ten classes mean").click()
+    assert tab.get_by_role("img", name="Drawing: ").count() == 10
+    shoot(tab, "classes")
+
+
+def test_a_table_of_galaxies_sorts_and_shows_by_keyboard_also_on_a_phone(
+    tab, shared, tmp_path
+):
+    tab.set_viewport_size(PHONE)
+    with zipfile.ZipFile(shared / "galaxy10_real60_jpeg.zip") as pack:
+        names = [n for n in sorted(pack.namelist()) if n.endswith(".jpg")][::20]
+        for k, name in enumerate(names):
+            (tmp_path / f"{'long' * 12}{k}.jpg").write_bytes(pack.read(name))
+    drop(tab, sorted(tmp_path.iterdir()))
+    tab.locator(".dm-why").wait_for()
+    rows = tab.locator(".dm-galaxies tbody tr")
+    assert rows.count() == 3
+    tab.get_by_role("button", name="Sure").focus()
+    for state in ("ascending", "descending"):
+        tab.keyboard.press("Enter")
+        values = [float(e.get_attribute("data-value")) for e in rows.locator("td").all()
+                  if e.get_attribute("data-value")]  # fmt: skip
+        assert values == sorted(values, reverse=state == "descending")
+        assert tab.locator(f".dm-galaxies [aria-sort={state}]").count() == 1
+    last = rows.locator(".dm-show").last
+    name = last.inner_text()
+    last.focus()
+    tab.keyboard.press("Enter")
+    tab.locator(".dm-answer figcaption", has_text=name).wait_for()
+    assert last.evaluate("each => each === document.activeElement")
+    assert last.get_attribute("aria-current") == "true"
+    go(tab, "Compare")
+    tab.locator(".dm-compare").wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    shoot(tab, "table-phone")
+    go(tab, "Files")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="HTML").click()
+    assert name in Path(download.value.path()).read_text()
+
+
+def test_every_control_has_a_name_a_focus_and_a_place_for_the_keyboard(tab):
     simulated(tab)
     for image in tab.locator("img").all():
         assert image.get_attribute("alt")
+    tab.get_by_role("button", name="Ask about another class").click()
+    tab.locator("#against input").wait_for()
+    snapshot = tab.locator("main").aria_snapshot()
+    unnamed = r"- (button|textbox|combobox|checkbox|tab|columnheader)(:| \[|$)"
+    assert re.findall(unnamed, snapshot, re.MULTILINE) == []
     tab.locator("#place textarea, #place input").first.focus()
-    seen = set()
-    for _ in range(40):
+    seen = {}
+    for _ in range(20):
         tab.keyboard.press("Tab")
-        seen.add(tab.evaluate("document.activeElement.closest('[id]')?.id"))
-    assert {"fetch", "sample"} <= seen
+        focused = tab.evaluate_handle("document.activeElement")
+        style = focused.evaluate("each => getComputedStyle(each).outlineStyle")
+        seen[focused.evaluate("each => each.closest('[id]')?.id")] = style
+        # none stays open behind
+        tab.wait_for_function("document.querySelectorAll('[role=listbox]').length < 2")
+    assert {"fetch", "target", "against", "methods"} <= set(seen)
+    bare = {name for name, style in seen.items() if style != "solid"}
+    assert bare <= {None}  # behind the last control comes the page itself

@@ -29,6 +29,8 @@ from dmagnet import classify
 from dmagnet.app.server import GOODBYE_S
 from dmagnet.app.work import Work
 from dmagnet.config import AppConfig, DreamConfig
+from dmagnet.config.classify_config import CutoutConfig
+from dmagnet.errors import DataError
 
 pytest.importorskip(
     "gradio", reason="the page needs gradio: pip install 'dmagnet[app]'"
@@ -87,6 +89,7 @@ def page(tmp_path_factory, sky):
     flags = [
         *("--keep-s", str(KEEP_S), "--cutout.url", sky.url, "--max-dreams", "1"),
         *("--max-waiting", "1", "--per-second", "1000", "--burst", "1000"),
+        *("--max-galaxies", "3"),
     ]
     with running(scratch, *flags, end=signal.SIGHUP) as page:
         yield page
@@ -133,7 +136,7 @@ def test_the_row_is_the_one_that_classify_writes(person, tmp_path):
     (tmp_path / "one.png").write_bytes(png_of(blob()))
     expected = classify(tmp_path / "one.png", weights="xs", device="cpu")[0]
     steps = [*person.ask("look", person.upload(png_of(blob()), "one.png"))]
-    content = fetched(person, steps[-1][7], "galaxy1-row.ecsv").content
+    content = fetched(person, steps[-1][7], "galaxy1-table.ecsv").content
     got = QTable.read(io.BytesIO(content), format="ascii.ecsv")[0]
     assert got["path"] == "one.png"  # not where it lay for a moment
     for name in expected.colnames:
@@ -168,6 +171,71 @@ def test_maps_and_dreams_of_a_fits_image_lie_where_the_galaxy_is(person):
 def test_a_position_becomes_a_galaxy(person):
     first, *_ = person.ask("look_at", "10:00:24 +02:12:00")
     assert "150.10000 +2.20000" in text_of(first[0])
+
+
+def test_a_table_of_positions_becomes_a_table_of_galaxies(person):
+    rows = b"id,ra,dec\nnear,150.1,2.2\nwrong,10,95\nfar,150.2,2.3\nmore,150.3,2.3\n"
+    *_, first, last = person.ask("look", [person.upload(rows, "places.csv")])
+    told = text_of(first[9])
+    assert re.search(r"near .* % far .* %", told)
+    assert "2 not read" in told
+    assert "wrong: " in told
+    assert "only the first 3 were read" in told
+    content = fetched(person, last[7], "galaxy1-table.csv").content
+    assert [*QTable.read(io.BytesIO(content), format="ascii.csv")["id"]] == [
+        "near", "far"
+    ]  # fmt: skip
+    *_, shown = person.ask("show", 2)
+    assert "far" in text_of(shown[0])
+
+
+def test_images_and_a_zip_of_them_become_one_table(person):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as pack:
+        pack.writestr("inside/one.png", png_of(blob()))
+        pack.writestr("notes.txt", "no image")
+    given = (png_of(blob(tilt=1)), "alone.png"), (file.getvalue(), "pack.zip")
+    *_, first, _ = person.ask("look", [person.upload(*each) for each in given])
+    assert re.search(r"alone .* % inside/one .* %", text_of(first[9]))
+    assert "not read" not in text_of(first[9])
+
+
+def test_a_table_names_places_and_never_files_of_this_machine(person, tmp_path):
+    (tmp_path / "secret.png").write_bytes(png_of(blob()))
+    rows = f"id,path\nmine,{tmp_path / 'secret.png'}\nlost,{tmp_path / 'none.png'}\n"
+    *_, last = person.ask("look", [person.upload(rows.encode(), "files.csv")])
+    assert text_of(last[0]).startswith("That did not work.")
+    assert len(set(re.findall("(?:mine|lost): ([^<]+)", last[9]))) == 1  # no oracle
+
+
+def test_places_are_cut_out_of_mosaics_whose_folder_is_not_told(tmp_path):
+    (tmp_path / "mosaic.fits").write_bytes(fits_of(fluxes()))
+    tiles = CutoutConfig(tiles=(str(tmp_path / "mosaic.fits"),))
+    work = Work("xs", AppConfig(cutout=tiles), tmp_path, device="cpu")
+    try:
+        galaxy = work.look(work.place(f"{RA} {DEC}"), tmp_path)
+        assert galaxy.item.path == "mosaic.fits"
+        with pytest.raises(DataError, match=r"^10\.00000 \+20\.00000: outside all"):
+            work.look(work.place("10 20"), tmp_path)
+    finally:
+        work.close()
+
+
+def test_the_page_to_share_is_one_file_and_holds_the_dreams(person):
+    person.look(png_of(blob()), "mine.png")
+    *_, end = person.ask("dream", ["stem"], "(none)", 1, 128)
+    shared = fetched(person, end[3], "galaxy1-page.html").text
+    assert shared.startswith("<!doctype html>")
+    assert "mine" in text_of(shared)
+    assert "What the network sees in it" in text_of(shared)
+    assert set(re.findall(r'src="(\w+:?)', shared)) == {"data:"}
+
+
+def test_the_first_click_on_a_class_shows_its_drawing_and_the_next_another(person):
+    (first, _), (second, _) = person.ask("simulated"), person.ask("simulated")
+    assert "simulated loose-spiral 1" in text_of(first[0])
+    assert "wide open spiral arms" in text_of(first[0])
+    assert "simulated edge-on-bulge 1" in text_of(second[0])
 
 
 def test_a_position_without_an_image_is_called_by_it(person, sky, monkeypatch):
@@ -207,7 +275,7 @@ BAD = {
     "bomb.fits.gz": (gzip.compress(bytes(20_000_000)) * 60, "bomb.fits.gz"),
     "bands.fits": (fits_of(fluxes(), BANDS="<script>alert(1)</script>"), ""),
     "page.html": (b"<html><script>alert(1)</script></html>", "expected an image"),
-    "archive.zip": (b"PK\x03\x04" + bytes(100), "expected an image"),
+    "archive.zip": (b"PK\x03\x04" + bytes(100), "damaged"),
 }
 
 
@@ -271,7 +339,7 @@ HOSTILE = {
     "frames.gif": saved("GIF", pictures=30, side=1000), "cut.avif": saved("AVIF")[:-40],
     "cut.jp2": saved("JPEG2000")[:300], "cut.tif": saved("TIFF")[:5000],
     "header.ppm": b"P6 99999999 99999999 255\n", "words.eps": b"%!PS\n{} loop\n",
-    "rows.csv": b"id,ra,dec\n" + b"1,10.0,20.0\n" * 1_000_000,
+    "rows.csv": b"id,magnitude\n" + b"1,10.0\n" * 1_000_000,
     "stack.h5": b"\x89HDF\r\n\x1a\n" + bytes(5000), "a.npy": pickle.dumps([1]),
     "page.svg": b'<svg><image href="http://127.0.0.1:9/x"/></svg>',
     "entities.vot": b'<!DOCTYPE a [<!ENTITY b "b"><!ENTITY c "&b;&b;">]><VOTABLE/>',
@@ -359,7 +427,7 @@ def test_an_odd_question_is_answered_and_leaves_no_trace_in_the_log(person, page
 
 @pytest.mark.parametrize(
     ("function", "data"),
-    [("look", ["a path"]), ("look", [[]]), ("look", []), ("look_at", []),
+    [("look", ["a path"]), ("look", [[7]]), ("look", []), ("look_at", []),
      ("why", ["nothing", 7, "x"]), ("dream", [["nothing"], "(none)", "x", 128]),
      ("dream", [["lam"], "(none)", 1e300, 999]), ("compare", [{}, 7])],
 )  # fmt: skip
@@ -390,8 +458,8 @@ def test_a_file_of_a_page_is_given_to_those_who_know_its_token_alone(person, pag
     assert httpx.get(f"{page.url}/{href}").status_code == 200
     token = href.split("/")[1]
     for where in (
-        href.replace(token, "a" * len(token)), f"results/{token}/galaxy1-row.py",
-        f"results/{token}/galaxy9-row.csv", f"results/{token}/..%2f..%2fetc%2fpasswd",
+        href.replace(token, "a" * len(token)), f"results/{token}/galaxy1-table.py",
+        f"results/{token}/galaxy9-table.csv", f"results/{token}/..%2f..%2fetc%2fpasswd",
     ):  # fmt: skip
         assert httpx.get(f"{page.url}/{where}").status_code == 404
 
@@ -487,7 +555,8 @@ def test_another_network_says_what_it_thinks_of_a_dreamed_class(person):
 def test_the_other_network_is_opened_only_when_a_class_is_dreamed(tmp_path):
     work = Work("xs", AppConfig(), tmp_path, device="cpu")
     try:
-        galaxy, once = work.simulated(tmp_path), DreamConfig(steps=1, octaves=1)
+        galaxy = work.look(work.simulated(tmp_path, 7), tmp_path)
+        once = DreamConfig(steps=1, octaves=1)
         list(work.dream(galaxy, ["lam"], config=once))
         assert "_judge" not in vars(work)
         *_, end = work.dream(galaxy, [], class_name="merging", config=once)

@@ -3,7 +3,8 @@
 import io
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from dmagnet.explaining.explanation import maps_hdus
 from dmagnet.figures.overlays import detail_picture
 from dmagnet.pictures.cutout import Cutout, moved_wcs
 from dmagnet.pictures.image import rgb_hdu
+from dmagnet.reporting.galaxy_page import render_portrait
+from dmagnet.reporting.galaxy_record import Dreamt
 
 Links = list[tuple[str, list[Mapping[str, str]]]]
 
@@ -34,6 +37,7 @@ TYPES = {
     "vot": "application/x-votable+xml",
     "fits": "application/fits",
     "png": "image/png",
+    "html": "text/html; charset=utf-8",
 }
 NAME = re.compile(r"galaxy(\d{1,9})-([a-z0-9_.-]{1,60})\.([a-z]{3,4})")
 
@@ -55,7 +59,7 @@ def links_of(session: Session, work: Work, number: int) -> Links:
     groups: dict[str, list[Mapping[str, str]]] = {}
     for what, ending in _makers(session, work, number, galaxy):
         group, text, note = _told(what, ending, galaxy)
-        name = f"galaxy{number}-{what}.{ending}"
+        name = f"galaxy{number}-{what}.{ending}"  # as `NAME` reads it
         href = f"results/{session.token}/{name}"
         link = {"href": href, "name": name, "text": text, "note": note}
         groups.setdefault(group, []).append(link)
@@ -66,9 +70,12 @@ def _makers(
     session: Session, work: Work, number: int, galaxy: Galaxy
 ) -> dict[tuple[str, str], Callable[[], bytes]]:
     """List what can be made of a galaxy: its name and its ending, and how."""
+    dreams = session.dreams.get(number, ())
     found: dict[tuple[str, str], Callable[[], bytes]] = {}
+    found["page", "html"] = lambda: page_of(galaxy, dreams, work)
+    every = [session.galaxies[n] for n in sorted(session.galaxies)]
     for ending in TABLES:
-        found["row", ending] = lambda e=ending: row_of(galaxy, work, e)  # type: ignore[misc]
+        found["table", ending] = lambda e=ending: table_of(every, work, e)  # type: ignore[misc]
     found["view", "png"] = lambda: _png(galaxy.view)
     explained = session.explained.get(number)
     if explained is not None:
@@ -77,12 +84,10 @@ def _makers(
         found["maps", "fits"] = lambda: _fits(
             maps_hdus(explained, work.checkpoint.weights_hash)
         )
-    for one in session.dreams.get(number, ()):
+    for one in dreams:
         slug = one.target.slug
         found[f"dream-{slug}", "png"] = lambda o=one: _png(to_bytes(o.image))  # type: ignore[misc]
-        found[f"detail-{slug}", "png"] = lambda o=one: _png(  # type: ignore[misc]
-            detail_picture((o.image - o.start).cpu().numpy())
-        )
+        found[f"detail-{slug}", "png"] = lambda o=one: _png(_detail(o))  # type: ignore[misc]
         found[f"dream-{slug}", "fits"] = lambda o=one: dream_of(o, galaxy, work)  # type: ignore[misc]
     return found
 
@@ -91,10 +96,15 @@ def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
     """Describe a file: its group, its name, and a note."""
     where = "with its place on the sky" if galaxy.wcs is not None else ""
     kind = ending.upper()
-    if what == "row":
-        names = {"vot": "VOTable"}
-        note = "the row that dmagnet classify writes"
-        return "Catalogue row", names.get(ending, kind), note
+    if what == "page":
+        note = "class, reasons and dreams in one file, to mail or print"
+        return "Page to share", kind, note
+    if what == "table":
+        names, note = (
+            {"vot": "VOTable"},
+            "all galaxies, as dmagnet classify writes them",
+        )
+        return "Table", names.get(ending, kind), note
     if what == "view":
         return "Picture", kind, "as the network sees it"
     if what == "maps":
@@ -105,13 +115,22 @@ def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
     return "Maps", f"{what.replace('_', ' ')}, {kind}", "over the galaxy"
 
 
-def row_of(galaxy: Galaxy, work: Work, ending: str) -> bytes:
-    """Write the row of a galaxy, as ``dmagnet classify`` does."""
+def page_of(galaxy: Galaxy, dreams: Iterable[DreamAnswer], work: Work) -> bytes:
+    """Write the page that ``dmagnet page`` writes, with what was dreamed here."""
+    dreamt = tuple(
+        Dreamt(one.target.name, to_bytes(one.image), _detail(one), one.after)
+        for one in dreams
+    )
+    return render_portrait(replace(work.portrait(galaxy), dreams=dreamt)).encode()
+
+
+def table_of(galaxies: Iterable[Galaxy], work: Work, ending: str) -> bytes:
+    """Write rows of galaxies, as ``dmagnet classify`` does."""
     about = about_of(ClassifyConfig(), work.classifier)
-    rows = rows_of([galaxy.item], galaxy.judgement, about)
+    rows = [rows_of([each.item], each.judgement, about) for each in galaxies]
     with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
         path = Path(scratch) / f"row.{ending}"
-        return write_table(path, lambda: iter([rows]), about).read_bytes()
+        return write_table(path, lambda: iter(rows), about).read_bytes()
 
 
 def dream_of(one: DreamAnswer, galaxy: Galaxy, work: Work) -> bytes:
@@ -133,6 +152,10 @@ def dream_of(one: DreamAnswer, galaxy: Galaxy, work: Work) -> bytes:
         hdu.header["CREATOR"] = f"dmagnet {__version__}"
         hdus.append(hdu)
     return _fits(fits.HDUList(hdus))
+
+
+def _detail(one: DreamAnswer) -> NDArray[np.uint8]:
+    return detail_picture((one.image - one.start).cpu().numpy())
 
 
 def _fits(hdus: fits.HDUList) -> bytes:

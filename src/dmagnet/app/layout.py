@@ -8,12 +8,14 @@ from dmagnet.app import words
 from dmagnet.app.handlers import (
     NO_DREAM,
     NO_FILES,
+    NO_GALAXY,
     NO_ONE,
     NO_PAIR,
     NO_REASON,
     Handlers,
 )
 from dmagnet.app.work import DREAM_SIDE, DREAM_SIDES, LOOKS, MAX_STEPS, Work
+from dmagnet.classes import CLASSES
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.explaining.methods import METHODS
@@ -39,7 +41,9 @@ class Page(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *others: Any, **named: Any
     ) -> list[Any]:
-        """Read what was asked."""
+        """Read what was asked; a script may give one file by itself."""
+        if block_fn.api_name == "look":
+            inputs = [[each] if isinstance(each, dict) else each for each in inputs]
         try:
             told = await super().preprocess_data(block_fn, inputs, *others, **named)
         except (gr.Error, ValueError, TypeError, LookupError, AttributeError, OSError):
@@ -58,15 +62,18 @@ def questions_of(page: Any) -> frozenset[int]:
 def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
     """Lay the page out."""
     with Page(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
-        gr.HTML(words.head(work))
+        head, classes = words.head()
+        gr.HTML(head)
+        examples = _examples()
+        gr.HTML(classes)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=260):
                 asked = _questions(config)
             with gr.Column(scale=5, min_width=320):
-                answer = gr.HTML(
-                    words.empty("Drop a galaxy, type a position, or draw one."),
-                    elem_id="answer",
-                )
+                table = gr.HTML("", elem_id="galaxies")
+                answer = gr.HTML(words.empty(NO_GALAXY), elem_id="answer")
+                number = gr.Number(visible=False)
+                show = gr.Button(visible="hidden", elem_id="show")
         with gr.Tabs():
             with gr.Tab("Why", id="why"):
                 reasons = _reasons(work)
@@ -76,12 +83,13 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
                 pair = _pair()
             with gr.Tab("Files", id="files"):
                 files = gr.HTML(words.empty(NO_FILES), elem_id="files")
-        drop, place, fetch, sample = asked
+        gr.HTML(words.foot(work))
+        drop, place, fetch = asked
         target, against, methods, why = reasons
         first, second, compare, compared = pair
         shown = [answer, why, target, against, dreams["stage"], first, second, files]
         looks: dict[str, Any] = {
-            "outputs": [*shown, drop],
+            "outputs": [*shown, drop, table],
             "concurrency_limit": LOOKS,
             "concurrency_id": "look",
             "show_progress": "minimal",
@@ -92,7 +100,17 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
             [place.submit, fetch.click], handlers.look_at, [place],
             api_name="look_at", **looks,
         )  # fmt: skip
+        *each, sample = examples
+        for example in each:
+            example.click(
+                handlers.simulated, [example], api_name="example",
+                api_visibility="private", **looks,
+            )  # fmt: skip
         sample.click(handlers.simulated, None, api_name="simulated", **looks)
+        show.click(
+            handlers.show, [number], api_name="show",
+            js="() => [window.dmagnetChosen]", **looks,
+        )  # fmt: skip
         gr.on(
             [target.input, against.input, methods.input], handlers.why,
             [target, against, methods], [why, files], api_name="why",
@@ -110,11 +128,21 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
     return page
 
 
+def _examples() -> list[Any]:
+    """Lay out drawn galaxies: one of each class, and a button for any class."""
+    with gr.Row(elem_id="examples"):
+        ids = {entry.name: f"example-{entry.slug}" for entry in CLASSES}
+        return [
+            gr.Button(name, min_width=76, elem_id=each, elem_classes="dm-example")
+            for name, each in (ids | {"Any class": "sample"}).items()
+        ]
+
+
 def _questions(config: AppConfig) -> tuple[Any, ...]:
-    """Lay out the ways in: a file, a position, a drawn galaxy."""
+    """Lay out the ways in: files, and a position."""
     drop = gr.File(
-        label=f"Image or FITS file, up to {config.max_upload_mb:g} MB",
-        file_count="single", type="filepath", height=170, elem_id="drop",
+        label=f"Images, zip or table, up to {config.max_upload_mb:g} MB",
+        file_count="multiple", type="filepath", height=150, elem_id="drop",
     )  # fmt: skip
     with gr.Group():
         place = gr.Textbox(
@@ -123,28 +151,30 @@ def _questions(config: AppConfig) -> tuple[Any, ...]:
             max_length=200, elem_id="place",
         )  # fmt: skip
         fetch = gr.Button("Fetch its image", size="sm", elem_id="fetch")
-    sample = gr.Button("Draw a simulated galaxy", size="sm", elem_id="sample")
-    return drop, place, fetch, sample
+    return drop, place, fetch
 
 
 def _reasons(work: Work) -> tuple[Any, ...]:
     """Lay out the choice of class, of another, and of maps."""
     names = list(work.class_names)
-    with gr.Row():
-        target = gr.Dropdown(
-            [NO_ONE, *names], value=NO_ONE, label="Why this class?", elem_id="target",
-            min_width=230,
-        )  # fmt: skip
-        against = gr.Dropdown(
-            [NO_ONE, *names], value=NO_ONE, label="rather than", elem_id="against",
-            min_width=230,
-        )  # fmt: skip
-    known = [m for m in METHODS if m != "lam" or "lam" in work.methods]
-    choices = [(words.TITLES.get(m, m) + words.PATIENCE.get(m, ""), m) for m in known]
-    methods = gr.CheckboxGroup(
-        choices, value=list(work.methods), label="Maps", elem_id="methods"
-    )
     why = gr.HTML(words.empty(NO_REASON), elem_id="reasons")
+    with gr.Accordion("Ask about another class, or for other maps", open=False):
+        with gr.Row():
+            target = gr.Dropdown(
+                [NO_ONE, *names], value=NO_ONE, label="Why this class?",
+                elem_id="target", min_width=230,
+            )  # fmt: skip
+            against = gr.Dropdown(
+                [NO_ONE, *names], value=NO_ONE, label="rather than", elem_id="against",
+                min_width=230,
+            )  # fmt: skip
+        known = [m for m in METHODS if m != "lam" or "lam" in work.methods]
+        choices = [
+            (words.TITLES.get(m, m) + words.PATIENCE.get(m, ""), m) for m in known
+        ]
+        methods = gr.CheckboxGroup(
+            choices, value=list(work.methods), label="Maps", elem_id="methods"
+        )
     return target, against, methods, why
 
 

@@ -8,7 +8,10 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,15 +22,20 @@ from numpy.typing import NDArray
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs import forms
+from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.tables.columns import find_columns
+from dmagnet.pictures.tables.opened import is_table
 
 READ_S = 20.0  # for one file
 READ_BYTES = 1 << 30  # of memory for one file, beside the reader's own
 GRACE_S = 10.0  # a reader whose page is gone ends by itself so much later
 
 Reader = subprocess.Popen[bytes]
-Read = tuple[Item, list[NDArray[np.uint8]], WCS | None, tuple[str, ...]]
+Pixels = list[NDArray[np.uint8]]
+Read = tuple[Item, Pixels, WCS | None, tuple[str, ...]]
+Answer = tuple[list[Item], Pixels, WCS | None, tuple[str, ...]]
 
 
 class Readers:
@@ -80,8 +88,23 @@ class Readers:
         for reader in [*self._all]:
             self._end(reader)
 
+    def listed(self, item: Item, most: int) -> list[Item]:
+        """List what a file holds, one more than so many at most."""
+        found, *_ = self._answered(item, most)
+        if not found:
+            line = "expected images or rows with ra and dec, found none"
+            raise DataError(f"{item.path}: {line}")
+        return found
+
     def read(self, item: Item) -> Read:
         """Read one input."""
+        (found,), seen, wcs, notes = self._answered(item, 0)
+        if not seen:
+            raise DataError(f"{_name(item)}: {found.reason}")
+        return found, seen, wcs, notes
+
+    def _answered(self, item: Item, most: int) -> Answer:
+        """Let a reader answer; one that does not in time is replaced."""
         reader, slow = self._ready.get(), threading.Event()
         while reader.poll() is not None:  # the system ended it since
             self._end(reader)
@@ -94,7 +117,7 @@ class Readers:
 
         timer = threading.Timer(self._limit_s, _late)
         timer.start()
-        found = _asked(reader, item, self._sides)
+        found = _asked(reader, item, most, self._sides)
         timer.cancel()
         timer.join()
         if found is None or slow.is_set():
@@ -102,25 +125,30 @@ class Readers:
             self._begin()
         else:
             self._ready.put(reader)
-        name = item.id if "://" in item.path else item.path or item.id
         if found is None:
             line = f" in {self._limit_s:g} s" if slow.is_set() else ""
             raise DataError(
-                f"{name}: expected an image, got one that could not be read{line}; "
-                "convert it to PNG or plain FITS"
+                f"{_name(item)}: expected an image, got one that could not be "
+                f"read{line}; convert it to PNG or plain FITS"
             )
-        if not found[1]:
-            raise DataError(f"{name}: {found[0].reason}")
         return found
 
 
-def _asked(reader: Reader, item: Item, sides: tuple[int, int]) -> Read | None:
-    """Let a reader read; None if it ends before it answers."""
+def _name(item: Item) -> str:
+    """Call an input as a person does, never by where it lies on this machine."""
+    unnamed = "://" in item.path or item.shared  # a place on the sky
+    return item.id if unnamed else item.path or item.id
+
+
+def _asked(
+    reader: Reader, item: Item, most: int, sides: tuple[int, int]
+) -> Answer | None:
+    """Let a reader list or read; None if it ends before it answers."""
     to, back = reader.stdin, reader.stdout
     assert to is not None
     assert back is not None
     with suppress(OSError, ValueError):  # it ended
-        to.write(json.dumps(dataclasses.asdict(item)).encode() + b"\n")
+        to.write(json.dumps([dataclasses.asdict(item), most]).encode() + b"\n")
         to.flush()
         told = json.loads(back.readline())
         seen = [
@@ -130,7 +158,7 @@ def _asked(reader: Reader, item: Item, sides: tuple[int, int]) -> Read | None:
         ]
         card = told["wcs"]
         wcs = None if card is None else WCS(Header.fromstring(card), fix=False)
-        return _item(told["item"]), seen, wcs, tuple(told["notes"])
+        return [*map(_item, told["items"])], seen, wcs, tuple(told["notes"])
     return None
 
 
@@ -139,18 +167,55 @@ def _item(known: dict[str, Any]) -> Item:
     return Item(**known | {"files": files, "flag": flag})
 
 
-def _answer(item: Item, sides: list[int], view: list[Any], back: IO[bytes]) -> None:
-    """Read one input, and say what it holds."""
+def _held(item: Item) -> Iterator[Item]:
+    """List the images of a zip, the places of a table, or the file itself.
+
+    A row of a table names no file: those of this machine are nobody's to choose.
+    """
+    (path,) = item.files
+    if path.lower().endswith(".zip"):
+        yield from forms.items_of("zip", path, SourceConfig())
+    elif not is_table(Path(path)):
+        yield item
+    else:
+        for row in forms.items_of_table(path, find_columns(Path(path), "")):
+            faulty = row.flag == Flag.UNREADABLE and not row.files
+            if faulty or row.kind == "position" or row.files == (path,):
+                yield row
+            else:
+                yield Item(id=row.id, path="", kind="position", ra=row.ra, dec=row.dec)
+
+
+def _listed(item: Item, most: int) -> list[Item]:
+    """List what a file holds, by the names that people know."""
+    (path,) = item.files
+    try:
+        found = [*islice(_held(item), most + 1)]
+    except DataError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        found = [flagged(item, Flag.UNREADABLE, reason)]
+    return [replace(each, path=each.path.replace(path, item.path)) for each in found]
+
+
+def _answer(
+    item: Item, most: int, sides: list[int], view: list[Any], back: IO[bytes]
+) -> None:
+    """List what one input holds, or read it, and say so."""
     field, radii = view
     config = SourceConfig()
-    seen = [read_picture(item, side, field, config, radii=radii) for side in sides]
+    seen = [
+        read_picture(item, side, field, config, radii=radii)
+        for side in sides
+        if not most
+    ]
+    items = _listed(item, most) if most else [seen[0].item]
     pictures = [each.rgb for each in seen if each.rgb is not None]
     whole = len(pictures) == len(sides)
     wcs, notes = None, tuple[str, ...]()
     if whole:
         wcs, notes = seen[-1].view_wcs()
     told = {
-        "item": dataclasses.asdict(seen[0].item),
+        "items": [*map(dataclasses.asdict, items)],
         "seen": whole,
         "wcs": None if wcs is None else wcs.to_header_string(relax=True),
         "notes": notes,
@@ -181,7 +246,8 @@ def main() -> None:
     _limited()
     for line in sys.stdin.buffer:
         faulthandler.dump_traceback_later(limit_s, exit=True)
-        _answer(_item(json.loads(line)), sides, view, back)
+        known, most = json.loads(line)
+        _answer(_item(known), most, sides, view, back)
         faulthandler.cancel_dump_traceback_later()
 
 

@@ -97,7 +97,7 @@ def serving(
         work = Work(weights, config, uploads, device=device)
         stack.callback(work.close)
         work.warm()
-        sessions = Sessions(config.max_sessions)
+        sessions = Sessions(config.max_sessions, config.max_galaxies)
         page = _page(config, work, uploads, sessions)
         yield stack.enter_context(_running(page, listener, sessions, uploads))
 
@@ -118,7 +118,7 @@ def _page(config: AppConfig, work: "Work", uploads: Path, sessions: Sessions) ->
 
     from dmagnet.app.handlers import Handlers
     from dmagnet.app.layout import page_of, questions_of, theme
-    from dmagnet.app.words import style
+    from dmagnet.app.words import script, style
 
     places = Places(config.max_dreams, config.max_waiting)
     handlers = Handlers(work, sessions, places, uploads)
@@ -142,7 +142,8 @@ def _page(config: AppConfig, work: "Work", uploads: Path, sessions: Sessions) ->
             outer, page, path="/", server_name=config.host, server_port=config.port,
             footer_links=[], run_history=False, allowed_paths=[], show_error=False,
             max_file_size=config.max_upload_bytes, ssr_mode=False, mcp_server=False,
-            enable_monitoring=False, pwa=False, theme=theme(), css=style(),
+            enable_monitoring=False, pwa=False, theme=theme(),
+            css=style(work), head=script(),
         )  # fmt: skip
         return page
 

@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from dmagnet.app.answers import DreamAnswer, Galaxy
 from dmagnet.errors import ConfigError
 from dmagnet.explaining.explanation import Explanation
 
-MAX_GALAXIES = 8  # of one page; the oldest is forgotten
 POLL_S = 0.2  # how often one who waits is told, and may give up
 
 
@@ -25,13 +24,16 @@ class Session:
     dreams: dict[int, list[DreamAnswer]] = field(default_factory=dict)
     explained: dict[int, Explanation] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
+    drawn: Counter[int] = field(default_factory=Counter)  # of each class
+    most: int = 1  # galaxies that are kept
+    chosen: int = 0  # the one that is shown
     _count: int = 0
 
     def add(self, galaxy: Galaxy) -> int:
         """Keep a galaxy."""
         self._count += 1
         self.galaxies[self._count] = galaxy
-        while len(self.galaxies) > MAX_GALAXIES:
+        while len(self.galaxies) > self.most:
             oldest = min(self.galaxies)
             del self.galaxies[oldest]
             self.dreams.pop(oldest, None)
@@ -42,7 +44,7 @@ class Session:
         """Find a galaxy."""
         if not self.galaxies:
             raise ConfigError("expected a galaxy, got none yet; drop an image first")
-        number = max(self.galaxies) if number is None else number
+        number = self.chosen if number is None else number
         if number not in self.galaxies:
             raise ConfigError(f"galaxy {number} is not kept any more; drop it again")
         return number, self.galaxies[number]
@@ -57,8 +59,8 @@ class Session:
 class Sessions:
     """All open pages."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, most_galaxies: int) -> None:
+        self._most, self._most_galaxies = most, most_galaxies
         self._open: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -68,7 +70,8 @@ class Sessions:
     def of(self, name: str) -> Session:
         """Find a page, or open it."""
         with self._lock:
-            session = self._open.pop(name, None) or Session()
+            session = self._open.pop(name, None)
+            session = session or Session(most=self._most_galaxies)
             self._open[name] = session
             forgotten = [
                 self._open.popitem(last=False)[1]

@@ -15,6 +15,7 @@ from dmagnet.app.thumbnails import enlarged, laid_over, picture_of
 from dmagnet.app.work import Work
 from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.classes import CLASSES, FAMILIES, family_of
+from dmagnet.config.classify_config import SERVICE
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.figures import overlays
@@ -36,14 +37,16 @@ NOTES = {
     "lam": "more (orange) or less (blue) than an even share of the attention",
     "scales": "looks wide (orange) or close (blue)",
 }
+_MIDDLE = slice(64, 192)  # of a frame, where its galaxy is
 PATIENCE = {
     "needed": " (slow)",
     "smoothgrad": " (slow)",
     "occlusion": " (very slow)",
 }
+LOADER = PackageLoader("dmagnet.reporting")
 MACROS = (
     Environment(
-        loader=PackageLoader("dmagnet.reporting"), undefined=StrictUndefined,
+        loader=LOADER, undefined=StrictUndefined,
         autoescape=True, trim_blocks=True, lstrip_blocks=True,
     )
     .get_template("app.html")
@@ -51,24 +54,45 @@ MACROS = (
 )  # fmt: skip
 
 
-def style() -> str:
-    """Give the page's style."""
-    loader = PackageLoader("dmagnet.reporting")
-    return loader.get_source(Environment(autoescape=True), "app.css")[0]
+def style(work: Work) -> str:
+    """Give the page's style, and a drawn galaxy of each class as part of it."""
+    rules = [_source("app.css")]
+    for entry, rgb in zip(CLASSES, work.examples, strict=True):
+        address = picture_of(rgb[_MIDDLE, _MIDDLE])
+        where = f"#example-{entry.slug}, .dm-{entry.slug}"
+        rules.append(f"{where} {{ background-image: url({address}); }}")
+    return "\n".join(rules)
 
 
-def head(work: Work) -> str:
+def script() -> str:
+    """Give the page's script."""
+    return f"<script>{_source('app.js')}</script>"
+
+
+def _source(name: str) -> str:
+    return LOADER.get_source(Environment(autoescape=True), name)[0]
+
+
+def head() -> tuple[str, str]:
+    """Say what this page is for, and in a sentence each what the classes are."""
+    return _said("head"), _said("classes", CLASSES)
+
+
+def foot(work: Work) -> str:
     """Describe this page."""
+    tiles = work.config.cutout.tiles != SERVICE
     about = {
         "weights": work.name,
         "hash": work.checkpoint.weights_hash[:12],
         "num_classes": len(work.class_names),
         "version": __version__,
         "private": work.config.host in LOCAL,
-        "service": urlsplit(Shelf.of(work.config.cutout).base).hostname,
+        "service": ""
+        if tiles
+        else urlsplit(Shelf.of(work.config.cutout).base).hostname,
         "keep_s": f"{work.config.keep_s:g}",
     }
-    return _said("head", about)
+    return _said("foot", about)
 
 
 def empty(line: str) -> str:
@@ -84,6 +108,24 @@ def alert(line: object) -> str:
 def answer(galaxy: Galaxy, work: Work) -> str:
     """Write what a galaxy is, and how sure that is."""
     return _said("answer", _facts(galaxy, work))
+
+
+def galaxies(
+    known: Mapping[int, Galaxy], work: Work, lost: Sequence[str], line: str = ""
+) -> str:
+    """List galaxies, and what could not be read."""
+    rows = [
+        {
+            "number": number,
+            "name": each.item.id,
+            "picture": picture_of(each.view[::4, ::4]),
+            "class_name": work.class_names[int(each.probabilities.argmax())],
+            "p": float(each.probabilities.max()),
+            "notes": "; ".join(filter(None, (each.item.reason, *each.notes))),
+        }
+        for number, each in sorted(known.items())
+    ]
+    return _said("galaxies", rows, line, list(dict.fromkeys(lost)))
 
 
 def why(galaxy: Galaxy, explanation: Explanation, work: Work) -> str:
@@ -196,8 +238,9 @@ def _facts(galaxy: Galaxy, work: Work) -> dict[str, Any]:
         "picture": picture_of(galaxy.view),
         "class_name": names[order[0]],
         "family": families[order[0]],
+        "description": descriptions.get(names[order[0]], ""),
         "p": float(p[order[0]]),
-        "calibrated": "calibrated probability" if calibration else "not calibrated",
+        "calibrated": bool(calibration),
         "sets": [
             (sure, ", ".join(names[k] for k in order if k in inside))
             for sure, inside in zip((90, 95), held, strict=False)
@@ -227,13 +270,11 @@ def _unlike(galaxy: Galaxy, work: Work) -> dict[str, Any]:
     """Write whether a picture is unlike the galaxies of training."""
     limit, scores = work.classifier.ood_limit, galaxy.judgement.ood
     if limit is None or scores is None:
-        return {"ood": "these weights cannot say", "ood_flag": False}
+        return {"ood": "these weights cannot say", "ood_flag": False, "numbers": ""}
     score = float(scores[0])
-    numbers = f"(score {score:.2f}, limit {limit:.2f})"
-    if score > limit:
-        line = f"yes {numbers}: the class may mean nothing"
-        return {"ood": line, "ood_flag": True}
-    return {"ood": f"no {numbers}", "ood_flag": False}
+    line = "yes: the class may mean nothing" if score > limit else "no"
+    numbers = f"{score:.2f}, unusual from {limit:.2f}"
+    return {"ood": line, "ood_flag": score > limit, "numbers": numbers}
 
 
 def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:

@@ -1,30 +1,39 @@
 """Galaxies in, answers out: every answer is a call of another chapter."""
 
 import dataclasses
+import re
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dmagnet.app.answers import VIEW_PX, DreamAnswer, Floats, Galaxy, Progress
+from dmagnet.app.answers import (
+    VIEW_PX,
+    Bytes,
+    DreamAnswer,
+    Floats,
+    Galaxy,
+    Progress,
+)
 from dmagnet.app.given import position
 from dmagnet.app.readers import Readers
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES
 from dmagnet.classifying.local import Device, open_classifier
 from dmagnet.config.app_config import AppConfig
+from dmagnet.config.classify_config import SERVICE, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample
-from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import (
     Network,
     Target,
@@ -40,7 +49,10 @@ from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.inputs.cutouts import fetched
+from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import Item
+from dmagnet.reporting.galaxy_record import Portrait
+from dmagnet.reporting.portrait import portraits
 from dmagnet.simulator.scene import draw
 
 LOOKS = 2  # at a time: more threads than cores make all of them late
@@ -49,6 +61,8 @@ MAX_STEPS = 40
 MAX_LAYERS = 6  # at a time
 USUAL = ("evidence", "lam")
 ORDER = (7, 9, 1, 5, 2, 0, 8, 4, 6, 3)  # of classes: the first few differ most
+TYPICAL = 13  # seed whose ten galaxies look most like their classes
+FOLDERS = re.compile(r"[^\s,]*/")
 
 
 class Work:
@@ -66,6 +80,8 @@ class Work:
             raise CheckpointError(
                 f"{weights}: expected .safetensors, a run folder, s or xs, got ONNX"
             )
+        if config.cutout.tiles != SERVICE:  # what is wrong with them is told at once
+            open_tiles(config.cutout, SourceConfig())
         self.config = config
         self.name = str(weights)
         self.classifier: Classifier = open_classifier(
@@ -75,7 +91,6 @@ class Work:
         if device != "cpu" and torch.cuda.is_available():
             self.checkpoint.model.cuda()
         self.network: Network = open_network(self.checkpoint)
-        self._drawn = count()
         self._busy, self._changed = 0, threading.Condition()
         trained = self.checkpoint.config
         self._readers = Readers(
@@ -130,38 +145,57 @@ class Work:
     def warm(self) -> None:
         """Do everything once, so that nobody waits for what is loaded when needed."""
         with tempfile.TemporaryDirectory(prefix="dmagnet-") as scratch:
-            galaxy = self.simulated(Path(scratch))
-        self._drawn = count()
+            folder = Path(scratch)
+            galaxy = self.look(self.simulated(folder, ORDER[0]), folder)
         self.explain(galaxy)
         once = DreamConfig(steps=1, octaves=1)
         list(self.dream(galaxy, self.layers[-1:], config=once))
 
-    def look(self, path: Path, name: str) -> Galaxy:
-        """Read a file, and classify it."""
-        known = Path(name).stem or name
-        return self._galaxy(Item(id=known, path=name, files=(str(path),)))
+    def held(self, path: Path) -> list[Item]:
+        """List what a file holds: itself, the images of a zip, the places of a table.
 
-    def look_at(self, place: str, cache: Path) -> Galaxy:
-        """Ask the cut-out service for a position, and classify what it shows."""
-        ra, dec = position(place)
-        item = Item(id=f"{ra:.5f} {dec:+.5f}", path="", kind="position", ra=ra, dec=dec)
-        (found,) = fetched([item], self.config.cutout, cache=cache)
-        return self._galaxy(found)
+        There is one more than a page keeps if there are too many.
+        """
+        item = Item(id=path.stem or path.name, path=path.name, files=(str(path),))
+        return self._readers.listed(item, self.config.max_galaxies)
 
-    def simulated(self, folder: Path) -> Galaxy:
-        """Draw a galaxy, each time another, and classify it."""
-        number = next(self._drawn)
-        entry = CLASSES[ORDER[number % len(ORDER)]]
-        drawn = draw(
-            torch.tensor([entry.index]), image_size=VIEW_PX, field=1.0,
-            generator=torch.Generator().manual_seed(number),
-        )  # fmt: skip
-        path = folder / f"simulated-{number}.png"
-        Image.fromarray(to_bytes(drawn[0].float() / 255)).save(path)
-        try:
-            return self.look(path, f"simulated {entry.slug} {number + 1}")
-        finally:
-            path.unlink()
+    def place(self, text: str) -> Item:
+        """Name a position that somebody typed."""
+        ra, dec = position(text)
+        name = f"{ra:.5f} {dec:+.5f}"
+        return Item(id=name, path="", kind="position", ra=ra, dec=dec)
+
+    def simulated(self, folder: Path, index: int, number: int = 0) -> Item:
+        """Draw a galaxy of a class into a file: its example, or after it another."""
+        drawn = _drawn([index], number)[0] if number else self.examples[index]
+        with tempfile.NamedTemporaryFile(
+            dir=folder, suffix=".png", delete=False
+        ) as file:
+            Image.fromarray(drawn).save(file)
+        name = f"simulated {CLASSES[index].slug} {number + 1}"
+        return Item(id=name, path=name, files=(file.name,))
+
+    @cached_property
+    def examples(self) -> Bytes:
+        """One drawn galaxy of each class, the same for everybody."""
+        return _drawn(range(len(CLASSES)), TYPICAL)
+
+    def look(self, item: Item, cache: Path) -> Galaxy:
+        """Read what was listed, and classify it; a position is cut out or asked for."""
+        if item.kind == "position":
+            (item,) = fetched([item], self.config.cutout, cache=cache)
+            if item.shared:  # where tiles of this machine lie is nobody's business
+                path, reason = (FOLDERS.sub("", t) for t in (item.path, item.reason))
+                item = dataclasses.replace(item, path=path, reason=reason)
+        return self._galaxy(item)
+
+    def portrait(self, galaxy: Galaxy) -> Portrait:
+        """Collect what `dmagnet page` shows, without what takes long."""
+        explained = self.explain(galaxy)
+        less: dict[str, Any] = {"layers": (), "compare": False, "classical": False}
+        with self._at_work():
+            (found,) = portraits(self.checkpoint, [explained], **less)
+        return found
 
     def explain(
         self,
@@ -277,3 +311,12 @@ class Work:
             judgement = self.classifier.judge(seen[None])
         found = dataclasses.replace(found, files=())
         return Galaxy(found, seen, view, wcs, judgement, notes)
+
+
+def _drawn(indices: Sequence[int], seed: int) -> NDArray[np.uint8]:
+    """Draw galaxies of classes, as large as people see them."""
+    drawn = draw(
+        torch.tensor([*indices]), image_size=VIEW_PX, field=1.0,
+        generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+    return drawn.permute(0, 2, 3, 1).contiguous().numpy()

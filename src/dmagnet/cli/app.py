@@ -3,19 +3,31 @@
 import contextlib
 import os
 import sys
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from dmagnet.cli.classify import CutoutFlags
 from dmagnet.cli.screen import print_notes, termination_as_interrupt
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.classify_config import DEFAULT
 
-APP = AppConfig()
+
+@dataclass(frozen=True, kw_only=True)
+class AppFlags(AppConfig):
+    """Where to listen, and how much to let people do; cut-outs need a prefix."""
+
+    cutout: CutoutFlags = field(
+        default_factory=lambda: CutoutFlags(**vars(AppConfig().cutout))
+    )
+
+
+APP = AppFlags()
 
 
 def app(
-    config: Annotated[AppConfig, arg(name="")] = APP,
+    config: Annotated[AppFlags, arg(name="")] = APP,
     *,
     weights: str = DEFAULT,
     device: Literal["auto", "cpu", "gpu"] = "auto",
@@ -24,7 +36,7 @@ def app(
 
     Parameters
     ----------
-    config : AppConfig
+    config : AppFlags
         Where to listen, and how much to let people do.
     weights : str
         Weights of the package, s or xs; or a run folder or .safetensors file.

@@ -24,6 +24,8 @@ class AppConfig(Checked):
         Dreams at a time, of all people together.
     max_waiting : int
         Dreams that may wait for their turn.
+    max_galaxies : int
+        Galaxies that one page reads at a time, and keeps; the oldest are forgotten.
     max_sessions : int
         Open pages whose galaxies are kept; the oldest are forgotten first.
     per_second : float
@@ -42,6 +44,7 @@ class AppConfig(Checked):
     max_upload_mb: Annotated[float, Between(0.01, 100_000)] = 64.0
     max_dreams: Annotated[int, Between(1, 1000)] = 2
     max_waiting: Annotated[int, Between(0, 1000)] = 8
+    max_galaxies: Annotated[int, Between(1, 10_000)] = 40
     max_sessions: Annotated[int, Between(1, 100_000)] = 64
     per_second: Annotated[float, Between(0.1, 100_000)] = 10.0
     burst: Annotated[int, Between(1, 1_000_000)] = 60

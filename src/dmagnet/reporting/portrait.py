@@ -159,7 +159,7 @@ def _given(
     checkpoint: Checkpoint, item: Item, source: SourceConfig
 ) -> tuple[Pixels | None, tuple[float, float, float] | None]:
     """Read a galaxy again as it is, and say which part of it the network sees."""
-    if not item.path:
+    if not item.files:
         return None, None
     rgb = read_picture(item, GIVEN_PX, 1.0, source).rgb
     if rgb is None:
