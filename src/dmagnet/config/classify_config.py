@@ -14,8 +14,8 @@ SERVICE = ("service",)  # where images of positions come from, unless tiles are 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceConfig(Checked):
-    """How inputs of any form become pictures.
+class PixelConfig(Checked):
+    """How image files become pictures.
 
     Attributes
     ----------
@@ -28,16 +28,26 @@ class SourceConfig(Checked):
         first with an image if not given.
     mask : str
         Number or name of a FITS extension that hides pixels where it is not 0.
-    dataset : str
-        Name of the images in an HDF5 file; images if not given.
-    table_id : str
-        Column of a table that names its rows; id, name, objid... if not given.
     """
 
     pixel_scale: Annotated[float, Between(1e-4, 3600)] | None = None
     bands: str = ""
     hdu: str = ""
     mask: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig(PixelConfig):
+    """How inputs of any form become pictures.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the images in an HDF5 file; images if not given.
+    table_id : str
+        Column of a table that names its rows; id, name, objid... if not given.
+    """
+
     dataset: str = ""
     table_id: str = ""
 

@@ -1,4 +1,4 @@
-"""Read many labeled image files, from a folder or straight from a zip."""
+"""Labeled image files: found in folders and zips, read as `classify` reads them."""
 
 import os
 import re
@@ -7,26 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS
-from dmagnet.pictures.inputs.forms import PICTURES
-from dmagnet.pictures.opening import BROKEN, quiet, refused
-from dmagnet.pictures.raster import is_plain, one_large_at_a_time, read_rgb
+from dmagnet.pictures.inputs.forms import IMAGES
+from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels
+from dmagnet.pictures.inputs.reading import native_side
 
-SIZE_SAMPLE = 200  # files whose headers tell the most common side
+SIZE_SAMPLE = 50  # images that tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
 
-Opener = Callable[[str], IO[bytes]]
-Pixels = npt.NDArray[np.uint8]
-Bring = Callable[[Pixels], Pixels]  # one picture to the form of all
 NO_PART = -1
 
 
@@ -77,11 +72,11 @@ def walk_zip(archive: zipfile.ZipFile) -> tuple[list[str], list[str]]:
 def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledListing:
     """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``."""
     visible = [PurePosixPath(path) for path in files if not _hidden(path)]
-    images = [path for path in visible if path.suffix.lower() in PICTURES]
+    images = [path for path in visible if path.name.lower().endswith(IMAGES)]
     if not images:
         raise DataError(
             f"{source}: expected images in folders named after their classes, found "
-            f"{len(visible)} files and no image ({', '.join(PICTURES[:4])}...)"
+            f"{len(visible)} files and no image ({', '.join(IMAGES[:4])}, .fits...)"
         )
     depth = _wrapping(images)
     tops = {path.parts[depth].lower() for path in images if len(path.parts) > depth + 2}
@@ -155,59 +150,53 @@ def _check_classes(
         )
 
 
-def common_side(paths: Sequence[str], open_file: Opener) -> int:
-    """Find the side most images have, from the headers of a sample."""
-    step = max(1, len(paths) // SIZE_SAMPLE)
-    sides: Counter[int] = Counter()
-    for path in paths[::step]:
-        try:
-            with open_file(path) as stream, quiet(), Image.open(stream) as image:
-                sides[min(image.size)] += 1
-        except (MemoryError, *BROKEN):
-            continue  # the reader names it
+def common_side(items: Sequence[Item], config: SourceConfig) -> int:
+    """Find the side most images have, from a sample."""
+    step = max(1, len(items) // SIZE_SAMPLE)
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda item: native_side(item, config), items[::step])
+    sides = Counter(filter(None, found))  # what cannot be read the reader names
     if not sides:
-        raise DataError(f"expected images, could read none; the first is {paths[0]}")
+        raise DataError(
+            f"expected images, could read none; the first is {items[0].path}"
+        )
     return sides.most_common(1)[0][0]
 
 
 def read_images(
-    paths: Sequence[str], open_file: Opener, bring: Bring, side: int, strict: bool
-) -> tuple[Pixels, npt.NDArray[np.int64], tuple[str, ...]]:
-    """Decode many files and bring them to one form, a few at a time."""
-    images = np.empty((len(paths), side, side, 3), np.uint8)
-    kept: list[int] = []
+    items: Sequence[Item], read: Callable[[Item], Picture], side: int, strict: bool
+) -> tuple[Pixels, npt.NDArray[np.int64], list[Item], tuple[str, ...]]:
+    """Read many images, a few at a time; which were read, and which were not."""
+    images = np.empty((len(items), side, side, 3), np.uint8)
+    rows: list[int] = []
+    kept: list[Item] = []
     skipped: list[str] = []
-    read = partial(_read_or_reason, open_file, bring)
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), BATCH):
-            batch = pool.map(read, paths[start : start + BATCH])
-            for index, image in enumerate(batch, start):
-                if not isinstance(image, str):
-                    images[len(kept)] = image
-                    kept.append(index)
-                elif strict:
-                    raise DataError(image)
-                else:
-                    skipped.append(image)
-    if not kept:
-        raise DataError(f"none of {len(paths)} images could be read; {skipped[0]}")
-    return images[: len(kept)], np.array(kept, np.int64), tuple(skipped)
+        for start in range(0, len(items), BATCH):
+            batch = pool.map(read, items[start : start + BATCH])
+            for row, picture in enumerate(batch, start):
+                if picture.rgb is not None:
+                    images[len(rows)] = picture.rgb
+                    rows.append(row)
+                    kept.append(picture.item)
+                    continue
+                skipped.append(f"{items[row].path}: {picture.item.reason}")
+                if strict:
+                    raise DataError(skipped[-1])
+    if not rows:
+        raise DataError(f"none of {len(items)} images could be read; {skipped[0]}")
+    return images[: len(rows)], np.array(rows, np.int64), kept, tuple(skipped)
 
 
-def _read_or_reason(open_file: Opener, bring: Bring, path: str) -> Pixels | str:
-    """Return the image, or one line on why there is none."""
-    try:
-        with (
-            refused(path, "an image file"),
-            one_large_at_a_time(),
-            open_file(path) as stream,
-        ):
-            rgb = read_rgb(stream, name=path)
-            if is_plain(rgb):
-                return f"{path}: expected an image, got one color everywhere"
-            return bring(rgb)
-    except DataError as error:
-        return str(error)
+def doubts(items: Sequence[Item]) -> tuple[str, ...]:
+    """Say of each flag how many images have it, and why the first does."""
+    notes = []
+    for flag in Flag:
+        if flag > NO_CLASS and (found := [i for i in items if i.flag & flag]):
+            one = found[0]
+            line = f"{len(found)} of {len(items)} images have the flag {flag.name}"
+            notes.append(f"{line}, as {one.path}: {one.reason}")
+    return tuple(notes)
 
 
 def spell_part(value: str) -> int:

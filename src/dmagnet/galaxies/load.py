@@ -1,18 +1,19 @@
 """One call for every form in which labeled galaxies come: `load_galaxies`."""
 
+import os
 import re
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dmagnet.classes import CLASS_NAMES
+from dmagnet.config.classify_config import PixelConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
@@ -26,9 +27,8 @@ from dmagnet.galaxies.galaxy10 import (
 from dmagnet.galaxies.labeled_files import (
     NO_PART,
     LabeledListing,
-    Opener,
-    Pixels,
     common_side,
+    doubts,
     list_classes,
     natural_key,
     read_images,
@@ -38,14 +38,17 @@ from dmagnet.galaxies.labeled_files import (
 )
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
-from dmagnet.pictures.inputs.forms import PICTURES
-from dmagnet.pictures.inputs.stacks import open_cell
-from dmagnet.pictures.opening import refused, spooled
+from dmagnet.pictures.inputs import forms
+from dmagnet.pictures.inputs.item import Item, Pixels
+from dmagnet.pictures.inputs.listing import mark_shared
+from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.opening import refused
 from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
-from dmagnet.pictures.tables.columns import Row, file_of, find_columns, read_rows
+from dmagnet.pictures.tables.columns import Row, find_columns, read_rows
 from dmagnet.storage.disk import open_file
 
+PIXELS = PixelConfig()
 NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
 Ints = npt.NDArray[np.int64]
@@ -61,6 +64,7 @@ class _Wish:
     radii: float | None
     strict: bool
     seed: int
+    source: SourceConfig
 
     def __post_init__(self) -> None:
         if self.radii is not None and self.image_size is None:
@@ -104,6 +108,7 @@ def load_galaxies(
     radii: float | None = None,
     strict: bool = False,
     seed: int = 0,
+    source: PixelConfig = PIXELS,
 ) -> Galaxies:
     """Load labeled galaxies from wherever they are.
 
@@ -111,11 +116,13 @@ def load_galaxies(
     ----------
     path : Path
         A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
-        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip of such a
-        folder, read without unpacking; or a table (text, FITS, VOTable, Parquet) with
-        columns ``path`` (relative to the table), ``label`` and perhaps ``split ra dec
-        redshift pxscale``; a label ``A|B`` means A or B. Parquet may hold the images
-        itself, as on the Hugging Face hub; a folder of such files is one table.
+        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``, also of FITS; a
+        pattern of one FITS file a band in such folders (``<class>/*_{g,r,z}.fits``); a
+        zip of such a folder, read without unpacking; or a table (text, FITS, VOTable,
+        Parquet) with columns ``path`` (relative to the table), or ``path_g``,
+        ``path_r``..., ``label`` and perhaps ``split ra dec redshift pxscale``; a label
+        ``A|B`` means A or B. Parquet may hold the images itself, as on the Hugging
+        Face hub; a folder of such files is one table.
     image_size : int or None
         Side of the images in px; None keeps the pixels of the files, or of most of
         them where they differ.
@@ -129,6 +136,8 @@ def load_galaxies(
         Refuse unreadable images instead of leaving them out.
     seed : int
         Seed of the split where the source has none.
+    source : PixelConfig
+        What image files do not say themselves: bands, HDU, mask, pixel scale.
 
     Returns
     -------
@@ -149,7 +158,10 @@ def load_galaxies(
     val.
     """
     path = Path(path)
-    wish = _Wish(image_size, field, radii, strict, seed)
+    known = SourceConfig(**asdict(source))
+    wish = _Wish(image_size, field, radii, strict, seed, known)
+    if not path.exists() and forms.BRACES.search(str(path)):
+        return _load_bands(path, wish)
     if not path.exists():
         raise DataError(f"{path}: expected labeled galaxies, found nothing")
     if path.is_dir():
@@ -177,19 +189,21 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
     files, folders = walk_folder(path)
     visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
     shards = [path / name for name in visible if name.lower().endswith(opened.PARQUET)]
-    if shards and not any(name.lower().endswith(PICTURES) for name in visible):
+    if shards and not any(name.lower().endswith(forms.IMAGES) for name in visible):
         return _load_tables(path, shards, wish)
     listing = list_classes(str(path), files, folders)
-    return _load_listing(path, listing, partial(_open_below, path), wish)
+    found = (replace(forms.item_of_name(f"{path / n}"), path=n) for n in listing.paths)
+    return _load_listing(path, listing, list(found), wish)
 
 
-def _open_below(folder: Path, name: str) -> BinaryIO:
-    return open_file(folder / name)
-
-
-def _open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    with archive.open(name) as member:
-        return spooled(member, name)
+def _load_bands(path: Path, wish: _Wish) -> Galaxies:
+    """Read one file for each band, named by a pattern whose folders are classes."""
+    fixed = re.split(r"[*?\[{]", str(path))[0].rpartition("/")[0]
+    items = forms.items_of("bands", str(path), wish.source)
+    found = {os.path.relpath(item.path, fixed or "."): item for item in items}
+    listing = list_classes(str(path), list(found), [])
+    named = [replace(found[name], path=name) for name in listing.paths]
+    return _load_listing(path, listing, named, wish)
 
 
 def _load_zip(path: Path, wish: _Wish) -> Galaxies:
@@ -199,7 +213,12 @@ def _load_zip(path: Path, wish: _Wish) -> Galaxies:
         zipfile.ZipFile(file) as zipped,
     ):
         listing = list_classes(str(path), *walk_zip(zipped))
-        return _load_listing(path, listing, partial(_open_member, zipped), wish)
+    files = (str(path.absolute()),)
+    items = [
+        Item(id=name, path=name, kind="member", files=files, key=name)
+        for name in listing.paths
+    ]
+    return _load_listing(path, listing, items, wish)
 
 
 def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
@@ -207,12 +226,15 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
     rows: list[Row] = []
     parts: list[int] = []
     skipped: list[str] = []
-    openers: dict[str, Callable[[], IO[bytes]]] = {}
+    items: list[Item] = []
     for table in tables:
         # Pieces in several folders may be called alike.
         inner = table.parent.relative_to(path) if path.is_dir() else Path()
         within = f"{inner.as_posix()}/" if inner.name else ""
-        columns = find_columns(table, needed=("path", "label"))
+        columns, whole = (
+            find_columns(table, needed=("path", "label")),
+            str(table.absolute()),
+        )
         words = (re.split(r"[-_.]", table.name)[0], *reversed(inner.parts))
         told = [PART_CODES[w.lower()] for w in words if w.lower() in PART_CODES]
         named = told[0] if told else NO_PART
@@ -221,9 +243,14 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
                 skipped.append(f"{table}: {row.fault}")
                 continue
             _check_label(table, number, row.label)
-            name, image = _image_of(table, number, row, bool(columns.packed))
-            openers[name := f"{within}{name}"] = image
-            rows.append(row._replace(id=name))
+            item = forms.item_of_row(row, number, (str(table), whole), columns)
+            if not item.files and not item.path:
+                raise DataError(f"{table}: expected a path in every row, {item.reason}")
+            name = (
+                f"{table.name}{forms.INSIDE}{number}" if columns.packed else item.path
+            )
+            items.append(replace(item, path=f"{within}{name}"))
+            rows.append(row)
             own = columns.split and (len(tables) == 1 or row.split)
             parts.append(spell_part(row.split) if own else named)
     if wish.strict and skipped:
@@ -232,7 +259,7 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
         raise DataError(f"{path}: expected rows, found none")
     labels, names, sets = _read_labels([row.label for row in rows])
     listing = LabeledListing(
-        paths=tuple(row.id for row in rows),
+        paths=(),
         labels=labels,
         parts=tuple(parts),
         class_names=names,
@@ -243,22 +270,7 @@ def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
         name: np.array([getattr(row, name) for row in rows], np.float64)
         for name in PLACES
     }
-    return _load_listing(path, listing, lambda name: openers[name](), wish, known)
-
-
-def _image_of(
-    table: Path, number: int, row: Row, packed: bool
-) -> tuple[str, Callable[[], IO[bytes]]]:
-    """Return the name of a row's image, and what opens it."""
-    if packed:
-        return f"{table.name}::{number}", partial(open_cell, str(table), number)
-    if not row.paths or not row.paths[0]:
-        raise DataError(f"{table}: expected a path in every row, row {number} has none")
-
-    def _open() -> BinaryIO:
-        return open_file(file_of(str(table.parent), row.paths[0]))
-
-    return row.paths[0], _open
+    return _load_listing(path, listing, mark_shared(items), wish, known)
 
 
 def _check_label(table: Path, number: int, label: str) -> None:
@@ -287,17 +299,20 @@ def _read_labels(
 def _load_listing(
     path: Path,
     listing: LabeledListing,
-    open_file: Opener,
+    items: list[Item],
     wish: _Wish,
     columns: dict[str, Floats] | None = None,
 ) -> Galaxies:
     """Read the listed files, and divide them where the listing does not."""
-    paths = listing.paths  # the pixels of most images stay as they are
-    side = wish.image_size or crop_side(common_side(paths, open_file), wish.field)
-    bring = partial(_one, wish, side)
-    images, kept, skipped = read_images(paths, open_file, bring, side, wish.strict)
-    columns = columns or dict.fromkeys(PLACES, np.full(len(listing.paths), np.nan))
+    # Without a wish the pixels of most images stay as they are.
+    side = wish.image_size or crop_side(common_side(items, wish.source), wish.field)
+    how = {"side": side, "field": wish.field, "config": wish.source}
+    read = partial(read_picture, **how, radii=wish.radii)
+    images, kept, seen, skipped = read_images(items, read, side, wish.strict)
+    columns = columns or dict.fromkeys(PLACES, np.full(len(items), np.nan))
     known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
+    for name in ("ra", "dec"):  # of a table, else of a header
+        known[name] = np.array([getattr(item, name) for item in seen])
     labels = np.array(listing.labels, np.int64)[kept]
     parts = np.array(listing.parts, np.int8)[kept]
     learned = (parts == NO_PART) | (parts == 0)
@@ -307,12 +322,12 @@ def _load_listing(
         images=images,
         labels=labels,
         class_names=listing.class_names,
-        ids=np.array(paths)[kept],
+        ids=np.array([item.path for item in seen]),
         **known,
         split=split,
         source=str(path),
         skipped=listing.skipped + skipped,
-        notes=listing.notes + notes,
+        notes=listing.notes + notes + doubts(seen),
         label_sets=listing.label_sets,
     )
 
