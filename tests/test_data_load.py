@@ -392,7 +392,7 @@ def test_numbers_as_labels_are_ordered_as_numbers(tmp_path):
     [
         ("photo,label\nimg/0.png,a\n", "path missing, found photo, label"),
         ("path,label,split\nimg/0.png,a,dev\n", "split: expected train, val, test"),
-        ("path,label\nimg/0.png,a\nimg/1.png,\n", "a label in every row, row 1"),
+        ("path,label\nimg/0.png,a\nimg/1.png,\n", "row 1: expected a label"),
         ("path,label\n", "found none"),
         ("path,label\nimg/0.png,a\nimg/1.png,a\n", "two or more classes, found 'a'"),
         ("path,label\ngone/0.png,a\ngone/1.png,b\n", "could read none"),
@@ -410,7 +410,7 @@ def test_missing_files_of_a_table_are_left_out_or_refused(tmp_path):
     (tmp_path / "img" / "5.png").unlink()
     galaxies = load_galaxies(path)
     assert len(galaxies) == 11
-    assert galaxies.skipped == ("img/5.png: expected an image file, found nothing",)
+    assert galaxies.skipped == ("img/5.png: expected an image, found nothing",)
     with pytest.raises(DataError, match=r"img/5\.png"):
         load_galaxies(path, strict=True)
 

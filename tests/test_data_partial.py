@@ -133,7 +133,7 @@ def test_joining_keeps_what_every_label_means():
 
 
 def test_joining_sets_of_other_classes_is_refused():
-    with pytest.raises(DataError, match="same classes and one size"):
+    with pytest.raises(DataError, match="same classes, one size"):
         joined(blobs(), coarse(blobs(), MEANINGS, NAMES))
 
 

@@ -1,6 +1,5 @@
 """The verbs that judge a network, and fit how far to trust it."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,7 +43,7 @@ def evaluate(
     from dmagnet.cli import verbs
 
     with bars() as bar:
-        result = verbs.evaluate(weights, data, out, announce=bar, **asdict(galaxies))
+        result = verbs.evaluate(weights, data, out, announce=bar, **vars(galaxies))
     print_scores(result.metrics)
     print(f"page: {out / 'report.html'}")
 
@@ -72,7 +71,7 @@ def failures(
     from dmagnet.cli import verbs
 
     with bars() as bar:
-        found = verbs.failures(weights, data, out, announce=bar, **asdict(galaxies))
+        found = verbs.failures(weights, data, out, announce=bar, **vars(galaxies))
     print(
         f"{found.num_wrong} of {found.num} galaxies are called something else than "
         f"their label, on {len(found.sheets)} sheets"
@@ -112,7 +111,7 @@ def calibrate(
     from dmagnet.network.bundled import path_of
     from dmagnet.network.checkpoint import WEIGHTS
 
-    how = {"split": split, "views": views, **asdict(labels)}
+    how = {"split": split, "views": views, **vars(labels)}
     with bars() as bar:
         calibration = verbs.calibrate(
             weights, data, out, announce=bar, **how

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
+from dmagnet.config.classify_config import PixelConfig
 from dmagnet.config.train_config import SplitName
 
 Out = Annotated[Path, arg(aliases=["-o"])]
@@ -33,10 +34,17 @@ class Labels:
         Refuse unreadable images instead of leaving them out.
     meanings : Path | None
         JSON that gives each coarse class of the data the finer ones it may be.
+    votes : str
+        Columns of a table, with commas between them, that hold the volunteers' votes
+        for each class, as counts or fractions.
+    source : PixelConfig
+        How to read image files.
     """
 
     strict: bool = False
     meanings: Path | None = None
+    votes: str = ""
+    source: PixelConfig = field(default_factory=PixelConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,6 +144,8 @@ def train(
 ) -> None:
     """Train DMAGNet, anew or from weights; the same command goes on with a stopped run.
 
+    With more epochs, it goes on with a finished one.
+
     Parameters
     ----------
     data : Path
@@ -169,7 +171,7 @@ def train(
     with bars() as bar:
         run = verbs.train(
             data, out, config=config, start=start, device=device, announce=bar,
-            **asdict(labels), **asdict(cluster),
+            **vars(labels), **asdict(cluster),
         )  # fmt: skip
     for row in run.history[-1:]:
         if "val_accuracy" in row:

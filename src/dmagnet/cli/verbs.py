@@ -4,11 +4,12 @@ The others are one function each elsewhere, and `dmagnet` has them under their n
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dmagnet.config.classify_config import PixelConfig
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.reporting.failures import Failures
 
 Place = str | Path
+PIXELS = PixelConfig()
 log = logging.getLogger("dmagnet")  # notes; the command line prints them
 
 
@@ -60,6 +62,8 @@ def train(
     device: Literal["auto", "cpu", "gpu"] = "auto",
     strict: bool = False,
     meanings: Place | None = None,
+    votes: str | Sequence[str] = (),
+    source: PixelConfig = PIXELS,
     announce: Announce | None = None,
     **settings: Any,
 ) -> Run:
@@ -81,6 +85,9 @@ def train(
         Refuse unreadable images instead of leaving them out.
     meanings : path, optional
         JSON that gives each coarse class of the data the finer ones it may be.
+    votes, source
+        Columns of votes, and how to read image files, as of
+        `dmagnet.galaxies.load_galaxies`.
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
     **settings
@@ -117,6 +124,8 @@ def train(
         radii=config.frame_radii,
         strict=strict,
         seed=config.seed,
+        votes=votes,
+        source=source,
     )
     if meanings:
         fine = parent.class_names if parent else CLASS_NAMES
@@ -155,8 +164,9 @@ def evaluate(
     announce : callable, optional
         As of `train`.
     **which
-        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``include_training``
-        as of `dmagnet.reporting.assess.galaxies_to_judge`.
+        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``votes``,
+        ``source``, ``include_training`` as of
+        `dmagnet.reporting.assess.galaxies_to_judge`.
 
     Returns
     -------
@@ -248,7 +258,7 @@ def calibrate(
     announce : callable, optional
         As of `train`.
     **labels
-        ``strict`` and ``meanings``, as of `train`.
+        ``strict``, ``meanings``, ``votes`` and ``source``, as of `train`.
 
     Returns
     -------

@@ -6,7 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS
+from dmagnet.galaxies.galaxies import PART_CODES
 from dmagnet.pictures.inputs.forms import IMAGES
 from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels
 from dmagnet.pictures.inputs.reading import native_side
@@ -29,13 +29,15 @@ NO_PART = -1
 class LabeledListing:
     """Labeled image files before any is read."""
 
-    paths: tuple[str, ...]
+    items: tuple[Item, ...]
     labels: tuple[int, ...]
     parts: tuple[int, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
+    places: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    votes: npt.NDArray[np.float32] | None = None
 
 
 def natural_key(name: str) -> tuple[float, str]:
@@ -69,7 +71,12 @@ def walk_zip(archive: zipfile.ZipFile) -> tuple[list[str], list[str]]:
     return sorted(files), sorted(folders - {"."})
 
 
-def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledListing:
+def list_classes(
+    source: str,
+    files: Sequence[str],
+    folders: Sequence[str],
+    item_of: Callable[[str], Item],
+) -> LabeledListing:
     """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``."""
     visible = [PurePosixPath(path) for path in files if not _hidden(path)]
     images = [path for path in visible if path.name.lower().endswith(IMAGES)]
@@ -99,7 +106,7 @@ def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledLi
     if other := len(visible) - len(images):
         notes.append(f"{other} files that are no images were left aside")
     return LabeledListing(
-        tuple(path for path, _, _ in rows),
+        tuple(replace(item_of(path), path=path) for path, _, _ in rows),
         tuple(class_names.index(name) for _, name, _ in rows),
         tuple(part for _, _, part in rows),
         class_names,
@@ -197,11 +204,3 @@ def doubts(items: Sequence[Item]) -> tuple[str, ...]:
             line = f"{len(found)} of {len(items)} images have the flag {flag.name}"
             notes.append(f"{line}, as {one.path}: {one.reason}")
     return tuple(notes)
-
-
-def spell_part(value: str) -> int:
-    """Read the name of a part."""
-    try:
-        return PART_CODES[value.strip().lower()]
-    except KeyError:
-        raise DataError(f"split: expected {', '.join(PARTS)}, got {value!r}") from None

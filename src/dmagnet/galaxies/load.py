@@ -3,6 +3,7 @@
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.classify_config import PixelConfig, SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
+from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
     SUFFIXES,
     not_plain,
@@ -30,27 +31,23 @@ from dmagnet.galaxies.labeled_files import (
     common_side,
     doubts,
     list_classes,
-    natural_key,
     read_images,
-    spell_part,
     walk_folder,
     walk_zip,
 )
+from dmagnet.galaxies.labeled_tables import list_tables
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
+from dmagnet.galaxies.votes import Votes
 from dmagnet.pictures.inputs import forms
-from dmagnet.pictures.inputs.item import Item, Pixels
-from dmagnet.pictures.inputs.listing import mark_shared
+from dmagnet.pictures.inputs.item import Item, Picture, Pixels
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.opening import refused
 from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
-from dmagnet.pictures.tables.columns import Row, find_columns, read_rows
 from dmagnet.storage.disk import open_file
 
 PIXELS = PixelConfig()
-NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -65,6 +62,7 @@ class _Wish:
     strict: bool
     seed: int
     source: SourceConfig
+    votes: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.radii is not None and self.image_size is None:
@@ -78,6 +76,14 @@ class _Wish:
         """Return the side of views of a frame, and of what they show of it, in px."""
         crop = crop_side(frame, self.field)
         return self.image_size or crop, crop
+
+    def refuse_more(self, path: Path) -> None:
+        """Refuse what a stack of pictures with labels has no use for."""
+        if self.votes or self.source != SourceConfig():
+            raise DataError(
+                f"{path}: expected image files or a table for votes, bands, hdu, mask "
+                "or pixel scale, got a stack of pictures; leave them out"
+            )
 
     def pxscale(self, scale: Floats, side: int, crop: int) -> Floats:
         """Return arcsec a pixel afterwards; unknown where each galaxy has its own."""
@@ -109,6 +115,7 @@ def load_galaxies(
     strict: bool = False,
     seed: int = 0,
     source: PixelConfig = PIXELS,
+    votes: str | Sequence[str] = (),
 ) -> Galaxies:
     """Load labeled galaxies from wherever they are.
 
@@ -138,6 +145,11 @@ def load_galaxies(
         Seed of the split where the source has none.
     source : PixelConfig
         What image files do not say themselves: bands, HDU, mask, pixel scale.
+    votes : str or sequence of str
+        Columns of a table, with commas between them or one by one, that hold votes of
+        volunteers for the classes of these names (``smooth`` or ``smooth_votes``,
+        ``smooth_fraction``): counts, or fractions that add up to 1. Without a column
+        ``label``, all columns ``*_votes`` or else ``*_fraction`` are taken.
 
     Returns
     -------
@@ -149,7 +161,7 @@ def load_galaxies(
     ------
     DataError
         If the source is missing, damaged, has no labeled images, or lacks images of a
-        class to learn.
+        class to learn; if votes are negative, or neither counts nor fractions.
 
     Notes
     -----
@@ -159,7 +171,9 @@ def load_galaxies(
     """
     path = Path(path)
     known = SourceConfig(**asdict(source))
-    wish = _Wish(image_size, field, radii, strict, seed, known)
+    columns = tuple(votes.split(",") if isinstance(votes, str) else votes)
+    columns = tuple(filter(None, map(str.strip, columns)))
+    wish = _Wish(image_size, field, radii, strict, seed, known, columns)
     if not path.exists() and forms.BRACES.search(str(path)):
         return _load_bands(path, wish)
     if not path.exists():
@@ -172,7 +186,7 @@ def load_galaxies(
     if suffix == ".zip":
         return _load_zip(path, wish)
     if path.name.lower().endswith(opened.SUFFIXES) or opened.why_not(path):
-        return _load_tables(path, [path], wish)
+        return _load_listing(path, list_tables(path, [path], wish.votes), wish)
     raise DataError(
         f"{path}: expected a folder, .h5, .zip or a table (.csv, .ecsv, .fits, .vot, "
         f".parquet), got {suffix or 'no'} suffix"
@@ -182,6 +196,7 @@ def load_galaxies(
 def _load_folder(path: Path, wish: _Wish) -> Galaxies:
     """Load a prepared folder, a fetched file, pieces of a table or class folders."""
     if (path / MANIFEST).is_file():
+        wish.refuse_more(path)
         return _resized(read_prepared(path), wish)
     inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     if len(inside) == 1 and inside[0].suffix.lower() in SUFFIXES:
@@ -190,10 +205,11 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
     visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
     shards = [path / name for name in visible if name.lower().endswith(opened.PARQUET)]
     if shards and not any(name.lower().endswith(forms.IMAGES) for name in visible):
-        return _load_tables(path, shards, wish)
-    listing = list_classes(str(path), files, folders)
-    found = (replace(forms.item_of_name(f"{path / n}"), path=n) for n in listing.paths)
-    return _load_listing(path, listing, list(found), wish)
+        return _load_listing(path, list_tables(path, shards, wish.votes), wish)
+    listing = list_classes(
+        str(path), files, folders, lambda name: forms.item_of_name(str(path / name))
+    )
+    return _load_listing(path, listing, wish)
 
 
 def _load_bands(path: Path, wish: _Wish) -> Galaxies:
@@ -201,9 +217,8 @@ def _load_bands(path: Path, wish: _Wish) -> Galaxies:
     fixed = re.split(r"[*?\[{]", str(path))[0].rpartition("/")[0]
     items = forms.items_of("bands", str(path), wish.source)
     found = {os.path.relpath(item.path, fixed or "."): item for item in items}
-    listing = list_classes(str(path), list(found), [])
-    named = [replace(found[name], path=name) for name in listing.paths]
-    return _load_listing(path, listing, named, wish)
+    listing = list_classes(str(path), list(found), [], found.__getitem__)
+    return _load_listing(path, listing, wish)
 
 
 def _load_zip(path: Path, wish: _Wish) -> Galaxies:
@@ -212,111 +227,41 @@ def _load_zip(path: Path, wish: _Wish) -> Galaxies:
         open_file(path) as file,
         zipfile.ZipFile(file) as zipped,
     ):
-        listing = list_classes(str(path), *walk_zip(zipped))
-    files = (str(path.absolute()),)
-    items = [
-        Item(id=name, path=name, kind="member", files=files, key=name)
-        for name in listing.paths
-    ]
-    return _load_listing(path, listing, items, wish)
+        files, folders = walk_zip(zipped)
+    whole = str(path.absolute())
+
+    def _member(name: str) -> Item:
+        return Item(id=name, path=name, kind="member", files=(whole,), key=name)
+
+    listing = list_classes(str(path), files, folders, _member)
+    return _load_listing(path, listing, wish)
 
 
-def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
-    """Read one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
-    rows: list[Row] = []
-    parts: list[int] = []
-    skipped: list[str] = []
-    items: list[Item] = []
-    for table in tables:
-        # Pieces in several folders may be called alike.
-        inner = table.parent.relative_to(path) if path.is_dir() else Path()
-        within = f"{inner.as_posix()}/" if inner.name else ""
-        columns, whole = (
-            find_columns(table, needed=("path", "label")),
-            str(table.absolute()),
-        )
-        words = (re.split(r"[-_.]", table.name)[0], *reversed(inner.parts))
-        told = [PART_CODES[w.lower()] for w in words if w.lower() in PART_CODES]
-        named = told[0] if told else NO_PART
-        for number, row in enumerate(read_rows(table, columns, labeled=True)):
-            if row.fault:
-                skipped.append(f"{table}: {row.fault}")
-                continue
-            _check_label(table, number, row.label)
-            item = forms.item_of_row(row, number, (str(table), whole), columns)
-            if not item.files and not item.path:
-                raise DataError(f"{table}: expected a path in every row, {item.reason}")
-            name = (
-                f"{table.name}{forms.INSIDE}{number}" if columns.packed else item.path
-            )
-            items.append(replace(item, path=f"{within}{name}"))
-            rows.append(row)
-            own = columns.split and (len(tables) == 1 or row.split)
-            parts.append(spell_part(row.split) if own else named)
-    if wish.strict and skipped:
-        raise DataError(skipped[0])
-    if not rows:
-        raise DataError(f"{path}: expected rows, found none")
-    labels, names, sets = _read_labels([row.label for row in rows])
-    listing = LabeledListing(
-        paths=(),
-        labels=labels,
-        parts=tuple(parts),
-        class_names=names,
-        label_sets=sets,
-        skipped=tuple(skipped),
-    )
-    known = {
-        name: np.array([getattr(row, name) for row in rows], np.float64)
-        for name in PLACES
-    }
-    return _load_listing(path, listing, mark_shared(items), wish, known)
-
-
-def _check_label(table: Path, number: int, label: str) -> None:
-    """Refuse what stands for no label: text cannot tell a class of such a name."""
-    if label.lower() in NO_LABEL:
-        got = f"{label!r}, which no class can be called" if label else "none"
-        raise DataError(
-            f"{table}: expected a label in every row, row {number} has {got}; "
-            "leave the row out or give it a label"
-        )
-
-
-def _read_labels(
-    labels: list[str],
-) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
-    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
-    names = tuple(sorted(frozenset().union(*each), key=natural_key))
-    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
-    codes = {frozenset([name]): k for k, name in enumerate(names)}
-    for code, members in enumerate(coarse, len(names)):
-        codes[frozenset(names[k] for k in members)] = code
-    return tuple(codes[one] for one in each), names, tuple(coarse)
-
-
-def _load_listing(
-    path: Path,
-    listing: LabeledListing,
-    items: list[Item],
-    wish: _Wish,
-    columns: dict[str, Floats] | None = None,
-) -> Galaxies:
+def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
     """Read the listed files, and divide them where the listing does not."""
+    items = listing.items
+    if wish.strict and listing.skipped:
+        raise DataError(listing.skipped[0])
+    if wish.votes and listing.votes is None:
+        raise DataError(f"{path}: expected a table with columns of votes, got classes")
     # Without a wish the pixels of most images stay as they are.
     side = wish.image_size or crop_side(common_side(items, wish.source), wish.field)
-    how = {"side": side, "field": wish.field, "config": wish.source}
-    read = partial(read_picture, **how, radii=wish.radii)
-    images, kept, seen, skipped = read_images(items, read, side, wish.strict)
-    columns = columns or dict.fromkeys(PLACES, np.full(len(items), np.nan))
+
+    def _read(item: Item) -> Picture:
+        return read_picture(item, side, wish.field, wish.source, radii=wish.radii)
+
+    images, kept, seen, skipped = read_images(items, _read, side, wish.strict)
+    columns = listing.places or dict.fromkeys(PLACES, np.full(len(items), np.nan))
     known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
     for name in ("ra", "dec"):  # of a table, else of a header
         known[name] = np.array([getattr(item, name) for item in seen])
     labels = np.array(listing.labels, np.int64)[kept]
     parts = np.array(listing.parts, np.int8)[kept]
     learned = (parts == NO_PART) | (parts == 0)
-    _check_learnable(path, labels[learned], listing)
+    votes = None if listing.votes is None else listing.votes[kept]
+    _check_learnable(
+        path, labels[learned], listing, votes if votes is None else votes[learned]
+    )
     split, notes = _fill_split(labels, parts, known["ra"], known["dec"], wish.seed)
     return Galaxies(
         images=images,
@@ -329,16 +274,21 @@ def _load_listing(
         skipped=listing.skipped + skipped,
         notes=listing.notes + notes + doubts(seen),
         label_sets=listing.label_sets,
+        votes=votes,
     )
 
 
-def _check_learnable(path: Path, learned: Ints, listing: LabeledListing) -> None:
+def _check_learnable(
+    path: Path, learned: Ints, listing: LabeledListing, votes: Votes | None
+) -> None:
     """Refuse what is left if a class to learn has lost all its images."""
     names = listing.class_names
     if len(names) < 2:
         raise DataError(f"{path}: expected two or more classes, found {names[0]!r}")
     sets = (*((k,) for k in range(len(names))), *listing.label_sets)
     seen = {k for label in set(learned.tolist()) for k in sets[label]}
+    if votes is not None:
+        seen = set(np.flatnonzero(votes.any(0)).tolist())
     lost = [name for label, name in enumerate(names) if label not in seen]
     if len(learned) and lost:
         raise DataError(
@@ -373,6 +323,7 @@ def _fill_split(
 
 def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     """Read every chunk once, resizing on the way."""
+    wish.refuse_more(path)
     catalog = read_catalog(path)
     side, crop = wish.view_of(catalog.side)
     images = np.empty((catalog.num, side, side, 3), np.uint8)

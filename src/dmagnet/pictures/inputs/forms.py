@@ -244,7 +244,7 @@ def items_of_table(path: str, columns: Columns) -> Iterator[Item]:
 def item_of_row(
     row: Row, number: int, table: tuple[str, str], columns: Columns
 ) -> Item:
-    """Name what a row of a table, as given and as found, points at: files or a place."""
+    """Name what a row of a table (as given, as found) points at: files, a place."""
     (path, file), ra, dec = table, row.ra, row.dec
     if columns.packed:
         stem = _stem(os.path.basename(path))

@@ -146,8 +146,9 @@ def native_side(item: Item, config: SourceConfig) -> int:
             seen = _read(item, LARGE, config, FRAMES[0])
     except DataError:
         return 0
+    height, width = seen.rgb.shape[:2]
     if seen.scale is None:
-        return min(seen.rgb.shape[:2])
+        return int(min(height, width))
     return max(1, round(framing.FRAME_ARCSEC / max(seen.scale)))
 
 

@@ -38,6 +38,7 @@ class Columns:
     split: str = ""
     redshift: str = ""
     pxscale: str = ""
+    votes: dict[str, str] = field(default_factory=dict)
     table: int = 0
 
     @property
@@ -51,7 +52,8 @@ class Columns:
         images = bool(self.paths or self.packed)
         if not needed:
             return [] if images or self.ra else ["path"]
-        return [n for n in needed if not (images if n == "path" else getattr(self, n))]
+        there = vars(self) | {"path": images, "label": self.label or self.votes}
+        return [name for name in needed if not there[name]]
 
 
 class Row(NamedTuple):
@@ -67,19 +69,28 @@ class Row(NamedTuple):
     split: str = ""
     redshift: float = math.nan
     pxscale: float = math.nan
+    votes: tuple[Any, ...] = ()
 
 
 def find_columns(
-    path: Path, table_id: str = "", needed: tuple[str, ...] = ()
+    path: Path,
+    table_id: str = "",
+    needed: tuple[str, ...] = (),
+    votes: tuple[str, ...] | None = None,
 ) -> Columns:
-    """Find out which column of a table is what."""
+    """Find out which column of a table is what; votes only if some or () are wanted."""
     with open_tables(path) as tables:
-        found = [_columns(t, k, table_id) for k, t in enumerate(tables)]
+        found = [_columns(t, k, table_id, votes) for k, t in enumerate(tables)]
         names = list(dict.fromkeys(name for table in tables for name in table.names))
     told = ", ".join(names[:20]) or "none"
     for columns in found:
-        if not (table_id and not columns.id) and not columns.lacking(needed):
+        whole = not columns.lacking(needed) and len(columns.votes) >= len(votes or ())
+        if whole and (columns.id or not table_id):
             return columns
+    if votes and not any(len(columns.votes) == len(votes) for columns in found):
+        raise DataError(
+            f"{path}: expected columns of votes {', '.join(votes)}, found {told}"
+        )
     if table_id and not any(columns.id for columns in found):
         raise DataError(f"{path}: expected a column {table_id!r}, found {told}")
     if not needed:
@@ -91,7 +102,9 @@ def find_columns(
     )
 
 
-def _columns(table: Table, place: int, table_id: str) -> Columns:
+def _columns(
+    table: Table, place: int, table_id: str, votes: tuple[str, ...] | None
+) -> Columns:
     """Find out which column of one table is what."""
     names = table.names
     bands: dict[str, str] = {}
@@ -129,6 +142,7 @@ def _columns(table: Table, place: int, table_id: str) -> Columns:
         tuple(p[-len(b) :] for b, p in bands.items()) if several else (),
         *(ra, dec, table.units, frame, systems, packed),
         **labels,
+        votes={} if votes is None else called.votes(names, votes),
         table=place,
     )
 
@@ -136,7 +150,8 @@ def _columns(table: Table, place: int, table_id: str) -> Columns:
 def read_rows(path: Path, columns: Columns, *, labeled: bool = False) -> Iterator[Row]:
     """Read a table from its start, in pieces; the labels too, if they are wanted."""
     told = [getattr(columns, key) for key in called.LABELED]
-    wanted = [*columns.wanted, *(filter(None, told) if labeled else ())]
+    votes = list(columns.votes.values())
+    wanted = [*columns.wanted, *([*filter(None, told), *votes] if labeled else ())]
     with open_tables(path) as tables:
         for block in tables[columns.table].pieces(list(dict.fromkeys(wanted))):
             rows = _rows(block, columns)
@@ -144,9 +159,12 @@ def read_rows(path: Path, columns: Columns, *, labeled: bool = False) -> Iterato
                 yield from rows
                 continue
             empty = [None] * len(next(iter(block.values())))
-            cells = zip(*(block.get(name, empty) for name in told), strict=True)
-            for row, (label, split, redshift, pxscale) in zip(rows, cells, strict=True):
+            cells = zip(*(block.get(name, empty) for name in told + votes), strict=True)
+            for row, (label, split, redshift, pxscale, *given) in zip(
+                rows, cells, strict=True
+            ):
                 yield row._replace(
+                    votes=tuple(given),
                     label=_text(label),
                     split=_text(split),
                     redshift=_number(redshift, "redshift"),
