@@ -48,12 +48,15 @@ def enter(out: Path, settings: dict[str, Any], finished: int | None = None) -> N
         "choose another folder with -o",
         error=CheckpointError,
     )
-    difference = _first_difference(old, json.loads(text))
-    wanted = settings["config"]["epochs"]
-    if finished and difference == f"epochs: {finished} there, {wanted} here":
-        _refuse_fewer(out, finished, wanted)
-        write_whole(path, text.encode())
-    elif difference:
+    new = json.loads(text)
+    difference = _first_difference(old, new)
+    if finished and finished != (wanted := new["config"]["epochs"]):
+        shorter = new | {"config": new["config"] | {"epochs": finished}}
+        if not _first_difference(old, shorter):
+            _refuse_fewer(out, finished, wanted)
+            write_whole(path, text.encode())
+            return
+    if difference:
         raise CheckpointError(
             f"{out}: holds another run ({difference}); repeat that run's settings to "
             "resume it, or choose another folder with -o"
