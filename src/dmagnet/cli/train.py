@@ -149,7 +149,8 @@ def train(
     Parameters
     ----------
     data : Path
-        Prepared folder, .h5, folder or zip of classes, or table of paths and labels.
+        Prepared folder, .h5, folder or zip of classes, pattern of one file a band, or
+        table of paths and labels or votes.
     labels : Labels
         How to read it.
     config : TrainConfig

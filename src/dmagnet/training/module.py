@@ -219,8 +219,9 @@ def votes_loss(logits: Tensor, votes: Tensor) -> Tensor:
     # depends, says how much of the scatter is doubt. One vote is cross-entropy.
     log_p = logits.log_softmax(1)
     soft = -(votes * log_p).sum(1)
-    # In 64 bits: these are small differences of large numbers.
-    alpha, votes = logits.double().exp(), votes.double()
+    # In 64 bits, where there are any: these are small differences of large numbers.
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    alpha, votes = logits.to(wide).exp(), votes.to(wide)
     num, whole = votes.sum(1), alpha.sum(1)
     ways = torch.lgamma(num + 1) - torch.lgamma(votes + 1).sum(1)
     each = (torch.lgamma(votes + alpha) - torch.lgamma(alpha)).sum(1)
