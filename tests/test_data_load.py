@@ -528,6 +528,14 @@ def test_without_a_side_fits_keep_the_pixels_of_a_frame(shared, tmp_path):
     assert load_galaxies(folder).images.shape == (3, 256, 256, 3)  # 67" at 0.262"
 
 
+def test_names_that_occur_as_jpeg_and_as_fits_are_told(shared, tmp_path):
+    folder = cubes(shared, tmp_path / "set")
+    jpeg = (folder / "a" / CUBES[0]).with_suffix(".jpg")
+    shutil.copy(folder / "b" / "c.jpg", jpeg)
+    notes = load_galaxies(folder, image_size=64).notes
+    assert any(n.startswith("1 names occur with several suffixes") for n in notes)
+
+
 def test_doubts_about_images_are_told_once_for_each_flag(shared, tmp_path):
     folder = cubes(shared, tmp_path / "set")
     for path in (shared / "fits").glob("sdss_g_*.fits"):

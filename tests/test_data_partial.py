@@ -230,6 +230,7 @@ def test_columns_of_counts_are_votes_and_the_label_is_what_most_said(tmp_path):
     assert found.votes[:3].tolist() == [[1, 9, 0], [30, 1, 0], [4, 4, 1]]
     assert found.labels[:3].tolist() == [1, 0, 3]
     assert found.label_sets == ((0, 1),)
+    assert "labels are counts of votes for disk, smooth, star" in found.notes
     part = found.subset("val")
     rows = [found.ids.tolist().index(name) for name in part.ids]
     assert np.array_equal(part.votes, found.votes[rows])
@@ -239,6 +240,7 @@ def test_fractions_are_votes_and_what_rounding_lost_is_made_up_for(tmp_path):
     path = voted(tmp_path, a_fraction=[0.33, 0.5], b_fraction=[0.66, 0.5])
     found = load_galaxies(path)
     assert found.class_names == ("a", "b")
+    assert "labels are fractions of votes for a, b" in found.notes
     np.testing.assert_allclose(found.votes[:2], [[1 / 3, 2 / 3], [0.5, 0.5]], rtol=1e-6)
 
 
@@ -282,6 +284,8 @@ def test_numbers_beyond_0_to_1_are_classes(tmp_path):
 
 
 def test_votes_of_no_column_of_no_table_and_of_other_classes_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"label missing, .* votes with --votes"):
+        load_galaxies(voted(tmp_path, smooth=[1, 2]))
     path = voted(tmp_path, **COUNTS)
     with pytest.raises(DataError, match="columns of votes smooth, ring, found path"):
         load_galaxies(path, votes="smooth,ring")

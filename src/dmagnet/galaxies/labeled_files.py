@@ -105,6 +105,12 @@ def list_classes(
         notes.append(f"{ignored} images outside class folders were left aside")
     if other := len(visible) - len(images):
         notes.append(f"{other} files that are no images were left aside")
+    stems = Counter(str(PurePosixPath(path).with_suffix("")) for path, _, _ in rows)
+    if twice := sum(num > 1 for num in stems.values()):
+        notes.append(
+            f"{twice} names occur with several suffixes (a.jpg, a.fits): a galaxy may "
+            "stand on both sides of the split"
+        )
     return LabeledListing(
         tuple(replace(item_of(path), path=path) for path, _, _ in rows),
         tuple(class_names.index(name) for _, name, _ in rows),

@@ -10,7 +10,7 @@ import numpy as np
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES
 from dmagnet.galaxies.labeled_files import NO_PART, LabeledListing, natural_key
-from dmagnet.galaxies.votes import most_voted, read_votes, to_number
+from dmagnet.galaxies.votes import ONE, most_voted, read_votes, to_number
 from dmagnet.pictures.inputs.forms import INSIDE, item_of_row
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import mark_shared
@@ -80,9 +80,10 @@ def list_tables(
         counted = read_votes([row.votes for row in rows], classes, _where)
         codes, sets = most_voted(counted)
         labels = tuple(codes.tolist())
-        return replace(
-            listing, labels=labels, class_names=classes, label_sets=sets, votes=counted
-        )
+        kind = "counts" if counted.sum(1).max() > ONE else "fractions"
+        notes.append(f"labels are {kind} of votes for {', '.join(classes)}")
+        listing = replace(listing, votes=counted, notes=tuple(notes))
+        return replace(listing, labels=labels, class_names=classes, label_sets=sets)
     labels, classes, sets = _read_labels([row.label for row in rows], _where)
     return replace(listing, labels=labels, class_names=classes, label_sets=sets)
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dmagnet.errors import DataError
 
+ONE = 1.5  # where votes of a galaxy add up to less, they are fractions, or one vote
 ROUNDED = 0.02  # by which shares of two or three decimals may miss 1
 
 Votes = npt.NDArray[np.float32]

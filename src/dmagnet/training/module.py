@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.galaxies.augment import COLORS, mixup
+from dmagnet.galaxies.votes import ONE
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures.places import shares
 from dmagnet.training.batches import GalaxyBatches
@@ -226,7 +227,7 @@ def votes_loss(logits: Tensor, votes: Tensor) -> Tensor:
     ways = torch.lgamma(num + 1) - torch.lgamma(votes + 1).sum(1)
     each = (torch.lgamma(votes + alpha) - torch.lgamma(alpha)).sum(1)
     counted = torch.lgamma(num + whole) - torch.lgamma(whole) - ways - each
-    return torch.where(num < 1.5, soft, counted.float()).mean()
+    return torch.where(num < ONE, soft, counted.float()).mean()
 
 
 def mask_loss(evidence: Tensor, masks: Tensor) -> Tensor:

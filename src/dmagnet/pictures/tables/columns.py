@@ -96,9 +96,10 @@ def find_columns(
     if not needed:
         raise DataError(f"{path}: expected a column path, or ra and dec; found {told}")
     lacks = min((c.lacking(needed) for c in found), key=len, default=needed)
+    hint = "" if votes is None else "; or name columns of votes with --votes"
     raise DataError(
         f"{path}: expected columns {', '.join(needed)}; {', '.join(lacks)} missing, "
-        f"found {told}"
+        f"found {told}{hint}"
     )
 
 
