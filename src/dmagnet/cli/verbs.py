@@ -119,14 +119,9 @@ def train(
     knobs = {k: settings.pop(k) for k in [*settings] if hasattr(config, k)}
     config = replace(config, **knobs)
     galaxies = load_galaxies(
-        Path(data),
-        image_size=config.frame_size,
-        radii=config.frame_radii,
-        strict=strict,
-        seed=config.seed,
-        votes=votes,
-        source=source,
-    )
+        Path(data), image_size=config.frame_size, radii=config.frame_radii,
+        strict=strict, seed=config.seed, votes=votes, source=source,
+    )  # fmt: skip
     if meanings:
         fine = parent.class_names if parent else CLASS_NAMES
         galaxies = coarse(galaxies, read_meanings(Path(meanings)), fine)
