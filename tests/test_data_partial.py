@@ -11,6 +11,7 @@ from blobs import blobs
 from PIL import Image
 from scipy import stats
 
+from dmagnet.cli import main
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings
@@ -360,3 +361,15 @@ def test_a_network_learns_fractions_from_counts_and_is_judged_without_ties(tmp_p
     assert len(chosen) == 8
     assert "4 galaxies whose votes tie are left out" in chosen.notes
     assert assess(network, chosen, tmp_path / "judged").metrics.n == 8
+
+
+@pytest.mark.parametrize("words", [["train"], ["evaluate", "xs"], ["calibrate", "xs"]])
+def test_verbs_pass_on_which_columns_are_votes(tmp_path, capsys, words):
+    path, out = voted(tmp_path, **COUNTS), tmp_path / "out"
+    told = [*words, str(path), "-o", str(out), "--votes", "smooth,ring"]
+    assert main(told) == 1
+    assert "expected columns of votes smooth, ring" in capsys.readouterr().err
+    path = path.with_name("0.h5")
+    path.write_bytes(b"")
+    assert main([*words, str(path), "-o", str(out), "--bands", "grz"]) == 1
+    assert "got a stack of pictures" in capsys.readouterr().err
