@@ -85,9 +85,10 @@ def train(
         Refuse unreadable images instead of leaving them out.
     meanings : path, optional
         JSON that gives each coarse class of the data the finer ones it may be.
-    votes, source
-        Columns of votes, and how to read image files, as of
-        `dmagnet.galaxies.load_galaxies`.
+    votes : str or sequence of str
+        Columns of votes, as of `dmagnet.galaxies.load_galaxies`.
+    source : PixelConfig
+        How to read image files.
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
     **settings
