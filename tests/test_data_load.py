@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -7,15 +8,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from PIL import Image
 from pyarrow import parquet
 
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
+from dmagnet.config import FilesConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies import load_galaxies, write_parquet
 from dmagnet.galaxies.labeled_files import natural_key
+from dmagnet.pictures.inputs import list_items, read_picture
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(
@@ -480,7 +484,7 @@ def test_numbers_as_labels_are_ordered_as_numbers(tmp_path):
     [
         ("photo,label\nimg/0.png,a\n", "path missing, found photo, label"),
         ("path,label,split\nimg/0.png,a,dev\n", "split: expected train, val, test"),
-        ("path,label\nimg/0.png,a\nimg/1.png,\n", "a label in every row, row 1"),
+        ("path,label\nimg/0.png,a\nimg/1.png,\n", "row 1: expected a label"),
         ("path,label\n", "found none"),
         ("path,label\nimg/0.png,a\nimg/1.png,a\n", "two or more classes, found 'a'"),
         ("path,label\ngone/0.png,a\ngone/1.png,b\n", "could read none"),
@@ -498,9 +502,155 @@ def test_missing_files_of_a_table_are_left_out_or_refused(tmp_path):
     (tmp_path / "img" / "5.png").unlink()
     galaxies = load_galaxies(path)
     assert len(galaxies) == 11
-    assert galaxies.skipped == ("img/5.png: expected an image file, found nothing",)
+    assert galaxies.skipped == ("img/5.png: expected an image, found nothing",)
     with pytest.raises(DataError, match=r"img/5\.png"):
         load_galaxies(path, strict=True)
+
+
+# FITS: the reader is that of classify
+
+CUBES = ("decals_dr5_grz_162_example_b.fits", "decals_dr5_grz_509_example_a.fits")
+VIEWS = [(64, 0.75, None), (96, 1.0, 3.0)]  # side, field, radii
+
+
+def cubes(shared, folder):
+    """Two cubes of three bands with WCS and a JPEG, in folders of two classes."""
+    for name, cube in zip("ab", CUBES, strict=True):
+        (folder / name).mkdir(parents=True)
+        shutil.copy(shared / "fits" / cube, folder / name)
+    with zipfile.ZipFile(shared / "galaxy10_real60_jpeg.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpg")]
+        (folder / "b" / "c.jpg").write_bytes(archive.read(names[0]))
+    return folder
+
+
+def in_bands(shared, folder, wanted="grz"):
+    """The same cubes with a file for each band, and their table."""
+    rows = {"label": [], **{f"path_{band}": [] for band in wanted}}
+    for name, cube in zip("ab", CUBES, strict=True):
+        (folder / name).mkdir(parents=True)
+        values, header = fits.getdata(shared / "fits" / cube, header=True)
+        for key in [k for k in header if k.startswith(("NAXIS", "BAND"))]:
+            header.remove(key)
+        for band, plane in zip("grz", values, strict=True):
+            header["FILTER"] = band
+            path = f"{name}/x_{band}.fits"
+            fits.writeto(folder / path, plane, header)
+            if band in wanted:
+                rows[f"path_{band}"].append(path)
+        rows["label"].append(name)
+    Table(rows).write(folder / "bands.csv")
+    return folder
+
+
+def as_classified(path, side, field, radii, config=SourceConfig()):  # noqa: B008
+    items = list(list_items(path, config))
+    return [read_picture(i, side, field, config, radii=radii).rgb for i in items]
+
+
+@pytest.mark.parametrize(("side", "field", "radii"), VIEWS)
+def test_fits_and_jpeg_in_class_folders_are_the_pixels_that_classify_sees(
+    shared, tmp_path, side, field, radii
+):
+    folder = cubes(shared, tmp_path / "set")
+    galaxies = load_galaxies(folder, image_size=side, field=field, radii=radii)
+    assert galaxies.ids.tolist() == [f"a/{CUBES[0]}", "b/c.jpg", f"b/{CUBES[1]}"]
+    assert np.array_equal(galaxies.images, as_classified(folder, side, field, radii))
+    assert np.isfinite(galaxies.ra).tolist() == [True, False, True]
+    files = {f"set/{name}": (folder / name).read_bytes() for name in galaxies.ids}
+    packed = load_galaxies(
+        zipped(tmp_path / "set.zip", files), image_size=side, field=field, radii=radii
+    )
+    assert np.array_equal(packed.images, galaxies.images)
+
+
+def test_files_of_one_band_each_are_read_by_columns_and_by_a_pattern(shared, tmp_path):
+    folder, (side, field, radii) = in_bands(shared, tmp_path), VIEWS[0]
+    view = {"image_size": side, "field": field, "radii": radii}
+    table = load_galaxies(folder / "bands.csv", **view)
+    assert table.class_names == ("a", "b")
+    seen = as_classified(folder / "bands.csv", side, field, radii)
+    assert np.array_equal(table.images, seen)
+    for pattern in ("*/*_{g,r,z}.fits", "*/x_{band}.fits"):
+        galaxies = load_galaxies(folder / pattern, **view)
+        assert galaxies.labels.tolist() == [0, 1]
+        assert galaxies.ids[0] == "a/x_{g,r,z}.fits"
+        assert np.array_equal(galaxies.images, table.images)
+    with pytest.raises(DataError, match="found 0 files and no image"):
+        load_galaxies(folder / "*/*_{u,v}.fits")
+
+
+def test_a_pattern_that_lacks_a_band_leaves_the_galaxy_out_by_name(shared, tmp_path):
+    folder = in_bands(shared, tmp_path)
+    shutil.copytree(folder / "a", folder / "b", dirs_exist_ok=True)
+    shutil.copy(folder / "a" / "x_g.fits", folder / "a" / "y_g.fits")
+    galaxies = load_galaxies(folder / "*" / "*_{g,r,z}.fits", image_size=64)
+    assert len(galaxies) == 2
+    assert galaxies.skipped[0].startswith("a/y_{g,r,z}.fits: band r: expected a whole")
+
+
+def test_bands_hdu_mask_and_scale_are_those_of_classify(shared, tmp_path):
+    folder = cubes(shared, tmp_path / "set")
+    for path in folder.rglob("*.fits"):
+        values, header = fits.getdata(path, header=True)
+        mask = np.zeros(values.shape[1:], np.int16)
+        mask[: len(mask) // 2] = 1
+        for key in ("CTYPE", "CRVAL", "CD1_", "CD2_", "CDELT", "BAND"):
+            for name in [name for name in header if name.startswith(key)]:
+                header.remove(name)
+        image = fits.ImageHDU(values, header, name="SCI")
+        hdus = [fits.PrimaryHDU(), image, fits.ImageHDU(mask, name="MASK")]
+        fits.HDUList(hdus).writeto(path, overwrite=True)
+    told = {"bands": "rgz", "hdu": "SCI", "mask": "MASK", "pixel_scale": 0.4}
+    galaxies = load_galaxies(folder, image_size=64, source=FilesConfig(**told))
+    seen = as_classified(folder, 64, 1.0, None, SourceConfig(**told))
+    assert np.array_equal(galaxies.images, seen)
+    for name in told:
+        less = FilesConfig(**{k: v for k, v in told.items() if k != name})
+        other = load_galaxies(folder, image_size=64, source=less)
+        assert (other.data_hash == galaxies.data_hash) == (name == "hdu")
+
+
+def test_without_a_side_fits_keep_the_pixels_of_a_frame(shared, tmp_path):
+    folder = cubes(shared, tmp_path / "set")
+    assert load_galaxies(folder).images.shape == (3, 256, 256, 3)  # 67" at 0.262"
+
+
+def test_names_that_occur_as_jpeg_and_as_fits_are_told(shared, tmp_path):
+    folder = cubes(shared, tmp_path / "set")
+    jpeg = (folder / "a" / CUBES[0]).with_suffix(".jpg")
+    shutil.copy(folder / "b" / "c.jpg", jpeg)
+    notes = load_galaxies(folder, image_size=64).notes
+    assert any(n.startswith("1 names occur with several suffixes") for n in notes)
+
+
+def test_doubts_about_images_are_told_once_for_each_flag(shared, tmp_path):
+    folder = cubes(shared, tmp_path / "set")
+    for path in (shared / "fits").glob("sdss_g_*.fits"):
+        shutil.copy(path, folder / "a")
+    notes = load_galaxies(folder, image_size=64).notes
+    (note,) = (note for note in notes if "ONE_BAND" in note)
+    assert note.startswith("2 of 5 images have the flag ONE_BAND, as a/sdss_g_167")
+    assert "grey" in note
+
+
+def test_positions_on_one_mosaic_are_different_galaxies(shared, tmp_path):
+    shutil.copy(shared / "fits" / CUBES[1], tmp_path)
+    wide = fits.getheader(tmp_path / CUBES[1])
+    ra, dec = wide["CRVAL1"], wide["CRVAL2"]
+    rows = {"path": [CUBES[1]] * 2, "label": ["a", "b"], "ra": [ra, ra - 0.006]}
+    Table({**rows, "dec": [dec, dec]}).write(tmp_path / "t.csv")
+    galaxies = load_galaxies(tmp_path / "t.csv", image_size=64, field=0.5)
+    seen = as_classified(tmp_path / "t.csv", 64, 0.5, None)
+    assert np.array_equal(galaxies.images, seen)
+    assert not np.array_equal(*galaxies.images)
+
+
+def test_a_stack_of_pictures_has_no_use_for_bands_or_votes(shared):
+    path = shared / "galaxy10_real60.h5"
+    for given in ({"source": FilesConfig(bands="grz")}, {"votes": "a,b"}):
+        with pytest.raises(DataError, match="got a stack of pictures"):
+            load_galaxies(path, image_size=64, **given)
 
 
 # Galaxies

@@ -1,5 +1,6 @@
-"""Labels that leave the class open: in tables, in memory, in the loss."""
+"""Labels that leave the class open, and votes: in tables, in memory, in the loss."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from astropy.table import Table
 from blobs import blobs
 from PIL import Image
+from scipy import stats
 
+from dmagnet.cli import main
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings
@@ -17,8 +20,21 @@ from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint, load
 from dmagnet.reporting.assess import assess, galaxies_to_judge
 from dmagnet.training import TrainingModule, fit, history
-from dmagnet.training.module import partial_loss
+from dmagnet.training.module import partial_loss, votes_loss
 
+CONFIG = TrainConfig(
+    image_size=64,
+    epochs=8,
+    batch_size=15,
+    lr=3e-3,
+    warmup_epochs=1,
+    ema_decay=0.9,
+    progressive=False,
+    scales=(1.0, 1.0),
+    label_smoothing=0.0,
+    model=ModelConfig(size="xs", drop_path=0.0),
+    augment=AugmentConfig(zoom=1.1),
+)
 NAMES = ("smooth", "barred", "tight", "edge-on")
 MEANINGS = {
     "class 0": ["smooth"],
@@ -133,7 +149,7 @@ def test_joining_keeps_what_every_label_means():
 
 
 def test_joining_sets_of_other_classes_is_refused():
-    with pytest.raises(DataError, match="same classes and one size"):
+    with pytest.raises(DataError, match="same classes, one size"):
         joined(blobs(), coarse(blobs(), MEANINGS, NAMES))
 
 
@@ -181,21 +197,179 @@ def test_training_on_a_coarse_label_tells_its_classes_from_the_others(tmp_path):
     labels = galaxies.labels.copy()
     labels[::2][labels[::2] > 0] = 3
     open_labels = replace(galaxies, labels=labels, label_sets=((1, 2),), data_hash="")
-    config = TrainConfig(
-        image_size=64,
-        epochs=8,
-        batch_size=15,
-        lr=3e-3,
-        warmup_epochs=1,
-        ema_decay=0.9,
-        progressive=False,
-        scales=(1.0, 1.0),
-        label_smoothing=0.0,
-        model=ModelConfig(size="xs", drop_path=0.0),
-        augment=AugmentConfig(zoom=1.1),
-    )
-    weights = fit(open_labels, config, tmp_path, accelerator="cpu", progress=False)
+    weights = fit(open_labels, CONFIG, tmp_path, accelerator="cpu", progress=False)
     val = galaxies.subset("val")
     guesses = predict(load(weights).model, val.images).argmax(1)
     assert (guesses == val.labels).mean() >= 0.85
     assert history(tmp_path)[-1]["val_accuracy"] >= 0.85
+
+
+# votes
+
+
+def voted(folder, num=12, **columns):
+    """A table of blobs whose columns are told, repeated as often as it takes."""
+    for k in range(num):
+        Image.fromarray(blobs(num=num).images[k]).save(folder / f"{k}.png")
+    cells = {
+        name: [values[k % len(values)] for k in range(num)]
+        for name, values in columns.items()
+    }
+    Table({"path": [f"{k}.png" for k in range(num)], **cells}).write(
+        folder / "votes.csv", overwrite=True
+    )
+    return folder / "votes.csv"
+
+
+COUNTS = {"smooth_votes": [9, 1, 4], "disk_votes": [1, 30, 4], "star_votes": [0, 0, 1]}
+
+
+def test_columns_of_counts_are_votes_and_the_label_is_what_most_said(tmp_path):
+    path = voted(tmp_path, total_votes=[10, 31, 9], **COUNTS)
+    found = load_galaxies(path)
+    assert found.class_names == ("disk", "smooth", "star")
+    assert found.votes[:3].tolist() == [[1, 9, 0], [30, 1, 0], [4, 4, 1]]
+    assert found.labels[:3].tolist() == [1, 0, 3]
+    assert found.label_sets == ((0, 1),)
+    assert "labels are counts of votes for disk, smooth, star" in found.notes
+    part = found.subset("val")
+    rows = [found.ids.tolist().index(name) for name in part.ids]
+    assert np.array_equal(part.votes, found.votes[rows])
+
+
+def test_fractions_are_votes_and_what_rounding_lost_is_made_up_for(tmp_path):
+    path = voted(tmp_path, a_fraction=[0.33, 0.5], b_fraction=[0.66, 0.5])
+    found = load_galaxies(path)
+    assert found.class_names == ("a", "b")
+    assert "labels are fractions of votes for a, b" in found.notes
+    np.testing.assert_allclose(found.votes[:2], [[1 / 3, 2 / 3], [0.5, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("given", ["Smooth,disk", ("disk_votes", "smooth_votes")])
+def test_named_columns_are_votes_also_beside_labels(tmp_path, given):
+    path = voted(tmp_path, label=["x", "y"], **COUNTS)
+    found = load_galaxies(path, votes=given)
+    assert found.class_names == ("disk", "smooth")
+    assert found.votes[1].tolist() == [30, 1]
+    classes = load_galaxies(path)
+    assert classes.votes is None
+    assert "--votes smooth,disk,star learns from votes" in classes.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a_votes": [3, -1], "b_votes": [1, 2]}, "row 1: expected votes of 0 or more"),
+        ({"a_votes": [3, 0], "b_votes": [1, 0]}, "row 1: expected votes for some cl"),
+        ({"a_votes": [3, 4], "b_votes": ["1", ""]}, "row 1: expected a number of vo"),
+        ({"a_votes": ["3", "n"], "b_votes": [1, 1]}, "row 1: .*, got a n, b 1"),
+        ({"a_fraction": [0.5, 1.5], "b_fraction": [0.5, 0]}, "row 1: expected fract"),
+        ({"a_fraction": [0.5, 0.9], "b_fraction": [0.5, 0.9]}, "row 1: .*add up to 1"),
+        (
+            {"a_votes": [0.5, 4], "b_votes": [0.5, 9]},
+            "row 1: .*or whole numbers in all",
+        ),
+        ({"label": ["a", "0.7", "b"]}, "row 1: expected a class as label, got 0.7"),
+        ({"label": ["0.2", "0.7", "1"]}, "row 0: expected a class as label, got 0.2"),
+        ({"a_votes": [1, 0], "b_votes": [0, 0], "c_votes": [2, 2]}, "no .* of b"),
+    ],
+)
+def test_votes_that_are_none_are_refused_by_their_row(tmp_path, columns, message):
+    with pytest.raises(DataError, match=message):
+        load_galaxies(voted(tmp_path, **columns))
+
+
+def test_numbers_beyond_0_to_1_are_classes(tmp_path):
+    found = load_galaxies(voted(tmp_path, label=["-0.5", "0.5", "3"]))
+    assert found.class_names == ("0.5", "3", "-0.5")
+
+
+def test_votes_of_no_column_of_no_table_and_of_other_classes_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"label missing, .* votes with --votes"):
+        load_galaxies(voted(tmp_path, smooth=[1, 2]))
+    path = voted(tmp_path, **COUNTS)
+    with pytest.raises(DataError, match="columns of votes smooth, ring, found path"):
+        load_galaxies(path, votes="smooth,ring")
+    (tmp_path / "set").mkdir()
+    for name in "01":
+        (tmp_path / "set" / name).mkdir()
+        shutil.copy(tmp_path / f"{name}.png", tmp_path / "set" / name)
+    with pytest.raises(DataError, match="expected a table with columns of votes"):
+        load_galaxies(tmp_path / "set", votes="a,b")
+    with pytest.raises(DataError, match="expected coarse classes, got votes"):
+        coarse(load_galaxies(path), MEANINGS, NAMES)
+    with pytest.raises(DataError, match="expected votes of 0 or more"):
+        replace(blobs(), votes=-np.ones((60, 3), np.float32))
+
+
+def test_other_votes_are_other_data(tmp_path):
+    first = load_galaxies(voted(tmp_path, **COUNTS))
+    other = load_galaxies(voted(tmp_path, **COUNTS | {"smooth_votes": [8, 1, 4]}))
+    assert np.array_equal(first.labels, other.labels)
+    assert first.data_hash != other.data_hash
+
+
+def test_joined_sets_keep_their_votes_and_refuse_sets_without(tmp_path):
+    found = load_galaxies(voted(tmp_path, **COUNTS))
+    both = joined(found, found.subset("val"))
+    assert np.array_equal(both.votes, [*found.votes, *found.subset("val").votes])
+    with pytest.raises(DataError, match="votes in all or in none"):
+        joined(found, replace(found, votes=None))
+
+
+def test_the_loss_of_counts_is_that_of_the_dirichlet_multinomial():
+    logits = torch.tensor([[0.3, -1.2, 2.0], [1.0, 0.0, 4.0]])
+    votes = torch.tensor([[3.0, 1.0, 20.0], [0.0, 2.0, 0.0]])
+    alpha, num = logits.exp().numpy(), votes.sum(1).int().tolist()
+    expected = [
+        -stats.dirichlet_multinomial.logpmf(votes[k].int().numpy(), alpha[k], num[k])
+        for k in range(2)
+    ]
+    assert votes_loss(logits, votes).item() == pytest.approx(np.mean(expected))
+
+
+def test_one_vote_and_fractions_are_cross_entropy():
+    logits = torch.randn(4, 3)
+    one = torch.eye(3)[[0, 2, 1, 1]]
+    expected = torch.nn.functional.cross_entropy(logits, one)
+    torch.testing.assert_close(votes_loss(logits, one), expected)
+    soft = torch.tensor([[0.2, 0.3, 0.5]]).expand(4, 3)
+    expected = torch.nn.functional.cross_entropy(logits, soft)
+    torch.testing.assert_close(votes_loss(logits, soft), expected)
+    alpha = logits.exp()  # of a single vote the other form says the same
+    direct = (alpha.sum(1).log() - (alpha * one).sum(1).log()).mean()
+    torch.testing.assert_close(votes_loss(logits, one), direct)
+
+
+def test_a_network_learns_fractions_from_counts_and_is_judged_without_ties(tmp_path):
+    galaxies = blobs(num=96, num_classes=2)
+    shares = np.array([[0.7, 0.3], [0.2, 0.8]])
+    rng = np.random.default_rng(0)
+    votes = [rng.multinomial(30, shares[label]) for label in galaxies.labels]
+    voting = replace(galaxies, votes=np.array(votes, np.float32), data_hash="")
+    with pytest.raises(ConfigError, match="mixup: expected 0 where labels are votes"):
+        fit(voting, replace(CONFIG, mixup=0.2), tmp_path / "no", progress=False)
+    weights = fit(voting, CONFIG, tmp_path / "run", accelerator="cpu", progress=False)
+    val = voting.subset("val")
+    answers = predict(load(weights).model, val.images)
+    assert np.abs(answers - shares[val.labels]).mean() < 0.15  # of classes: 0.23
+    assert history(tmp_path / "run")[-1]["val_accuracy"] > 0.9
+    del (columns := dict(COUNTS))["star_votes"]
+    path = voted(tmp_path, **columns)
+    network = replace(load(weights), class_names=("disk", "smooth"))
+    chosen = galaxies_to_judge(network, path, split="all")
+    assert len(chosen) == 8
+    assert "4 galaxies whose votes tie are left out" in chosen.notes
+    assert assess(network, chosen, tmp_path / "judged").metrics.n == 8
+
+
+@pytest.mark.parametrize("words", [["train"], ["evaluate", "xs"], ["calibrate", "xs"]])
+def test_verbs_pass_on_which_columns_are_votes(tmp_path, capsys, words):
+    path, out = voted(tmp_path, **COUNTS), tmp_path / "out"
+    told = [*words, str(path), "-o", str(out), "--votes", "smooth,ring"]
+    assert main(told) == 1
+    assert "expected columns of votes smooth, ring" in capsys.readouterr().err
+    path = path.with_name("0.h5")
+    path.write_bytes(b"")
+    assert main([*words, str(path), "-o", str(out), "--bands", "grz"]) == 1
+    assert "got a stack of pictures" in capsys.readouterr().err

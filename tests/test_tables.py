@@ -42,7 +42,7 @@ def test_training_tables_of_the_cases_are_read(case):
         galaxies = load_galaxies(folder / f"{name}.csv", image_size=32)
         names = ("01", "02") if name == "zeros" else ("a", "b")
         assert (galaxies.class_names, len(galaxies)) == (names, 12)
-    with pytest.raises(DataError, match="a label in every row, row 2 has none"):
+    with pytest.raises(DataError, match="row 2: expected a label, got none"):
         load_galaxies(folder / "nan.csv", image_size=32)
 
 

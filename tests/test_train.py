@@ -83,6 +83,52 @@ def test_a_finished_run_is_left_as_it_is(run, galaxies):
     assert (run / "weights.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_finished_run_goes_on_with_more_epochs_and_says_so(tmp_path, galaxies):
+    rates = []
+
+    class Rates(L.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"] / CONFIG.lr)
+
+    def _fit(epochs, **changes):
+        return fit(
+            galaxies,
+            replace(CONFIG, epochs=epochs, **changes),
+            tmp_path,
+            accelerator="cpu",
+            progress=False,
+            callbacks=[Rates()],
+        )
+
+    before = _fit(1).read_bytes()
+    with pytest.raises(CheckpointError, match=r"another run \(epochs: 1 there, 2"):
+        _fit(2, lr=1e-3)
+    _fit(2)
+    found = load(tmp_path)
+    assert (tmp_path / "weights.safetensors").read_bytes() != before
+    assert found.config.epochs == 2
+    assert found.provenance["went_on_after"] == [1]
+    assert [row["epoch"] for row in history(tmp_path)] == [0, 1]
+    longer = [lr_share(step, 3, 6) for step in (4, 5, 6)]  # one epoch is three steps
+    assert rates[3:] == pytest.approx(longer)
+    _fit(2)
+    with pytest.raises(CheckpointError, match="expected 2 epochs or more"):
+        _fit(1)
+    (tmp_path / "last.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=r"last\.ckpt to go on from, found none"):
+        _fit(3)
+    assert load(tmp_path).weights_hash == found.weights_hash
+    assert json.loads((tmp_path / "run.json").read_text())["config"]["epochs"] == 2
+
+
+def test_weights_of_no_run_are_not_replaced(tmp_path, run, galaxies):
+    (tmp_path / "weights.safetensors").write_bytes(
+        (run / "weights.safetensors").read_bytes()
+    )
+    with pytest.raises(CheckpointError, match=r"found weights without run\.json"):
+        fit(galaxies, replace(CONFIG, epochs=9), tmp_path, progress=False)
+
+
 def test_another_run_may_not_use_the_folder(run, galaxies):
     other = replace(CONFIG, lr=1e-3)
     with pytest.raises(CheckpointError, match=r"another run \(lr: 0.003 there, 0.001"):

@@ -1,6 +1,7 @@
 """A run that was killed ends as one that was not, bit for bit."""
 
 import multiprocessing
+import shutil
 import signal
 
 import pytest
@@ -19,10 +20,15 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     assert run(out) == 0
-    return (out / "hash.txt").read_text()
+    return out
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished):
+    return (finished / "hash.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -51,3 +57,24 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(undisturbed, tmp_p
     assert not (tmp_path / "last.ckpt").exists()
     assert run(tmp_path) == 0
     assert (tmp_path / "hash.txt").read_text() == undisturbed
+
+
+def test_a_run_killed_before_it_wrote_its_weights_ends_with_the_same(
+    finished, undisturbed, tmp_path
+):
+    out = shutil.copytree(finished, tmp_path / "run")
+    (out / "hash.txt").unlink()
+    assert run(out) == 0
+    assert (out / "hash.txt").read_text() == undisturbed
+
+
+def test_more_epochs_after_a_finished_run_are_the_same_if_they_are_killed(
+    finished, undisturbed, tmp_path
+):
+    whole, killed = (shutil.copytree(finished, tmp_path / k) for k in ("whole", "cut"))
+    assert run(whole, -1, "", 3) == 0
+    assert run(killed, 7, "after", 3) == -signal.SIGKILL
+    assert run(killed, -1, "", 3) == 0
+    longer = (whole / "hash.txt").read_text()
+    assert longer == (killed / "hash.txt").read_text()
+    assert longer != undisturbed

@@ -55,10 +55,10 @@ def tiny(**changes):
     return TrainConfig(**(settings | changes))
 
 
-def train(out: Path, step: int = -1, when: str = ""):
+def train(out: Path, step: int = -1, when: str = "", epochs: int = 2):
     """Train into a folder; leave the hash of the weights in ``hash.txt``."""
     torch.set_num_threads(1)
-    config = tiny()
+    config = tiny(epochs=epochs)
     torch.manual_seed(0)
     model = DMAGNet(config.model)
     torch.manual_seed(int.from_bytes(os.urandom(4)))  # must not matter from here on

@@ -23,7 +23,7 @@ _PUBLIC = {
     "demo": "dmagnet.cli.demo",
     "fetch": "dmagnet.galaxies.download",
     "prepare": "dmagnet.galaxies.repack",
-    "audit": "dmagnet.cli.verbs",
+    "audit": "dmagnet.galaxies.same_galaxy:audit_file",
     "simulate": "dmagnet.simulator",
     "train": "dmagnet.cli.verbs",
     "evaluate": "dmagnet.cli.verbs",

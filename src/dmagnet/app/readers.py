@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import forms
+from dmagnet.pictures.inputs.archives import ARCHIVES
 from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.tables.columns import find_columns
@@ -168,17 +169,17 @@ def _item(known: dict[str, Any]) -> Item:
 
 
 def _held(item: Item) -> Iterator[Item]:
-    """List the images of a zip, the places of a table, or the file itself.
+    """List the images of a zip or tar, the places of a table, or the file itself.
 
     A row of a table names no file: those of this machine are nobody's to choose.
     """
     (path,) = item.files
-    if path.lower().endswith(".zip"):
-        yield from forms.items_of("zip", path, SourceConfig())
+    if path.lower().endswith(ARCHIVES):
+        yield from forms.items_of("archive", path, SourceConfig())
     elif not is_table(Path(path)):
         yield item
     else:
-        for row in forms.items_of_table(path, find_columns(Path(path), "")):
+        for row in forms.items_of_table(path, find_columns(Path(path))):
             faulty = row.flag == Flag.UNREADABLE and not row.files
             if faulty or row.kind == "position" or row.files == (path,):
                 yield row

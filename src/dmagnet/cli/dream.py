@@ -8,7 +8,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, Suppress, arg
 
 from dmagnet.cli.screen import Out, bars, print_notes
 from dmagnet.config.checks import Between
-from dmagnet.config.classify_config import ColumnsConfig
+from dmagnet.config.classify_config import FilesConfig
 from dmagnet.config.dream_config import (
     DreamConfig,
     GalaxyConfig,
@@ -20,7 +20,7 @@ from dmagnet.config.train_config import SplitName
 from dmagnet.errors import ConfigError
 
 DREAM, REDREAM, MEASURE = DreamConfig(), RedreamConfig(), MeasureConfig()
-GALAXY, COLUMNS = GalaxyConfig(), ColumnsConfig()
+GALAXY, FILES = GalaxyConfig(), FilesConfig()
 LAYER = "lam"
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", LAYER)
 
@@ -151,7 +151,7 @@ def measure(
     weights: Positional[Path],
     data: Positional[Path],
     config: MeasureConfig = MEASURE,
-    columns: Annotated[ColumnsConfig, arg(name="")] = COLUMNS,
+    files: Annotated[FilesConfig, arg(name="")] = FILES,
     *,
     out: Out,
     split: SplitName | None = None,
@@ -166,8 +166,8 @@ def measure(
         Labeled galaxies, as for train.
     config : MeasureConfig
         How many dreams.
-    columns : ColumnsConfig
-        What the columns of a table are called.
+    files : FilesConfig
+        How to read image files and tables.
     out : Path
         Folder; a stopped study goes on there when the same command is given again.
     split : str
@@ -184,7 +184,7 @@ def measure(
         data,
         split=split,
         include_training=split is not None,
-        columns=columns,
+        source=files,
     )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from dmagnet.config.classify_config import ColumnsConfig
+from dmagnet.config.classify_config import FilesConfig
 from dmagnet.config.train_config import SplitName
 
 Out = Annotated[Path, arg(aliases=["-o"])]
@@ -34,13 +34,17 @@ class Labels:
         Refuse unreadable images instead of leaving them out.
     meanings : Path | None
         JSON that gives each coarse class of the data the finer ones it may be.
-    columns : ColumnsConfig
-        What the columns of a table are called.
+    votes : str
+        Columns of a table, with commas between them, that hold the volunteers' votes
+        for each class, as counts or fractions.
+    source : FilesConfig
+        How to read image files.
     """
 
     strict: bool = False
     meanings: Path | None = None
-    columns: ColumnsConfig = field(default_factory=ColumnsConfig)
+    votes: str = ""
+    source: FilesConfig = field(default_factory=FilesConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from dmagnet.cli.screen import (
     print_notes,
     print_scores,
 )
-from dmagnet.config.classify_config import ColumnsConfig
+from dmagnet.config.classify_config import ColumnsConfig, FilesConfig
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import SimulateConfig, TrainConfig
 
@@ -40,7 +40,8 @@ class Nodes:
 
 
 NODES = Nodes()
-COLUMNS, SIMULATE, TRAIN = ColumnsConfig(), SimulateConfig(), laptop()
+COLUMNS, FILES = ColumnsConfig(), FilesConfig()
+SIMULATE, TRAIN = SimulateConfig(), laptop()
 
 
 def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
@@ -79,7 +80,7 @@ def fetch(*, out: MaybeOut = None) -> None:
 
 def prepare(
     source: Positional[Path],
-    columns: Annotated[ColumnsConfig, arg(name="")] = COLUMNS,
+    files: Annotated[FilesConfig, arg(name="")] = FILES,
     *,
     out: Out,
     seed: int = 0,
@@ -91,8 +92,8 @@ def prepare(
     ----------
     source : Path
         Galaxy10_DECals.h5, or a file like it; with --parquet, all that train takes.
-    columns : ColumnsConfig
-        What the columns of a table are called, with --parquet.
+    files : FilesConfig
+        How to read image files and tables, with --parquet.
     out : Path
         Folder to make.
     seed : int
@@ -105,7 +106,7 @@ def prepare(
     from dmagnet.galaxies import prepare as run
 
     if parquet:
-        galaxies = load_galaxies(source, seed=seed, columns=columns)
+        galaxies = load_galaxies(source, seed=seed, source=files)
         print_notes((*galaxies.notes, *galaxies.skipped))
         print(write_parquet(galaxies, out))
         return
@@ -130,9 +131,9 @@ def audit(
     out : Path
         Table of the pairs to write (.ecsv, .csv, .fits, ...).
     """
-    from dmagnet.cli import verbs
+    from dmagnet.galaxies.same_galaxy import audit_file
 
-    found = verbs.audit(source, out, columns=columns)
+    found = audit_file(source, out, columns=columns)
     for name, count in found.summary().items():
         print(f"{name.replace('_', ' '):18} {count:6}")
     if out:
@@ -170,10 +171,13 @@ def train(
 ) -> None:
     """Train DMAGNet, anew or from weights; the same command goes on with a stopped run.
 
+    With more epochs, it goes on with a finished one.
+
     Parameters
     ----------
     data : Path
-        Prepared folder, .h5, folder, zip or tar of classes, or table with labels.
+        Prepared folder, .h5, folder, zip or tar of classes, pattern of one file a band,
+        or table of paths and labels or votes.
     labels : Labels
         How to read it.
     config : TrainConfig

@@ -4,12 +4,12 @@ The others are one function each elsewhere, and `dmagnet` has them under their n
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dmagnet.config import ColumnsConfig, TrainConfig
+from dmagnet.config import FilesConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars
@@ -17,13 +17,12 @@ from dmagnet.storage.environment import Announce, bars
 if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.classifying.answer_table import Answers
     from dmagnet.galaxies.galaxies import Galaxies
-    from dmagnet.galaxies.same_galaxy import Audit
     from dmagnet.network.checkpoint import Checkpoint
     from dmagnet.reporting.assess import Assessment
     from dmagnet.reporting.failures import Failures
 
 Place = str | Path
-Names = ColumnsConfig | None  # of columns
+FILES = FilesConfig()
 log = logging.getLogger("dmagnet")  # notes; the command line prints them
 
 
@@ -61,7 +60,8 @@ def train(
     device: Literal["auto", "cpu", "gpu"] = "auto",
     strict: bool = False,
     meanings: Place | None = None,
-    columns: Names = None,
+    votes: str | Sequence[str] = (),
+    source: FilesConfig = FILES,
     announce: Announce | None = None,
     **settings: Any,
 ) -> Run:
@@ -83,8 +83,10 @@ def train(
         Refuse unreadable images instead of leaving them out.
     meanings : path, optional
         JSON that gives each coarse class of the data the finer ones it may be.
-    columns : ColumnsConfig, optional
-        What the columns of a table are called, where its names do not say.
+    votes : str or sequence of str
+        Columns of votes, as of `dmagnet.galaxies.load_galaxies`.
+    source : FilesConfig
+        How to read image files and tables.
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
     **settings
@@ -116,13 +118,9 @@ def train(
     knobs = {k: settings.pop(k) for k in [*settings] if hasattr(config, k)}
     config = replace(config, **knobs)
     galaxies = load_galaxies(
-        Path(data),
-        image_size=config.frame_size,
-        radii=config.frame_radii,
-        strict=strict,
-        seed=config.seed,
-        columns=columns,
-    )
+        Path(data), image_size=config.frame_size, radii=config.frame_radii,
+        strict=strict, seed=config.seed, votes=votes, source=source,
+    )  # fmt: skip
     if meanings:
         fine = parent.class_names if parent else CLASS_NAMES
         galaxies = coarse(galaxies, read_meanings(Path(meanings)), fine)
@@ -160,8 +158,9 @@ def evaluate(
     announce : callable, optional
         As of `train`.
     **which
-        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``columns``,
-        ``include_training`` as of `dmagnet.reporting.assess.galaxies_to_judge`.
+        Galaxies to judge on: ``split``, ``strict``, ``meanings``, ``votes``,
+        ``source``, ``include_training`` as of
+        `dmagnet.reporting.assess.galaxies_to_judge`.
 
     Returns
     -------
@@ -259,7 +258,7 @@ def calibrate(
     announce : callable, optional
         As of `train`.
     **labels
-        ``strict``, ``meanings`` and ``columns``, as of `train`.
+        ``strict``, ``meanings``, ``votes`` and ``source``, as of `train`.
 
     Returns
     -------
@@ -347,37 +346,6 @@ def embed(
     from dmagnet.classifying.catalog_run import classify
 
     return classify(inputs, out=out, weights=weights, embeddings=True, **how)
-
-
-def audit(source: Place, out: Place | None = None, *, columns: Names = None) -> "Audit":
-    """List galaxies that appear twice, overlap on the sky, or have two labels.
-
-    Parameters
-    ----------
-    source : path
-        An .h5 file or a table with columns ra, dec and label.
-    out : path, optional
-        Write the pairs there too (.ecsv, .csv, .fits, ...).
-    columns : ColumnsConfig, optional
-        As of `train`.
-
-    Returns
-    -------
-    Audit
-        The pairs; `Audit.to_table` makes a table of them.
-
-    Raises
-    ------
-    DataError
-        If the source cannot be read, or the table not written.
-    """
-    from dmagnet.galaxies.same_galaxy import audit as pairs_among
-    from dmagnet.galaxies.same_galaxy import read_positions
-
-    found = pairs_among(*read_positions(Path(source), columns))
-    if out is not None:
-        found.write(Path(out))
-    return found
 
 
 def _opened(

@@ -47,8 +47,8 @@ class ColumnsConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceConfig(ColumnsConfig):
-    """How inputs of any form become pictures.
+class FilesConfig(ColumnsConfig):
+    """How image files become pictures, and tables rows.
 
     Attributes
     ----------
@@ -61,14 +61,26 @@ class SourceConfig(ColumnsConfig):
         first with an image if not given.
     mask : str
         Number or name of a FITS extension that hides pixels where it is not 0.
-    dataset : str
-        Name of the images in an HDF5 file; images if not given.
     """
 
     pixel_scale: Annotated[float, Between(1e-4, 3600)] | None = None
     bands: str = ""
     hdu: str = ""
     mask: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig(FilesConfig):
+    """How inputs of any form become pictures.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the images in an HDF5 file; images if not given.
+    table_id : str
+        Column of a table that names its rows; id, name, objid... if not given.
+    """
+
     dataset: str = ""
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dmagnet.galaxies.repack import read_prepared as read_prepared
     from dmagnet.galaxies.same_galaxy import Audit as Audit
     from dmagnet.galaxies.same_galaxy import audit as audit
+    from dmagnet.galaxies.same_galaxy import audit_file as audit_file
     from dmagnet.galaxies.same_galaxy import read_positions as read_positions
     from dmagnet.galaxies.split import Split as Split
     from dmagnet.galaxies.split import leak_safe_split as leak_safe_split
@@ -34,7 +35,7 @@ _HOMES = {
         "galaxies.load": "load_galaxies",
         "galaxies.partial": "coarse joined read_meanings",
         "galaxies.repack": "prepare read_prepared",
-        "galaxies.same_galaxy": "Audit audit read_positions",
+        "galaxies.same_galaxy": "Audit audit audit_file read_positions",
         "galaxies.split": "Split leak_safe_split published_split",
         "storage.disk": "data_folder",
     }.items()

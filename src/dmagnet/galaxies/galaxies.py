@@ -12,6 +12,7 @@ PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
 PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 PLACES = ("ra", "dec", "redshift", "pxscale")
 COLUMNS = ("images", "labels", "ids", *PLACES, "split")
+MORE = ("masks", "votes")  # columns that few sets have
 
 HASH_WHOLE_BYTES = 2**28  # larger stacks are hashed by a sample
 HASH_SAMPLE = 64
@@ -57,6 +58,9 @@ class Galaxies:
         Coarse labels, each the indices of the classes it may be.
     masks : (N, H, W) uint8, optional
         Where each galaxy shows its class, 0 to 255; all 0 where nobody knows.
+    votes : (N, K) float32, optional
+        How many volunteers named each class, or their shares, which add up to 1; the
+        labels are then what most of them said.
     """
 
     images: npt.NDArray[np.uint8]
@@ -74,9 +78,10 @@ class Galaxies:
     notes: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
     masks: npt.NDArray[np.uint8] | None = None
+    votes: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse labels of no class, and fingerprint what was given without a hash."""
+        """Refuse labels and votes of no class; fingerprint what has no hash yet."""
         most = len(self.class_names) + len(self.label_sets) - 1
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= most:
             raise DataError(
@@ -90,6 +95,14 @@ class Galaxies:
                     f"{self.source}: expected label sets of some of the classes 0 to "
                     f"{num - 1}, got {some}"
                 )
+        form = (len(self), num)
+        if self.votes is not None and not (
+            self.votes.shape == form and (self.votes >= 0).all()
+        ):
+            raise DataError(
+                f"{self.source}: expected votes of 0 or more, {form}, got "
+                f"{self.votes.shape}, from {self.votes.min(initial=np.inf)}"
+            )
         if not self.data_hash:
             object.__setattr__(self, "data_hash", content_hash(self))
 
@@ -183,7 +196,8 @@ class Galaxies:
         rows: slice | npt.NDArray[np.int64] = chosen
         if len(chosen) and (np.diff(chosen) == 1).all():
             rows = slice(int(chosen[0]), int(chosen[-1]) + 1)
-        columns = [*COLUMNS, *(["masks"] if self.masks is not None else [])]
+        more = [name for name in MORE if getattr(self, name) is not None]
+        columns = [*COLUMNS, *more]
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -208,7 +222,8 @@ def content_hash(galaxies: Galaxies) -> str:
     """Fingerprint a data set, cheaply also where it holds gigabytes."""
     names = (*galaxies.class_names, *galaxies.label_sets)
     digest = hashlib.sha256(repr((galaxies.images.shape, names)).encode())
-    for column in (galaxies.labels, galaxies.ra, galaxies.dec, galaxies.split):
+    known = galaxies.labels, galaxies.ra, galaxies.dec, galaxies.split
+    for column in known if galaxies.votes is None else (*known, galaxies.votes):
         digest.update(np.ascontiguousarray(column).tobytes())
     for pixels in (galaxies.images, galaxies.masks):
         if pixels is None:

@@ -1,35 +1,27 @@
-"""Read many labeled image files, of a folder, an archive or a table."""
+"""Labeled image files of folders and archives, read as `classify` reads them."""
 
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from dmagnet.config.classify_config import ColumnsConfig
+from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS
-from dmagnet.pictures.inputs.forms import PICTURES
-from dmagnet.pictures.inputs.stacks import open_cell
-from dmagnet.pictures.opening import BROKEN, quiet, refused
-from dmagnet.pictures.raster import is_plain, one_large_at_a_time, read_rgb
-from dmagnet.pictures.tables.columns import Row, file_of, find_columns, read_rows
-from dmagnet.storage.disk import open_file
+from dmagnet.galaxies.galaxies import PART_CODES
+from dmagnet.pictures.inputs.forms import IMAGES
+from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels
+from dmagnet.pictures.inputs.reading import native_side
 
-SIZE_SAMPLE = 200  # files whose headers tell the most common side
+SIZE_SAMPLE = 50  # images that tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
 
-Opener = Callable[[str], IO[bytes]]
-Pixels = npt.NDArray[np.uint8]
-Bring = Callable[[Pixels], Pixels]  # one picture to the form of all
 NO_PART = -1
 NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
@@ -38,13 +30,15 @@ NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 class LabeledListing:
     """Labeled image files before any is read."""
 
-    paths: tuple[str, ...]
+    items: tuple[Item, ...]
     labels: tuple[int, ...]
     parts: tuple[int, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
+    places: dict[str, npt.NDArray[Any]] = field(default_factory=dict)  # and ids
+    votes: npt.NDArray[np.float32] | None = None
 
 
 def natural_key(name: str) -> tuple[float, str]:
@@ -81,14 +75,19 @@ def walk_archive(names: Iterable[str]) -> tuple[list[str], list[str]]:
     return files, sorted(folders - {"."})
 
 
-def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledListing:
+def list_classes(
+    source: str,
+    files: Sequence[str],
+    folders: Sequence[str],
+    item_of: Callable[[str], Item],
+) -> LabeledListing:
     """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``."""
     visible = [PurePosixPath(path) for path in files if not _hidden(path)]
-    images = [path for path in visible if path.suffix.lower() in PICTURES]
+    images = [path for path in visible if path.name.lower().endswith(IMAGES)]
     if not images:
         raise DataError(
             f"{source}: expected images in folders named after their classes, found "
-            f"{len(visible)} files and no image ({', '.join(PICTURES[:4])}...)"
+            f"{len(visible)} files and no image ({', '.join(IMAGES[:4])}, .fits...)"
         )
     depth = _wrapping(images)
     tops = {path.parts[depth].lower() for path in images if len(path.parts) > depth + 2}
@@ -110,8 +109,14 @@ def list_classes(source: str, files: list[str], folders: list[str]) -> LabeledLi
         notes.append(f"{ignored} images outside class folders were left aside")
     if other := len(visible) - len(images):
         notes.append(f"{other} files that are no images were left aside")
+    stems = Counter(str(PurePosixPath(path).with_suffix("")) for path, _, _ in rows)
+    if twice := sum(num > 1 for num in stems.values()):
+        notes.append(
+            f"{twice} names occur with several suffixes (a.jpg, a.fits): a galaxy may "
+            "stand on both sides of the split"
+        )
     return LabeledListing(
-        tuple(path for path, _, _ in rows),
+        tuple(replace(item_of(path), path=path) for path, _, _ in rows),
         tuple(class_names.index(name) for _, name, _ in rows),
         tuple(part for _, _, part in rows),
         class_names,
@@ -162,143 +167,50 @@ def _check_classes(
         )
 
 
-def common_side(paths: Sequence[str], open_file: Opener) -> int:
-    """Find the side most images have, from the headers of a sample."""
-    step = max(1, len(paths) // SIZE_SAMPLE)
-    sides: Counter[int] = Counter()
-    for path in paths[::step]:
-        try:
-            with open_file(path) as stream, quiet(), Image.open(stream) as image:
-                sides[min(image.size)] += 1
-        except (MemoryError, *BROKEN):
-            continue  # the reader names it
+def common_side(items: Sequence[Item], config: SourceConfig) -> int:
+    """Find the side most images have, from a sample."""
+    step = max(1, len(items) // SIZE_SAMPLE)
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda item: native_side(item, config), items[::step])
+    sides = Counter(filter(None, found))  # what cannot be read the reader names
     if not sides:
-        raise DataError(f"expected images, could read none; the first is {paths[0]}")
+        raise DataError(
+            f"expected images, could read none; the first is {items[0].path}"
+        )
     return sides.most_common(1)[0][0]
 
 
 def read_images(
-    paths: Sequence[str], open_file: Opener, bring: Bring, side: int, strict: bool
-) -> tuple[Pixels, npt.NDArray[np.int64], tuple[str, ...]]:
-    """Decode many files and bring them to one form, a few at a time."""
-    images = np.empty((len(paths), side, side, 3), np.uint8)
-    kept: list[int] = []
+    items: Sequence[Item], read: Callable[[Item], Picture], side: int, strict: bool
+) -> tuple[Pixels, npt.NDArray[np.int64], list[Item], tuple[str, ...]]:
+    """Read many images, a few at a time; which were read, and which were not."""
+    images = np.empty((len(items), side, side, 3), np.uint8)
+    rows: list[int] = []
+    kept: list[Item] = []
     skipped: list[str] = []
-    read = partial(_read_or_reason, open_file, bring)
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), BATCH):
-            batch = pool.map(read, paths[start : start + BATCH])
-            for index, image in enumerate(batch, start):
-                if not isinstance(image, str):
-                    images[len(kept)] = image
-                    kept.append(index)
-                elif strict:
-                    raise DataError(image)
-                else:
-                    skipped.append(image)
-    if not kept:
-        raise DataError(f"none of {len(paths)} images could be read; {skipped[0]}")
-    return images[: len(kept)], np.array(kept, np.int64), tuple(skipped)
-
-
-def _read_or_reason(open_file: Opener, bring: Bring, path: str) -> Pixels | str:
-    """Return the image, or one line on why there is none."""
-    try:
-        with (
-            refused(path, "an image file"),
-            one_large_at_a_time(),
-            open_file(path) as stream,
-        ):
-            rgb = read_rgb(stream, name=path)
-            if is_plain(rgb):
-                return f"{path}: expected an image, got one color everywhere"
-            return bring(rgb)
-    except DataError as error:
-        return str(error)
-
-
-def spell_part(value: str) -> int:
-    """Read the name of a part."""
-    try:
-        return PART_CODES[value.strip().lower()]
-    except KeyError:
-        raise DataError(f"split: expected {', '.join(PARTS)}, got {value!r}") from None
-
-
-def list_tables(
-    path: Path, tables: list[Path], given: ColumnsConfig | None, *, strict: bool
-) -> tuple[LabeledListing, Opener, list[Row]]:
-    """List one table, or the pieces of one (``train-00000-of-00002.parquet``)."""
-    rows: list[Row] = []
-    parts: list[int] = []
-    paths: list[str] = []
-    skipped: list[str] = []
-    openers: dict[str, Callable[[], IO[bytes]]] = {}
-    for table in tables:
-        # Pieces in several folders may be called alike.
-        inner = table.parent.relative_to(path) if path.is_dir() else Path()
-        within = f"{inner.as_posix()}/" if inner.name else ""
-        columns = find_columns(table, given, ("path", "label"))
-        has_ids = columns.id and columns.id != columns.packed.replace(".bytes", ".path")
-        words = (re.split(r"[-_.]", table.name)[0], *reversed(inner.parts))
-        told = [PART_CODES[w.lower()] for w in words if w.lower() in PART_CODES]
-        named = told[0] if told else NO_PART
-        for number, row in enumerate(read_rows(table, columns, labeled=True)):
-            if row.fault:
-                skipped.append(f"{table}: {row.fault}")
-                continue
-            _check_label(table, number, row.label)
-            name, image = _image_of(table, number, row, columns.packed)
-            openers[name := f"{within}{name}"] = image
-            paths.append(name)
-            rows.append(row._replace(id=(row.id if has_ids else "") or name))
-            own = columns.split and (len(tables) == 1 or row.split)
-            parts.append(spell_part(row.split) if own else named)
-    if strict and skipped:
-        raise DataError(skipped[0])
+        for start in range(0, len(items), BATCH):
+            batch = pool.map(read, items[start : start + BATCH])
+            for row, picture in enumerate(batch, start):
+                if picture.rgb is not None:
+                    images[len(rows)] = picture.rgb
+                    rows.append(row)
+                    kept.append(picture.item)
+                    continue
+                skipped.append(f"{items[row].path}: {picture.item.reason}")
+                if strict:
+                    raise DataError(skipped[-1])
     if not rows:
-        raise DataError(f"{path}: expected rows, found none")
-    labels, names, sets = _read_labels([row.label for row in rows])
-    listing = LabeledListing(
-        paths=tuple(paths),
-        labels=labels,
-        parts=tuple(parts),
-        class_names=names,
-        label_sets=sets,
-        skipped=tuple(skipped),
-    )
-    return listing, lambda name: openers[name](), rows
+        raise DataError(f"none of {len(items)} images could be read; {skipped[0]}")
+    return images[: len(rows)], np.array(rows, np.int64), kept, tuple(skipped)
 
 
-def _image_of(
-    table: Path, number: int, row: Row, packed: str
-) -> tuple[str, Callable[[], IO[bytes]]]:
-    """Return the name of a row's image, and what opens it."""
-    if packed:
-        return f"{table.name}::{number}", partial(open_cell, str(table), number, packed)
-    if not row.paths or not row.paths[0]:
-        raise DataError(f"{table}: expected a path in every row, row {number} has none")
-    return row.paths[0], lambda: open_file(file_of(str(table.parent), row.paths[0]))
-
-
-def _check_label(table: Path, number: int, label: str) -> None:
-    """Refuse what stands for no label: text cannot tell a class of such a name."""
-    if label.lower() in NO_LABEL:
-        got = f"{label!r}, which no class can be called" if label else "none"
-        raise DataError(
-            f"{table}: expected a label in every row, row {number} has {got}; "
-            "leave the row out or give it a label"
-        )
-
-
-def _read_labels(
-    labels: list[str],
-) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
-    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
-    names = tuple(sorted(frozenset().union(*each), key=natural_key))
-    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
-    codes = {frozenset([name]): k for k, name in enumerate(names)}
-    for code, members in enumerate(coarse, len(names)):
-        codes[frozenset(names[k] for k in members)] = code
-    return tuple(codes[one] for one in each), names, tuple(coarse)
+def doubts(items: Sequence[Item]) -> tuple[str, ...]:
+    """Say of each flag how many images have it, and why the first does."""
+    notes = []
+    for flag in Flag:
+        if flag > NO_CLASS and (found := [i for i in items if i.flag & flag]):
+            one = found[0]
+            line = f"{len(found)} of {len(items)} images have the flag {flag.name}"
+            notes.append(f"{line}, as {one.path}: {one.reason}")
+    return tuple(notes)

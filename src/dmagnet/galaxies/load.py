@@ -1,16 +1,19 @@
 """One call for every form in which labeled galaxies come: `load_galaxies`."""
 
+import os
+import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dmagnet.classes import CLASS_NAMES
-from dmagnet.config.classify_config import ColumnsConfig
+from dmagnet.config.classify_config import FilesConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
@@ -24,27 +27,27 @@ from dmagnet.galaxies.galaxy10 import (
 from dmagnet.galaxies.labeled_files import (
     NO_PART,
     LabeledListing,
-    Opener,
-    Pixels,
     common_side,
+    doubts,
     list_classes,
-    list_tables,
     read_images,
     walk_archive,
     walk_folder,
 )
+from dmagnet.galaxies.labeled_tables import list_tables
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
-from dmagnet.pictures.inputs.archives import ARCHIVES, entries, read_member
-from dmagnet.pictures.inputs.forms import tables_in
+from dmagnet.galaxies.votes import Votes
+from dmagnet.pictures.inputs import forms
+from dmagnet.pictures.inputs.archives import ARCHIVES, entries
+from dmagnet.pictures.inputs.item import Item, Picture, Pixels
+from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
 from dmagnet.pictures.tables.columns import find_columns
-from dmagnet.storage.disk import open_file
 
+FILES = FilesConfig()
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-ROW = ("id", *PLACES)  # what tables know of each galaxy
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -58,7 +61,8 @@ class _Wish:
     radii: float | None
     strict: bool
     seed: int
-    columns: ColumnsConfig | None
+    source: SourceConfig
+    votes: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.radii is not None and self.image_size is None:
@@ -72,6 +76,14 @@ class _Wish:
         """Return the side of views of a frame, and of what they show of it, in px."""
         crop = crop_side(frame, self.field)
         return self.image_size or crop, crop
+
+    def refuse_more(self, path: Path) -> None:
+        """Refuse what a stack of pictures with labels has no use for."""
+        if self.votes or self.source != SourceConfig():
+            raise DataError(
+                f"{path}: expected image files or a table for votes, bands, hdu, mask "
+                "or pixel scale, got a stack of pictures; leave them out"
+            )
 
     def pxscale(self, scale: Floats, side: int, crop: int) -> Floats:
         """Return arcsec a pixel afterwards; unknown where each galaxy has its own."""
@@ -102,7 +114,8 @@ def load_galaxies(
     radii: float | None = None,
     strict: bool = False,
     seed: int = 0,
-    columns: ColumnsConfig | None = None,
+    source: FilesConfig = FILES,
+    votes: str | Sequence[str] = (),
 ) -> Galaxies:
     """Load labeled galaxies from wherever they are.
 
@@ -110,11 +123,13 @@ def load_galaxies(
     ----------
     path : Path
         A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
-        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; a zip or tar of
-        such a folder, read without unpacking; or a table (of any form) with columns
-        ``path`` (relative to the table), ``label`` and perhaps ``split ra dec
-        redshift pxscale``; a label ``A|B`` means A or B. Parquet may hold the images
-        itself, as on the Hugging Face hub; a folder of such files is one table.
+        it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``, also of FITS; a
+        pattern of one FITS file a band in such folders (``<class>/*_{g,r,z}.fits``); a
+        zip or tar of such a folder, read without unpacking; or a table (of any form)
+        with columns ``path`` (relative to the table), or ``path_g``, ``path_r``...,
+        ``label`` and perhaps ``split ra dec redshift pxscale``; a label ``A|B`` means A
+        or B. Parquet may hold the images itself, as on the Hugging Face hub; a folder
+        of such files is one table.
     image_size : int or None
         Side of the images in px; None keeps the pixels of the files, or of most of
         them where they differ.
@@ -128,8 +143,14 @@ def load_galaxies(
         Refuse unreadable images instead of leaving them out.
     seed : int
         Seed of the split where the source has none.
-    columns : ColumnsConfig, optional
-        What the columns of a table are called, where its names do not say.
+    source : FilesConfig
+        What image files and tables do not say themselves: bands, HDU, mask, pixel
+        scale, and what columns are called.
+    votes : str or sequence of str
+        Columns of a table, with commas between them or one by one, that hold votes of
+        volunteers for the classes of these names (``smooth`` or ``smooth_votes``,
+        ``smooth_fraction``): counts, or fractions that add up to 1. Without a column
+        ``label``, all columns ``*_votes`` or else ``*_fraction`` are taken.
 
     Returns
     -------
@@ -141,7 +162,7 @@ def load_galaxies(
     ------
     DataError
         If the source is missing, damaged, has no labeled images, or lacks images of a
-        class to learn.
+        class to learn; if votes are negative, or neither counts nor fractions.
 
     Notes
     -----
@@ -150,7 +171,12 @@ def load_galaxies(
     val.
     """
     path = Path(path)
-    wish = _Wish(image_size, field, radii, strict, seed, columns)
+    known = SourceConfig(**asdict(source))
+    columns = tuple(votes.split(",") if isinstance(votes, str) else votes)
+    columns = tuple(filter(None, map(str.strip, columns)))
+    wish = _Wish(image_size, field, radii, strict, seed, known, columns)
+    if not path.exists() and forms.BRACES.search(str(path)):
+        return _load_bands(path, wish)
     if not path.exists():
         raise DataError(f"{path}: expected labeled galaxies, found nothing")
     if path.is_dir():
@@ -171,16 +197,19 @@ def load_galaxies(
 def _load_folder(path: Path, wish: _Wish) -> Galaxies:
     """Load a prepared folder, a fetched file, pieces of a table or class folders."""
     if (path / MANIFEST).is_file():
+        wish.refuse_more(path)
         return _resized(read_prepared(path), wish)
     inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     if len(inside) == 1 and inside[0].suffix.lower() in SUFFIXES:
         return _load_hdf5(inside[0], wish)
     files, folders = walk_folder(path)
     visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
-    if pieces := tables_in(str(path)) or _described(path, visible, wish):
+    if pieces := forms.tables_in(str(path)) or _described(path, visible, wish):
         return _load_tables(path, [Path(piece) for piece in pieces], wish)
-    listing = list_classes(str(path), files, folders)
-    return _load_listing(path, listing, lambda name: open_file(path / name), wish)
+    listing = list_classes(
+        str(path), files, folders, lambda name: forms.item_of_name(str(path / name))
+    )
+    return _load_listing(path, listing, wish)
 
 
 def _described(path: Path, files: list[str], wish: _Wish) -> list[str]:
@@ -191,72 +220,92 @@ def _described(path: Path, files: list[str], wish: _Wish) -> list[str]:
             found.setdefault((path / name).parent, str(path / name))
     try:
         for piece in found.values():
-            find_columns(Path(piece), wish.columns, ("path", "label"))
+            find_columns(Path(piece), wish.source, ("path", "label"), wish.votes)
     except DataError:
-        if wish.columns in (None, ColumnsConfig()):
+        if not (wish.votes or wish.source.path or wish.source.label):
             return []  # notes beside folders of classes
         raise
     return list(found.values())
 
 
+def _load_bands(path: Path, wish: _Wish) -> Galaxies:
+    """Read one file for each band, named by a pattern whose folders are classes."""
+    fixed = re.split(r"[*?\[{]", str(path))[0].rpartition("/")[0]
+    items = forms.items_of("bands", str(path), wish.source)
+    found = {os.path.relpath(item.path, fixed or "."): item for item in items}
+    listing = list_classes(str(path), list(found), [], found.__getitem__)
+    return _load_listing(path, listing, wish)
+
+
 def _load_archive(path: Path, wish: _Wish) -> Galaxies:
-    places = dict(entries(str(path)))
+    whole, places = str(path.absolute()), dict(entries(str(path)))
 
-    def _open(name: str) -> IO[bytes]:
-        return read_member(str(path), name, places[name])
+    def _member(name: str) -> Item:
+        place = {"files": (whole,), "key": name, "row": places[name]}
+        return Item(id=name, path=name, kind="member", **place)  # type: ignore[arg-type]
 
-    listing = list_classes(str(path), *walk_archive(places))
-    return _load_listing(path, listing, _open, wish)
+    listing = list_classes(str(path), *walk_archive(places), _member)
+    return _load_listing(path, listing, wish)
 
 
 def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
-    listed = list_tables(path, tables, wish.columns, strict=wish.strict)
-    listing, opener, rows = listed
-    known = {name: np.array([getattr(row, name) for row in rows]) for name in ROW}
-    return _load_listing(path, listing, opener, wish, known)
+    listing = list_tables(path, tables, wish.source, wish.votes)
+    return _load_listing(path, listing, wish)
 
 
-def _load_listing(
-    path: Path,
-    listing: LabeledListing,
-    open_file: Opener,
-    wish: _Wish,
-    columns: dict[str, npt.NDArray[Any]] | None = None,
-) -> Galaxies:
+def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
     """Read the listed files, and divide them where the listing does not."""
-    paths = listing.paths  # the pixels of most images stay as they are
-    side = wish.image_size or crop_side(common_side(paths, open_file), wish.field)
-    bring = partial(_one, wish, side)
-    images, kept, skipped = read_images(paths, open_file, bring, side, wish.strict)
-    nowhere = dict.fromkeys(ROW, np.full(len(paths), np.nan)) | {"id": np.array(paths)}
-    told = (columns or nowhere).items()
-    known: dict[str, Any] = {name: values[kept] for name, values in told}
+    items = listing.items
+    if wish.strict and listing.skipped:
+        raise DataError(listing.skipped[0])
+    if wish.votes and listing.votes is None:
+        raise DataError(f"{path}: expected a table with columns of votes, got classes")
+    # Without a wish the pixels of most images stay as they are.
+    side = wish.image_size or crop_side(common_side(items, wish.source), wish.field)
+
+    def _read(item: Item) -> Picture:
+        return read_picture(item, side, wish.field, wish.source, radii=wish.radii)
+
+    images, kept, seen, skipped = read_images(items, _read, side, wish.strict)
+    nowhere = np.full(len(items), np.nan)
+    columns = listing.places or dict.fromkeys(PLACES, nowhere)
+    known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
+    for name in ("ra", "dec"):  # of a table, else of a header
+        known[name] = np.array([getattr(item, name) for item in seen])
     labels = np.array(listing.labels, np.int64)[kept]
     parts = np.array(listing.parts, np.int8)[kept]
     learned = (parts == NO_PART) | (parts == 0)
-    _check_learnable(path, labels[learned], listing)
+    votes = None if listing.votes is None else listing.votes[kept]
+    _check_learnable(
+        path, labels[learned], listing, votes if votes is None else votes[learned]
+    )
     split, notes = _fill_split(labels, parts, known["ra"], known["dec"], wish.seed)
     return Galaxies(
         images=images,
         labels=labels,
         class_names=listing.class_names,
-        ids=known.pop("id"),
+        ids=known.pop("ids", np.array([item.path for item in seen])),
         **known,
         split=split,
         source=str(path),
         skipped=listing.skipped + skipped,
-        notes=listing.notes + notes,
+        notes=listing.notes + notes + doubts(seen),
         label_sets=listing.label_sets,
+        votes=votes,
     )
 
 
-def _check_learnable(path: Path, learned: Ints, listing: LabeledListing) -> None:
+def _check_learnable(
+    path: Path, learned: Ints, listing: LabeledListing, votes: Votes | None
+) -> None:
     """Refuse what is left if a class to learn has lost all its images."""
     names = listing.class_names
     if len(names) < 2:
         raise DataError(f"{path}: expected two or more classes, found {names[0]!r}")
     sets = (*((k,) for k in range(len(names))), *listing.label_sets)
     seen = {k for label in set(learned.tolist()) for k in sets[label]}
+    if votes is not None:
+        seen = set(np.flatnonzero(votes.any(0)).tolist())
     lost = [name for label, name in enumerate(names) if label not in seen]
     if len(learned) and lost:
         raise DataError(
@@ -291,6 +340,7 @@ def _fill_split(
 
 def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     """Read every chunk once, resizing on the way."""
+    wish.refuse_more(path)
     catalog = read_catalog(path)
     side, crop = wish.view_of(catalog.side)
     images = np.empty((catalog.num, side, side, 3), np.uint8)

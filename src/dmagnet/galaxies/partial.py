@@ -39,8 +39,13 @@ def coarse(
     Raises
     ------
     DataError
-        If a name is not one of the classes, or none is named.
+        If a name is not one of the classes, or none is named, or labels are votes.
     """
+    if galaxies.votes is not None:
+        raise DataError(
+            f"{galaxies.source}: expected coarse classes, got votes, which have no "
+            "meanings in other classes; leave the meanings out"
+        )
     unknown = [name for name in meanings if name not in galaxies.class_names]
     fine = [name for names in meanings.values() for name in names]
     unknown += [name for name in fine if name not in class_names]
@@ -121,19 +126,22 @@ def joined(*parts: Galaxies) -> Galaxies:
     Raises
     ------
     DataError
-        If classes or sizes of images differ, or nothing was given.
+        If classes or sizes of images differ, some have votes and others none, or
+        nothing was given.
     """
-    forms = {(part.class_names, part.images.shape[1:]) for part in parts}
+    forms = {
+        (part.class_names, part.images.shape[1:], part.votes is None) for part in parts
+    }
     if len(forms) != 1:
         raise DataError(
-            "expected sets of galaxies with the same classes and one size of image, "
-            f"got {len(forms)} kinds of {len(parts)} sets"
+            "expected sets of galaxies with the same classes, one size of image, and "
+            f"votes in all or in none; got {len(forms)} kinds of {len(parts)} sets"
         )
     names = parts[0].class_names
     sets = tuple(sorted({one for part in parts for one in part.label_sets}))
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in COLUMNS
+        for name in (*COLUMNS, *(["votes"] if parts[0].votes is not None else []))
     }
     known = [*((k,) for k in range(len(names))), *sets]
     codes = [[*range(len(names)), *map(known.index, part.label_sets)] for part in parts]

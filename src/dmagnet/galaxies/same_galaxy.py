@@ -264,3 +264,36 @@ def read_positions(
     if all(re.fullmatch(r"-?\d{1,18}", name) for name in names):
         codes |= {name: int(name) for name in names}
     return np.array([codes[label] for label in labels], np.int64), ra, dec
+
+
+def audit_file(
+    source: Path | str,
+    out: Path | str | None = None,
+    *,
+    columns: ColumnsConfig | None = None,
+) -> Audit:
+    """List galaxies that appear twice, overlap on the sky, or have two labels.
+
+    Parameters
+    ----------
+    source : path
+        As of `read_positions`.
+    out : path, optional
+        Write the pairs there too (.ecsv, .csv, .fits, ...).
+    columns : ColumnsConfig, optional
+        What the columns of a table are called.
+
+    Returns
+    -------
+    Audit
+        The pairs; `Audit.to_table` makes a table of them.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read, or the table not written.
+    """
+    found = audit(*read_positions(Path(source), columns))
+    if out is not None:
+        found.write(Path(out))
+    return found

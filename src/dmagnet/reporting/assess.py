@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.classes import plain_names
-from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PARTS, Galaxies
 from dmagnet.galaxies.load import load_galaxies
@@ -75,7 +74,7 @@ def galaxies_to_judge(
     strict: bool = False,
     meanings: Path | None = None,
     include_training: bool = False,
-    columns: ColumnsConfig | None = None,
+    **how: Any,
 ) -> Galaxies:
     """Load the galaxies that a network may be judged on, as it wants to see them.
 
@@ -95,8 +94,9 @@ def galaxies_to_judge(
         be; see `dmagnet.galaxies.read_meanings`.
     include_training : bool
         Keep the galaxies that the network was trained on, where it is its own set.
-    columns : ColumnsConfig, optional
-        What the columns of a table are called.
+    **how
+        ``votes`` and ``source`` of `dmagnet.galaxies.load_galaxies`. Where votes tie,
+        the galaxy is left out.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def galaxies_to_judge(
         radii=config.frame_radii,
         strict=strict,
         seed=config.seed,
-        columns=columns,
+        **how,
     )
     if meanings is not None:
         galaxies = coarse(galaxies, read_meanings(meanings), checkpoint.class_names)
@@ -127,6 +127,10 @@ def galaxies_to_judge(
             f"{', '.join(galaxies.class_names)}; judge it on data with its "
             "classes, or say with --meanings what they mean"
         )
+    if galaxies.votes is not None and galaxies.label_sets:
+        tied, galaxies = len(galaxies), galaxies.fully_labeled()
+        note = f"{tied - len(galaxies)} galaxies whose votes tie are left out"
+        galaxies = replace(galaxies, notes=(*galaxies.notes, note))
     own = checkpoint.provenance.get("data_hash") == galaxies.data_hash
     split = split or ("val" if own else "all")
     chosen = galaxies.subset(split)

@@ -1,5 +1,7 @@
 """Serve training views: the whole set lives on the device as one uint8 tensor."""
 
+from typing import Any
+
 import lightning as L
 import numpy as np
 import torch
@@ -56,7 +58,8 @@ class GalaxyBatches(L.LightningDataModule):
     Parameters
     ----------
     train : tuple of ndarray
-        Images (N, S, S, 3) uint8 with S = image_size / field, and labels (N,).
+        Images (N, S, S, 3) uint8 with S = image_size / field, and labels (N,) or
+        votes (N, K).
     val : tuple of ndarray
         The same, for validation; may be empty.
     config : TrainConfig
@@ -67,8 +70,8 @@ class GalaxyBatches(L.LightningDataModule):
 
     def __init__(
         self,
-        train: tuple[NDArray[np.uint8], NDArray[np.int64]],
-        val: tuple[NDArray[np.uint8], NDArray[np.int64]],
+        train: tuple[NDArray[np.uint8], NDArray[Any]],
+        val: tuple[NDArray[np.uint8], NDArray[Any]],
         config: TrainConfig,
         masks: NDArray[np.uint8] | None = None,
     ) -> None:
@@ -131,9 +134,7 @@ def central_view(images: Tensor, image_size: int) -> Tensor:
     return images[..., start:end, start:end].float() / 255
 
 
-def _tensors(
-    images: NDArray[np.uint8], labels: NDArray[np.int64]
-) -> tuple[Tensor, Tensor]:
-    """Wrap arrays as (N, 3, S, S) uint8 and (N,) int64 without copying pixels."""
+def _tensors(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    """Wrap images as (N, 3, S, S) uint8, and labels, without copying pixels."""
     pixels = images if images.flags.writeable else np.array(images)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels)

@@ -77,7 +77,8 @@ def fit(
         All knobs; the number of classes follows the data.
     out : Path
         Folder of the run. If it holds a run with the same settings, that run is
-        resumed, or left as it is when it is finished.
+        resumed, or left as it is when it is finished; with more epochs, a finished run
+        goes on: from its last step on the schedule is that of the longer run.
     start_from : DMAGNet or Checkpoint, optional
         Weights to start from instead of random ones: a network with one output a
         class, or a checkpoint of any classes (`dmagnet.training.finetune`).
@@ -115,9 +116,11 @@ def fit(
         if isinstance(start_from, Checkpoint):
             parent = parent_of(start_from, names)
         parent_hash = parent["weights_hash"] if parent else ""
-        enter(out, settings_of(config, names, galaxies.data_hash, parent_hash))
-        if (out / WEIGHTS).exists():
-            load(out / WEIGHTS)
+        before = load(out / WEIGHTS) if (out / WEIGHTS).exists() else None
+        finished = before.config.epochs if before else None
+        settings = settings_of(config, names, galaxies.data_hash, parent_hash)
+        enter(out, settings, finished)
+        if finished == config.epochs:
             return out / WEIGHTS
         torch.manual_seed(config.seed)
         if isinstance(start_from, Checkpoint):
@@ -140,12 +143,18 @@ def fit(
                 "precision": str(done.precision),
                 "world_size": done.world_size,
                 **({"parent": parent} if parent else {}),
+                **({"went_on_after": _ends(before)} if before else {}),
             }
             save(
                 out / WEIGHTS,
                 Checkpoint(model.eval(), config, galaxies.class_names, provenance),
             )
         return out / WEIGHTS
+
+
+def _ends(before: Checkpoint) -> list[int]:
+    """List the epochs at which a run was finished before it went on."""
+    return [*before.provenance.get("went_on_after", []), before.config.epochs]
 
 
 @torch.no_grad()
@@ -220,7 +229,9 @@ def optimize(
             precision=_precision(config, accelerator),
             logger=[CSVLogger(out, "logs"), TensorBoardLogger(out, "tensorboard")],
             callbacks=[
-                *_callbacks(config, out), *watching(progress, announce), *callbacks
+                *_callbacks(config, out, config.epochs * batches.steps_per_epoch),
+                *watching(progress, announce),
+                *callbacks,
             ],
             enable_progress_bar=progress and announce is None,
             enable_model_summary=False,
@@ -266,10 +277,12 @@ def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Te
             f"{galaxies.source}: expected square images of {config.frame_size} px, got "
             f"{'x'.join(map(str, galaxies.images.shape[1:]))}; load them at that size"
         )
-    membership = galaxies.membership
-    counts = np.bincount(train.labels, minlength=len(membership)) @ (
-        membership / membership.sum(1, keepdims=True)
-    )
+    told = train.votes if train.votes is not None else galaxies.membership[train.labels]
+    if train.votes is not None and config.mixup > 0:
+        raise ConfigError(
+            f"mixup: expected 0 where labels are votes, got {config.mixup}"
+        )
+    counts = (told / told.sum(1, keepdims=True)).sum(0)
     empty = [galaxies.class_names[i] for i in np.flatnonzero(counts == 0)]
     if empty:
         raise DataError(
@@ -277,23 +290,26 @@ def _batches(galaxies: Galaxies, config: TrainConfig) -> tuple[GalaxyBatches, Te
             "or remove the class"
         )
     batches = GalaxyBatches(
-        (train.images, train.labels),
-        (val.images, val.labels),
+        (train.images, train.labels if train.votes is None else train.votes),
+        (val.images, val.labels if val.votes is None else val.votes),
         config,
         train.masks if config.mask_weight else None,
     )
     return batches, torch.from_numpy(counts / counts.sum()).float()
 
 
-def _callbacks(config: TrainConfig, out: Path) -> list[Callback]:
-    """Choose what keeps the weights."""
-    save_often = ModelCheckpoint(
-        dirpath=out,
-        filename=Path(RESUME).stem,
-        train_time_interval=timedelta(minutes=config.save_every_min),
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [save_often]
+def _callbacks(config: TrainConfig, out: Path, steps: int) -> list[Callback]:
+    """Choose what keeps the weights: now and then, and after the last step."""
+    often: Any = {"train_time_interval": timedelta(minutes=config.save_every_min)}
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            dirpath=out,
+            filename=Path(RESUME).stem,
+            enable_version_counter=False,
+            **when,
+        )
+        for when in (often, {"every_n_train_steps": steps})
+    ]
     if config.ema_decay > 0:
         callbacks.append(weight_averaging(config.ema_decay))
     return callbacks

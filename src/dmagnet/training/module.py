@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from dmagnet.config.train_config import TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.galaxies.augment import COLORS, mixup
+from dmagnet.galaxies.votes import ONE
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures.places import shares
 from dmagnet.training.batches import GalaxyBatches
@@ -45,8 +46,9 @@ class TrainingModule(L.LightningModule):
 
     Notes
     -----
-    See `partial_loss`. Galaxies with a mask of where they show their class add
-    ``mask_weight`` times `mask_loss`: the network is to be right for the right reason
+    See `partial_loss` and, for labels that are votes, `votes_loss`. Galaxies with a
+    mask of where they show their class add ``mask_weight`` times `mask_loss`: the
+    network is to be right for the right reason
     (Ross et al. 2017, IJCAI, arXiv:1703.03717; they penalize gradients outside of a
     mask, here the exact evidence is correlated with it). Class imbalance is met by
     logit adjustment (Menon et al. 2021, ICLR, eq. 10): ``logit_adjustment`` times the
@@ -97,7 +99,7 @@ class TrainingModule(L.LightningModule):
                 trainer.global_rank,
                 trainer.world_size,
             )
-            targets = self.membership[labels]
+            targets = self._targets(labels)
             if self.config.mixup > 0:
                 images, targets = mixup(images, targets, self.config.mixup, generator)
             images, masks = images[:, :COLORS], images[:, COLORS:]
@@ -107,11 +109,19 @@ class TrainingModule(L.LightningModule):
         torch.manual_seed(generator.initial_seed())
         self._settle_statistics()
         logits, pull = self._answers(images, masks, targets)
-        loss = partial_loss(logits + self.prior, targets, self.config.label_smoothing)
+        logits = logits + self.prior
+        if labels.ndim > 1:
+            loss = votes_loss(logits, targets)
+        else:
+            loss = partial_loss(logits, targets, self.config.label_smoothing)
         loss = loss + self.config.mask_weight * pull
         shown: dict[str, Any] = {"batch_size": len(labels), "on_step": False}
         self.log("train_loss", loss, on_epoch=True, prog_bar=True, **shown)
         return loss
+
+    def _targets(self, labels: Tensor) -> Tensor:
+        """Look up the classes that labels allow; votes are what they are."""
+        return labels if labels.ndim > 1 else self.membership[labels]
 
     def _settle_statistics(self) -> None:
         """Let batch norm learn its statistics, then work with them as judging does."""
@@ -143,9 +153,10 @@ class TrainingModule(L.LightningModule):
         images, labels = self.batches.draw_val(number, self.device)
         images = images.contiguous(memory_format=torch.channels_last)
         logits = self.model(images).float()
-        allowed = self.membership[labels]
-        loss = partial_loss(logits, allowed)
-        labels = (logits.softmax(1) * allowed).argmax(1)  # the best of what it may be
+        allowed = self._targets(labels)
+        loss = (votes_loss if labels.ndim > 1 else partial_loss)(logits, allowed)
+        most = allowed == allowed.max(1, keepdim=True).values
+        labels = (logits.softmax(1) * most).argmax(1)  # the best of what it may be
         self.val_accuracy(logits, labels)
         self.val_f1(logits, labels)
         shown: dict[str, Any] = {
@@ -197,6 +208,26 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float = 0.0) -> Ten
     spread = -log_p.mean(1)
     loss = (1 - smoothing) * torch.where(soft, one, some) + smoothing * spread
     return loss.mean()
+
+
+def votes_loss(logits: Tensor, votes: Tensor) -> Tensor:
+    """Compute minus the log likelihood of votes (B, K): shares, or counts."""
+    # Counts are Dirichlet-multinomial, as in Zoobot (Walmsley et al. 2022, MNRAS 509,
+    # 3966): what volunteers say of a galaxy scatters more than dice do.
+    # Zoobot's concentrations are 1 to 100, with a mean that is no softmax of anything;
+    # here they are exp(score). Their mean is then the softmax, so that probabilities,
+    # calibration and all else stay as they are, and their sum, on which no probability
+    # depends, says how much of the scatter is doubt. One vote is cross-entropy.
+    log_p = logits.log_softmax(1)
+    soft = -(votes * log_p).sum(1)
+    # In 64 bits, where there are any: these are small differences of large numbers.
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    alpha, votes = logits.to(wide).exp(), votes.to(wide)
+    num, whole = votes.sum(1), alpha.sum(1)
+    ways = torch.lgamma(num + 1) - torch.lgamma(votes + 1).sum(1)
+    each = (torch.lgamma(votes + alpha) - torch.lgamma(alpha)).sum(1)
+    counted = torch.lgamma(num + whole) - torch.lgamma(whole) - ways - each
+    return torch.where(num < ONE, soft, counted.float()).mean()
 
 
 def mask_loss(evidence: Tensor, masks: Tensor) -> Tensor:

@@ -30,11 +30,16 @@ def settings_of(
     }
 
 
-def enter(out: Path, settings: dict[str, Any]) -> None:
-    """Start a run folder, or make sure that it holds the same run."""
+def enter(out: Path, settings: dict[str, Any], finished: int | None = None) -> None:
+    """Start a run folder, or make sure that it holds this run, or a shorter one."""
     path = out / SETTINGS
     text = json.dumps(settings, indent=1)
     if not path.exists():
+        if finished:
+            raise CheckpointError(
+                f"{out}: expected a new folder or that of a run, found weights without "
+                f"{SETTINGS}; choose another folder with -o"
+            )
         write_whole(path, text.encode())
         return
     old = read_json(
@@ -43,11 +48,32 @@ def enter(out: Path, settings: dict[str, Any]) -> None:
         "choose another folder with -o",
         error=CheckpointError,
     )
-    difference = _first_difference(old, json.loads(text))
+    new = json.loads(text)
+    difference = _first_difference(old, new)
+    if finished and finished != (wanted := new["config"]["epochs"]):
+        shorter = new | {"config": new["config"] | {"epochs": finished}}
+        if not _first_difference(old, shorter):
+            _refuse_fewer(out, finished, wanted)
+            write_whole(path, text.encode())
+            return
     if difference:
         raise CheckpointError(
             f"{out}: holds another run ({difference}); repeat that run's settings to "
             "resume it, or choose another folder with -o"
+        )
+
+
+def _refuse_fewer(out: Path, finished: int, wanted: int) -> None:
+    """Refuse to go on with a finished run backwards, or without its state."""
+    if wanted < finished:
+        raise CheckpointError(
+            f"{out}: expected {finished} epochs or more, as this run has finished "
+            f"{finished}, got {wanted}; choose another folder with -o"
+        )
+    if state_of(out) is None:
+        raise CheckpointError(
+            f"{out}: expected {RESUME} to go on from, found none; start from the "
+            f"weights instead: --from {out} -o another folder"
         )
 
 

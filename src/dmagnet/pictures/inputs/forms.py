@@ -100,7 +100,7 @@ def items_of(form: str, path: str, config: SourceConfig) -> Iterator[Item]:
             case "bands":
                 yield from _of_bands(path, config.bands)
             case _:
-                yield _of_name(path)
+                yield item_of_name(path)
     except ImageError as error:
         yield refused(path, error)
 
@@ -114,7 +114,7 @@ def _stem(name: str) -> str:
     return name[: -len(max(fitting, key=len))]
 
 
-def _of_name(path: str, identity: str = "") -> Item:
+def item_of_name(path: str, identity: str = "") -> Item:
     """Name one file, or one image inside of a file."""
     try:
         path.encode()
@@ -171,9 +171,9 @@ def _of_folder(folder: str) -> Iterator[Item]:
         relative = os.path.relpath(path, folder).replace(os.sep, "/")
         if not is_file:
             line = "a folder that cannot be listed"
-            yield flagged(_of_name(path, relative), Flag.UNREADABLE, line)
+            yield flagged(item_of_name(path, relative), Flag.UNREADABLE, line)
         elif path.lower().endswith(IMAGES):
-            yield _of_name(path, _stem(relative))
+            yield item_of_name(path, _stem(relative))
 
 
 def others(folder: str) -> int:
@@ -228,7 +228,7 @@ def refused(path: str, error: DataError) -> Item:
     missing = isinstance(error, ImageError) and error.fault == "missing"
     flag = Flag.NOT_FOUND if missing else Flag.UNREADABLE
     reason = " ".join(str(error).split()).removeprefix(f"{os.path.abspath(path)}: ")
-    return replace(_of_name(path), flag=flag, reason=reason)
+    return replace(item_of_name(path), flag=flag, reason=reason)
 
 
 def _of_bands(pattern: str, given: str) -> Iterator[Item]:
@@ -261,26 +261,28 @@ def _around(name: str, before: str, band: str, after: str) -> tuple[str, str]:
 def items_of_table(path: str, columns: Columns) -> Iterator[Item]:
     """Name what the rows of a table point at."""
     file = os.path.abspath(path)
-    stem, folder = _stem(os.path.basename(path)), os.path.dirname(file)
     for number, row in enumerate(read_rows(Path(path), columns)):
-        if not columns.packed:
-            yield _of_row(row, number, folder, columns)
-            continue
-        yield Item(
+        yield item_of_row(row, number, (path, file), columns)
+
+
+def item_of_row(
+    row: Row, number: int, table: tuple[str, str], columns: Columns
+) -> Item:
+    """Name what a row of a table (as given, as found) points at: files, a place."""
+    (path, file), ra, dec = table, row.ra, row.dec
+    if columns.packed:
+        stem = _stem(os.path.basename(path))
+        return Item(
             id=row.id or f"{stem}/{number}", path=f"{path}{INSIDE}{number}", kind="row",
-            files=(file,), key=columns.packed, row=number, ra=row.ra, dec=row.dec,
+            files=(file,), key=columns.packed, row=number, ra=ra, dec=dec,
             reason=row.doubt,
         )  # fmt: skip
-
-
-def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
-    """Name what one row points at: files, a place, or nothing."""
-    shown, ra, dec = ",".join(row.paths), row.ra, row.dec
+    shown = ",".join(row.paths)
     name = row.id or str(number)
     if row.fault:
         return Item(id=name, path="", flag=Flag.UNREADABLE, reason=row.fault)
     try:
-        files = tuple(file_of(folder, p) if p else "" for p in row.paths)
+        files = tuple(file_of(os.path.dirname(file), p) if p else "" for p in row.paths)
     except ImageError as error:
         item = Item(id=row.id or shown, path=shown, ra=ra, dec=dec)
         return flagged(item, Flag.NOT_FOUND, str(error))
@@ -295,7 +297,7 @@ def _of_row(row: Row, number: int, folder: str, columns: Columns) -> Item:
             line = row.doubt or f"row {number} has no position"
             return flagged(item, Flag.BAD_POSITION, line)
     elif shown:
-        item = replace(_of_name(files[0], row.id), path=shown, ra=ra, dec=dec)
+        item = replace(item_of_name(files[0], row.id), path=shown, ra=ra, dec=dec)
     else:
         line = f"row {number} has no path"
         item = flagged(Item(id=name, path="", ra=ra, dec=dec), Flag.NOT_FOUND, line)

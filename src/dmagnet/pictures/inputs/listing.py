@@ -116,18 +116,14 @@ class Listing:
 
         8 bytes an item, and 16 more for one of a table with paths and positions.
         """
-        ids, images, places = array("q"), array("q"), array("q")
+        ids, shown = array("q"), array("q")
         for item in self._once():
             ids.append(hash(item.id))
             self.has_positions |= item.kind == "position"
-            placed = math.isfinite(item.ra + item.dec)
-            if item.files and (placed or item.flag & Flag.BAD_COORDINATE):
-                images.append(_image_of(item))
-                places.append(hash((round(item.ra, SAME), round(item.dec, SAME))))
+            shown.extend(_shown_at(item))
         self._length = len(ids)
         self._twice = repeated(np.frombuffer(ids, np.int64))
-        pairs = np.frombuffer(images, np.int64), np.frombuffer(places, np.int64)
-        self._shared = repeated(np.unique(np.stack(pairs), axis=1)[0])
+        self._shared = _at_several_places(np.frombuffer(shown, np.int64))
         if self._twice:
             num = len(self._twice)
             notes.append(f"{num} ids occur more than once: all rows are kept")
@@ -136,6 +132,27 @@ class Listing:
         for form, path in self._inputs:
             if form == "folder" and (other := forms.others(path)):
                 notes.append(f"{path}: {other} files that are no images passed over")
+
+
+def mark_shared(items: Sequence[Item]) -> list[Item]:
+    """Mark the rows of a table that show one image at several positions."""
+    shown = [pair for item in items for pair in _shown_at(item)]
+    shared = _at_several_places(np.array(shown, np.int64))
+    if not shared:
+        return list(items)
+    return [dataclasses.replace(i, shared=_image_of(i) in shared) for i in items]
+
+
+def _shown_at(item: Item) -> tuple[int, ...]:
+    """Hash an image and its position, or nothing where one of them is not there."""
+    placed = math.isfinite(item.ra + item.dec) or item.flag & Flag.BAD_COORDINATE
+    if not item.files or not placed:
+        return ()
+    return _image_of(item), hash((round(item.ra, SAME), round(item.dec, SAME)))
+
+
+def _at_several_places(shown: npt.NDArray[np.int64]) -> frozenset[int]:
+    return repeated(np.unique(shown.reshape(-1, 2), axis=0)[:, 0])
 
 
 def repeated(values: npt.NDArray[np.int64]) -> frozenset[int]:

@@ -140,6 +140,19 @@ def read_picture(
     return Picture(item, frame.rgb, seen.wcs, box)
 
 
+def native_side(item: Item, config: SourceConfig) -> int:
+    """Return the side of the frame an image shows, in its own px; 0 if it has none."""
+    try:
+        with refused("image", "an image"), one_large_at_a_time():
+            seen = _read(item, LARGE, config, FRAMES[0])
+    except DataError:
+        return 0
+    height, width = seen.rgb.shape[:2]
+    if seen.scale is None:
+        return int(min(height, width))
+    return max(1, round(framing.FRAME_ARCSEC / max(seen.scale)))
+
+
 def _told(item: Item, seen: _Seen, frame: framing.Frame) -> Item:
     """Complete an item by what its file says."""
     notes, share = list(seen.notes), frame.share * seen.share

@@ -42,6 +42,7 @@ class Columns:
     split: str = ""
     redshift: str = ""
     pxscale: str = ""
+    votes: dict[str, str] = field(default_factory=dict)
     table: int = 0
 
     @property
@@ -55,7 +56,8 @@ class Columns:
         images = bool(self.paths or self.packed)
         if not needed:
             return [] if images or self.ra else ["path"]
-        return [n for n in needed if not (images if n == "path" else getattr(self, n))]
+        there = vars(self) | {"path": images, "label": self.label or self.votes}
+        return [name for name in needed if not there[name]]
 
 
 class Row(NamedTuple):
@@ -71,24 +73,31 @@ class Row(NamedTuple):
     split: str = ""
     redshift: float = math.nan
     pxscale: float = math.nan
+    votes: tuple[Any, ...] = ()
 
 
 def find_columns(
-    path: Path, given: ColumnsConfig | None = None, needed: tuple[str, ...] = ()
+    path: Path,
+    given: ColumnsConfig | None = None,
+    needed: tuple[str, ...] = (),
+    votes: tuple[str, ...] | None = None,
 ) -> Columns:
-    """Find out which column of a table is what."""
+    """Find out which column of a table is what; votes only if some or () are wanted."""
     wish = {k: getattr(given, k) for k in GIVEN if given and getattr(given, k)}
     with open_tables(path) as tables:
         names = list(dict.fromkeys(name for table in tables for name in table.names))
         told = [{k: _alike(t.names, name) for k, name in wish.items()} for t in tables]
         found = [
-            _columns(tables[k], k, t) for k, t in enumerate(told) if all(t.values())
+            _columns(tables[k], k, t, votes)
+            for k, t in enumerate(told)
+            if all(t.values())
         ]
     there = ", ".join(names[:SHOWN]) or "none"
     if len(names) > SHOWN:
         there += f" and {len(names) - SHOWN} more"
     for columns in found:
-        if not columns.lacking(needed):
+        whole = not columns.lacking(needed)
+        if whole and len(columns.votes) >= len(votes or ()):
             return columns
     if told and not found:
         key = min(([k for k in t if not t[k]] for t in told), key=len)[0]
@@ -96,13 +105,18 @@ def find_columns(
         meant = f"did you mean {near[0]!r}? " if near else ""
         line = f"expected a column {wish[key]!r} (--{key}); {meant}found {there}"
         raise DataError(f"{path}: {line}")
+    if votes and not any(len(columns.votes) == len(votes) for columns in found):
+        asked = ", ".join(votes)
+        raise DataError(f"{path}: expected columns of votes {asked}, found {there}")
     if not needed:
         line = f"expected a column path, or ra and dec; found {there}"
         raise DataError(f"{path}: {line}; --path, --ra and --dec name others")
     lacks = min((c.lacking(needed) for c in found), key=len, default=needed)
+    hint = "" if votes is None else ", or --votes NAMES which hold votes"
     raise DataError(
         f"{path}: expected columns {', '.join(needed)}; {', '.join(lacks)} missing, "
         f"found {there}; {' '.join(f'--{n} NAME' for n in lacks)} says which is meant"
+        f"{hint}"
     )
 
 
@@ -112,7 +126,9 @@ def _alike(names: list[str], wanted: str) -> str:
     return wanted if wanted in alike else next(iter(alike), "")
 
 
-def _columns(table: Table, place: int, given: dict[str, str]) -> Columns:
+def _columns(
+    table: Table, place: int, given: dict[str, str], votes: tuple[str, ...] | None
+) -> Columns:
     """Find out which column of one table is what."""
     names = table.names
     bands: dict[str, str] = {}
@@ -140,6 +156,7 @@ def _columns(table: Table, place: int, given: dict[str, str]) -> Columns:
         tuple(p[-len(b) :] for b, p in bands.items()) if several else (),
         *(ra, dec, table.units, frame, systems, packed),
         **labels,
+        votes={} if votes is None else called.votes(names, votes),
         table=place,
     )
 
@@ -165,7 +182,8 @@ def _place(
 def read_rows(path: Path, columns: Columns, *, labeled: bool = False) -> Iterator[Row]:
     """Read a table from its start, in pieces; the labels too, if they are wanted."""
     told = [getattr(columns, key) for key in called.LABELED]
-    wanted = [*columns.wanted, *(filter(None, told) if labeled else ())]
+    votes = list(columns.votes.values())
+    wanted = [*columns.wanted, *([*filter(None, told), *votes] if labeled else ())]
     with open_tables(path) as tables:
         for block in tables[columns.table].pieces(list(dict.fromkeys(wanted))):
             rows = _rows(block, columns)
@@ -173,9 +191,12 @@ def read_rows(path: Path, columns: Columns, *, labeled: bool = False) -> Iterato
                 yield from rows
                 continue
             empty = [None] * len(next(iter(block.values())))
-            cells = zip(*(block.get(name, empty) for name in told), strict=True)
-            for row, (label, split, redshift, pxscale) in zip(rows, cells, strict=True):
+            cells = zip(*(block.get(name, empty) for name in told + votes), strict=True)
+            for row, (label, split, redshift, pxscale, *given) in zip(
+                rows, cells, strict=True
+            ):
                 yield row._replace(
+                    votes=tuple(given),
                     label=_text(label),
                     split=_text(split),
                     redshift=_number(redshift, "redshift"),

@@ -99,6 +99,33 @@ def positions(names: Iterable[str], ucds: dict[str, str]) -> tuple[str, str]:
     return (ra[min(ra)], dec[min(dec)]) if ra and dec else ("", "")
 
 
+VOTES = ("votes", "fraction")  # behind the name of a class, as Galaxy Zoo writes them
+_ALL = ("", "total", "num", "n")  # of all classes together
+
+
+def votes(names: Iterable[str], wanted: tuple[str, ...] = ()) -> dict[str, str]:
+    """Find the columns of votes, those of some classes or of all; class to column."""
+    found: dict[str, dict[str, str]] = {kind: {} for kind in (*VOTES, "")}
+    for name in names:
+        whole, _, kind = name.rpartition("_")
+        if kind.lower() in VOTES and plain(whole) not in _ALL:
+            found[kind.lower()].setdefault(whole, name)
+        found[""].setdefault(name, name)
+    if not wanted:  # counts say more than fractions
+        return next((each for k in VOTES if len(each := found[k]) > 1), {})
+    known = found["fraction"] | found["votes"] | found[""]
+    alike = {name.casefold(): name for name in known}
+    classes = [alike[w.casefold()] for w in wanted if w.casefold() in alike]
+    columns = [known[name] for name in classes]
+    return {_class_of(column): column for column in columns}
+
+
+def _class_of(column: str) -> str:
+    """Return the class whose votes a column holds."""
+    whole, _, kind = column.rpartition("_")
+    return whole if whole and kind.lower() in VOTES else column
+
+
 def elsewhere(names: Iterable[str], *, short: bool) -> tuple[str, str, tuple[str, str]]:
     """Find longitude and latitude of another frame."""
     found: dict[str, str] = {}
