@@ -14,7 +14,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from dmagnet.cli import main
-from dmagnet.config import ColumnsConfig, SourceConfig
+from dmagnet.config import ColumnsConfig, FilesConfig, SourceConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import load_galaxies, read_positions
 from dmagnet.pictures.inputs import NO_CLASS, list_items, read_picture
@@ -213,7 +213,7 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     path.write_text(ODD)
     for read, name in {
         lambda: list_items(path, SourceConfig(path="pix")): "path",
-        lambda: load_galaxies(path, columns=ColumnsConfig(label="pix")): "label",
+        lambda: load_galaxies(path, source=FilesConfig(label="pix")): "label",
         lambda: read_positions(path, ColumnsConfig(ra="pix", dec="B0")): "ra",
     }.items():
         line = (
@@ -251,8 +251,8 @@ def test_names_of_columns_reach_audit_and_training(tmp_path, capsys):
     pixels = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
     for name, image in zip("ab", pixels, strict=True):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
-    names = ColumnsConfig(path="pic", label="kind", id="who", ra="L0", dec="B0")
-    galaxies = load_galaxies(path, columns=names)
+    names = FilesConfig(path="pic", label="kind", id="who", ra="L0", dec="B0")
+    galaxies = load_galaxies(path, source=names)
     assert galaxies.class_names == ("disk", "ring")
     assert galaxies.ids.tolist() == ["007", "008"]
     assert galaxies.ra.tolist() == [10.5, 10.5]
