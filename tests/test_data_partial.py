@@ -14,7 +14,7 @@ from scipy import stats
 from dmagnet.cli import main
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings
+from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings, write_parquet
 from dmagnet.judging.predict import predict
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint, load
@@ -237,6 +237,14 @@ def test_columns_of_counts_are_votes_and_the_label_is_what_most_said(tmp_path):
     assert np.array_equal(part.votes, found.votes[rows])
 
 
+def test_votes_are_kept_for_the_hub(tmp_path):
+    before = load_galaxies(voted(tmp_path, **COUNTS))
+    out = write_parquet(before, tmp_path / "out")
+    after = load_galaxies(out, votes=before.class_names)
+    order = [before.ids.tolist().index(name) for name in after.ids]
+    assert np.array_equal(after.votes, before.votes[order])
+
+
 def test_fractions_are_votes_and_what_rounding_lost_is_made_up_for(tmp_path):
     path = voted(tmp_path, a_fraction=[0.33, 0.5], b_fraction=[0.66, 0.5])
     found = load_galaxies(path)
@@ -285,7 +293,9 @@ def test_numbers_beyond_0_to_1_are_classes(tmp_path):
 
 
 def test_votes_of_no_column_of_no_table_and_of_other_classes_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"label missing, .* --votes NAMES which hold votes"):
+    with pytest.raises(
+        DataError, match="label missing, .* --votes NAMES which"
+    ):
         load_galaxies(voted(tmp_path, smooth=[1, 2]))
     path = voted(tmp_path, **COUNTS)
     with pytest.raises(DataError, match="columns of votes smooth, ring, found path"):

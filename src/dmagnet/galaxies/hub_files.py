@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from dmagnet import __version__
 from dmagnet.galaxies.galaxies import PLACES, Galaxies
+from dmagnet.galaxies.votes import ONE
 from dmagnet.storage.disk import beside
 
 FILES = {"train": "train", "val": "validation", "test": "test"}  # by part
@@ -22,7 +23,7 @@ def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
     Parameters
     ----------
     galaxies : Galaxies
-        Images become PNG; masks are left out.
+        Images become PNG; votes stand beside the label, masks are left out.
     folder : Path
         For ``data/train-00000-of-00001.parquet``, and ``validation`` and ``test``.
 
@@ -52,6 +53,10 @@ def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
                 cells.append({"bytes": png.getvalue(), "path": f"{own}.png"})
             columns = {key: getattr(some, key) for key in PLACES}
             columns |= {"image": cells, "label": some.labels, "id": some.ids}
+            if galaxies.votes is not None and some.votes is not None:
+                kind = "votes" if galaxies.votes.sum(1).max() > ONE else "fraction"
+                votes = zip(names, some.votes.T, strict=True)
+                columns |= {f"{name}_{kind}": each for name, each in votes}
             table = pa.table(columns).replace_schema_metadata(told)
             with beside(folder / f"data/{name}-00000-of-00001.parquet") as new:
                 parquet.write_table(table, new, row_group_size=GROUP)
