@@ -294,7 +294,7 @@ def test_numbers_beyond_0_to_1_are_classes(tmp_path):
 
 def test_votes_of_no_column_of_no_table_and_of_other_classes_are_refused(tmp_path):
     with pytest.raises(
-        DataError, match="label missing, .* --votes NAMES which"
+        DataError, match=r"label missing, .* --votes NAMES which"
     ):
         load_galaxies(voted(tmp_path, smooth=[1, 2]))
     path = voted(tmp_path, **COUNTS)
