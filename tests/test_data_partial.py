@@ -293,9 +293,7 @@ def test_numbers_beyond_0_to_1_are_classes(tmp_path):
 
 
 def test_votes_of_no_column_of_no_table_and_of_other_classes_are_refused(tmp_path):
-    with pytest.raises(
-        DataError, match=r"label missing, .* --votes NAMES which"
-    ):
+    with pytest.raises(DataError, match=r"label missing, .* --votes NAMES which"):
         load_galaxies(voted(tmp_path, smooth=[1, 2]))
     path = voted(tmp_path, **COUNTS)
     with pytest.raises(DataError, match="columns of votes smooth, ring, found path"):

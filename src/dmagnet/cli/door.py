@@ -1,7 +1,6 @@
 """The one door: find the verb, parse what follows, call it, choose an exit status."""
 
 import difflib
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,8 @@ from dmagnet.cli.export import export
 from dmagnet.cli.judge import calibrate, evaluate, failures
 from dmagnet.cli.report import page, report
 from dmagnet.cli.screen import (
-    Notes,
     mute,
+    notes_printed,
     open_streams,
     say,
     termination_as_interrupt,
@@ -90,13 +89,11 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     mute("--quiet" in argv)
-    log = logging.getLogger("dmagnet")
-    if not any(isinstance(handler, Notes) for handler in log.handlers):
-        log.addHandler(Notes())
-        log.setLevel(logging.INFO)
     argv = [word for word in argv if word != "--quiet"]
     close_streams = open_streams()
-    status = _run(argv[0], argv[1:]) if argv and argv[0] in VERBS else _greet(argv)
+    with notes_printed():
+        known = bool(argv) and argv[0] in VERBS
+        status = _run(argv[0], argv[1:]) if known else _greet(argv)
     if trouble := close_streams():
         say(f"dmagnet: the work is done, but could not be printed ({trouble})")
         return status or 1

@@ -108,12 +108,26 @@ def print_notes(notes: Iterable[str], head: str = "note: ") -> None:
         say(f"{head}{note}")
 
 
-class Notes(logging.Handler):
-    """Print what the package logs as notes."""
+class _Notes(logging.Handler):
+    """Print what the package logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""
         print_notes([record.getMessage()])
+
+
+@contextmanager
+def notes_printed() -> Iterator[None]:
+    """Print what the package logs as notes."""
+    log, handler = logging.getLogger("dmagnet"), _Notes()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 def print_scores(metrics: Any) -> None:

@@ -192,9 +192,10 @@ def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
 
 
 def spooled(
-    packed: IO[bytes], name: object = "image", most: int = MAX_UNPACKED
+    packed: IO[bytes], name: object = "image", most: int | None = None
 ) -> IO[bytes]:
     """Unpack a stream, and count while it comes."""
+    most = most or MAX_UNPACKED
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(tempfile.SpooledTemporaryFile(KEPT))
         try:
