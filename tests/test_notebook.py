@@ -1,7 +1,9 @@
 """Galaxies from memory, and answers that show themselves in a notebook."""
 
+import ast
 import base64
 import gc
+import importlib
 import io
 import re
 import warnings
@@ -175,6 +177,21 @@ def test_every_verb_is_a_call_of_its_name():
     calls = {name: getattr(dmagnet, name) for name in VERBS if name != "app"}
     assert all(callable(call) for call in calls.values())
     assert set(VERBS) - {"app"} <= set(dir(dmagnet))
+
+
+def test_an_editor_completes_what_there_is():
+    tree = ast.parse(Path(dmagnet.__file__).with_suffix(".pyi").read_text())
+    froms = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    told = {
+        each.asname: getattr(importlib.import_module(node.module), each.name)
+        for node in froms
+        if node.module not in ("collections.abc", "typing", "dmagnet")
+        for each in node.names
+    }
+    assert told == {
+        name: getattr(dmagnet, name) for name in dir(dmagnet) if name in told
+    }
+    assert set(told) == set(dmagnet.__all__) - {"__version__"}
 
 
 def test_a_verb_can_be_called_when_the_room_that_had_its_name_is_imported():

@@ -25,7 +25,7 @@ from dmagnet.reporting.assess import Assessment, assess
 from dmagnet.simulator.datasets import simulate
 from dmagnet.storage.disk import beside
 from dmagnet.storage.environment import Announce
-from dmagnet.training import fit
+from dmagnet.training.fit import fit
 from dmagnet.training.run_folder import history
 
 NUM_TRAIN = 2000
