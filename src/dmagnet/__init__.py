@@ -16,7 +16,7 @@ _PUBLIC = {
     "load": "dmagnet.network",
     "load_galaxies": "dmagnet.galaxies",
     "recipe": "dmagnet.config.recipes",
-    "fit": "dmagnet.training",
+    "fit": "dmagnet.training.fit",
     "nearest": "dmagnet.classifying",
     "write_pages": "dmagnet.reporting.galaxy_pages",
     # the verbs of the command line

@@ -30,7 +30,7 @@ from dmagnet.reporting import report_run as report
 from dmagnet.reporting.galaxy_pages import write_pages as page
 from dmagnet.reporting.galaxy_pages import write_pages as write_pages
 from dmagnet.simulator import simulate as simulate
-from dmagnet.training import fit as fit
+from dmagnet.training.fit import fit as fit
 
 __all__ = [
     "DMAGNet",
