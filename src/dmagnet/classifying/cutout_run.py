@@ -68,7 +68,7 @@ PATH = list(COLUMNS).index("path")
 
 def write_cutouts(
     inputs: str | Path | Sequence[str | Path],
-    out: Path,
+    out: str | Path,
     *,
     config: CuttingConfig | None = None,
     announce: Announce | None = None,
@@ -81,7 +81,7 @@ def write_cutouts(
     ----------
     inputs : path or sequence of paths
         Tables with positions.
-    out : Path
+    out : path
         Folder for the cut-outs and their table, ``cutouts.ecsv``. What is there of the
         same rows and settings is not made again.
     config : CuttingConfig, optional
@@ -106,6 +106,7 @@ def write_cutouts(
         If there is no cut-out at all (then there is no table), a tile cannot be used,
         something that dmagnet did not make lies in the way, or the disk refuses.
     """
+    out = Path(out)
     config = replace(config or CuttingConfig(), **settings)
     cutout, source = config.cutout, config.source
     local = cutout.tiles != SERVICE

@@ -1,22 +1,23 @@
 """The verbs that cut positions out, and classify whatever an astronomer has."""
 
 import math
+import shlex
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from json import dumps as to_json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, arg
 
 from dmagnet.classes import family_of
-from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes
+from dmagnet.cli.screen import Inputs, MaybeOut, Out, bars, print_notes
 from dmagnet.config.classify_config import (
     DEFAULT,
     SERVICE,
@@ -80,7 +81,7 @@ CLASSIFY, CUTTING = ClassifyFlags(), CuttingFlags()
 
 
 def cutouts(
-    tables: Positional[tuple[str, ...]],
+    tables: Inputs,
     config: Annotated[CuttingFlags, arg(name="")] = CUTTING,
     *,
     out: Out,
@@ -119,7 +120,7 @@ def cutouts(
 
 
 def classify(
-    inputs: Positional[tuple[str, ...]],
+    inputs: Inputs,
     config: Annotated[ClassifyFlags, arg(name="")] = CLASSIFY,
     *,
     out: MaybeOut = None,
@@ -175,8 +176,19 @@ def run(
         )
     print_notes(outcome.notes)
     print_notes(_found(outcome, time.monotonic() - begun), "")
-    print_notes([f"next: dmagnet explain {inputs[0]} -o FOLDER"], "")
+    if not weights.endswith(".onnx"):  # explaining needs gradients
+        print_notes([f"next: {_explaining(inputs, weights, config)}"], "")
     return outcome
+
+
+def _explaining(inputs: tuple[str, ...], weights: str, config: ClassifyConfig) -> str:
+    """Write the command that explains the first input, read in the same way."""
+    words = ["dmagnet", "explain", inputs[0], "-o", "FOLDER"]
+    words += ["--weights", weights] if weights != DEFAULT else []
+    for name, value in asdict(config.source).items():
+        words += [f"--{name.replace('_', '-')}", str(value)] if value else []
+    tiles = config.cutout.tiles
+    return shlex.join(words + (["--from", *tiles] if tiles != SERVICE else []))
 
 
 def _found(outcome: "Outcome", seconds: float) -> Iterator[str]:

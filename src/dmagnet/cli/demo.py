@@ -71,7 +71,7 @@ def simulated_galaxies(
 
 
 def demo(
-    out: Path,
+    out: str | Path,
     *,
     num_train: int = NUM_TRAIN,
     num_held_out: int = NUM_HELD_OUT,
@@ -82,7 +82,7 @@ def demo(
 
     Parameters
     ----------
-    out : Path
+    out : path
         Folder for the run and the page; a stopped demo goes on there.
     num_train : int
         Galaxies to train on.
@@ -106,6 +106,7 @@ def demo(
     DataError
         If it holds dreams of another run.
     """
+    out = Path(out)
     parent = load_weights("xs")
     config = replace(as_trained(demo_recipe(), parent.config), seed=seed)
     galaxies = simulated_galaxies(

@@ -1,13 +1,16 @@
 """The one door: find the verb, parse what follows, call it, choose an exit status."""
 
 import difflib
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import tyro
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import DisallowNone, OmitArgPrefixes, PositionalMetavarFromFieldName
 
 from dmagnet import __version__
 from dmagnet.cli.app import app
@@ -165,7 +168,10 @@ def prefixes(verb: str) -> tuple[Any, ...]:
     tuple
         For ``config`` of `tyro.cli`.
     """
-    return () if verb in PREFIXED else (OmitArgPrefixes,)
+    spelled = () if verb in PREFIXED else (OmitArgPrefixes,)
+    # Only `train --radii None` undoes what a recipe sets.
+    never = () if verb == "train" else (DisallowNone,)
+    return PositionalMetavarFromFieldName, *spelled, *never
 
 
 def _defaults_in(verb: str, argv: list[str]) -> dict[str, Any]:
@@ -212,6 +218,13 @@ def _with_defaults(verb: Callable[..., None], defaults: dict[str, Any]) -> Any:
             refuse_replacing(out, *read)
         verb(*args, **kwargs)
 
+    # tyro keeps the line breaks of descriptions, and looks for a wrapped function first
+    del _call.__wrapped__
+    _call.__doc__ = re.sub(
+        r"(?m)^ {8}\S.*(?:\n {8}\S.*)+",
+        lambda found: " " * 8 + " ".join(found[0].split()),
+        verb.__doc__ or "",
+    )
     signature = inspect.signature(verb)
     _call.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[
@@ -232,8 +245,10 @@ def _print_overview(stream: TextIO) -> None:
     print(
         "usage: dmagnet VERB ...   (dmagnet VERB --help tells the rest)\n", file=stream
     )
+    width = shutil.get_terminal_size().columns
     for name, verb in VERBS.items():
-        print(f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}", file=stream)
+        line = f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}"
+        print(textwrap.fill(line, width, subsequent_indent=" " * 13), file=stream)
     print(
         "\nWith any verb, --quiet shows neither progress nor notes.\n"
         f"dmagnet completion {'|'.join(SHELLS)} prints a script for your shell.",

@@ -24,7 +24,9 @@ GALAXY, FILES = GalaxyConfig(), FilesConfig()
 LAYER = "lam"
 LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", LAYER)
 
-Images = Positional[tuple[Path, ...]]
+Images = Positional[
+    Annotated[tuple[Path, ...], arg(metavar="IMAGE...", help_behavior_hint="")]
+]
 
 
 @dataclass(frozen=True, kw_only=True)

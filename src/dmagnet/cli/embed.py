@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Suppress, arg
 
 from dmagnet.cli.classify import ClassifyFlags, run
-from dmagnet.cli.screen import MaybeOut, bars
+from dmagnet.cli.screen import Inputs, MaybeOut, bars
 from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
-from dmagnet.errors import ConfigError
+from dmagnet.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ EMBED = EmbedFlags()
 
 
 def embed(
-    inputs: Positional[tuple[str, ...]],
+    inputs: Inputs,
     config: Annotated[EmbedFlags, arg(name="")] = EMBED,
     *,
     out: MaybeOut = None,
@@ -88,7 +88,14 @@ def _print_near(table: Any, near: str, weights: str, config: ClassifyConfig) -> 
 
     to: Any = near
     if near not in table["id"]:
-        refuse_absent((near,))
+        try:
+            refuse_absent((near,))
+        except DataError as error:
+            example = f"such as {table['id'][0]}" if len(table) else "which is empty"
+            raise ConfigError(
+                f"--near {near}: expected an id of the table, {example}, or an image; "
+                "found neither"
+            ) from error
         seen = classify(near, weights=weights, config=replace(config, engine="local"))
         if seen.meta["weights"] != head_of(table, "weights"):
             raise ConfigError(

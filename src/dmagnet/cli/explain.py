@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, arg
 
 from dmagnet.cli.classify import CutoutFlags
-from dmagnet.cli.screen import Out, bars, print_notes
+from dmagnet.cli.screen import Inputs, Out, bars, print_notes
 from dmagnet.config.classify_config import DEFAULT, ExplainConfig, SourceConfig
 
 # As dmagnet.explaining has them, which would load torch; a test compares them.
@@ -44,7 +44,7 @@ EXPLAIN = ExplainFlags()
 
 
 def explain(
-    images: Positional[tuple[str, ...]],
+    images: Inputs,
     config: Annotated[ExplainFlags, arg(name="")] = EXPLAIN,
     *,
     out: Out,

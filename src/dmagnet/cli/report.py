@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, Suppress, arg
 
 from dmagnet.cli.classify import CutoutFlags
-from dmagnet.cli.screen import MaybeOut, Out, bars, print_notes
+from dmagnet.cli.screen import Inputs, MaybeOut, Out, bars, print_notes
 from dmagnet.config.classify_config import DEFAULT, PageConfig, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
 
@@ -28,7 +28,7 @@ PAGE = PageFlags()
 
 
 def page(
-    images: Positional[tuple[str, ...]],
+    images: Inputs,
     config: Annotated[PageFlags, arg(name="")] = PAGE,
     *,
     out: Out,

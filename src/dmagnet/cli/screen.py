@@ -15,13 +15,16 @@ from threading import Timer
 from types import FrameType
 from typing import Annotated, Any, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from dmagnet.config.classify_config import FilesConfig
 from dmagnet.config.train_config import SplitName
 
 Out = Annotated[Path, arg(aliases=["-o"])]
 MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
+Inputs = Positional[
+    Annotated[tuple[str, ...], arg(metavar="INPUT...", help_behavior_hint="")]
+]
 
 
 @dataclass(frozen=True, kw_only=True)

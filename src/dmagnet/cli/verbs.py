@@ -56,6 +56,7 @@ def train(
     out: Place,
     *,
     config: TrainConfig | None = None,
+    recipe: str | None = None,
     start: "Place | Checkpoint | None" = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
     strict: bool = False,
@@ -74,7 +75,9 @@ def train(
     out : path
         Folder of the run.
     config : TrainConfig, optional
-        All knobs; the recipe laptop if not given, or finetune from ``start``.
+        All knobs; those of the recipe if not given.
+    recipe : {"smoke", "laptop", "gpu", "demo", "finetune"}, optional
+        Where the knobs start from: laptop if not given, or finetune from ``start``.
     start : path, str or Checkpoint, optional
         Weights to go on from: s, xs, a run folder or a .safetensors file.
     device : {"auto", "cpu", "gpu"}
@@ -90,7 +93,8 @@ def train(
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
     **settings
-        Fields of ``config`` by name, in its place: ``epochs=5``...; and arguments of
+        Fields of ``config`` by name, in its place, those of its parts too:
+        ``epochs=5``, ``size="xs"``, ``zoom=1``...; and arguments of
         `lightning.Trainer`: ``devices``, ``num_nodes``, ``strategy``...
 
     Returns
@@ -104,7 +108,8 @@ def train(
         As `dmagnet.galaxies.load_galaxies` and `dmagnet.training.fit`.
     """
     from dmagnet.classes import CLASS_NAMES
-    from dmagnet.config.recipes import as_trained, recipe
+    from dmagnet.config.recipes import as_trained
+    from dmagnet.config.recipes import recipe as recipe_named
     from dmagnet.galaxies.load import load_galaxies
     from dmagnet.galaxies.partial import coarse, read_meanings
     from dmagnet.network import load
@@ -113,10 +118,14 @@ def train(
 
     parent = start if isinstance(start, Checkpoint | None) else load(start)
     if config is None:
-        config = recipe("finetune" if parent else "laptop")
+        config = recipe_named(recipe or ("finetune" if parent else "laptop"))
         config = as_trained(config, parent.config) if parent else config
     knobs = {k: settings.pop(k) for k in [*settings] if hasattr(config, k)}
     config = replace(config, **knobs)
+    for part in ("model", "augment"):
+        old = getattr(config, part)
+        knobs = {k: settings.pop(k) for k in [*settings] if hasattr(old, k)}
+        config = replace(config, **{part: replace(old, **knobs)})
     galaxies = load_galaxies(
         Path(data), image_size=config.frame_size, radii=config.frame_radii,
         strict=strict, seed=config.seed, votes=votes, source=source,

@@ -20,8 +20,7 @@ class ColumnsConfig(Checked):
     Attributes
     ----------
     ra : str
-        Column of the right ascension, or of the longitude in another frame; goes with
-        --dec.
+        Column of the right ascension or, in another frame, the longitude; needs --dec.
     dec : str
         Column of the declination, or of the latitude.
     path : str
@@ -29,7 +28,7 @@ class ColumnsConfig(Checked):
     label : str
         Column of the classes, for verbs that read labels.
     id : str
-        Column that names the rows.
+        Column that names the rows; id, name, objid... if not given.
     """
 
     ra: str = ""
@@ -77,8 +76,6 @@ class SourceConfig(FilesConfig):
     ----------
     dataset : str
         Name of the images in an HDF5 file; images if not given.
-    table_id : str
-        Column of a table that names its rows; id, name, objid... if not given.
     """
 
     dataset: str = ""

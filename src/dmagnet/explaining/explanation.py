@@ -26,6 +26,7 @@ Floats = NDArray[np.float32]
 
 PICTURE_PX = 384  # least side of a picture for people
 DIGITS = 6
+NUM_SHOWN = 12  # explanations of a list in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,16 @@ class Explanation:
             told += f", or {', '.join(others)} (90 % set)"
         figure = evidence_figure(self.rgb, self.maps, title=self.question)
         return inline(figure, told)
+
+
+class Explanations(list[Explanation]):
+    """A list that shows its first galaxies in a notebook."""
+
+    def _repr_html_(self) -> str:
+        """Show the first ones, one below the other."""
+        rest = len(self) - NUM_SHOWN
+        more = f"<p>and {rest:,} more in the list</p>" if rest > 0 else ""
+        return "".join(each._repr_html_() for each in self[:NUM_SHOWN]) + more
 
 
 def write_explanations(

@@ -19,7 +19,11 @@ from dmagnet.config.classify_config import (
 )
 from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.explaining.explanation import Explanation, write_explanations
+from dmagnet.explaining.explanation import (
+    Explanation,
+    Explanations,
+    write_explanations,
+)
 from dmagnet.explaining.maps import scale_weights
 from dmagnet.explaining.methods import BATCH, Class, Floats, attribute, class_numbers
 from dmagnet.judging.predict import batches_of, judge
@@ -138,12 +142,12 @@ def explain(
     inputs: Inputs,
     *,
     weights: str | Path | Checkpoint = DEFAULT,
-    out: Path | None = None,
+    out: str | Path | None = None,
     config: ExplainConfig = EXPLAIN,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
     **settings: Any,
-) -> list[Explanation]:
+) -> Explanations:
     """Explain galaxies of any form: which places speak for the class.
 
     Parameters
@@ -154,7 +158,7 @@ def explain(
         Cutout2D, see `dmagnet.pictures.inputs.as_files`.
     weights : str, Path or Checkpoint
         ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
-    out : Path, optional
+    out : path, optional
         Folder for pictures, FITS files and ``explain.json``.
     config : ExplainConfig
         What to explain, and how to read the inputs.
@@ -167,8 +171,8 @@ def explain(
 
     Returns
     -------
-    list of Explanation
-        One for each input that is a picture, in order.
+    Explanations
+        A list, one for each input that is a picture, in order.
 
     Raises
     ------
@@ -182,7 +186,7 @@ def explain(
     """
     config = replace(config, **settings)
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
-    with nullcontext() if out is None else claimed(out, "explain.json"):
+    with nullcontext() if out is None else claimed(Path(out), "explain.json"):
         images, pictures, left_out, notes = read_inputs(
             checkpoint, inputs, config.source, config.cutout, cache=config.cache
         )
@@ -202,8 +206,8 @@ def explain(
             for line in (*notes, *_doubts(left_out, found)):
                 tell(line)
         if out is not None:
-            write_explanations(out, found, checkpoint, left_out=left_out)
-        return found
+            write_explanations(Path(out), found, checkpoint, left_out=left_out)
+        return Explanations(found)
 
 
 def read_inputs(
@@ -227,7 +231,9 @@ def read_inputs(
     images = [each.rgb for each in seen if each.rgb is not None]
     if not images:
         reasons = "; ".join(dict.fromkeys(item.reason for item in left_out[:3]))
-        raise DataError(f"{left_out[0].path}: expected a picture, got none; {reasons}")
+        raise DataError(
+            f"{_named(left_out[0])}: expected a picture, got none; {reasons}"
+        )
     pictures = [each for each in seen if each.rgb is not None]
     return np.stack(images), pictures, left_out, listing.notes
 
@@ -238,11 +244,16 @@ def _members(row: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def _doubts(left_out: Sequence[Item], found: Sequence[Explanation]) -> list[str]:
     """List the inputs that were left out, and doubts about the others."""
-    lines = [f"{item.path}: left out, {item.reason}" for item in left_out]
+    lines = [f"{_named(item)}: left out, {item.reason}" for item in left_out]
     for each in found:
         told = [*filter(None, [each.item.reason]), *each.notes]
-        lines += [f"{each.item.path}: {'; '.join(told)}"] if told else []
+        lines += [f"{_named(each.item)}: {'; '.join(told)}"] if told else []
     return lines
+
+
+def _named(item: Item) -> str:
+    """Name a galaxy by the file that is named like it, or by its id in a table."""
+    return item.path if Path(item.path).name.startswith(item.id) else item.id
 
 
 def _scales(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> dict[str, Floats]:

@@ -33,7 +33,7 @@ _CUT = (
 
 
 def fetch(
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     *,
     url: str = GALAXY10_URL,
     mirrors: tuple[str, ...] = GALAXY10_MIRRORS,
@@ -46,7 +46,7 @@ def fetch(
 
     Parameters
     ----------
-    folder : Path or None
+    folder : path or None
         Where to keep it; None takes `data_folder`.
     url : str
         Source; its last part is the name of the file.
@@ -72,6 +72,7 @@ def fetch(
         If no source gives the file, or it cannot be written. What has come so far
         stays in a hidden file, and the next call goes on from there.
     """
+    folder = Path(folder) if folder else None
     folder = data_folder() if folder is None else Path(folder)
     name = PurePosixPath(urlsplit(url).path).name
     work = folder / f".{name}{PART}"  # the partial file, its version, and a lock

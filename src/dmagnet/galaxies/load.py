@@ -107,7 +107,7 @@ def _all(wish: _Wish, side: int, images: Pixels) -> Pixels:
 
 
 def load_galaxies(
-    path: Path,
+    path: str | Path,
     *,
     image_size: int | None = None,
     field: float = 1.0,
@@ -121,7 +121,7 @@ def load_galaxies(
 
     Parameters
     ----------
-    path : Path
+    path : path
         A folder made by `prepare`; a Galaxy10-like .h5 file or the folder `fetch` put
         it in; a folder ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``, also of FITS; a
         pattern of one FITS file a band in such folders (``<class>/*_{g,r,z}.fits``); a
@@ -170,6 +170,7 @@ def load_galaxies(
     then by the alphabet. A source that names only a train part gives a tenth of it to
     val.
     """
+    path = Path(path)
     path = Path(path)
     known = SourceConfig(**asdict(source))
     columns = tuple(votes.split(",") if isinstance(votes, str) else votes)

@@ -44,8 +44,8 @@ LAYOUT = 2  # 1 had no ids, and kept images of one color; it is read, and made a
 
 
 def prepare(
-    h5: Path,
-    out_folder: Path,
+    h5: str | Path,
+    out_folder: str | Path,
     *,
     sha256: str | None = None,
     seed: int = 0,
@@ -55,9 +55,9 @@ def prepare(
 
     Parameters
     ----------
-    h5 : Path
+    h5 : path
         Galaxy10 DECaLS or a file of the same form.
-    out_folder : Path
+    out_folder : path
         Made, with ``images.npy`` (N, S, S, 3) uint8, ``galaxies.ecsv`` and
         ``prepared.json``. Left alone if it was made from the same file; replaced if
         from another.
@@ -86,6 +86,7 @@ def prepare(
     beside ``out_folder`` under a name of its own, and renames it at the end; a folder
     that is replaced keeps its place until then, and gets it back after a kill.
     """
+    h5, out_folder = Path(h5), Path(out_folder)
     begin = progress or (lambda _name, _num: lambda _done: None)
     begin("Checking the file", 1)
     catalog = read_catalog(h5)

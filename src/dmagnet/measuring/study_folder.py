@@ -38,7 +38,7 @@ STATISTICS = {"trend": "rho", "peak": "rho with the middle", "level": "level"}
 def measure(
     model: AnyModel,
     galaxies: Galaxies,
-    out: Path,
+    out: str | Path,
     config: MeasureConfig | None = None,
     *,
     count: Counter | None = None,
@@ -51,7 +51,7 @@ def measure(
         A run folder, what `dmagnet.load` returns, or a `DMAGNet`; with LAM.
     galaxies : Galaxies
         Labeled galaxies that it was not trained on, at the side it was trained for.
-    out : Path
+    out : path
         Folder; a study that was stopped goes on there.
     config : MeasureConfig, optional
         How many galaxies and seeds.
@@ -72,6 +72,7 @@ def measure(
     CheckpointError
         If there are no whole weights.
     """
+    out = Path(out)
     config = config or MeasureConfig()
     network = open_network(model)
     with claimed(out, "measure.json"):

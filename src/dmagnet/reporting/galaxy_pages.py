@@ -33,7 +33,7 @@ class Pages:
 
 def write_pages(
     inputs: Inputs,
-    out: Path,
+    out: str | Path,
     *,
     weights: str | Path | Checkpoint = DEFAULT,
     config: PageConfig = PAGE,
@@ -47,7 +47,7 @@ def write_pages(
     inputs : path or sequence of paths
         Images, folders, globs, zips, stacks, tables of paths or of positions; see
         `dmagnet.pictures.inputs.list_items`.
-    out : Path
+    out : path
         Folder; it may hold pages already, and those of the same name are replaced.
     weights : str, Path or Checkpoint
         ``s`` or ``xs`` of the package, a .safetensors file or a run folder.
@@ -75,6 +75,7 @@ def write_pages(
     """
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
     config, announce = replace(config, **settings), announce or bars()
+    out = Path(out)
     with claimed(out, RECORD):
         explanations, notes = _explained(checkpoint, inputs, config)
         known = None

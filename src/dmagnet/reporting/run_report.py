@@ -203,15 +203,15 @@ MOST_OTHERS = 20
 MOST_DREAMS = 8  # galaxies
 
 
-def report_run(run: Path, out: Path | None = None) -> Path:
+def report_run(run: str | Path, out: str | Path | None = None) -> Path:
     """Write one page of all that a run folder holds.
 
     Parameters
     ----------
-    run : Path
+    run : path
         Folder that train, evaluate, demo, dream, measure, explain or failures wrote
         into, or that holds such folders.
-    out : Path, optional
+    out : path, optional
         The file to write (``.html``), or a folder for a ``report.html``; the run
         folder if not given.
 
@@ -225,6 +225,7 @@ def report_run(run: Path, out: Path | None = None) -> Path:
     DataError
         If there is nothing to report, a record is damaged, or the disk refuses.
     """
+    run, out = Path(run), Path(out) if out else None
     return write_report(run if out is None else out, read_run(run))
 
 

@@ -261,8 +261,8 @@ def _check_arguments(trainer: dict[str, Any]) -> None:
     known = set(inspect.signature(L.Trainer).parameters) - set(OURS)
     if wrong := sorted(set(trainer) - known):
         raise ConfigError(
-            f"{wrong[0]}: expected an argument of lightning.Trainer that the settings "
-            "do not fix, such as accelerator, devices or strategy"
+            f"{wrong[0]}: expected a setting, such as epochs, or an argument of "
+            "lightning.Trainer that no setting fixes, such as devices"
         )
 
 
