@@ -169,7 +169,7 @@ def test_without_a_file_the_answers_are_shown(weights, folder, capsys):
     table = classify([folder], weights=weights)
     assert table["class_name"][3] in rows[3]
     assert "30 of 30 classified" in told
-    assert f"next: dmagnet explain {folder} -o FOLDER" in told
+    assert f"next: dmagnet explain {folder} -o FOLDER --weights {weights}\n" in told
 
 
 def test_a_dash_prints_the_csv_and_json_the_rows(weights, folder, tmp_path, capsys):

@@ -1,6 +1,8 @@
 """Positions to a folder of cut-outs, from local tiles and from the service."""
 
 import os
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +145,17 @@ def test_a_position_outside_every_tile_is_a_row_without_a_file(tmp_path, flux, c
     assert found["reason"][3] == "outside all tiles"
     assert not any(found["path"][3:].filled(""))
     assert "note: 2 of 5 positions have no cut-out" in capsys.readouterr().err
+
+
+def test_what_classify_says_is_next_reads_the_same_tiles(tmp_path, flux, capsys):
+    mosaics(tmp_path, flux)
+    table = str(catalog(tmp_path, {"a": PLACES["a"]}, "out,10,10"))
+    tiles = ["--from", *map(str, tmp_path.glob("m?.fits"))]
+    assert main(["classify", table, "--weights", "xs", "--id", "id", *tiles]) == 0
+    (line,) = re.findall("^next: dmagnet (.*)$", capsys.readouterr().err, re.M)
+    assert "--weights xs --id id --from " in line
+    assert main(shlex.split(line.replace("FOLDER", str(tmp_path / "why")))) == 0
+    assert "note: out: left out, outside all tiles" in capsys.readouterr().err
 
 
 def test_without_any_cut_out_there_is_no_table(tmp_path, flux):

@@ -321,6 +321,14 @@ def test_an_image_is_not_compared_through_other_weights(embedded, images, capsys
     assert "expected those that the table was made with" in capsys.readouterr().err
 
 
+def test_near_says_what_an_id_looks_like_if_there_is_none_of_that_name(
+    embedded, capsys
+):
+    assert main(["embed", str(embedded), "--near", "g99"]) == 1
+    said = "g99: expected an id of the table, such as g0, or an image; found neither"
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -20,7 +20,7 @@ from PIL import Image
 
 import dmagnet
 from dmagnet.cli.door import VERBS
-from dmagnet.config import DreamConfig, SimulateConfig
+from dmagnet.config import CutoutConfig, DreamConfig, SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import as_files
 from dmagnet.simulator import simulate, write_hdf5
@@ -96,6 +96,10 @@ def test_an_explanation_shows_itself(galaxies):
     assert found.class_names[found.probabilities.argmax()] in found._repr_html_()
 
 
+def test_a_list_of_explanations_shows_each(galaxies):
+    assert len(pictures(dmagnet.explain(galaxies, weights="xs"))) == 2
+
+
 def test_a_dream_of_a_galaxy_in_memory_needs_no_weights_and_shows_itself(galaxies):
     dreamed = dmagnet.dream(Image.fromarray(galaxies[0]), "stage2", config=QUICK)
     (picture,) = pictures(dreamed)
@@ -147,11 +151,14 @@ def test_images_of_memory_leave_no_file_when_their_table_is_gone(galaxies):
 def test_a_training_and_an_evaluation_show_themselves(tmp_path, caplog):
     write_hdf5(tmp_path / "galaxies.h5", SimulateConfig(num=40, image_size=64))
     caplog.set_level("INFO", "dmagnet")
-    tiny = dmagnet.recipe("smoke")
     run = dmagnet.train(
         tmp_path / "galaxies.h5", tmp_path / "run",
-        config=tiny, device="cpu", epochs=1,
+        recipe="smoke", device="cpu", epochs=1, dropout=0.3, zoom=1.0,
     )  # fmt: skip
+    known = dmagnet.load(run.weights).config
+    assert (known.model.size, known.model.dropout, known.augment.zoom) == (
+        *("xs", 0.3, 1.0),
+    )
     assert len(pictures(run)) == 1
     assert len(run.history) == 1
     seen = dmagnet.evaluate(
@@ -171,6 +178,22 @@ def test_python_calls_print_nothing(galaxies, tmp_path, capfd):
     dmagnet.failures("xs", tmp_path / "galaxies.h5", tmp_path / "failures")
     assert dmagnet.audit(tmp_path / "galaxies.h5").num == 40
     assert capfd.readouterr() == ("", "")
+
+
+def test_verbs_take_places_as_text(galaxies, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_hdf5(tmp_path / "galaxies.h5", SimulateConfig(num=20, image_size=64))
+    assert (
+        len(dmagnet.load_galaxies(str(dmagnet.prepare("galaxies.h5", "ready")))) == 20
+    )
+    fits.PrimaryHDU(planes()[0], planes()[1].to_header()).writeto("tile.fits")
+    Path("places.csv").write_text("id,ra,dec\none,150,2\n")
+    tiles = CutoutConfig(tiles=("tile.fits",))
+    assert dmagnet.cutouts("places.csv", "cut", cutout=tiles).rows == 1
+    dmagnet.explain("cut/one.fits", weights="xs", out="why")
+    assert dmagnet.report("why").is_file()
+    quick = {"layers": (), "compare": False}
+    assert dmagnet.page(galaxies[0], "page", weights="xs", **quick).first.is_file()
 
 
 def test_every_verb_is_a_call_of_its_name():

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,6 +193,30 @@ def test_the_overview_names_every_verb(capsys):
     assert dmagnet("--help") == 0
     text = capsys.readouterr().out
     assert all(f"  {verb} " in text for verb in VERBS)
+
+
+def test_the_overview_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    dmagnet("--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[2:-2])) <= 60
+    assert all(line[2] != " " or line[:13].isspace() for line in lines[2:-3])
+
+
+def test_help_says_input_and_breaks_lines_at_the_edge_only(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for verb in ("classify", "embed", "explain", "page", "cutouts", "dream", "redream"):
+        with pytest.raises(SystemExit):
+            dmagnet(verb, "--help")
+        shown = capsys.readouterr().out
+        assert re.search(
+            rf"^usage: dmagnet {verb} .* (INPUT|IMAGE)\.\.\.$", shown, re.M
+        )
+        assert "[[STR" not in shown
+        assert "{None}" not in shown
+    with pytest.raises(SystemExit):
+        dmagnet("classify", "--help")
+    assert "tables of paths or of positions." in capsys.readouterr().out
 
 
 def test_a_verb_that_is_nearly_right_is_suggested(capsys):
