@@ -129,7 +129,7 @@ def test_a_position_links_to_the_sky(text):
 def test_a_galaxy_unlike_those_of_training_is_pointed_out(portrait):
     odd = replace(portrait.explanation, ood=9.0, ood_flag=True)
     text = render_portrait(replace(portrait, explanation=odd))
-    assert "Unlike the galaxies of the training" in text
+    assert "Unlike the training galaxies" in text
     assert "Unlike the galaxies" not in render_portrait(
         replace(portrait, explanation=replace(odd, ood=0.5, ood_flag=False))
     )

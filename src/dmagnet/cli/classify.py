@@ -138,7 +138,7 @@ def classify(
         How to read and classify, and where.
     out : Path
         The table: .ecsv, .csv, .fits, .vot or .parquet; - prints .csv. A stopped run
-        goes on when the same command is given again. Without, the answers are printed.
+        goes on when the same command is given again. Without -o, answers are printed.
     weights : str
         Weights of the package, s or xs; or a run folder, .safetensors or .onnx file.
     json : bool

@@ -31,16 +31,16 @@ def embed(
     near: str = "",
     weights: str = DEFAULT,
 ) -> None:
-    """Embed galaxies: classes and features in a table, what is alike, a map.
+    """Embed galaxies: a table of classes and features, the nearest galaxies, a map.
 
     Parameters
     ----------
     inputs : tuple of str
-        As for classify; or, without -o, a table that this wrote before.
+        As for classify; or, without -o, a table that embed wrote before.
     config : EmbedFlags
         How to read and classify, and where.
     out : Path
-        The table, as of classify, with a column of vectors more.
+        The table that classify writes, with one more column, of vectors.
     page : Path
         Write a map of the galaxies there, the most unusual first: one .html file.
     near : str

@@ -179,11 +179,11 @@ class ClassifyConfig(Checked):
     batch_size : int
         Images the network sees at a time.
     threads : int | None
-        Threads that read and decode; one a core if not given.
+        Threads that read and decode; one per core if not given.
     chunk_size : int
         Inputs a chunk: what a killed run may have to do again.
     embeddings : bool
-        Add a column with the features of each galaxy, a vector of some hundred numbers.
+        Add a column with each galaxy's features, a vector of a few hundred numbers.
     """
 
     views: Literal[1, 2, 4, 8] | None = None

@@ -45,7 +45,7 @@ def entry_of(portrait: Portrait, href: str) -> Entry:
     told = [f"or {', '.join(others) if len(others) < 3 else f'{len(others)} others'}"]
     told = told if others else []
     if why.ood_flag:
-        told.append("unlike the galaxies of the training")
+        told.append("unlike the training galaxies")
     sure = float(why.probabilities[answer])
     name = why.class_names[answer]
     return Entry(href, why.item.id, name, sure, "; ".join(told), why.rgb)

@@ -189,7 +189,7 @@ def _scores(
     if "ood" in table.colnames:
         known = _numbers(table, "ood")[rows]
         if np.isfinite(known).all():
-            words = "distance from the galaxies of the training, about 1 for most"
+            words = "distance from the training galaxies, about 1 for most"
             return known.astype(np.float32), words
     words = "distance from the galaxies of this table, about 1 for most"
     return fit_space(vectors[rows]).score(vectors[rows]), words
