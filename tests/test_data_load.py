@@ -70,6 +70,12 @@ def test_class_folders_become_labels_in_the_order_of_their_numbers(tmp_path):
         assert name.startswith(galaxies.class_names[label] + "/")
 
 
+def test_columns_are_refused_where_folders_are_the_classes(tmp_path):
+    write(tmp_path / "set", in_classes("a", "b"))
+    with pytest.raises(DataError, match="expected a table with kind, got folders"):
+        load_galaxies(tmp_path / "set", source=FilesConfig(label="kind"))
+
+
 def test_names_without_a_number_come_after_those_with_one():
     assert sorted(["b", "a", "11", "2_x"], key=natural_key) == ["2_x", "11", "a", "b"]
 
@@ -421,6 +427,24 @@ def test_files_of_others_are_not_replaced_by_those_for_the_hub(tmp_path):
     theirs.unlink()
     write_parquet(galaxies, tmp_path / "out")
     write_parquet(galaxies, tmp_path / "out")  # but ours are
+
+
+def test_files_for_the_hub_do_not_join_those_of_other_galaxies(tmp_path):
+    out = tmp_path / "out"
+    write_parquet(load_galaxies(write(tmp_path / "one", in_classes("a", "b"))), out)
+    before = {path: path.read_bytes() for path in out.rglob("*.parquet")}
+    paths = [f"train/{name}" for name in in_classes("a", "b", num=9)]
+    galaxies = load_galaxies(write(tmp_path / "two", paths))  # they have no test part
+    with pytest.raises(DataError, match=r"test-0.*: expected a folder of no other"):
+        write_parquet(galaxies, out)
+    assert before == {path: path.read_bytes() for path in out.rglob("*.parquet")}
+
+
+def test_repacking_what_is_no_stack_names_the_flag_that_does(tmp_path, capsys):
+    table_of(tmp_path)
+    out = str(tmp_path / "out")
+    assert main(["prepare", str(tmp_path / "table.csv"), "-o", out]) == 1
+    assert "--parquet takes all that" in capsys.readouterr().err
 
 
 # tables

@@ -268,6 +268,7 @@ def test_named_columns_are_votes_also_beside_labels(tmp_path, given):
     ("columns", "message"),
     [
         ({"a_votes": [3, -1], "b_votes": [1, 2]}, "row 1: expected votes of 0 or more"),
+        ({"a_votes": [3, 1e39], "b_votes": [1, 2]}, "row 1: expected at most 16,777"),
         ({"a_votes": [3, 0], "b_votes": [1, 0]}, "row 1: expected votes for some cl"),
         ({"a_votes": [3, 4], "b_votes": ["1", ""]}, "row 1: expected a number of vo"),
         ({"a_votes": ["3", "n"], "b_votes": [1, 1]}, "row 1: .*, got a n, b 1"),

@@ -79,6 +79,17 @@ def test_what_is_no_image_is_refused_in_a_line():
         answers([{}])
 
 
+def test_arrays_without_pixels_and_damaged_images_are_refused_in_a_line(tmp_path):
+    for given in (np.array(1.0), np.array(["a.jpg"]), np.ones((9, 9), complex)):
+        with pytest.raises(DataError, match="expected an array of numbers"):
+            dmagnet.classify(given)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(whole := io.BytesIO(), "JPEG")
+    cut = Image.open(io.BytesIO(whole.getvalue()[:1500]))
+    with pytest.raises(DataError, match="expected a whole image, got one damaged"):
+        dmagnet.classify(cut)
+
+
 def test_paths_are_handed_on_as_they_are(tmp_path):
     with as_files(tmp_path) as paths:
         assert paths is tmp_path
@@ -137,6 +148,57 @@ def test_a_table_of_answers_is_written_as_any_other(galaxies, tmp_path):
         with warnings.catch_warnings(action="ignore"):  # long keywords of FITS
             table.write(tmp_path / name)
         assert list(QTable.read(tmp_path / name)["id"]) == list(table["id"])
+
+
+@pytest.mark.parametrize("change", ["column", "name", "mask", "class", "set", "meta"])
+def test_a_table_of_answers_shows_itself_whatever_people_made_of_it(galaxies, change):
+    table = answers(list(galaxies))
+    name = table["class_name"][0]
+    match change:
+        case "column":
+            table.remove_column("p3")
+        case "name":
+            table.rename_column("p3", "z")
+        case "mask":
+            items, table = table.items, type(table)(table, masked=True)
+            table.items = items
+            for column in ("class_name", "p0", "set90", "reason"):
+                table[column].mask = True
+        case "class":
+            table["class_name"][:] = "x<y"
+        case "set":
+            table["set90"][:] = "?"
+        case "meta":
+            table.meta.clear()
+    page = table._repr_html_()
+    if change == "class":
+        assert "<b>x&lt;y</b>" in page
+    else:
+        assert change == "mask" or name in page
+
+
+def test_images_of_every_mode_and_kind_of_number_are_read(galaxies):
+    image = Image.fromarray(galaxies[0])
+    wanted = answers(image)["p5"][0]
+    flux = galaxies[0].mean(2) * 40
+    hidden = np.ma.masked_array(flux, np.arange(128)[None] < np.full((128, 1), 8))
+    for form in (
+        *(image.convert(mode) for mode in ("CMYK", "HSV")),
+        (galaxies[0] / 255).astype(np.float16),
+        (torch.from_numpy(galaxies[0]) / 255).permute(2, 0, 1).bfloat16(),
+    ):
+        assert answers(form)["p5"][0] == pytest.approx(wanted, abs=0.02)
+    wanted = answers(flux)["p5"][0]
+    for form in (Image.fromarray(flux), flux.astype(np.longdouble)):
+        assert answers(form)["p5"][0] == pytest.approx(wanted, abs=0.01)
+    blank = np.where(hidden.mask, np.nan, flux)
+    assert list(answers(hidden)["p5"]) == list(answers(blank)["p5"])
+
+
+def test_a_tensor_without_colors_is_not_turned():
+    values = torch.arange(12.0).reshape(3, 4)
+    with as_files(values) as (path,):
+        assert np.array_equal(fits.getdata(path), values.numpy())
 
 
 def test_images_of_memory_leave_no_file_when_their_table_is_gone(galaxies):

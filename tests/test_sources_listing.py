@@ -168,6 +168,14 @@ def test_a_zip_and_one_member_of_it(tmp_path):
     assert (again.files, again.key) == (second.files, second.key)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_files_of_one_name_in_a_zip_the_later_counts(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("a.jpg", b"")
+        archive.writestr("a.jpg", b"")
+    assert [item.id for item in list_items(tmp_path / "z.zip")] == ["a"]
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.h5", "a.npy"])
 @pytest.mark.parametrize("how", ["empty", "garbage", "missing"])
 def test_a_file_of_images_that_is_damaged_is_one_row_with_a_flag(tmp_path, name, how):

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
+from numpy.lib import format as npy
 from PIL import Image
 from pyarrow import parquet
 
@@ -293,6 +295,23 @@ def test_a_table_of_ipac_is_read_with_units_and_holes(tmp_path):
     assert only(tmp_path / "u.tbl") == [("001", 1.5, 2.5)]
 
 
+def test_a_text_in_one_line_is_no_name_of_a_file(tmp_path):
+    (tmp_path / "t.tbl").write_text("|ra|dec|")
+    with pytest.raises(DataError, match="expected a table with rows"):
+        list_items(tmp_path / "t.tbl")
+
+
+def test_lines_of_json_may_be_long_and_hold_no_images(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        json.dumps({"id": "a", "ra": 1.5, "dec": 2.5, "x": "y" * (3 << 20)})
+    )
+    assert only(path) == [("a", 1.5, 2.5)]
+    path.write_text(json.dumps({"image": {"bytes": "abc", "path": "a.png"}}))
+    (item,) = list_items(path)
+    assert (item.kind, item.reason) == ("file", "row 0 has no path")
+
+
 def galaxies_of(folder, names=("disk", "ring")):
     """A table as `datasets` writes it: images, labels as numbers, their names."""
     cells = []
@@ -395,6 +414,13 @@ def test_metadata_beside_images_give_them_labels(tmp_path, form):
     assert set(galaxies.split) == {0, 1}  # its folder says train, a tenth is val
 
 
+def test_what_is_wrong_with_a_table_beside_images_is_said(tmp_path):
+    (tmp_path / "0.png").write_bytes(b"")
+    (tmp_path / "metadata.csv").write_text("file,kind\n0.png,a\n")
+    with pytest.raises(DataError, match=r"metadata.csv: expected columns .*label miss"):
+        load_galaxies(tmp_path)
+
+
 def test_arrays_of_a_npz_are_columns(tmp_path):
     table = galaxies_of(tmp_path / "x")
     opened = [Image.open(io.BytesIO(c["bytes"])) for c in table["image"].to_pylist()]
@@ -410,3 +436,13 @@ def test_arrays_of_a_npz_are_columns(tmp_path):
     np.savez(tmp_path / "p.npz", images=images, label=np.array([None] * 8))
     with pytest.raises(DataError, match="numbers or text in label, got a pickle"):
         load_galaxies(tmp_path / "p.npz")
+
+
+@pytest.mark.parametrize("kind", ["|u1", "|V0"])
+def test_arrays_of_a_npz_that_are_shorter_than_they_say_are_refused(tmp_path, kind):
+    told = {"descr": kind, "fortran_order": False, "shape": (10**9, 64, 64, 3)}
+    npy.write_array_header_1_0(header := io.BytesIO(), told)
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"images.npy is shorter than its header says"):
+        list_items(tmp_path / "t.npz")

@@ -16,10 +16,11 @@ import torch
 from blobs import blobs
 from PIL import Image
 
+from dmagnet.calibration import Calibration
 from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.judging.predict import predict
-from dmagnet.network.checkpoint import load
+from dmagnet.network.checkpoint import load, save
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures import on_pixels
 from dmagnet.storage.disk import claimed
@@ -83,7 +84,10 @@ def test_a_finished_run_is_left_as_it_is(run, galaxies):
     assert (run / "weights.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_finished_run_goes_on_with_more_epochs_and_says_so(tmp_path, galaxies):
+def test_a_finished_run_goes_on_with_more_epochs_and_says_so(
+    tmp_path, galaxies, caplog
+):
+    caplog.set_level(logging.INFO, "dmagnet")
     rates = []
 
     class Rates(L.Callback):
@@ -100,10 +104,14 @@ def test_a_finished_run_goes_on_with_more_epochs_and_says_so(tmp_path, galaxies)
             callbacks=[Rates()],
         )
 
-    before = _fit(1).read_bytes()
-    with pytest.raises(CheckpointError, match=r"another run \(epochs: 1 there, 2"):
+    before = (path := _fit(1)).read_bytes()
+    with pytest.raises(
+        CheckpointError, match=r"another run \(lr: .* there, 0\.001 here"
+    ):
         _fit(2, lr=1e-3)
+    save(path, replace(load(path), calibration=Calibration(2.0)))
     _fit(2)
+    assert "the calibration was of the shorter run" in caplog.text
     found = load(tmp_path)
     assert (tmp_path / "weights.safetensors").read_bytes() != before
     assert found.config.epochs == 2

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from astropy.table import QTable
 
 from dmagnet.classifying.table_columns import BETWEEN
@@ -16,7 +17,7 @@ from dmagnet.pictures.raster import as_address
 
 NUM_SHOWN = 12  # galaxies with a picture in a notebook
 SIDE = 128  # of a picture there, px
-NEEDED = ("id", "class_name", "set90", "reason", "p0")  # columns, for their answers
+NEEDED = ("id", "class_name", "set90", "reason")  # columns, for their answers
 CARD = (
     '<figure style="display:inline-block;vertical-align:top;width:{side}px;margin:4px">'
     "{picture}"
@@ -46,10 +47,12 @@ class Answers(QTable):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         """Show the first galaxies with their answers, and the whole table below."""
         table = super()._repr_html_()
-        if not self.items or not {*NEEDED} <= {*self.colnames}:
+        names = self.meta.get("class_names", ())
+        needed = {*NEEDED, *(f"p{k}" for k in range(len(names)))}
+        if not (self.items and names and needed <= {*self.colnames}):
             return str(table)
-        names = Counter(item.id for item in self.items)  # which row has which picture?
-        items = {item.id: item for item in self.items if names[item.id] == 1}
+        num = Counter(item.id for item in self.items)  # which row has which picture?
+        items = {item.id: item for item in self.items if num[item.id] == 1}
         cards = [self._card(row, items.get(str(row["id"]))) for row in self[:NUM_SHOWN]]
         rest = len(self) - NUM_SHOWN
         more = f"<p>and {rest:,} more in the table</p>" if rest > 0 else ""
@@ -61,7 +64,7 @@ class Answers(QTable):  # type: ignore[misc]
 
     def _card(self, row: Any, item: Item | None) -> str:
         """Lay out the picture of a row as the network saw it, and its answer."""
-        settings, names = self.meta["settings"], self.meta["class_names"]
+        settings, names = self.meta.get("settings", {}), self.meta["class_names"]
         picture = None
         if item is not None:
             view = settings.get("image", {})
@@ -72,10 +75,13 @@ class Answers(QTable):  # type: ignore[misc]
         if picture is not None:
             shown = f'<img alt="{name}" width="{SIDE}" src="{as_address(picture)}">'
         answer, lines = str(row["class_name"]), []
-        if answer:
-            inside = [int(k) for k in str(row["set90"]).split(BETWEEN) if k]
-            others = [names[k] for k in inside if names[k] != answer]
-            answer += f" {row[f'p{names.index(answer)}']:.2f}"
+        if answer in names:  # people may change or mask what they have
+            inside = str(row["set90"]).split(BETWEEN)
+            others = [
+                n for k, n in enumerate(names) if str(k) in inside and n != answer
+            ]
+            value = row[f"p{names.index(answer)}"]
+            answer += "" if value is np.ma.masked else f" {value:.2f}"
             lines = [f"or {', '.join(others)} (90 % set)"] if others else []
         lines.append(str(row["reason"]))
         return CARD.format(

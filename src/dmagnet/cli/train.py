@@ -18,6 +18,7 @@ from dmagnet.cli.screen import (
 from dmagnet.config.classify_config import ColumnsConfig, FilesConfig
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import SimulateConfig, TrainConfig
+from dmagnet.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +105,18 @@ def prepare(
     """
     from dmagnet.galaxies import load_galaxies, write_parquet
     from dmagnet.galaxies import prepare as run
+    from dmagnet.galaxies.galaxy10 import SUFFIXES
 
     if parquet:
         galaxies = load_galaxies(source, seed=seed, source=files)
         print_notes((*galaxies.notes, *galaxies.skipped))
         print(write_parquet(galaxies, out))
         return
+    if source.exists() and source.suffix.lower() not in SUFFIXES:
+        raise DataError(
+            f"{source}: expected an .h5 file like Galaxy10's; --parquet takes all that "
+            "train takes"
+        )
     with bars() as bar:
         print(run(source, out, seed=seed, progress=bar))
 

@@ -9,6 +9,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from dmagnet import __version__
+from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PLACES, Galaxies
 from dmagnet.galaxies.votes import ONE
 from dmagnet.storage.disk import beside
@@ -35,7 +36,7 @@ def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
     Raises
     ------
     DataError
-        If files of others are in the way, or the disk refuses.
+        If files of others, or of other parts, are in the way, or the disk refuses.
     """
     names = galaxies.class_names
     several = ("|".join(names[k] for k in some) for some in galaxies.label_sets)
@@ -45,6 +46,15 @@ def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
         "huggingface": json.dumps({"info": {"features": features}}),
         "made by": f"dmagnet: {__version__}",
     }
+    places = {n: folder / f"data/{n}-00000-of-00001.parquet" for n in FILES.values()}
+    wanted = {
+        places[name] for part, name in FILES.items() if len(galaxies.subset(part))
+    }
+    if left := [p for p in (folder / "data").glob("*.parquet") if p not in wanted]:
+        raise DataError(
+            f"{min(left)}: expected a folder of no other galaxies, which would be read "
+            "with these; give another -o, or move them away"
+        )
     for part, name in FILES.items():
         if len(some := galaxies.subset(part)):
             cells = []
@@ -58,6 +68,6 @@ def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
                 votes = zip(names, some.votes.T, strict=True)
                 columns |= {f"{name}_{kind}": each for name, each in votes}
             table = pa.table(columns).replace_schema_metadata(told)
-            with beside(folder / f"data/{name}-00000-of-00001.parquet") as new:
+            with beside(places[name]) as new:
                 parquet.write_table(table, new, row_group_size=GROUP)
     return folder

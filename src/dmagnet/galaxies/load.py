@@ -223,7 +223,8 @@ def _described(path: Path, files: list[str], wish: _Wish) -> list[str]:
         for piece in found.values():
             find_columns(Path(piece), wish.source, ("path", "label"), wish.votes)
     except DataError:
-        if not (wish.votes or wish.source.path or wish.source.label):
+        told = wish.votes or wish.source.path or wish.source.label
+        if not told and any("/" in name for name in files):
             return []  # notes beside folders of classes
         raise
     return list(found.values())
@@ -261,6 +262,10 @@ def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
         raise DataError(listing.skipped[0])
     if wish.votes and listing.votes is None:
         raise DataError(f"{path}: expected a table with columns of votes, got classes")
+    if not listing.places and (named := wish.source.label or wish.source.path):
+        raise DataError(
+            f"{path}: expected a table with {named}, got folders of classes"
+        )
     # Without a wish the pixels of most images stay as they are.
     side = wish.image_size or crop_side(common_side(items, wish.source), wish.field)
 

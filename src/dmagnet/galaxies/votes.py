@@ -9,6 +9,7 @@ import numpy.typing as npt
 from dmagnet.errors import DataError
 
 ONE = 1.5  # where votes of a galaxy add up to less, they are fractions, or one vote
+MOST = 1 << 24  # up to it every whole number is a float32
 ROUNDED = 0.02  # by which shares of two or three decimals may miss 1
 
 Votes = npt.NDArray[np.float32]
@@ -31,6 +32,7 @@ def read_votes(
     advice = "leave the row out, or name the answers to one question with --votes"
     _refuse(~np.isfinite(votes).all(1), f"a number of votes for each class; {advice}")
     _refuse((votes < 0).any(1), "votes of 0 or more")
+    _refuse((votes > MOST).any(1), f"at most {MOST:,} votes")
     sums = votes.sum(1)
     _refuse(sums == 0, f"votes for some class; {advice}")
     if (votes % 1 == 0).all():

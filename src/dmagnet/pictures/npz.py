@@ -1,5 +1,6 @@
 """Arrays of an .npz file, each mapped from where it was unpacked; no pickle is read."""
 
+import math
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +23,11 @@ def shapes_in(path: Path | str) -> dict[str, Shape]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as member:
-                found[name.removesuffix(".npy")] = _header(member, name)[0]
+                shape, _, kind = _header(member, name)
+            size = math.prod(shape) * (1 if kind.hasobject else max(kind.itemsize, 1))
+            if min(shape, default=0) < 0 or size > archive.getinfo(name).file_size:
+                raise ValueError(f"{name} is shorter than its header says")
+            found[name.removesuffix(".npy")] = shape
     return found
 
 

@@ -36,6 +36,7 @@ from dmagnet.training.run_folder import RESUME, enter, settings_of, state_of
 from dmagnet.training.watching import watching
 
 # Where Lightning, torchrun and Slurm tell a process which one it is.
+log = logging.getLogger("dmagnet")
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
 
 # Arguments of Lightning's Trainer that follow from the settings.
@@ -149,6 +150,8 @@ def fit(
                 out / WEIGHTS,
                 Checkpoint(model.eval(), config, galaxies.class_names, provenance),
             )
+            if before and before.calibration:
+                log.info("the calibration was of the shorter run: calibrate anew")
         return out / WEIGHTS
 
 

@@ -52,7 +52,8 @@ def enter(out: Path, settings: dict[str, Any], finished: int | None = None) -> N
     difference = _first_difference(old, new)
     if finished and finished != (wanted := new["config"]["epochs"]):
         shorter = new | {"config": new["config"] | {"epochs": finished}}
-        if not _first_difference(old, shorter):
+        difference = _first_difference(old, shorter)
+        if not difference:
             _refuse_fewer(out, finished, wanted)
             write_whole(path, text.encode())
             return

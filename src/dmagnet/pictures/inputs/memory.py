@@ -12,6 +12,9 @@ from PIL import Image
 from dmagnet.errors import DataError
 from dmagnet.pictures.cutout import from_array
 
+MODES = ("1", "L", "LA", "P", "I;16", "RGB", "RGBA")  # of PNG
+NUMBERS = ("I", "F")  # modes that are fluxes
+
 
 @contextmanager
 def as_files(inputs: Any) -> Iterator[Any]:
@@ -56,11 +59,24 @@ def _written(image: Any, stem: Path) -> Path:
     """Write an image as a picture, or what is none as FITS."""
     if isinstance(image, Image.Image):
         path = stem.with_suffix(".png")
-        image.save(path)
-        return path
+        try:
+            if image.mode not in NUMBERS:
+                plain = image if image.mode in MODES else image.convert("RGB")
+                plain.save(path)
+                return path
+            image = np.array(image)
+        except (OSError, ValueError) as error:  # its file is cut off, or closed
+            raise DataError(
+                f"expected a whole image, got one damaged: {error}"
+            ) from error
     if hasattr(image, "detach"):  # a tensor, whose colors are first
-        image = image.detach().cpu().movedim(0, -1).numpy()
+        values = image.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        image = (values.movedim(0, -1) if values.ndim == 3 else values).numpy()
     if isinstance(image, np.ndarray):
+        hidden = np.ma.getmask(image)
+        image = np.asarray(image)
+        image = np.where(hidden, np.nan, image) if np.any(hidden) else image
         try:
             pixels = from_array(image).rgb
         except DataError:
@@ -82,6 +98,11 @@ def _written(image: Any, stem: Path) -> Path:
 def _as_fits(values: np.ndarray[Any, Any], wcs: Any, stem: Path) -> Path:
     from astropy.io import fits
 
+    kind = values.dtype
+    if not values.ndim or kind.kind not in "biuf":
+        raise DataError(f"expected an array of numbers, got {values.shape} of {kind}")
+    if kind.kind in "bf":  # FITS has neither bits nor half precision
+        values = values.astype(np.float64)
     path = stem.with_suffix(".fits")
     fits.PrimaryHDU(values, header=wcs and wcs.to_header()).writeto(path)
     return path

@@ -24,6 +24,7 @@ from dmagnet.pictures.npz import array_of, is_one_image, shapes_in
 from dmagnet.pictures.opening import BROKEN, in_short, open_fits, quiet, unpacked
 from dmagnet.pictures.tables.names import PACKED, plain
 from dmagnet.pictures.tables.text import (
+    LONGEST,
     Block,
     Frames,
     Pieces,
@@ -125,7 +126,7 @@ def _columnar(path: Path, stack: contextlib.ExitStack) -> Table:
         file = stack.enter_context(parquet.ParquetFile(opened))
         schema, length = file.schema_arrow, file.metadata.num_rows
     else:
-        whole = json_lines.read_json(opened) if name.endswith(LINES) else mapped(path)
+        whole = _lines(opened) if name.endswith(LINES) else mapped(path)
         schema, length = whole.schema, len(whole)
     classes = _class_names(schema.metadata or {})
 
@@ -147,8 +148,12 @@ def _columnar(path: Path, stack: contextlib.ExitStack) -> Table:
 
     with quiet():
         units, frames = _told(schema)
-    packed = packed_columns(schema)
+    packed = {} if name.endswith(LINES) else packed_columns(schema)  # JSON has no bytes
     return Table(schema.names, units, frames, packed=packed, pieces=_pieces)
+
+
+def _lines(file: Any) -> pa.Table:
+    return json_lines.read_json(file, json_lines.ReadOptions(block_size=LONGEST))
 
 
 def mapped(path: Path | str) -> pa.Table:
@@ -257,7 +262,7 @@ def _ipac(path: Path) -> Table | None:
         content = text.read().decode("utf-8", "replace")
         if not content.startswith(("\\", "|")):
             return None
-        found = read_text(content, format="ipac", guess=False)
+        found = read_text(content.splitlines(), format="ipac", guess=False)
     told = {k: v["value"] for k, v in found.meta.get("keywords", {}).items()}
     frame = str(told.get("RADESYS", "")), str(told.get("EQUINOX", ""))
     return Table(
