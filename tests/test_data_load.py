@@ -70,6 +70,11 @@ def test_class_folders_become_labels_in_the_order_of_their_numbers(tmp_path):
         assert name.startswith(galaxies.class_names[label] + "/")
 
 
+def test_a_pattern_of_bands_that_fits_no_file_finds_nothing(tmp_path):
+    with pytest.raises(DataError, match="expected labeled galaxies, found nothing"):
+        load_galaxies(tmp_path / "{g,r}.fits")
+
+
 def test_columns_are_refused_where_folders_are_the_classes(tmp_path):
     write(tmp_path / "set", in_classes("a", "b"))
     with pytest.raises(DataError, match="expected a table with kind, got folders"):
@@ -600,7 +605,7 @@ def test_files_of_one_band_each_are_read_by_columns_and_by_a_pattern(shared, tmp
         assert galaxies.labels.tolist() == [0, 1]
         assert galaxies.ids[0] == "a/x_{g,r,z}.fits"
         assert np.array_equal(galaxies.images, table.images)
-    with pytest.raises(DataError, match="found 0 files and no image"):
+    with pytest.raises(DataError, match="expected labeled galaxies, found nothing"):
         load_galaxies(folder / "*/*_{u,v}.fits")
 
 

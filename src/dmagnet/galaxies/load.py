@@ -176,9 +176,9 @@ def load_galaxies(
     columns = tuple(votes.split(",") if isinstance(votes, str) else votes)
     columns = tuple(filter(None, map(str.strip, columns)))
     wish = _Wish(image_size, field, radii, strict, seed, known, columns)
-    if not path.exists() and forms.BRACES.search(str(path)):
-        return _load_bands(path, wish)
     if not path.exists():
+        if forms.BRACES.search(str(path)) and forms.is_there(str(path)):
+            return _load_bands(path, wish)
         raise DataError(f"{path}: expected labeled galaxies, found nothing")
     if path.is_dir():
         return _load_folder(path, wish)
