@@ -118,7 +118,8 @@ def prepare(
             "train takes"
         )
     with bars() as bar:
-        print(run(source, out, seed=seed, progress=bar))
+        folder = run(source, out, seed=seed, progress=bar)
+    print(folder)
 
 
 def audit(
