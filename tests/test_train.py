@@ -190,7 +190,7 @@ def test_images_of_another_side_are_refused(tmp_path, galaxies):
 def test_arguments_that_the_trainer_does_not_take_are_refused(
     tmp_path, galaxies, wrong
 ):
-    with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: expected an argument"):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: expected a setting"):
         fit(galaxies, CONFIG, tmp_path / "run", progress=False, **wrong)
     assert not (tmp_path / "run").exists()
 
