@@ -1,14 +1,35 @@
 """Dreams as measurements: what a network sees with depth, and what is mere shape."""
 
-from dmagnet.measuring.apertures import Aperture as Aperture
-from dmagnet.measuring.apertures import find_aperture as find_aperture
-from dmagnet.measuring.drawn import compare_details as compare_details
-from dmagnet.measuring.drawn import draw_pairs as draw_pairs
-from dmagnet.measuring.energy import aperture_energy as aperture_energy
-from dmagnet.measuring.hypotheses import Hypothesis as Hypothesis
-from dmagnet.measuring.morphology import Morphology as Morphology
-from dmagnet.measuring.morphology import measure_morphology as measure_morphology
-from dmagnet.measuring.study import Study as Study
-from dmagnet.measuring.study_folder import measure as measure
-from dmagnet.measuring.verdicts import Result as Result
-from dmagnet.measuring.verdicts import judge as judge
+from typing import TYPE_CHECKING
+
+from dmagnet import _lazily
+
+if TYPE_CHECKING:
+    from dmagnet.measuring.apertures import Aperture as Aperture
+    from dmagnet.measuring.apertures import find_aperture as find_aperture
+    from dmagnet.measuring.drawn import compare_details as compare_details
+    from dmagnet.measuring.drawn import draw_pairs as draw_pairs
+    from dmagnet.measuring.energy import aperture_energy as aperture_energy
+    from dmagnet.measuring.hypotheses import Hypothesis as Hypothesis
+    from dmagnet.measuring.morphology import Morphology as Morphology
+    from dmagnet.measuring.morphology import measure_morphology as measure_morphology
+    from dmagnet.measuring.study import Study as Study
+    from dmagnet.measuring.study_folder import measure as measure
+    from dmagnet.measuring.verdicts import Result as Result
+    from dmagnet.measuring.verdicts import judge as judge
+
+_HOMES = {
+    "apertures": "Aperture find_aperture",
+    "drawn": "compare_details draw_pairs",
+    "energy": "aperture_energy",
+    "hypotheses": "Hypothesis",
+    "morphology": "Morphology measure_morphology",
+    "study": "Study",
+    "study_folder": "measure",
+    "verdicts": "Result judge",
+}
+
+__getattr__ = _lazily(  # to explain a galaxy takes apertures, not the study
+    __name__,
+    {n: f"{__name__}.{home}" for home, names in _HOMES.items() for n in names.split()},
+)
