@@ -2,7 +2,22 @@
 
 import numpy as np
 
+from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
 from dmagnet.galaxies import Galaxies
+
+CONFIG = TrainConfig(
+    image_size=64,
+    epochs=8,
+    batch_size=15,
+    lr=3e-3,
+    warmup_epochs=1,
+    ema_decay=0.9,
+    progressive=False,
+    scales=(1.0, 1.0),
+    label_smoothing=0.0,
+    model=ModelConfig(size="xs", drop_path=0.0),
+    augment=AugmentConfig(zoom=1.1),
+)
 
 
 def blobs(num=60, num_classes=3, side=64, seed=0):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from astropy.table import Table
-from blobs import blobs
+from blobs import CONFIG, blobs
 from PIL import Image
 from scipy import stats
 
 from dmagnet.cli import main
-from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
+from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings, write_parquet
 from dmagnet.judging.predict import predict
@@ -22,19 +22,6 @@ from dmagnet.reporting.assess import assess, galaxies_to_judge
 from dmagnet.training import TrainingModule, fit, history
 from dmagnet.training.module import partial_loss, votes_loss
 
-CONFIG = TrainConfig(
-    image_size=64,
-    epochs=8,
-    batch_size=15,
-    lr=3e-3,
-    warmup_epochs=1,
-    ema_decay=0.9,
-    progressive=False,
-    scales=(1.0, 1.0),
-    label_smoothing=0.0,
-    model=ModelConfig(size="xs", drop_path=0.0),
-    augment=AugmentConfig(zoom=1.1),
-)
 NAMES = ("smooth", "barred", "tight", "edge-on")
 MEANINGS = {
     "class 0": ["smooth"],

@@ -6,6 +6,8 @@ import gc
 import importlib
 import io
 import re
+import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from dmagnet.config import CutoutConfig, DreamConfig, SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import as_files
 from dmagnet.simulator import simulate, write_hdf5
+from dmagnet.storage.environment import bars
 
 QUICK = DreamConfig(steps=1, octaves=1)
 
@@ -256,6 +259,18 @@ def test_verbs_take_places_as_text(galaxies, tmp_path, monkeypatch):
     assert dmagnet.report("why").is_file()
     quick = {"layers": (), "compare": False}
     assert dmagnet.page(galaxies[0], "page", weights="xs", **quick).first.is_file()
+
+
+def test_a_notebook_shows_how_far_it_is(galaxies, monkeypatch, capfd):
+    assert bars() is None
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    answers(list(galaxies))
+    assert "Classifying" in capfd.readouterr().err
+    count = bars()("Working", 3)
+    for done in (1, 2):
+        time.sleep(0.15)  # a bar is drawn ten times a second
+        count(done)
+    assert "2/3" in capfd.readouterr().err
 
 
 def test_every_verb_is_a_call_of_its_name():

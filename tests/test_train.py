@@ -13,11 +13,11 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from blobs import blobs
+from blobs import CONFIG, blobs
 from PIL import Image
 
 from dmagnet.calibration import Calibration
-from dmagnet.config import AugmentConfig, ModelConfig, TrainConfig
+from dmagnet.config import AugmentConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.judging.predict import predict
 from dmagnet.network.checkpoint import load, save
@@ -29,20 +29,6 @@ from dmagnet.training.batches import step_seed, view_size
 from dmagnet.training.fit import center
 from dmagnet.training.module import lr_share, mask_loss
 from dmagnet.training.run_folder import enter
-
-CONFIG = TrainConfig(
-    image_size=64,
-    epochs=8,
-    batch_size=15,
-    lr=3e-3,
-    warmup_epochs=1,
-    ema_decay=0.9,
-    progressive=False,
-    scales=(1.0, 1.0),
-    label_smoothing=0.0,
-    model=ModelConfig(size="xs", drop_path=0.0),
-    augment=AugmentConfig(zoom=1.1),
-)
 
 
 @pytest.fixture(scope="module")

@@ -100,13 +100,7 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
             [place.submit, fetch.click], handlers.look_at, [place],
             api_name="look_at", **looks,
         )  # fmt: skip
-        *each, sample = examples
-        for example in each:
-            example.click(
-                handlers.simulated, [example], api_name="example",
-                api_visibility="private", **looks,
-            )  # fmt: skip
-        sample.click(handlers.simulated, None, api_name="simulated", **looks)
+        _on_examples(examples, handlers, looks)
         show.click(
             handlers.show, [number], api_name="show",
             js="() => [window.dmagnetChosen]", **looks,
@@ -136,6 +130,19 @@ def _examples() -> list[Any]:
             gr.Button(name, min_width=76, elem_id=each, elem_classes="dm-example")
             for name, each in (ids | {"Any class": "sample"}).items()
         ]
+
+
+def _on_examples(
+    examples: list[Any], handlers: Handlers, looks: dict[str, Any]
+) -> None:
+    """Draw a galaxy of the class that is clicked on, or of any."""
+    *each, sample = examples
+    for example in each:
+        example.click(
+            handlers.simulated, [example], api_name="example",
+            api_visibility="private", **looks,
+        )  # fmt: skip
+    sample.click(handlers.simulated, None, api_name="simulated", **looks)
 
 
 def _questions(config: AppConfig) -> tuple[Any, ...]:

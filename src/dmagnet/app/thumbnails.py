@@ -1,23 +1,11 @@
 """Pictures for the page: in an address, under a map, at a side that can be seen."""
 
-import base64
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet.app.answers import VIEW_PX, Bytes
 from dmagnet.figures import overlays
-
-QUALITY = 90  # of JPEGs: a dream's frame is 20 kB
-
-
-def picture_of(rgb: Bytes) -> str:
-    """Write a picture into an address, so that no file is needed."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb)).save(buffer, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def laid_over(view: Bytes, values: NDArray[np.float32]) -> Bytes:

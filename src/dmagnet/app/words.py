@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from dmagnet import __version__
 from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
 from dmagnet.app.limits import LOCAL
-from dmagnet.app.thumbnails import enlarged, laid_over, picture_of
+from dmagnet.app.thumbnails import enlarged, laid_over
 from dmagnet.app.work import Work
 from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.classes import CLASSES, FAMILIES, family_of
@@ -20,6 +20,7 @@ from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.figures import overlays
 from dmagnet.pictures.inputs.cutout_files import Shelf
+from dmagnet.pictures.raster import as_address
 
 TITLES = {
     "evidence": "Evidence",
@@ -58,7 +59,7 @@ def style(work: Work) -> str:
     """Give the page's style, and a drawn galaxy of each class as part of it."""
     rules = [_source("app.css")]
     for entry, rgb in zip(CLASSES, work.examples, strict=True):
-        address = picture_of(rgb[_MIDDLE, _MIDDLE])
+        address = as_address(rgb[_MIDDLE, _MIDDLE])
         where = f"#example-{entry.slug}, .dm-{entry.slug}"
         rules.append(f"{where} {{ background-image: url({address}); }}")
     return "\n".join(rules)
@@ -118,7 +119,7 @@ def galaxies(
         {
             "number": number,
             "name": each.item.id,
-            "picture": picture_of(each.view[::4, ::4]),
+            "picture": as_address(each.view[::4, ::4]),
             "class_name": work.class_names[int(each.probabilities.argmax())],
             "p": float(each.probabilities.max()),
             "notes": "; ".join(filter(None, (each.item.reason, *each.notes))),
@@ -141,7 +142,7 @@ def why(galaxy: Galaxy, explanation: Explanation, work: Work) -> str:
         lead += f" The evidence adds up to {what}, {total:+.2f}."
     maps = [
         {
-            "picture": picture_of(laid_over(galaxy.view, values)),
+            "picture": as_address(laid_over(galaxy.view, values)),
             "alt": f"{TITLES.get(name, name)} over the galaxy",
             "title": TITLES.get(name, name),
             "note": NOTES.get(name, "captum"),
@@ -153,7 +154,7 @@ def why(galaxy: Galaxy, explanation: Explanation, work: Work) -> str:
         "why",
         {
             "lead": lead,
-            "picture": picture_of(galaxy.view),
+            "picture": as_address(galaxy.view),
             "maps": maps,
             "scales": scales,
             "dilations": work.checkpoint.model.config.dilations,
@@ -172,7 +173,7 @@ def dreams(
     under_way = None
     if now:
         under_way = {
-            "picture": picture_of(enlarged(to_bytes(now.image))),
+            "picture": as_address(enlarged(to_bytes(now.image))),
             "name": now.target.name,
             "note": f"at {now.image.shape[-1]} px",
         }
@@ -195,7 +196,7 @@ def compared(
         _facts(galaxy, work)
         | {
             "label": label,
-            "evidence": picture_of(laid_over(galaxy.view, e.maps["evidence"])),
+            "evidence": as_address(laid_over(galaxy.view, e.maps["evidence"])),
         }
         for label, galaxy, e in (first, second)
     ]
@@ -235,7 +236,7 @@ def _facts(galaxy: Galaxy, work: Work) -> dict[str, Any]:
     return {
         "name": item.id,
         "place": f"{item.ra:.5f} {item.dec:+.5f}" if math.isfinite(item.ra) else "",
-        "picture": picture_of(galaxy.view),
+        "picture": as_address(galaxy.view),
         "class_name": names[order[0]],
         "family": families[order[0]],
         "description": descriptions.get(names[order[0]], ""),
@@ -288,9 +289,9 @@ def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:
     return {
         "name": one.target.name,
         "share": "" if one.share >= 1 else f", {100 * one.share:.0f} % of its steps",
-        "start": picture_of(enlarged(to_bytes(one.start))),
-        "dream": picture_of(enlarged(to_bytes(one.image))),
-        "detail": picture_of(enlarged(overlays.detail_picture(detail))),
+        "start": as_address(enlarged(to_bytes(one.start))),
+        "dream": as_address(enlarged(to_bytes(one.image))),
+        "detail": as_address(enlarged(overlays.detail_picture(detail))),
         "before": _seen_as(one.before),
         "after": _seen_as(one.after),
         "scores": one.scores,

@@ -8,13 +8,13 @@ from tyro.conf import Positional, arg
 from dmagnet.cli.screen import (
     LABELS,
     TRIAL,
-    Labels,
     MaybeOut,
     Out,
     Trial,
     bars,
     print_scores,
 )
+from dmagnet.config.classify_config import LabelsConfig
 from dmagnet.config.train_config import SplitName
 
 Galaxies = Annotated[Trial, arg(name="")]
@@ -82,7 +82,7 @@ def failures(
 def calibrate(
     weights: Positional[str],
     data: Positional[Path],
-    labels: Annotated[Labels, arg(name="")] = LABELS,
+    labels: Annotated[LabelsConfig, arg(name="")] = LABELS,
     *,
     out: MaybeOut = None,
     split: SplitName = "val",
@@ -97,7 +97,7 @@ def calibrate(
     data : Path
         As for evaluate. Its train part says what galaxies look like; the rest is
         fitted on galaxies that trained nothing.
-    labels : Labels
+    labels : LabelsConfig
         How to read them.
     out : Path
         File for the calibrated weights; without one, they are written in their place.

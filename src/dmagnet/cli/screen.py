@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.config.classify_config import FilesConfig
+from dmagnet.config.classify_config import LabelsConfig
 from dmagnet.config.train_config import SplitName
 
 Out = Annotated[Path, arg(aliases=["-o"])]
@@ -28,30 +28,7 @@ Inputs = Positional[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
-    """Labeled galaxies and their classes.
-
-    Attributes
-    ----------
-    strict : bool
-        Refuse unreadable images instead of leaving them out.
-    meanings : Path | None
-        JSON that gives each coarse class of the data the finer ones it may be.
-    votes : str
-        Columns of a table, with commas between them, that hold the volunteers' votes
-        for each class, as counts or fractions.
-    source : FilesConfig
-        How to read image files.
-    """
-
-    strict: bool = False
-    meanings: Path | None = None
-    votes: str = ""
-    source: FilesConfig = field(default_factory=FilesConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial(Labels):
+class Trial(LabelsConfig):
     """Labeled galaxies to judge a network on.
 
     Attributes
@@ -71,7 +48,7 @@ class Trial(Labels):
     include_training: bool = False
 
 
-LABELS, TRIAL = Labels(), Trial()
+LABELS, TRIAL = LabelsConfig(), Trial()
 _muted = threading.Event()  # set by --quiet
 
 

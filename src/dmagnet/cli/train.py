@@ -8,17 +8,15 @@ from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import (
     LABELS,
-    Labels,
     MaybeOut,
     Out,
     bars,
     print_notes,
     print_scores,
 )
-from dmagnet.config.classify_config import ColumnsConfig, FilesConfig
+from dmagnet.config.classify_config import ColumnsConfig, FilesConfig, LabelsConfig
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import SimulateConfig, TrainConfig
-from dmagnet.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +101,15 @@ def prepare(
         Write images and labels as Parquet files, as Hugging Face's datasets and hub
         know them.
     """
-    from dmagnet.galaxies import load_galaxies, write_parquet
-    from dmagnet.galaxies import prepare as run
-    from dmagnet.galaxies.galaxy10 import SUFFIXES
-
     if parquet:
+        from dmagnet.galaxies import load_galaxies, write_parquet
+
         galaxies = load_galaxies(source, seed=seed, source=files)
         print_notes((*galaxies.notes, *galaxies.skipped))
         print(write_parquet(galaxies, out))
         return
-    if source.exists() and source.suffix.lower() not in SUFFIXES:
-        raise DataError(
-            f"{source}: expected an .h5 file like Galaxy10's; --parquet takes all that "
-            "train takes"
-        )
+    from dmagnet.galaxies.repack import prepare as run
+
     with bars() as bar:
         folder = run(source, out, seed=seed, progress=bar)
     print(folder)
@@ -168,7 +161,7 @@ def simulate(config: SimulateConfig = SIMULATE, *, out: Out) -> None:
 
 def train(
     data: Positional[Path],
-    labels: Annotated[Labels, arg(name="")] = LABELS,
+    labels: Annotated[LabelsConfig, arg(name="")] = LABELS,
     config: TrainConfig = TRAIN,
     cluster: Nodes = NODES,
     *,
@@ -186,7 +179,7 @@ def train(
     data : Path
         Prepared folder, .h5, folder, zip or tar of classes, pattern of one file a band,
         or table of paths and labels or votes.
-    labels : Labels
+    labels : LabelsConfig
         How to read it.
     config : TrainConfig
         Knobs; each starts from the recipe's value.
@@ -207,7 +200,7 @@ def train(
     with bars() as bar:
         run = verbs.train(
             data, out, config=config, start=start, device=device, announce=bar,
-            **vars(labels), **vars(cluster),
+            labels=labels, **vars(cluster),
         )  # fmt: skip
     for row in run.history[-1:]:
         if "val_accuracy" in row:

@@ -4,12 +4,12 @@ The others are one function each elsewhere, and `dmagnet` has them under their n
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dmagnet.config import FilesConfig, TrainConfig
+from dmagnet.config import LabelsConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.reporting.failures import Failures
 
 Place = str | Path
-FILES = FilesConfig()
+LABELS = LabelsConfig()
 log = logging.getLogger("dmagnet")  # notes; the command line prints them
 
 
@@ -58,11 +58,8 @@ def train(
     config: TrainConfig | None = None,
     recipe: str | None = None,
     start: "Place | Checkpoint | None" = None,
+    labels: LabelsConfig = LABELS,
     device: Literal["auto", "cpu", "gpu"] = "auto",
-    strict: bool = False,
-    meanings: Place | None = None,
-    votes: str | Sequence[str] = (),
-    source: FilesConfig = FILES,
     announce: Announce | None = None,
     **settings: Any,
 ) -> Run:
@@ -80,22 +77,16 @@ def train(
         Where the knobs start from: laptop if not given, or finetune from ``start``.
     start : path, str or Checkpoint, optional
         Weights to go on from: s, xs, a run folder or a .safetensors file.
+    labels : LabelsConfig
+        How to read the galaxies and their labels.
     device : {"auto", "cpu", "gpu"}
         Where to train.
-    strict : bool
-        Refuse unreadable images instead of leaving them out.
-    meanings : path, optional
-        JSON that gives each coarse class of the data the finer ones it may be.
-    votes : str or sequence of str
-        Columns of votes, as of `dmagnet.galaxies.load_galaxies`.
-    source : FilesConfig
-        How to read image files and tables.
     announce : callable, optional
         Called with a name and a total; returns what to call with the number done.
     **settings
-        Fields of ``config`` by name, in its place, those of its parts too:
-        ``epochs=5``, ``size="xs"``, ``zoom=1``...; and arguments of
-        `lightning.Trainer`: ``devices``, ``num_nodes``, ``strategy``...
+        Fields of ``config`` and ``labels`` by name, in their place, those of their
+        parts too: ``epochs=5``, ``size="xs"``, ``votes="smooth,disc"``...; and
+        arguments of `lightning.Trainer`: ``devices``, ``num_nodes``...
 
     Returns
     -------
@@ -120,19 +111,17 @@ def train(
     if config is None:
         config = recipe_named(recipe or ("finetune" if parent else "laptop"))
         config = as_trained(config, parent.config) if parent else config
-    knobs = {k: settings.pop(k) for k in [*settings] if hasattr(config, k)}
-    config = replace(config, **knobs)
+    config, labels = _with(config, settings), _with(labels, settings)
     for part in ("model", "augment"):
-        old = getattr(config, part)
-        knobs = {k: settings.pop(k) for k in [*settings] if hasattr(old, k)}
-        config = replace(config, **{part: replace(old, **knobs)})
+        config = replace(config, **{part: _with(getattr(config, part), settings)})
     galaxies = load_galaxies(
         Path(data), image_size=config.frame_size, radii=config.frame_radii,
-        strict=strict, seed=config.seed, votes=votes, source=source,
+        strict=labels.strict, seed=config.seed, votes=labels.votes,
+        source=labels.source,
     )  # fmt: skip
-    if meanings:
+    if labels.meanings:
         fine = parent.class_names if parent else CLASS_NAMES
-        galaxies = coarse(galaxies, read_meanings(Path(meanings)), fine)
+        galaxies = coarse(galaxies, read_meanings(Path(labels.meanings)), fine)
     _note((*galaxies.notes, *galaxies.skipped))
     if parent:
         _note(what_is_kept(parent, galaxies.class_names))
@@ -267,7 +256,7 @@ def calibrate(
     announce : callable, optional
         As of `train`.
     **labels
-        ``strict``, ``meanings``, ``votes`` and ``source``, as of `train`.
+        Fields of `LabelsConfig` by name: ``meanings``, ``votes``...
 
     Returns
     -------
@@ -323,7 +312,8 @@ def calibrate(
     if place.is_dir():
         place /= WEIGHTS
     calibrated = replace(checkpoint, calibration=calibration)
-    return load(save(Path(out) if out else place, calibrated))
+    save(Path(out) if out else place, calibrated)
+    return calibrated
 
 
 def embed(
@@ -355,6 +345,12 @@ def embed(
     from dmagnet.classifying.catalog_run import classify
 
     return classify(inputs, out=out, weights=weights, embeddings=True, **how)
+
+
+def _with(config: Any, settings: dict[str, Any]) -> Any:
+    """Take the settings that a configuration knows, in its place."""
+    known = {field.name for field in fields(config)} & {*settings}
+    return replace(config, **{name: settings.pop(name) for name in known})
 
 
 def _opened(

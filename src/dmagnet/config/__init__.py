@@ -15,6 +15,7 @@ from dmagnet.config.classify_config import CutoutConfig as CutoutConfig
 from dmagnet.config.classify_config import CuttingConfig as CuttingConfig
 from dmagnet.config.classify_config import ExplainConfig as ExplainConfig
 from dmagnet.config.classify_config import FilesConfig as FilesConfig
+from dmagnet.config.classify_config import LabelsConfig as LabelsConfig
 from dmagnet.config.classify_config import PageConfig as PageConfig
 from dmagnet.config.classify_config import SourceConfig as SourceConfig
 from dmagnet.config.dream_config import Basis as Basis

@@ -69,6 +69,29 @@ class FilesConfig(ColumnsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelsConfig:
+    """How labeled galaxies are read, and what their classes mean.
+
+    Attributes
+    ----------
+    strict : bool
+        Refuse unreadable images instead of leaving them out.
+    meanings : Path | None
+        JSON that gives each coarse class of the data the finer ones it may be.
+    votes : str
+        Columns of a table, with commas between them, that hold the volunteers' votes
+        for each class, as counts or fractions.
+    source : FilesConfig
+        How to read image files and tables.
+    """
+
+    strict: bool = False
+    meanings: Path | None = None
+    votes: str = ""
+    source: FilesConfig = dataclasses.field(default_factory=FilesConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceConfig(FilesConfig):
     """How inputs of any form become pictures.
 

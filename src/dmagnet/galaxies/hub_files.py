@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from dmagnet import __version__
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PLACES, Galaxies
+from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies
 from dmagnet.galaxies.votes import ONE
 from dmagnet.storage.disk import beside
 
@@ -47,27 +47,25 @@ def write_parquet(galaxies: Galaxies, folder: Path) -> Path:
         "made by": f"dmagnet: {__version__}",
     }
     places = {n: folder / f"data/{n}-00000-of-00001.parquet" for n in FILES.values()}
-    wanted = {
-        places[name] for part, name in FILES.items() if len(galaxies.subset(part))
-    }
+    there = {PARTS[code] for code in set(galaxies.split.tolist())}
+    wanted = {places[FILES[part]] for part in there}
     if left := [p for p in (folder / "data").glob("*.parquet") if p not in wanted]:
         raise DataError(
             f"{min(left)}: expected a folder of no other galaxies, which would be read "
             "with these; give another -o, or move them away"
         )
-    for part, name in FILES.items():
-        if len(some := galaxies.subset(part)):
-            cells = []
-            for pixels, own in zip(some.images, some.ids, strict=True):
-                Image.fromarray(pixels).save(png := io.BytesIO(), "PNG")
-                cells.append({"bytes": png.getvalue(), "path": f"{own}.png"})
-            columns = {key: getattr(some, key) for key in PLACES}
-            columns |= {"image": cells, "label": some.labels, "id": some.ids}
-            if galaxies.votes is not None and some.votes is not None:
-                kind = "votes" if galaxies.votes.sum(1).max() > ONE else "fraction"
-                votes = zip(names, some.votes.T, strict=True)
-                columns |= {f"{name}_{kind}": each for name, each in votes}
-            table = pa.table(columns).replace_schema_metadata(told)
-            with beside(places[name]) as new:
-                parquet.write_table(table, new, row_group_size=GROUP)
+    for part in there:
+        some, cells = galaxies.subset(part), []
+        for pixels, own in zip(some.images, some.ids, strict=True):
+            Image.fromarray(pixels).save(png := io.BytesIO(), "PNG")
+            cells.append({"bytes": png.getvalue(), "path": f"{own}.png"})
+        columns = {key: getattr(some, key) for key in PLACES}
+        columns |= {"image": cells, "label": some.labels, "id": some.ids}
+        if galaxies.votes is not None and some.votes is not None:
+            kind = "votes" if galaxies.votes.sum(1).max() > ONE else "fraction"
+            votes = zip(names, some.votes.T, strict=True)
+            columns |= {f"{name}_{kind}": each for name, each in votes}
+        table = pa.table(columns).replace_schema_metadata(told)
+        with beside(places[FILES[part]]) as new:
+            parquet.write_table(table, new, row_group_size=GROUP)
     return folder

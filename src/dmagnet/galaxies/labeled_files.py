@@ -23,7 +23,6 @@ SIZE_SAMPLE = 50  # images that tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
 
 NO_PART = -1
-NO_LABEL = ("", "nan", "none", "null", "--", "n/a")  # in lower case
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,33 +65,38 @@ def list_tables(
         raise DataError(f"{path}: expected rows, found none")
     if len(ballots) > 1:
         raise DataError(f"{path}: expected the same columns of votes in all its tables")
-    listing = LabeledListing(
+
+    def _where(row: int) -> str:
+        return f"{numbers[row][0]}: row {numbers[row][1]}"
+
+    labeled, note = _labels_of(rows, ballots.pop(), _where)
+    return LabeledListing(
         items=tuple(mark_shared(items)),
-        labels=(),
         parts=tuple(parts),
-        class_names=(),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=(*dict.fromkeys(notes), *note),
         skipped=tuple(skipped),
         places={
             name: np.array([getattr(row, name) for row in rows], np.float64)
             for name in PLACES
         }
         | {"ids": np.array(ids)},
+        **labeled,
     )
 
-    def _where(row: int) -> str:
-        return f"{numbers[row][0]}: row {numbers[row][1]}"
 
-    if classes := ballots.pop():
-        counted = read_votes([row.votes for row in rows], classes, _where)
-        codes, sets = most_voted(counted)
-        labels = tuple(codes.tolist())
-        kind = "counts" if counted.sum(1).max() > ONE else "fractions"
-        notes.append(f"labels are {kind} of votes for {', '.join(classes)}")
-        listing = replace(listing, votes=counted, notes=tuple(notes))
-        return replace(listing, labels=labels, class_names=classes, label_sets=sets)
-    labels, classes, sets = _read_labels([row.label for row in rows], _where)
-    return replace(listing, labels=labels, class_names=classes, label_sets=sets)
+def _labels_of(
+    rows: Sequence[Row], classes: tuple[str, ...], where: Where
+) -> tuple[dict[str, Any], list[str]]:
+    """Read what rows are labeled as, by votes for these classes if there are some."""
+    if not classes:
+        labels, classes, sets = _read_labels([row.label for row in rows], where)
+        return {"labels": labels, "class_names": classes, "label_sets": sets}, []
+    votes = read_votes([row.votes for row in rows], classes, where)
+    codes, sets = most_voted(votes)
+    told = {"labels": tuple(codes.tolist()), "class_names": classes}
+    kind = "counts" if votes.sum(1).max() > ONE else "fractions"
+    note = f"labels are {kind} of votes for {', '.join(classes)}"
+    return {**told, "label_sets": sets, "votes": votes}, [note]
 
 
 def _columns_of(

@@ -81,8 +81,8 @@ class _Wish:
         """Refuse what a stack of pictures with labels has no use for."""
         if self.votes or self.source != SourceConfig():
             raise DataError(
-                f"{path}: expected image files or a table for votes, bands, hdu, mask "
-                "or pixel scale, got a stack of pictures; leave them out"
+                f"{path}: expected image files or a table for votes, columns, bands, "
+                "hdu, mask or pixel scale, got a stack of pictures; leave them out"
             )
 
     def pxscale(self, scale: Floats, side: int, crop: int) -> Floats:
@@ -170,7 +170,6 @@ def load_galaxies(
     then by the alphabet. A source that names only a train part gives a tenth of it to
     val.
     """
-    path = Path(path)
     path = Path(path)
     known = SourceConfig(**asdict(source))
     columns = tuple(votes.split(",") if isinstance(votes, str) else votes)

@@ -23,6 +23,7 @@ from dmagnet.errors import DataError
 from dmagnet.galaxies.download import GALAXY10_SHA256
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.galaxy10 import (
+    SUFFIXES,
     Catalog,
     not_plain,
     note_on_plain,
@@ -89,6 +90,11 @@ def prepare(
     h5, out_folder = Path(h5), Path(out_folder)
     begin = progress or (lambda _name, _num: lambda _done: None)
     begin("Checking the file", 1)
+    if h5.exists() and h5.suffix.lower() not in SUFFIXES:
+        raise DataError(
+            f"{h5}: expected an .h5 file like Galaxy10's; --parquet takes all that "
+            "train takes"
+        )
     catalog = read_catalog(h5)
     source_hash = pooch.file_hash(str(h5))
     if sha256 is not None and source_hash != sha256.lower():

@@ -35,8 +35,9 @@ from dmagnet.training.module import TrainingModule, weight_averaging
 from dmagnet.training.run_folder import RESUME, enter, settings_of, state_of
 from dmagnet.training.watching import watching
 
-# Where Lightning, torchrun and Slurm tell a process which one it is.
 log = logging.getLogger("dmagnet")
+
+# Where Lightning, torchrun and Slurm tell a process which one it is.
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
 
 # Arguments of Lightning's Trainer that follow from the settings.
