@@ -7,8 +7,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
-from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
 from dmagnet.config.train_config import AugmentConfig
@@ -112,6 +110,8 @@ def augment(
     sky[:, COLORS:] = 0
     drawn = max(size, image_size)
     maps = random_affine(x, config, image_size, drawn, generator)
+    from kornia.geometry.transform import warp_affine  # slow to load: not to classify
+
     x = warp_affine(x.sub_(sky), maps, (drawn, drawn), align_corners=True)
     if size < drawn:  # a warp alone would skip pixels, and what it skips is grain
         x = F.interpolate(
@@ -139,6 +139,8 @@ def _blurred(x: Tensor, largest: float, generator: torch.Generator) -> Tensor:
     if chance < 0.5 or sigma < 0.2:  # narrower than a pixel's own width
         return x
     side = 2 * math.ceil(3 * sigma) + 1
+    from kornia.filters import gaussian_blur2d  # as above
+
     return gaussian_blur2d(x, (side, side), (sigma, sigma))
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from astropy.stats import mad_std
 
 from dmagnet.pictures.opening import Fault, ImageError, Note
 from dmagnet.pictures.raster import strips
@@ -293,5 +292,7 @@ def _guessed(flux: Floats) -> tuple[Floats, str]:
 
 def noise_of(plane: Floats) -> float:
     """Measure the noise of an image."""
+    from astropy.stats import mad_std  # slow to load: only for FITS
+
     steps = np.diff(plane, axis=1)
     return float(mad_std(steps[np.isfinite(steps)])) / 2**0.5

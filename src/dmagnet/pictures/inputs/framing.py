@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
-from astropy.stats import mad_std
 from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
@@ -124,6 +123,8 @@ def laid_on_sky(rgb: Pixels, box: Box) -> tuple[Pixels, tuple[int, int]]:
     left, below = max(0, -box.left), max(0, -box.bottom)
     if (height, width) == (box.height, box.width):
         return rgb, (0, 0)
+    from astropy.stats import mad_std  # slow to load, seldom needed
+
     edge = _edge(rgb)
     noise = np.random.default_rng(0).standard_normal((box.height, box.width, 3))
     around = np.median(edge, axis=0) + noise * mad_std(edge, axis=0)
