@@ -302,6 +302,16 @@ def test_pictures_that_are_gone_are_left_out(embedded, tmp_path):
     assert "no picture" in page.read_text()
 
 
+def test_the_call_writes_the_map_of_images_in_memory_too(images, tmp_path):
+    seen = [Image.open(path) for path in sorted(images.iterdir())]
+    out = tmp_path / "map.html"
+    table = dmagnet.embed(seen, map=out, weights=WEIGHTS)
+    assert shown(out) == (sorted(table["id"]), 9)
+    assert table["embedding"].shape[0] == 9
+    with pytest.raises(ConfigError, match=r"ends in \.html"):
+        dmagnet.embed(seen, map=tmp_path / "map.png", weights=WEIGHTS)
+
+
 def test_near_prints_the_galaxies_that_are_like_one_of_the_table(embedded, capsys):
     assert main(["embed", str(embedded), "--near", "g4"]) == 0
     lines = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]

@@ -22,7 +22,7 @@ from PIL import Image
 
 import dmagnet
 from dmagnet.cli.door import VERBS
-from dmagnet.config import CutoutConfig, DreamConfig, SimulateConfig
+from dmagnet.config import CutoutConfig, DreamConfig, RedreamConfig, SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import as_files
 from dmagnet.simulator import simulate, write_hdf5
@@ -266,6 +266,15 @@ def test_a_notebook_shows_how_far_it_is(galaxies, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "ipykernel", object())
     answers(list(galaxies))
     assert "Classifying" in capfd.readouterr().err
+    dmagnet.explain(list(galaxies), weights="xs", methods=("lam",))
+    assert "lam" in capfd.readouterr().err
+    quick = DreamConfig(steps=3, octaves=1, views=1)
+    small = {"layer": "stage2", "weights": "xs"}
+    dmagnet.dream(torch.rand(1, 3, 96, 96), **small, config=quick)
+    assert re.search(r"Dreaming.*/3 ", capfd.readouterr().err)
+    passes = RedreamConfig(schedule=(96, 128), dream=quick)
+    dmagnet.redream(torch.rand(1, 3, 128, 128), **small, config=passes)
+    assert capfd.readouterr().err.count("0/3 ") == 2
     count = bars()("Working", 3)
     for done in (1, 2):
         time.sleep(0.15)  # a bar is drawn ten times a second

@@ -230,6 +230,18 @@ def test_half_a_position_is_refused():
         SourceConfig(dec="B0")
 
 
+def test_one_column_is_no_position():
+    with pytest.raises(ConfigError, match="expected two columns, got B0 twice"):
+        SourceConfig(ra="B0", dec="B0")
+
+
+def test_a_column_named_where_there_is_no_table_is_refused(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    line = "--id: expected a table with a column who, got images; leave it out"
+    with pytest.raises(ConfigError, match=line):
+        list_items(tmp_path / "a.png", SourceConfig(id="who"))
+
+
 @pytest.mark.parametrize(
     "verb",
     ["classify", "embed", "cutouts", "explain", "page", "train", "evaluate",

@@ -17,6 +17,7 @@ from blobs import CONFIG, blobs
 from PIL import Image
 
 from dmagnet.calibration import Calibration
+from dmagnet.cli.verbs import train
 from dmagnet.config import AugmentConfig, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.judging.predict import predict
@@ -179,6 +180,11 @@ def test_arguments_that_the_trainer_does_not_take_are_refused(
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))}: expected a setting"):
         fit(galaxies, CONFIG, tmp_path / "run", progress=False, **wrong)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_device_that_is_none_is_refused_before_the_work():
+    with pytest.raises(ConfigError, match="device: expected auto, cpu or gpu, got 'tp"):
+        train("no-such", "run", device="tpu")
 
 
 def test_the_trainer_may_choose_the_devices(tmp_path, galaxies):

@@ -49,8 +49,7 @@ def embed(
         Weights of the package, s or xs; or a run folder or .safetensors file.
     """
     from dmagnet.classifying.embeddings import check_form, read_embeddings
-    from dmagnet.reporting.map_page import write_map
-    from dmagnet.storage.disk import make_way, refuse_replacing, says_so
+    from dmagnet.reporting.map_page import make_way_for_map, write_map
 
     if out is None and not (len(inputs) == 1 and (page or near)):
         raise ConfigError(
@@ -60,11 +59,8 @@ def embed(
     table = Path(inputs[0]) if out is None else out
     if page or near:
         check_form(table)
-    if page and page.suffix != ".html":
-        raise ConfigError(f"--map: expected a name that ends in .html, got {page}")
     if page:
-        refuse_replacing(page, *inputs)
-        make_way(page, says_so)
+        make_way_for_map(page, inputs)
     if out is not None:
         run(inputs, out, weights, config)
         print(out)

@@ -1,6 +1,5 @@
 """The verb that says why."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -69,15 +68,12 @@ def explain(
     refuse_absent(images)
     notes: list[str] = []
     with bars() as bar:
-        counters: dict[str, Callable[[int], None]] = {
-            name: bar(name.replace("_", " "), None) for name in config.methods
-        }
         found = run(
             images,
             weights=weights,
             out=out,
             config=config,
-            progress=lambda name, done: counters[name](done),
+            announce=bar,
             tell=notes.append,
         )
     print_notes(notes)

@@ -4,12 +4,14 @@ The others are one function each elsewhere, and `dmagnet` has them under their n
 """
 
 import logging
+import weakref
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dmagnet.config import LabelsConfig, TrainConfig
+from dmagnet.config import ClassifyConfig, LabelsConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars
@@ -22,7 +24,8 @@ if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.reporting.failures import Failures
 
 Place = str | Path
-LABELS = LabelsConfig()
+Device = Literal["auto", "cpu", "gpu"]
+LABELS, CLASSIFY = LabelsConfig(), ClassifyConfig()
 log = logging.getLogger("dmagnet")  # notes; the command line prints them
 
 
@@ -59,7 +62,7 @@ def train(
     recipe: str | None = None,
     start: "Place | Checkpoint | None" = None,
     labels: LabelsConfig = LABELS,
-    device: Literal["auto", "cpu", "gpu"] = "auto",
+    device: Device = "auto",
     announce: Announce | None = None,
     **settings: Any,
 ) -> Run:
@@ -107,6 +110,8 @@ def train(
     from dmagnet.network.checkpoint import Checkpoint
     from dmagnet.training import fit, history, what_is_kept
 
+    if device not in get_args(Device):
+        raise ConfigError(f"device: expected auto, cpu or gpu, got {device!r}")
     parent = start if isinstance(start, Checkpoint | None) else load(start)
     if config is None:
         config = recipe_named(recipe or ("finetune" if parent else "laptop"))
@@ -174,13 +179,10 @@ def evaluate(
     from dmagnet.training.run_folder import history
 
     checkpoint, galaxies = _opened(weights, data, out, which)
+    went = history(Path(weights)) if Path(weights).is_dir() else ()
+    told = _judging(announce, len(galaxies))
     return assess(
-        checkpoint,
-        galaxies,
-        Path(out),
-        views=views,
-        history=history(Path(weights)) if Path(weights).is_dir() else (),
-        progress=_judging(announce, len(galaxies)),
+        checkpoint, galaxies, Path(out), views=views, history=went, progress=told
     )
 
 
@@ -221,10 +223,8 @@ def failures(
     from dmagnet.reporting.failures import show_failures
 
     checkpoint, galaxies = _opened(weights, data, out, which)
-    progress = _judging(announce, len(galaxies))
-    return show_failures(
-        checkpoint, galaxies, Path(out), views=views, progress=progress
-    )
+    told = _judging(announce, len(galaxies))
+    return show_failures(checkpoint, galaxies, Path(out), views=views, progress=told)
 
 
 def calibrate(
@@ -265,10 +265,8 @@ def calibrate(
 
     Raises
     ------
-    ConfigError
-        If weights of the package would be replaced.
-    DataError, CheckpointError
-        As `evaluate`.
+    ConfigError, DataError, CheckpointError
+        If weights of the package would be replaced, and as `evaluate`.
     """
     from dmagnet.judging.trust import fit_calibration
     from dmagnet.network.bundled import ALIASES, BUNDLED, load, path_of
@@ -301,12 +299,9 @@ def calibrate(
         *([sure] if own and split in ("train", "all") else ()),
         f"{len(held)} galaxies fit; {total - len(held)} are known",
     ))  # fmt: skip
+    told = _judging(announce, total, "Looking")
     calibration = fit_calibration(
-        checkpoint,
-        [held],
-        known_parts,
-        views=views,
-        progress=_judging(announce, total, "Looking"),
+        checkpoint, [held], known_parts, views=views, progress=told
     )
     place = path_of(weights)
     if place.is_dir():
@@ -317,7 +312,14 @@ def calibrate(
 
 
 def embed(
-    inputs: Any, out: Place | None = None, *, weights: Place | None = None, **how: Any
+    inputs: Any,
+    out: Place | None = None,
+    *,
+    map: Place | None = None,  # noqa: A002, as the command line has it
+    weights: Place | None = None,
+    config: ClassifyConfig = CLASSIFY,
+    announce: Announce | None = None,
+    **settings: Any,
 ) -> "Answers":
     """Embed galaxies: classes and features in a table; `nearest` finds what is alike.
 
@@ -327,9 +329,15 @@ def embed(
         As for `classify`.
     out : path, optional
         Write the table there too.
+    map : path, optional
+        Write a map of the galaxies there, the most unusual first: one .html file.
     weights : path or str, optional
         As for `classify`.
-    **how
+    config : ClassifyConfig
+        As for `classify`.
+    announce : callable, optional
+        As for `classify`.
+    **settings
         As for `classify`.
 
     Returns
@@ -343,8 +351,21 @@ def embed(
         As `classify`.
     """
     from dmagnet.classifying.catalog_run import classify
+    from dmagnet.pictures.inputs.memory import as_files
+    from dmagnet.reporting.map_page import make_way_for_map, write_map
 
-    return classify(inputs, out=out, weights=weights, embeddings=True, **how)
+    config, told = replace(config, embeddings=True, **settings), announce or bars()
+    with ExitStack() as stack:
+        paths = stack.enter_context(as_files(inputs))
+        page = None if map is None else Path(map)
+        if page:
+            make_way_for_map(page, [paths] if isinstance(paths, Place) else paths)
+        table = classify(paths, out=out, weights=weights, config=config, announce=told)
+        if page:
+            write_map(table, page, inputs=paths, config=config, announce=told)
+        # As in classify: its pictures can be shown for as long as there is a table.
+        weakref.finalize(table, stack.pop_all().close)
+        return table
 
 
 def _with(config: Any, settings: dict[str, Any]) -> Any:

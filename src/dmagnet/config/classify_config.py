@@ -43,6 +43,8 @@ class ColumnsConfig(Checked):
         if bool(self.ra) != bool(self.dec):
             got = "--ra" if self.ra else "--dec"
             raise ConfigError(f"expected both --ra and --dec, or neither; got {got}")
+        if self.ra and self.ra == self.dec:
+            raise ConfigError(f"--ra, --dec: expected two columns, got {self.ra} twice")
 
 
 @dataclass(frozen=True, kw_only=True)

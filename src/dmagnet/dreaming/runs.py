@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
+from dmagnet.dreaming.maco import MACO_STEPS
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images
 from dmagnet.dreaming.random_steps import random_residuals
@@ -28,6 +29,7 @@ from dmagnet.dreaming.targets import (
 )
 from dmagnet.errors import ConfigError
 from dmagnet.pictures.cutout import Cutout
+from dmagnet.storage.environment import bars
 
 SHOWN = 4  # galaxies in a notebook
 Trajectory = Literal["step", "octave", "none"]
@@ -188,9 +190,10 @@ def dream(
     network = open_network(weights)
     cutouts, images = as_batch(image, network=network)
     target = _target(network, layer, class_name, guide)
+    config = config or DreamConfig()
     return dream_target(
-        network, images, target, config or DreamConfig(),
-        cutouts=cutouts, trajectory=trajectory, watch=watch,
+        network, images, target, config,
+        cutouts=cutouts, trajectory=trajectory, watch=watch or _bar(config),
     )  # fmt: skip
 
 
@@ -239,6 +242,7 @@ def redream(
     """
     network = open_network(weights)
     config = config or RedreamConfig()
+    watch = watch or _bar(config.dream)
     side = config.schedule[-1] if config.schedule else network.image_size
     cutouts, images = as_batch(image, network=network, side=side)
     target = _target(network, layer, class_name, guide)
@@ -262,6 +266,25 @@ def _target(
     if guide is None:
         return layer_target(network, layer)
     return layer_target(network, layer, as_batch(guide, network=network)[1][0])
+
+
+def _bar(config: DreamConfig) -> Watch | None:
+    """Show the steps of a dream, or of each pass of a re-dream, in a notebook."""
+    show = bars()
+    if show is None:
+        return None
+    count: Callable[[int], None] | None = None
+    done = 0
+
+    def _count(frame: DreamFrame) -> None:
+        nonlocal done, count
+        if count is None or (frame.octave == 0 and frame.step <= 1):
+            octaves = MACO_STEPS if config.basis == "maco" else frame.octaves
+            done, count = 0, show("Dreaming", config.steps * octaves)
+        done += 1
+        count(done)
+
+    return _count
 
 
 def dream_target(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,11 @@ from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.storage.disk import claimed
+from dmagnet.storage.environment import Announce, bars
 
 EXPLAIN = ExplainConfig()
 USUAL = EXPLAIN.methods
 Inputs = Any  # paths or images, as `dmagnet.pictures.inputs.memory` takes them
-Progress = Callable[[str, int], None]
 
 
 def explain_images(
@@ -51,7 +50,7 @@ def explain_images(
     target: Class | None = None,
     against: Class | None = None,
     items: Sequence[Item] = (),
-    progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> list[Explanation]:
     """Explain pictures that are in memory.
 
@@ -69,8 +68,9 @@ def explain_images(
         Explain why ``target`` rather than this class.
     items : sequence of Item, optional
         Where the pictures come from; numbers if not given.
-    progress : callable, optional
-        Called with the name of a step and the number of pictures done.
+    announce : callable, optional
+        Called with a method and the number of pictures; returns what to call with the
+        number done.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def explain_images(
         )
     maps = {}
     for method in methods:
-        told = None if progress is None else partial(progress, method)
+        told = announce(method, num) if announce else None
         maps[method] = attribute(
             checkpoint, images, method, target=targets, against=others, progress=told
         )
@@ -144,7 +144,7 @@ def explain(
     weights: str | Path | Checkpoint = DEFAULT,
     out: str | Path | None = None,
     config: ExplainConfig = EXPLAIN,
-    progress: Progress | None = None,
+    announce: Announce | None = None,
     tell: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Explanations:
@@ -162,8 +162,9 @@ def explain(
         Folder for pictures, FITS files and ``explain.json``.
     config : ExplainConfig
         What to explain, and how to read the inputs.
-    progress : callable, optional
-        Called with the name of a step and the number of pictures done.
+    announce : callable, optional
+        Called with a method and the number of pictures; returns what to call with the
+        number done.
     tell : callable, optional
         Called with a line for each input that is no picture, and for each doubt.
     **settings
@@ -197,7 +198,7 @@ def explain(
             target=config.target,
             against=config.against,
             items=[each.item for each in pictures],
-            progress=progress,
+            announce=announce or bars(),
         )
         for i, picture in enumerate(pictures):
             wcs, lost = picture.view_wcs()

@@ -18,7 +18,7 @@ from dmagnet.calibration.space import fit_space, nearest, spread
 from dmagnet.classifying.embeddings import head_of, vectors_of
 from dmagnet.config.checks import from_dict
 from dmagnet.config.classify_config import ClassifyConfig, SourceConfig
-from dmagnet.errors import DataError
+from dmagnet.errors import ConfigError, DataError
 from dmagnet.figures.plots import SERIES
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.item import Item
@@ -27,6 +27,7 @@ from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.raster import as_address
 from dmagnet.reporting.page import SIDES, photo, render_page, write_page
 from dmagnet.reporting.report_page import facts
+from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce
 
 LEAST, MOST = 8, 50_000  # galaxies on a page; a place in the order fits into 16 bits
@@ -125,6 +126,14 @@ def write_map(
     return write_page(out, partial(render_map, replace(found, pictures=pictures)))
 
 
+def make_way_for_map(out: Path, inputs: Sequence[Any]) -> None:
+    """Refuse a place where no map can be written, before galaxies are embedded."""
+    refuse_replacing(out, *inputs)
+    if out.suffix != ".html":
+        raise ConfigError(f"--map: expected a name that ends in .html, got {out}")
+    make_way(out, says_so)
+
+
 def arranged(table: Any, announce: Announce | None = None) -> Map:
     """Choose and order the galaxies of a page, and find their places and neighbors."""
     vectors = vectors_of(table)
@@ -149,11 +158,10 @@ def arranged(table: Any, announce: Announce | None = None) -> Map:
         order = order[np.concatenate([np.arange(NUM_UNUSUAL), drawn])]
     rows, scores = rows[order], scores[order]
     features = vectors[rows]
-    if announce:
-        announce("Neighbors", len(rows))
+    say = announce or (lambda *_: None)
+    say("Neighbors", len(rows))
     _, near = nearest(features, features, NUM_ALIKE + 1)
-    if announce:
-        announce("Map", len(rows))
+    say("Map", len(rows))
     places, axes = _layout(features)
     classes = np.asarray(table["class_index"][rows], int)  # others have none
     names = [""] * (int(classes.max()) + 1)

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.config.classify_config import SourceConfig
-from dmagnet.errors import DataError
+from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs import forms
 from dmagnet.pictures.inputs.item import Flag, Item, flagged
 from dmagnet.pictures.inputs.stacks import open_stack
 from dmagnet.pictures.opening import ImageError
-from dmagnet.pictures.tables.columns import Columns, find_columns
+from dmagnet.pictures.tables.columns import Columns, find_columns, named_columns
 from dmagnet.pictures.tables.opened import is_table
 
 SAME = 3  # decimals of degrees: positions within some arcsec are the same
@@ -52,6 +52,11 @@ class Listing:
             if not found:
                 notes.append(f"{text}: nothing fits this pattern")
             self._inputs.extend(found)
+        tables = any(form == "table" or forms.INSIDE in p for form, p in self._inputs)
+        if self._inputs and not tables and (named := named_columns(config)):
+            flag, column = next(iter(named.items()))
+            line = f"expected a table with a column {column}, got images; leave it out"
+            raise ConfigError(f"--{flag}: {line}")
         for form, path in self._inputs:
             try:
                 if form == "table" and path not in self._columns:

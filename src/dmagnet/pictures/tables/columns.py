@@ -83,7 +83,7 @@ def find_columns(
     votes: tuple[str, ...] | None = None,
 ) -> Columns:
     """Find out which column of a table is what; votes only if some or () are wanted."""
-    wish = {k: getattr(given, k) for k in GIVEN if given and getattr(given, k)}
+    wish = named_columns(given) if given else {}
     with open_tables(path) as tables:
         names = list(dict.fromkeys(name for table in tables for name in table.names))
         told = [{k: _alike(t.names, name) for k, name in wish.items()} for t in tables]
@@ -118,6 +118,11 @@ def find_columns(
         f"found {there}; {' '.join(f'--{n} NAME' for n in lacks)} says which is meant"
         f"{hint}"
     )
+
+
+def named_columns(given: ColumnsConfig) -> dict[str, str]:
+    """Return the columns that a person named, by what is in them."""
+    return {k: getattr(given, k) for k in GIVEN if getattr(given, k)}
 
 
 def _alike(names: list[str], wanted: str) -> str:
