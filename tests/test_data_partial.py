@@ -11,10 +11,12 @@ from blobs import CONFIG, blobs
 from PIL import Image
 from scipy import stats
 
+from dmagnet.classes import CLASSES, is_galaxy10
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import coarse, joined, load_galaxies, read_meanings, write_parquet
+from dmagnet.galaxies.partial import numbered_as
 from dmagnet.judging.predict import predict
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint, load
@@ -44,6 +46,30 @@ def test_a_bar_between_names_in_a_table_means_one_of_these(tmp_path):
     assert found.class_names == ("barred", "round", "tight")
     assert found.label_sets == ((0, 2),)
     np.testing.assert_array_equal(found.labels, [1, 3, 0, 3, 2, 1])
+
+
+@pytest.mark.parametrize("spelling", ["slug", "name"])
+def test_the_ten_classes_have_galaxy10s_order_however_they_are_spelled(
+    tmp_path, spelling
+):
+    names = [getattr(entry, spelling) for entry in CLASSES]
+    found = load_galaxies(table(tmp_path, [*names[::-1], *names]))
+    assert found.class_names == tuple(names)
+    np.testing.assert_array_equal(found.labels, [*range(9, -1, -1), *range(10)])
+    assert is_galaxy10(found.class_names)
+
+
+def test_classes_are_judged_by_their_names_whatever_their_order():
+    names = ("class 1", "class 3", "Class-2", "class_0")
+    found = numbered_as(replace(blobs(num=12), label_sets=((0, 2),)), names)
+    assert found.class_names == names
+    np.testing.assert_array_equal(found.labels[:3], [3, 0, 2])
+    assert found.label_sets == ((2, 3),)
+    votes = np.arange(36, dtype=np.float32).reshape(12, 3)
+    voted = numbered_as(replace(blobs(num=12), votes=votes), names).votes
+    np.testing.assert_array_equal(voted[1], [4, 0, 5, 3])
+    with pytest.raises(DataError, match="found class 0, class 1, class 2; judge it"):
+        numbered_as(blobs(), names[:3])
 
 
 def test_membership_tells_which_classes_a_label_allows():

@@ -5,7 +5,7 @@ data set states (Leung & Bovy, Galaxy10 DECaLS, doi 10.5281/zenodo.10845026).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dmagnet.errors import ConfigError
@@ -66,14 +66,23 @@ CLASSES = (
 
 NUM_CLASSES = len(CLASSES)
 CLASS_NAMES = tuple(entry.name for entry in CLASSES)
-_SLUGS = tuple(entry.slug for entry in CLASSES)
 
 
-def plain_names(names: Sequence[str]) -> list[str]:
-    """Reduce class names to what folders and tables spell alike."""
-    bare = (re.sub(r"^\d+[\s_.-]+", "", name).lower() for name in names)
-    plain = (re.sub(r"[^a-z0-9]", "", name) for name in bare)
-    return [re.sub(r"(?<=.)galax(y|ies)$", "", name) for name in plain]
+def _plain(name: str) -> str:
+    """Leave out a number in front, capitals, signs, and the word galaxy."""
+    bare = re.sub(r"[^a-z0-9]", "", re.sub(r"^\d+[\s_.-]+", "", name).lower())
+    return re.sub(r"(?<=.)galax(y|ies)$", "", bare)
+
+
+_ENTRIES = {
+    _plain(name): entry for entry in CLASSES for name in (entry.slug, entry.name)
+}
+
+
+def plain_names(names: Iterable[str]) -> list[str]:
+    """Reduce class names to what folders and tables spell alike, slugs to names."""
+    plain = [*map(_plain, names)]
+    return [_plain(_ENTRIES[p].name) if p in _ENTRIES else p for p in plain]
 
 
 def find_class(names: Sequence[str], wanted: str) -> int:
@@ -81,25 +90,31 @@ def find_class(names: Sequence[str], wanted: str) -> int:
     if wanted.isdecimal() and int(wanted) < len(names):
         return int(wanted)
     plain, (asked,) = plain_names(names), plain_names([wanted])
-    slugs = dict(zip(plain_names(_SLUGS), plain_names(CLASS_NAMES), strict=True))
-    for each in (asked, slugs.get(asked)):
-        if each in plain:
-            return plain.index(each)
+    if asked in plain:
+        return plain.index(asked)
     raise ConfigError(f"no class {wanted!r}; the classes are: {', '.join(names)}")
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Order the ten as Galaxy10 does; others by a number in front and the alphabet."""
+
+    def _key(name: str) -> tuple[float, str]:
+        number = re.match(r"\d+", name)
+        return (float(number[0]) if number else float("inf"), name)
+
+    found = sorted(names, key=_key)
+    ten = dict(zip(plain_names(found), found, strict=True))
+    if len(found) == len(ten) and {*ten} == {*plain_names(CLASS_NAMES)}:
+        return tuple(ten[name] for name in plain_names(CLASS_NAMES))
+    return tuple(found)
 
 
 def family_of(name: str) -> str:
     """Return the family of a class, however it is spelled; empty if it has none."""
-    return _FAMILY_OF.get(plain_names([name])[0], "")
+    entry = _ENTRIES.get(_plain(name))
+    return entry.family if entry else ""
 
 
 def is_galaxy10(names: Sequence[str]) -> bool:
     """Compare class names with those of Galaxy10 DECaLS."""
     return plain_names(names) == plain_names(CLASS_NAMES)
-
-
-_FAMILY_OF = {
-    spelling: entry.family
-    for entry in CLASSES
-    for spelling in plain_names([entry.name, entry.slug])
-}

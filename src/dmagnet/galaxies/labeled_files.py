@@ -1,7 +1,6 @@
 """Labeled image files of folders and archives, read as `classify` reads them."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dmagnet.classes import in_order
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES
@@ -38,12 +38,6 @@ class LabeledListing:
     label_sets: tuple[tuple[int, ...], ...] = ()
     places: dict[str, npt.NDArray[Any]] = field(default_factory=dict)  # and ids
     votes: npt.NDArray[np.float32] | None = None
-
-
-def natural_key(name: str) -> tuple[float, str]:
-    """Order names by a number in front, then by the alphabet."""
-    match = re.match(r"\d+", name)
-    return (float(match[0]) if match else np.inf, name)
 
 
 def walk_folder(root: Path) -> tuple[list[str], list[str]]:
@@ -101,7 +95,7 @@ def list_classes(
     # a folder may be a class without images: `_check_classes` names it
     inside = (PurePosixPath(name) / "_" for name in folders if not _hidden(name))
     names |= {row[1] for path in inside if (row := _place(path, depth, split))}
-    class_names = tuple(sorted(names, key=natural_key))
+    class_names = in_order(names)
     _check_classes(source, class_names, rows)
     notes = []
     if ignored := len(images) - len(rows):

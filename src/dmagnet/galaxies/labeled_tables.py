@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dmagnet.classes import in_order
 from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES
-from dmagnet.galaxies.labeled_files import NO_PART, LabeledListing, natural_key
+from dmagnet.galaxies.labeled_files import NO_PART, LabeledListing
 from dmagnet.galaxies.votes import ONE, most_voted, read_votes, to_number
 from dmagnet.pictures.inputs.forms import INSIDE, item_of_row
 from dmagnet.pictures.inputs.item import Item
@@ -105,7 +106,7 @@ def _columns_of(
     """Find the columns; votes are labels if they are wanted, or if nothing else is."""
     found = find_columns(table, given, ("path", "label"), votes)
     if votes or not found.label:
-        ordered = sorted(found.votes, key=natural_key)
+        ordered = in_order(found.votes)
         return replace(found, votes={name: found.votes[name] for name in ordered}), []
     told = ",".join(found.votes)
     left = [f"labels are those of {found.label}; --votes {told} learns from votes"]
@@ -118,7 +119,7 @@ def _read_labels(
     """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
     _check_labels(labels, where)
     each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
-    names = tuple(sorted(frozenset().union(*each), key=natural_key))
+    names = in_order(frozenset().union(*each))
     coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
     codes = {frozenset([name]): k for k, name in enumerate(names)}
     for code, members in enumerate(coarse, len(names)):

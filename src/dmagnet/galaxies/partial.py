@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dmagnet.classes import CLASS_NAMES
+from dmagnet.classes import CLASS_NAMES, plain_names
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import COLUMNS, Galaxies
 from dmagnet.storage.records import read_json
@@ -71,6 +71,31 @@ def coarse(
         class_names=class_names,
         label_sets=sets,
         data_hash="",
+    )
+
+
+def numbered_as(galaxies: Galaxies, class_names: tuple[str, ...]) -> Galaxies:
+    """Give classes the numbers that a network with all of them uses."""
+    own, wanted = plain_names(galaxies.class_names), plain_names(class_names)
+    if not {*own} <= {*wanted} or len({*own}) < len(own):
+        raise DataError(
+            f"{galaxies.source}: expected the network's classes "
+            f"{', '.join(class_names)}; found {', '.join(galaxies.class_names)}; judge "
+            "it on data with its classes, or say with --meanings what they mean"
+        )
+    codes = np.array([wanted.index(name) for name in own])
+    sets = galaxies.label_sets
+    votes = galaxies.votes
+    if votes is not None:
+        votes = np.zeros((len(galaxies), len(wanted)), votes.dtype)
+        votes[:, codes] = galaxies.votes
+    beyond = len(wanted) + np.arange(len(sets))
+    return replace(
+        galaxies,
+        labels=np.concatenate([codes, beyond])[galaxies.labels],
+        class_names=class_names,
+        label_sets=tuple(tuple(sorted(codes[list(s)].tolist())) for s in sets),
+        votes=votes,
     )
 
 

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
-from dmagnet.classes import plain_names
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PARTS, Galaxies
 from dmagnet.galaxies.load import load_galaxies
-from dmagnet.galaxies.partial import coarse, read_meanings
+from dmagnet.galaxies.partial import coarse, numbered_as, read_meanings
 from dmagnet.judging.judged_record import Metrics, write_metrics
 from dmagnet.judging.metrics import score
 from dmagnet.judging.predict import attention
@@ -120,13 +119,11 @@ def galaxies_to_judge(
     )
     if meanings is not None:
         galaxies = coarse(galaxies, read_meanings(meanings), checkpoint.class_names)
-    if plain_names(galaxies.class_names) != plain_names(checkpoint.class_names):
-        raise DataError(
-            f"{path}: expected the network's classes "
-            f"{', '.join(checkpoint.class_names)}; found "
-            f"{', '.join(galaxies.class_names)}; judge it on data with its "
-            "classes, or say with --meanings what they mean"
-        )
+    absent = len(checkpoint.class_names) - len(galaxies.class_names)
+    galaxies = numbered_as(galaxies, checkpoint.class_names)
+    if absent:
+        note = f"no galaxies of {absent} of the network's classes"
+        galaxies = replace(galaxies, notes=(*galaxies.notes, note))
     if galaxies.votes is not None and galaxies.label_sets:
         tied, galaxies = len(galaxies), galaxies.fully_labeled()
         note = f"{tied - len(galaxies)} galaxies whose votes tie are left out"
