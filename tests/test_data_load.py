@@ -13,12 +13,11 @@ from astropy.table import Table
 from PIL import Image
 from pyarrow import parquet
 
-from dmagnet.classes import CLASS_NAMES
+from dmagnet.classes import CLASS_NAMES, in_order
 from dmagnet.cli import main
 from dmagnet.config import FilesConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies import load_galaxies, write_parquet
-from dmagnet.galaxies.labeled_files import natural_key
 from dmagnet.pictures.inputs import list_items, read_picture
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -82,7 +81,7 @@ def test_columns_are_refused_where_folders_are_the_classes(tmp_path):
 
 
 def test_names_without_a_number_come_after_those_with_one():
-    assert sorted(["b", "a", "11", "2_x"], key=natural_key) == ["2_x", "11", "a", "b"]
+    assert in_order(["b", "a", "11", "2_x"]) == ("2_x", "11", "a", "b")
 
 
 def test_pixels_are_those_of_the_file(tmp_path):
