@@ -16,7 +16,7 @@ from dmagnet.classifying import About
 from dmagnet.classifying.store import key_of, open_store
 from dmagnet.classifying.table_columns import rows_of
 from dmagnet.errors import ConfigError, DataError, DmagnetError
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs import Flag, Item
 
 NAMES = ("Cat", "Dog")
 ABOUT = About(NAMES, "f" * 64, {"views": 1, "source": {"hdu": ""}})

@@ -20,7 +20,7 @@ from dmagnet.classifying import About, to_qtable, write_table
 from dmagnet.classifying.table import check_name
 from dmagnet.classifying.table_columns import SUMS, columns, rows_of, schema
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.inputs import Flag, Item
 
 TRUST = {"thresholds": [0.3, 0.1], "ood_limit": 1.0}
 SETTINGS = {"views": 1, "source": {"hdu": ""}, "calibration": TRUST}

@@ -21,6 +21,7 @@ from PIL import Image
 from dmagnet import __version__
 from dmagnet.config import CutoutConfig, SourceConfig
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.pictures.inputs import Flag, Item
 from dmagnet.pictures.inputs.cutout_files import (
     Failure,
     Position,
@@ -35,7 +36,6 @@ from dmagnet.pictures.inputs.cutouts import (
     fetched,
     retry_after,
 )
-from dmagnet.pictures.inputs.item import Flag, Item
 from dmagnet.pictures.inputs.reading import read_picture
 
 BAD = ["408", "429", "500", "502", "503", "cut", "cut unsized", "short", "garbage"]

@@ -199,7 +199,7 @@ def test_g_r_i_are_drawn_with_the_viewers_factor_for_i(tmp_path):
     as_z = FLUX * np.array([1, 1, 3.0 / 2.2], np.float32)[:, None, None]
     drawn = legacy_rgb(as_z).transpose(1, 2, 0)
     np.testing.assert_allclose(colors, drawn, atol=1e-5)
-    assert notes == (("other bands", "g, r, i drawn as g, r, z"),)
+    assert notes == ((Flag.OTHER_BANDS, "g, r, i drawn as g, r, z"),)
     picture = read(write(tmp_path / "a.fits", FLUX, sky(), BANDS="gri"))
     assert picture.item.flag == Flag.OTHER_BANDS
 

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.inputs import forms
 from dmagnet.pictures.inputs.archives import ARCHIVES
-from dmagnet.pictures.inputs.item import Flag, Item, flagged
+from dmagnet.pictures.inputs.item import Item, flagged
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.tables.columns import find_columns
 from dmagnet.pictures.tables.opened import is_table

@@ -28,13 +28,14 @@ from dmagnet.classifying.catalog_run import Outcome
 from dmagnet.classifying.table_columns import line as line_of
 from dmagnet.config.classify_config import SERVICE, CuttingConfig
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.image import draw_planes, planes_hdu
 from dmagnet.pictures.inputs.cutout_files import Shelf
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import Tiles, is_blank, open_tiles
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, flagged
+from dmagnet.pictures.inputs.item import Item, flagged
 from dmagnet.pictures.inputs.listing import Listing, list_items, repeated
-from dmagnet.pictures.inputs.reading import DOUBTS, FAULTS, planes_of
+from dmagnet.pictures.inputs.reading import planes_of
 from dmagnet.pictures.opening import BROKEN, ImageError, quiet
 from dmagnet.pictures.planes import Planes
 from dmagnet.pictures.sections import MOST, moved
@@ -200,7 +201,7 @@ class _Cutter:
                 item, scale = self._made(item, path)
             except ImageError as error:
                 line = " ".join(str(error).split())
-                item = flagged(item, FAULTS[error.fault], line)
+                item = flagged(item, error.fault, line)
         name = "" if item.flag & NO_CLASS else path.name
         ends = line_of(item.path), int(item.flag), line_of(item.reason)
         return [line_of(item.id), item.ra, item.dec, name, scale, *ends]
@@ -224,7 +225,7 @@ class _Cutter:
                 line = "the tile has no values at this place"
                 return flagged(item, Flag.OUTSIDE_SURVEY, line), math.nan
         for doubt, text in planes.notes:
-            item = flagged(item, DOUBTS[doubt], text)
+            item = flagged(item, doubt, text)
         if (share := float(np.isnan(planes.values).mean())) > BLANK:
             line = f"{100 * share:.0f} % of the cut-out has no values"
             item = flagged(item, Flag.SMALL_FIELD, line)
@@ -259,7 +260,7 @@ def _padded(planes: Planes, angle: float) -> Planes:
         line = (
             f"expected at most {MOST / 1e6:.0f} million pixels, got {width} x {height}"
         )
-        raise ImageError(f"{line}; ask for a smaller --cutout.size", "too large")
+        raise ImageError(f"{line}; ask for a smaller --cutout.size", Flag.TOO_LARGE)
     left = box.left - (width - box.width) // 2
     low = box.bottom - (height - box.height) // 2
     before = max(0, box.left) - left, max(0, box.bottom) - low

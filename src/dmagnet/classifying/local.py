@@ -21,7 +21,8 @@ from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.network.bundled import path_of
-from dmagnet.pictures.inputs.item import NO_CLASS, Item
+from dmagnet.pictures.flags import NO_CLASS
+from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.reading import read_picture
 
 BATCHES_AHEAD = 3  # for each thread, so that none waits for the one that writes

@@ -22,7 +22,8 @@ import pyarrow as pa
 from dmagnet.classifying.table_columns import About
 from dmagnet.config.checks import from_dict, typed
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.pictures.inputs.item import Flag, Item
+from dmagnet.pictures.flags import Flag
+from dmagnet.pictures.inputs.item import Item
 from dmagnet.storage.disk import (
     claimed,
     is_own,

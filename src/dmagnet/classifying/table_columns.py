@@ -15,7 +15,8 @@ from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.calibration.judgement import Classifier, Judgement
 from dmagnet.classes import FAMILIES, family_of
 from dmagnet.config.classify_config import SERVICE, ClassifyConfig
-from dmagnet.pictures.inputs.item import NO_CLASS, Item
+from dmagnet.pictures.flags import NO_CLASS
+from dmagnet.pictures.inputs.item import Item
 
 Floats = npt.NDArray[np.floating[Any]]
 Rows = Callable[[], Iterator[pa.RecordBatch]]

@@ -14,7 +14,8 @@ from dmagnet import __version__
 from dmagnet.classifying.local import Chunk, Threads, open_for
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError, DmagnetError
-from dmagnet.pictures.inputs.item import NO_CLASS, Item
+from dmagnet.pictures.flags import NO_CLASS
+from dmagnet.pictures.inputs.item import Item
 
 ANSWER = pa.schema(
     [

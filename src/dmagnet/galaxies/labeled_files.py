@@ -15,8 +15,9 @@ from dmagnet.classes import in_order
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES
+from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.inputs.forms import IMAGES
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels
+from dmagnet.pictures.inputs.item import Item, Picture, Pixels
 from dmagnet.pictures.inputs.reading import native_side
 
 SIZE_SAMPLE = 50  # images that tell the most common side

@@ -24,6 +24,7 @@ from astropy.wcs.utils import (
 )
 from scipy.ndimage import map_coordinates
 
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import SCALES
 from dmagnet.pictures.opening import BROKEN, Note, in_short, quiet
 
@@ -52,7 +53,7 @@ def sky_of(
             width, height = (float(step) for step in steps.to_value(u.arcsec))
             if SCALES[0] <= min(width, height) <= max(width, height) <= SCALES[1]:
                 lost = lost or _no_frame(wcs)
-                return wcs, (width, height), (("wcs", lost),) if lost else ()
+                return wcs, (width, height), ((Flag.BAD_WCS, lost),) if lost else ()
             reason = f"pixels of {width:.3g} x {height:.3g} arcsec"
     except NO_WCS as error:
         reason = in_short(error)
@@ -64,7 +65,7 @@ def sky_of(
     if not reason and not claims:
         return None, scale, ()
     line = f"the WCS cannot be used ({reason or 'no place on the sky'})"
-    return None, scale, (("wcs", line),)
+    return None, scale, ((Flag.BAD_WCS, line),)
 
 
 def icrs_of(wcs: WCS, x: float, y: float) -> Place:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dmagnet.pictures.opening import Fault, ImageError, Note
+from dmagnet.pictures.flags import Flag
+from dmagnet.pictures.opening import ImageError, Note
 from dmagnet.pictures.raster import strips
 
 if TYPE_CHECKING:
@@ -148,16 +149,16 @@ def draw(
     notes = [*_missing(planes)]
     picked, centers, note = _pick(bands, len(planes), telescope)
     if len(picked) == 1:
-        notes.append(("one band", "one band, drawn in grey"))
+        notes.append((Flag.ONE_BAND, "one band, drawn in grey"))
     elif note:
-        notes.append(("other bands", note))
+        notes.append((Flag.OTHER_BANDS, note))
     flux = planes[picked]
     _check_each(flux, [bands[i] if bands else f"plane {i}" for i in picked])
     if known_units:
         flux = np.stack([_without_pedestal(plane) for plane in flux])
     else:
         flux, line = _guessed(flux)
-        notes.append(("no units", line))
+        notes.append((Flag.NO_UNITS, line))
         centers = [GRZ_NM[1]] if len(flux) == 1 else centers
     flux, _ = filled(flux)
     factors = np.interp(centers, CURVE_NM, CURVE).astype(np.float32)
@@ -200,7 +201,7 @@ def _missing(planes: Floats) -> tuple[Note, ...]:
     """Count the pixels without a value."""
     count = planes.size - int(np.isfinite(planes).sum())
     line = f"{count} pixels without a value (NaN) were filled with sky"
-    return (("nan", line),) if count else ()
+    return ((Flag.SOME_NAN, line),) if count else ()
 
 
 def _pick(
@@ -246,7 +247,7 @@ def _check_each(flux: Floats, names: Sequence[str]) -> None:
         for name, values in zip(names, known, strict=True)
         if not values.size or np.ptp(values) == 0
     ]:
-        fault: Fault = "no values" if len(empty) == len(names) else "no band"
+        fault = Flag.NO_VALUES if len(empty) == len(names) else Flag.MISSING_BAND
         raise ImageError(
             "expected a value in each band, got a band without any (all NaN or all the "
             "same): " + ", ".join(empty),

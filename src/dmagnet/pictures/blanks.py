@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Note
 
 Floats = npt.NDArray[np.float32]
@@ -47,7 +48,7 @@ def fluxes(
                     plane[hit] = np.nan
     told = ", ".join(f"{count} of {value:.7g}" for value, count in lost.most_common(4))
     line = f"pixels whose number stands for no value: {told}"
-    return flux, (("nan", line),) if told else ()
+    return flux, ((Flag.SOME_NAN, line),) if told else ()
 
 
 def is_bytes(values: npt.NDArray[Any]) -> bool:

@@ -12,8 +12,9 @@ from astropy.wcs import WCS
 from dmagnet.pictures.bands import draw, filled
 from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.cutout import Cutout, from_array
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import nanomaggies
-from dmagnet.pictures.opening import ImageError, Note
+from dmagnet.pictures.opening import Note, named
 from dmagnet.pictures.planes import RGB_BANDS, Planes, read_planes
 from dmagnet.pictures.raster import read_part
 from dmagnet.storage.disk import open_file
@@ -49,11 +50,9 @@ def read_fits(path: Path, *, hdu: int | str | None = None, bands: str = "") -> C
     `read_planes`. A cube that `rgb_hdu` wrote comes back as it was.
     """
     planes = read_planes(Path(path), hdu=hdu, bands=bands)
-    try:
+    with named(path):
         rgb, notes = draw_planes(planes)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}", error.fault) from None
-    told = [text for doubt, text in (*planes.notes, *notes) if doubt != "one band"]
+    told = [text for doubt, text in (*planes.notes, *notes) if doubt != Flag.ONE_BAND]
     return Cutout(np.ascontiguousarray(rgb[::-1]), planes.wcs, tuple(told))
 
 

@@ -25,7 +25,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, cast, overload
+from typing import IO, Any, cast, overload
 
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed._compression import CfitsioException
@@ -33,17 +33,10 @@ from astropy.io.fits.verify import VerifyError
 from PIL.Image import DecompressionBombError
 
 from dmagnet.errors import DataError
+from dmagnet.pictures.flags import Flag
 from dmagnet.storage.disk import FULL, open_file
 
-Fault = Literal[
-    "missing", "damaged", "too large", "too small", "no image", "shape", "no band",
-    "no values", "outside",
-]  # fmt: skip
-Doubt = Literal[
-    "nan", "faint", "wcs", "small field", "one band", "other bands", "no units",
-    "grids",
-]  # fmt: skip
-Note = tuple[Doubt, str]  # a doubt, and what a person should know of it
+Note = tuple[Flag, str]  # a doubt, and what a person should know of it
 
 LONGEST = 160  # characters of what a library says
 
@@ -66,13 +59,13 @@ class ImageError(DataError):
     ----------
     message : str
         For a person: expected, got, what to do.
-    fault : str
-        For a program.
+    fault : Flag
+        For a program: of the row that it leaves without a class.
     """
 
-    def __init__(self, message: str, fault: Fault = "damaged") -> None:
+    def __init__(self, message: str, fault: Flag = Flag.UNREADABLE) -> None:
         super().__init__(message)
-        self.fault: Fault = fault
+        self.fault = fault
 
 
 def in_short(error: BaseException) -> str:
@@ -95,17 +88,26 @@ def refused(name: object, expected: str) -> Iterator[None]:
         raise
     except (FileNotFoundError, NotADirectoryError):
         line = f"{name}: expected {expected}, found nothing"
-        raise ImageError(line, "missing") from None
+        raise ImageError(line, Flag.NOT_FOUND) from None
     except (MemoryError, *BROKEN) as error:
         told, number = in_short(error), getattr(error, "errno", None)
         if number in FULL:  # who writes what is read says so
             raise
         if number == errno.ENAMETOOLONG:
-            raise ImageError(f"{name}: {told}", "missing") from None
-        fault: Fault = "too large" if isinstance(error, MemoryError) else "damaged"
+            raise ImageError(f"{name}: {told}", Flag.NOT_FOUND) from None
+        fault = Flag.TOO_LARGE if isinstance(error, MemoryError) else Flag.UNREADABLE
         if not isinstance(error, MemoryError) and not number:
             told = f"got a damaged one ({told})"
         raise ImageError(f"{name}: expected {expected}, {told}", fault) from error
+
+
+@contextlib.contextmanager
+def named(name: object) -> Iterator[None]:
+    """Begin what is refused of a file with its name."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}", error.fault) from error.__cause__
 
 
 OPEN_FILES = 8  # a process keeps open
@@ -204,13 +206,13 @@ def spooled(
                 if out.tell() > most:
                     room = f"{most >> 20} MB once unpacked"
                     line = f"{name}: expected at most {room}, got more"
-                    raise ImageError(line, "too large")
+                    raise ImageError(line, Flag.TOO_LARGE)
             out.seek(0)
         except OSError as error:
             if error.errno not in FULL:
                 raise
             line = f"{name}: expected room in {tempfile.gettempdir()} to unpack it"
-            raise ImageError(line, "too large") from error
+            raise ImageError(line, Flag.TOO_LARGE) from error
         stack.pop_all()  # whole: who asked for it closes it
         return cast("IO[bytes]", out)
 
@@ -249,7 +251,9 @@ def open_fits(source: Path | IO[bytes], *, memmap: bool = False) -> Iterator[Hdu
     with contextlib.ExitStack() as stack:
         stack.enter_context(refused(name, "a whole FITS file"))
         stack.enter_context(quiet())
-        yield _opened(stack, source, name, memmap=memmap)
+        hdus = _opened(stack, source, name, memmap=memmap)
+        with named(name):
+            yield hdus
 
 
 def _opened(
@@ -286,7 +290,8 @@ class KeptFits:
     @contextlib.contextmanager
     def hdus(self) -> Iterator[Hdus]:
         """Lend the HDUs to one thread at a time."""
-        with refused(self.name, "a whole FITS file"), self._turn, quiet():
+        whole = refused(self.name, "a whole FITS file")
+        with whole, self._turn, quiet(), named(self.name):
             yield self._hdus
 
 

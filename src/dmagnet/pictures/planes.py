@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 
 from dmagnet.pictures.astrometry import is_same_grid, pixels_on, regridded, sky_of
 from dmagnet.pictures.blanks import Floats, fluxes, is_bytes
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import (
     MAX_PLANES,
     Cards,
@@ -29,7 +30,6 @@ from dmagnet.pictures.opening import (
     ImageError,
     KeptFits,
     Note,
-    name_of,
     open_fits,
 )
 from dmagnet.pictures.sections import (
@@ -126,23 +126,22 @@ def read_planes(
         If it is missing, damaged or holds no image, has more than `MAX_PIXELS` values,
         another shape, or no value at all, or if the place is not in it.
     """
-    name = source.name if isinstance(source, KeptFits) else name_of(source)
     with source.hdus() if isinstance(source, KeptFits) else open_fits(source) as hdus:
         asked = _numbers(hdu)
         if around is not None:
             around = replace(around, most=around.most // len(asked))
-        chosen = [_choose(hdus, name, one) for one in asked]
+        chosen = [_choose(hdus, one) for one in asked]
         names = split_bands(bands)
         if len(chosen) == 1:
-            planes = _planes(chosen[0], names, name, hdus, around)
+            planes = _planes(chosen[0], names, hdus, around)
         else:
-            each = [_planes(one, (), name, hdus, around) for one in chosen]
+            each = [_planes(one, (), hdus, around) for one in chosen]
             planes = stacked(each, names or _names(asked, each))
         if not mask:
             return planes
-        hidden = _choose(hdus, name, _numbers(mask)[0])
+        hidden = _choose(hdus, _numbers(mask)[0])
         hidden = cut(hidden, hdus, planes.box, False, planes.step)
-        return _masked(planes, np.asarray(hidden.data), name)
+        return _masked(planes, np.asarray(hidden.data))
 
 
 def outline(
@@ -150,7 +149,7 @@ def outline(
 ) -> tuple[tuple[str, ...], WCS | None, tuple[int, int]]:
     """Read bands, WCS and shape of an image, and none of its pixels."""
     with mosaic.hdus() as hdus:
-        chosen = _choose(hdus, mosaic.name, _numbers(hdu)[0])
+        chosen = _choose(hdus, _numbers(hdu)[0])
         head = _head_of(chosen, (), hdus)
         bands = head.named or filter_of(head.cards)
         return bands, head.sky[0], head.size
@@ -165,7 +164,7 @@ def stacked(planes: Sequence[Planes], bands: tuple[str, ...]) -> Planes:
         raise ImageError(
             f"expected one plane of the same shape for each band ({','.join(bands)}), "
             f"got {found}",
-            "shape",
+            Flag.BAD_SHAPE,
         )
     factors = [each.factor for each in planes]
     known = all(factor is not None for factor in factors)
@@ -192,7 +191,7 @@ def _on_one_grid(planes: Sequence[Planes], bands: tuple[str, ...]) -> Sequence[P
     aside = [band for each, band in pairs if each.wcs and not _lies_on(each, lead)]
     if aside and lost:
         line = f"expected a WCS in each band, as their grids differ; got none in {lost}"
-        raise ImageError(line, "no band")
+        raise ImageError(line, Flag.MISSING_BAND)
     if not aside and not lost:
         return planes
     line = f"no WCS in {lost}: laid pixel by pixel on the other bands"
@@ -203,7 +202,7 @@ def _on_one_grid(planes: Sequence[Planes], bands: tuple[str, ...]) -> Sequence[P
         _brought(each, lead, band, known) if band in aside else each
         for each, band in pairs
     ]
-    return [replace(first, notes=(*first.notes, ("grids", line))), *others]
+    return [replace(first, notes=(*first.notes, (Flag.OTHER_GRIDS, line))), *others]
 
 
 def _lies_on(planes: Planes, lead: Planes) -> bool:
@@ -224,7 +223,7 @@ def _brought(planes: Planes, lead: Planes, band: str, known_units: bool) -> Plan
     x, y = pixels_on(lead.wcs, (width - 1) / 2, (height - 1) / 2, planes.wcs)
     if not (-0.5 <= x <= wide - 0.5 and -0.5 <= y <= high - 0.5):
         line = f"band {band}: expected the same part of the sky, got another"
-        raise ImageError(line, "no band")
+        raise ImageError(line, Flag.MISSING_BAND)
     values = regridded(planes.values[0], planes.wcs, lead.wcs, lead.values.shape)
     if not known_units and planes.scale and lead.scale:  # counts are those of a pixel
         values *= np.float32(math.prod(lead.scale) / math.prod(planes.scale))
@@ -249,23 +248,24 @@ def _names(
     return tuple(each.bands[0] if each.bands else str(one) for one, each in pairs)
 
 
-def _masked(planes: Planes, mask: npt.NDArray[Any], name: object) -> Planes:
+def _masked(planes: Planes, mask: npt.NDArray[Any]) -> Planes:
     """Take the values away that a mask hides."""
-    if mask.shape != planes.values.shape[1:]:
-        raise ImageError(
-            f"{name}: expected a mask of shape {planes.values.shape[1:]}, got "
-            f"{mask.shape}",
-            "shape",
-        )
+    shape = planes.values.shape[1:]
+    if mask.shape != shape:
+        line = f"expected a mask of shape {shape}, got {mask.shape}"
+        raise ImageError(line, Flag.BAD_SHAPE)
     values = np.where(mask != 0, np.float32(np.nan), planes.values)
-    if not np.isfinite(values).any():
-        raise ImageError(
-            f"{name}: expected an image, got no value at all (all masked)", "no values"
-        )
+    _refuse_empty(values, "masked")
     return replace(planes, values=values)
 
 
-def _choose(hdus: Hdus, name: object, asked: int | str | None) -> Any:
+def _refuse_empty(values: Floats, all_are: str) -> None:
+    if not np.isfinite(values).any():
+        line = f"expected an image, got no value at all (all {all_are})"
+        raise ImageError(line, Flag.NO_VALUES)
+
+
+def _choose(hdus: Hdus, asked: int | str | None) -> Any:
     """Pick the extension with the image; without one given read no further than it."""
     found = (
         hdu
@@ -275,22 +275,18 @@ def _choose(hdus: Hdus, name: object, asked: int | str | None) -> Any:
         or (isinstance(asked, str) and hdu.name.upper() == asked.upper())
     )
     chosen = next(found, None)
-    if chosen is None and hdus.damage:
-        raise ImageError(f"{name}: expected a whole FITS file, got {hdus.damage}")
-    if chosen is None and asked is None:
+    if chosen is not None and _has_image(chosen):
+        return chosen
+    if chosen is not None:
+        line = f"expected an image in HDU {asked!r}, found none"
+    elif hdus.damage:
+        raise ImageError(f"expected a whole FITS file, got {hdus.damage}")
+    elif asked is None:
         kinds = ", ".join(type(hdu).__name__ for hdu in hdus)
-        raise ImageError(
-            f"{name}: expected an image in some HDU, found {kinds}", "no image"
-        )
-    if chosen is None:
-        raise ImageError(
-            f"{name}: no HDU {asked!r}; it has 0 to {len(hdus) - 1}", "no image"
-        )
-    if not _has_image(chosen):
-        raise ImageError(
-            f"{name}: expected an image in HDU {asked!r}, found none", "no image"
-        )
-    return chosen
+        line = f"expected an image in some HDU, found {kinds}"
+    else:
+        line = f"no HDU {asked!r}; it has 0 to {len(hdus) - 1}"
+    raise ImageError(line, Flag.NO_IMAGE)
 
 
 def _has_image(hdu: Any) -> bool:
@@ -320,7 +316,7 @@ def _head_of(hdu: Any, bands: tuple[str, ...], hdus: Hdus) -> _Head:
 
 
 def _planes(
-    hdu: Any, bands: tuple[str, ...], name: object, hdus: Hdus, around: Around | None
+    hdu: Any, bands: tuple[str, ...], hdus: Hdus, around: Around | None
 ) -> Planes:
     """Bring an image to (planes, H, W), and read its header."""
     cards, named, size, last, (wcs, scale, notes) = _head_of(hdu, bands, hdus)
@@ -340,18 +336,15 @@ def _planes(
         values = values[None]
     elif last:
         values = np.moveaxis(values, 2, 0)
+    line = ""
     if values.ndim != 3 or len(values) > MAX_PLANES:
-        raise ImageError(
-            f"{name}: expected an image of shape (H, W) or (bands, H, W), got {shape}; "
-            "cut one out of it",
-            "shape",
-        )
-    if named and len(named) != len(values):
-        raise ImageError(
-            f"{name}: expected a plane for each band, got {len(values)} planes and "
-            f"BANDS={''.join(named)!r}; name them with --bands",
-            "shape",
-        )
+        form = "(H, W) or (bands, H, W)"
+        line = f"expected an image of shape {form}, got {shape}; cut one out of it"
+    elif named and len(named) != len(values):
+        got = f"{len(values)} planes and BANDS={''.join(named)!r}"
+        line = f"expected a plane for each band, got {got}; name them with --bands"
+    if line:
+        raise ImageError(line, Flag.BAD_SHAPE)
     if len(values) == 1 and not named:
         named = filter_of(cards)
     factor, telescope = nanomaggies(cards, scale, named), telescope_of(cards)
@@ -360,10 +353,7 @@ def _planes(
     picture = values.dtype == np.uint8 or (factor is None and is_bytes(values))
     if len(flux) == 3 and not named and picture:
         flux, named = flux / np.float32(255), tuple(RGB_BANDS)  # a picture, as FITS
-    if not np.isfinite(flux).any():
-        raise ImageError(
-            f"{name}: expected an image, got no value at all (all NaN)", "no values"
-        )
+    _refuse_empty(flux, "NaN")
     doubts = (*notes, *lost)
     return Planes(flux, named, factor, wcs, scale, telescope, doubts, box, step)
 

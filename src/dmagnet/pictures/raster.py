@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import ImageError, name_of, quiet, refused
 from dmagnet.storage.disk import open_file
 
@@ -176,7 +177,7 @@ def _opened(source: IO[bytes], name: str) -> Image.Image:
     try:
         image = Image.open(source, formats=FORMATS)
     except Image.DecompressionBombError:
-        raise ImageError(_too_large(name, MAX_PIXELS), "too large") from None
+        raise ImageError(_too_large(name, MAX_PIXELS), Flag.TOO_LARGE) from None
     except UnidentifiedImageError:
         line = "got a file that is empty or of no known format"
         raise ImageError(
@@ -185,7 +186,7 @@ def _opened(source: IO[bytes], name: str) -> Image.Image:
     most = HEAVY.get(image.format or "", MAX_PIXELS)
     if image.width * image.height > most:
         image.close()
-        raise ImageError(_too_large(name, most), "too large")
+        raise ImageError(_too_large(name, most), Flag.TOO_LARGE)
     return image
 
 

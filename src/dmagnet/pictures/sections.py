@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, Sip
 
 from dmagnet.pictures.astrometry import pixel_of
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Hdus, ImageError
 from dmagnet.pictures.raster import LARGE as VALUES
 from dmagnet.pictures.raster import MAX_PIXELS, part_of, take_turn, thinned
@@ -79,7 +80,7 @@ def box_around(
     sides, step = np.array([shape[-1], shape[-2]]), np.array(scale)
     before = np.array(pixel) + 0.5
     if not ((before >= 0) & (before <= sides)).all():
-        raise ImageError("the position does not lie in the image", "outside")
+        raise ImageError("the position does not lie in the image", Flag.OUTSIDE_IMAGE)
     off = float(np.abs(before - sides / 2).max())
     if around.alone and off <= IN_THE_MIDDLE and sides.prod() <= LARGE:
         return None
@@ -104,7 +105,7 @@ def check_size(shape: tuple[int, ...], wcs: WCS | None, around: Around | None) -
         raise ImageError(
             f"expected at most {most / 1e6:.0f} million pixels, got {shape}; make a "
             "cut-out first",
-            "too large",
+            Flag.TOO_LARGE,
         )
 
 
@@ -139,7 +140,7 @@ def cut(
     take_turn(math.prod(part))
     if math.prod(part) > 2 * VALUES:
         line = f"expected an image of usual form, got {part}; make a cut-out first"
-        raise ImageError(line, "too large")
+        raise ImageError(line, Flag.TOO_LARGE)
     if box is None and step == 1 and not hdus.kept:
         return hdu
     source: tuple[IO[bytes], int, Any] | None = None
@@ -197,7 +198,7 @@ def _unpacked(
         if error.errno not in FULL:
             raise
         line = f"expected room in {tempfile.gettempdir()} to unpack it"
-        raise ImageError(line, "too large") from error
+        raise ImageError(line, Flag.TOO_LARGE) from error
     unpacked = hdus.unpacked[id(hdu)] = file, 0, strip.dtype
     return unpacked
 
@@ -221,7 +222,7 @@ def refuse_bombs(hdu: Any, hdus: Hdus) -> None:
                 unpacker.decompress(content, TILE)
                 if unpacker.unconsumed_tail:
                     line = "expected tiles of an image, got one that unpacks to more"
-                    raise ImageError(line, "too large")
+                    raise ImageError(line, Flag.TOO_LARGE)
 
 
 def _length(part: slice) -> int:

@@ -12,7 +12,7 @@ from dmagnet.calibration.labels import CLASS, FAMILY, fallback, family_sums
 from dmagnet.classes import CLASSES, FAMILIES, is_galaxy10, plain_names
 from dmagnet.dreaming.targets import plain_name
 from dmagnet.figures.overlays import lam_overlay, overlay, reach_of
-from dmagnet.pictures.inputs.item import Flag
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.places import on_pixels
 from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
 from dmagnet.reporting.page import photo, render_page

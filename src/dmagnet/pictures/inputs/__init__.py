@@ -7,7 +7,8 @@ npy, Parquet), `forms` and `listing` (what was given), `cutout_files` and `cutou
 """
 
 from dmagnet import _lazily
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture
+from dmagnet.pictures.flags import NO_CLASS, Flag
+from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.listing import Listing, list_items, refuse_absent
 from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.pictures.inputs.reading import read_picture

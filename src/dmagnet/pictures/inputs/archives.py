@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import IO, Any, Self
 
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import ImageError, kept_open, refused, spooled
 from dmagnet.pictures.tables.text import unpacking
 from dmagnet.storage.disk import open_file
@@ -53,7 +54,7 @@ def read_member(path: str, name: str, at: int = -1) -> IO[bytes]:
             return tar.read(name, at)
     archive = _zip(path)
     if name not in archive.NameToInfo:
-        raise ImageError(f"{path}: no {name} in it", "missing")
+        raise ImageError(f"{path}: no {name} in it", Flag.NOT_FOUND)
     with refused(name, "a whole member of a zip"), archive.open(name) as member:
         return spooled(member, name)
 
@@ -95,12 +96,12 @@ class _Tar:
                         if whole
                         else spooled(self._content(member), name)
                     )
-            raise ImageError(f"{self._path}: no {name} in it", "missing")
+            raise ImageError(f"{self._path}: no {name} in it", Flag.NOT_FOUND)
 
     def _content(self, member: tarfile.TarInfo) -> IO[bytes]:
         content = self._tar.extractfile(member) if member.isreg() else None
         if content is None:
-            raise ImageError("expected a file, got a link or folder", "damaged")
+            raise ImageError("expected a file, got a link or folder", Flag.UNREADABLE)
         return content
 
     def _keep(self, member: tarfile.TarInfo) -> None:

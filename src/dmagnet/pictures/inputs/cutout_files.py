@@ -19,7 +19,7 @@ from PIL import Image
 
 from dmagnet.config.classify_config import CutoutConfig
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.pictures.inputs.item import Flag
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import BROKEN, ImageError, open_fits, quiet
 from dmagnet.storage.disk import data_folder, part_of
 

@@ -21,6 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from dmagnet import __version__
 from dmagnet.config.classify_config import SERVICE, CutoutConfig, SourceConfig
+from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.inputs.cutout_files import (
     AgainError,
     Failure,
@@ -32,7 +33,7 @@ from dmagnet.pictures.inputs.cutout_files import (
     retry_after,
 )
 from dmagnet.pictures.inputs.footprints import open_tiles
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, flagged
+from dmagnet.pictures.inputs.item import Item, flagged
 
 Found = Path | Failure
 Say = Callable[[str], None]

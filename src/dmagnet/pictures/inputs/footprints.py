@@ -18,10 +18,11 @@ from dmagnet.config.classify_config import CutoutConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.astrometry import icrs_of, pixel_of, regridded
 from dmagnet.pictures.bands import noise_of, wavelength
+from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.header import split_bands
 from dmagnet.pictures.image import is_fits
 from dmagnet.pictures.inputs.cutout_files import Failure, place
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, flagged
+from dmagnet.pictures.inputs.item import Item, flagged
 from dmagnet.pictures.inputs.listing import list_items, refuse_absent
 from dmagnet.pictures.inputs.reading import planes_of
 from dmagnet.pictures.inputs.stacks import open_mosaic

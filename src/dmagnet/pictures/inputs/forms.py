@@ -14,9 +14,10 @@ from pathlib import Path
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import split_bands
 from dmagnet.pictures.inputs.archives import ARCHIVES, members
-from dmagnet.pictures.inputs.item import Flag, Item, flagged
+from dmagnet.pictures.inputs.item import Item, flagged
 from dmagnet.pictures.inputs.stacks import STACK_SUFFIXES, open_stack
 from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables.columns import Columns, Row, file_of, read_rows
@@ -225,7 +226,7 @@ def _of_stack(path: str, config: SourceConfig) -> Iterator[Item]:
 
 def refused(path: str, error: DataError) -> Item:
     """Name a file of images that cannot be opened: one row says so."""
-    missing = isinstance(error, ImageError) and error.fault == "missing"
+    missing = isinstance(error, ImageError) and error.fault == Flag.NOT_FOUND
     flag = Flag.NOT_FOUND if missing else Flag.UNREADABLE
     reason = " ".join(str(error).split()).removeprefix(f"{os.path.abspath(path)}: ")
     return replace(item_of_name(path), flag=flag, reason=reason)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.inputs import forms
-from dmagnet.pictures.inputs.item import Flag, Item, flagged
+from dmagnet.pictures.inputs.item import Item, flagged
 from dmagnet.pictures.inputs.stacks import open_stack
 from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables.columns import Columns, find_columns, named_columns

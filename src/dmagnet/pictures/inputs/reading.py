@@ -14,12 +14,13 @@ from dmagnet.pictures.astrometry import icrs_of
 from dmagnet.pictures.bands import filled, noise_of
 from dmagnet.pictures.blanks import WHITE, fluxes, is_bytes
 from dmagnet.pictures.cutout import from_array
+from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands
 from dmagnet.pictures.image import draw_planes, is_fits
 from dmagnet.pictures.inputs import archives, framing, stacks
-from dmagnet.pictures.inputs.item import NO_CLASS, Flag, Item, Picture, Pixels, flagged
+from dmagnet.pictures.inputs.item import Item, Picture, Pixels, flagged
 from dmagnet.pictures.npz import COLORS
-from dmagnet.pictures.opening import Doubt, Fault, ImageError, Note, refused
+from dmagnet.pictures.opening import ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.raster import (
     LARGE,
@@ -31,27 +32,6 @@ from dmagnet.pictures.raster import (
 from dmagnet.pictures.sections import Around
 from dmagnet.storage.disk import open_file
 
-FAULTS: dict[Fault, Flag] = {
-    "missing": Flag.NOT_FOUND,
-    "damaged": Flag.UNREADABLE,
-    "too large": Flag.TOO_LARGE,
-    "too small": Flag.TOO_SMALL,
-    "no image": Flag.NO_IMAGE,
-    "shape": Flag.BAD_SHAPE,
-    "no band": Flag.MISSING_BAND,
-    "no values": Flag.NO_VALUES,
-    "outside": Flag.OUTSIDE_IMAGE,
-}
-DOUBTS: dict[Doubt, Flag] = {
-    "nan": Flag.SOME_NAN,
-    "faint": Flag.NEGATIVE_FLUX,
-    "wcs": Flag.BAD_WCS,
-    "small field": Flag.SMALL_FIELD,
-    "one band": Flag.ONE_BAND,
-    "other bands": Flag.OTHER_BANDS,
-    "no units": Flag.NO_UNITS,
-    "grids": Flag.OTHER_GRIDS,
-}
 FRAMES = (1, 2, 4)  # so many wide is the part of a mosaic, as the galaxy asks for
 FAINT_SIGMAS = 6.0  # a million pixels of noise reach 5
 DRAFT = 4  # times the wanted side that a JPEG decoded smaller must have left
@@ -130,10 +110,12 @@ def read_picture(
             item = _told(item, seen, frame)
             if is_plain(frame.rgb):
                 line = "expected an image, got one color everywhere"
-                raise ImageError(line, "no values")
+                raise ImageError(line, Flag.NO_VALUES)
     except DataError as error:
-        flag = FAULTS[error.fault] if isinstance(error, ImageError) else Flag.UNREADABLE
-        return Picture(flagged(item, flag, _short(error, item.files)), None)
+        flag = error.fault if isinstance(error, ImageError) else Flag.UNREADABLE
+        return Picture(
+            flagged(item, flag, _short(error, (*item.files, item.key))), None
+        )
     left, top, wide, high = frame.box
     below = len(seen.rgb) - top - high  # FITS counts rows from the bottom
     box = (left - seen.start[0], below - seen.start[1], wide, high)
@@ -157,12 +139,12 @@ def _told(item: Item, seen: _Seen, frame: framing.Frame) -> Item:
     """Complete an item by what its file says."""
     notes, share = list(seen.notes), frame.share * seen.share
     if share < framing.SMALL:
-        notes.append(("small field", framing.small_note(share)))
-    if not frame.found and "faint" not in dict(notes):
-        notes.append(("faint", "nothing stands out of the sky"))
+        notes.append((Flag.SMALL_FIELD, framing.small_note(share)))
+    if not frame.found and Flag.NEGATIVE_FLUX not in dict(notes):
+        notes.append((Flag.NEGATIVE_FLUX, "nothing stands out of the sky"))
     item = replace(item, radius_px=frame.radius_px * seen.zoom)
     for doubt, text in notes:
-        item = flagged(item, DOUBTS[doubt], text)
+        item = flagged(item, doubt, text)
     ra, dec = seen.center
     is_new = math.isnan(item.ra) and math.isfinite(ra + dec)
     return replace(item, ra=ra, dec=dec) if is_new else item
@@ -176,13 +158,13 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
     )  # fmt: skip
     if item.shared and math.isnan(item.ra):
         line = "expected a position, since other rows show other places of this image"
-        raise ImageError(line, "outside")
+        raise ImageError(line, Flag.OUTSIDE_IMAGE)
     seen = _read_any(item, least, config, around)
     if item.shared and math.isnan(seen.center[0]):
         raise ImageError(
             "expected a WCS, since other rows show other positions of the same image; "
             "got none that can be used",
-            "outside",
+            Flag.OUTSIDE_IMAGE,
         )
     return seen
 
@@ -243,7 +225,7 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     stack = stacks.open_stack(item.files[0], item.key or config.dataset)
     if not 0 <= item.row < len(stack):
         line = f"expected a row from 0 to {len(stack) - 1}, got {item.row}"
-        raise ImageError(line, "missing")
+        raise ImageError(line, Flag.NOT_FOUND)
     (scale,) = stack.numbers("pxscale", range(item.row, item.row + 1))
     known = (scale, scale) if SCALES[0] <= scale <= SCALES[1] else _given(config)
     values, step = stacks.read_row(stack, item.row, known_scale=known is not None)
@@ -265,7 +247,7 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     try:
         rgb = from_array(colors, f"row {item.row}").rgb
     except DataError as error:
-        raise ImageError(str(error), "shape") from error
+        raise ImageError(str(error), Flag.BAD_SHAPE) from error
     return _Seen(_bytes(rgb), known, notes=notes, zoom=step)
 
 
@@ -273,10 +255,10 @@ def _row_planes(cube: Any, bands: tuple[str, ...]) -> Planes:
     """Take a row of a stack, bands first, as fluxes; the bottom row comes first."""
     if len(cube) > MAX_PLANES or (bands and len(bands) != len(cube)):
         wanted = len(bands) or f"at most {MAX_PLANES}"
-        raise ImageError(f"expected {wanted} bands, got {cube.shape}", "shape")
+        raise ImageError(f"expected {wanted} bands, got {cube.shape}", Flag.BAD_SHAPE)
     flux, notes = fluxes(cube[:, ::-1])
     if not np.isfinite(flux).any():
-        raise ImageError("expected an image, got no value at all", "no values")
+        raise ImageError("expected an image, got no value at all", Flag.NO_VALUES)
     return Planes(flux, bands, 1.0 if bands else None, notes=notes)
 
 
@@ -294,9 +276,10 @@ def _planes_of_bands(item: Item, settings: dict[str, Any]) -> Planes:
             source = stacks.open_mosaic(file) if item.shared else Path(file)
             planes.append(read_planes(source, **settings))
         except ImageError as error:
-            lost = error.fault in ("missing", "no values")
+            lost = error.fault in (Flag.NOT_FOUND, Flag.NO_VALUES)
+            fault = Flag.MISSING_BAND if lost else error.fault
             line = f"band {name}: {_short(error, (file,))}"
-            raise ImageError(line, "no band" if lost else error.fault) from error
+            raise ImageError(line, fault) from error
     return stacked(planes, names)
 
 
@@ -307,13 +290,15 @@ def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
     rgb, drawn = draw_planes(planes)
     notes = [*planes.notes, *drawn]
     if not planes.is_picture and _is_faint(planes):
-        notes.append(("faint", "nothing is brighter than the noise of the sky"))
+        notes.append(
+            (Flag.NEGATIVE_FLUX, "nothing is brighter than the noise of the sky")
+        )
     center = (math.nan, math.nan)
     if planes.wcs is not None:
         center = icrs_of(planes.wcs, (width - 1) / 2, (height - 1) / 2)
-        if math.isnan(center[0]) and "wcs" not in dict(planes.notes):
+        if math.isnan(center[0]) and Flag.BAD_WCS not in dict(planes.notes):
             line = "by its WCS the middle of the image is no place on the sky"
-            notes.append(("wcs", line))
+            notes.append((Flag.BAD_WCS, line))
     seen = _Seen(
         _bytes(rgb[::-1]), planes.scale or (_given(config) if config else None),
         center, tuple(notes), planes.wcs, zoom=planes.step,
@@ -355,7 +340,7 @@ def _refuse_tiny(height: int, width: int) -> None:
     """Refuse fewer pixels than a galaxy needs."""
     if min(height, width) < framing.MIN_SIDE:
         least = f"at least {framing.MIN_SIDE} px a side"
-        raise ImageError(f"expected {least}, got {width} x {height}", "too small")
+        raise ImageError(f"expected {least}, got {width} x {height}", Flag.TOO_SMALL)
 
 
 def _short(error: BaseException, files: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from dmagnet.errors import DataError
 from dmagnet.pictures.cutout import from_array
+from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
 from dmagnet.pictures.inputs.archives import read_member
 from dmagnet.pictures.npz import COLORS, array_of, is_one_image, shapes_in
@@ -135,7 +136,7 @@ def read_row(
     shape = stack.images.shape[1:]
     if math.prod(shape) > MAX_PIXELS:
         most = f"{MAX_PIXELS / 1e6:.0f} million values in a row"
-        raise ImageError(f"expected at most {most}, got {shape}", "too large")
+        raise ImageError(f"expected at most {most}, got {shape}", Flag.TOO_LARGE)
     take_turn(math.prod(shape))
     with refused(f"row {row}", "a whole image"):
         if isinstance(stack.images, h5py.Dataset):
@@ -233,11 +234,11 @@ class _Cells:
         """Read the bytes of one image."""
         if not 0 <= row < self._starts[-1]:
             line = f"expected a row from 0 to {self._starts[-1] - 1}, got {row}"
-            raise ImageError(line, "missing")
+            raise ImageError(line, Flag.NOT_FOUND)
         with self._lock:
             content = self._read(row)
         if not content:
-            raise ImageError(f"row {row} has no image", "missing")
+            raise ImageError(f"row {row} has no image", Flag.NOT_FOUND)
         return io.BytesIO(content)
 
     def _read(self, row: int) -> Any:
@@ -261,4 +262,4 @@ class _Cells:
             self._at += len(values)
             if row < self._at:
                 return values[row - self._at + len(values)].as_py()
-        raise ImageError(f"row {row} is not there", "damaged")
+        raise ImageError(f"row {row} is not there", Flag.UNREADABLE)
