@@ -1,13 +1,15 @@
 """Fetch Galaxy10 DECaLS: 2.54 GB over lines that break."""
 
+import hashlib
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-import pooch
-import requests
+import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
@@ -25,11 +27,6 @@ TIMEOUT_S = 30.0  # without a byte
 LONGEST_WAIT_S = 60.0
 BLOCK_BYTES = 2**16  # the most that a cut can lose
 _WORTH_A_RETRY = (408, 425, 429)  # of the client errors; and all server errors
-_CUT = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-)
 
 
 def fetch(
@@ -72,30 +69,29 @@ def fetch(
         If no source gives the file, or it cannot be written. What has come so far
         stays in a hidden file, and the next call goes on from there.
     """
-    folder = Path(folder) if folder else None
-    folder = data_folder() if folder is None else Path(folder)
+    folder = Path(folder) if folder else data_folder()
     name = PurePosixPath(urlsplit(url).path).name
     work = folder / f".{name}{PART}"  # the partial file, its version, and a lock
     part = work / "file"
     failures = []
     with claimed(work), refusals_of_the_disk(folder):
         if (folder / name).exists():
-            if pooch.file_hash(str(folder / name)) == sha256.lower():
+            if file_hash(folder / name) == sha256.lower():
                 shutil.rmtree(work, ignore_errors=True)
                 return folder / name
             raise DataError(
                 f"{folder / name}: expected sha256 {sha256.lower()[:12]}..., got "
                 "another or a damaged file, which is left alone; move it away"
             )
+        download = partial(_download, part, progress, retries, wait_s)
         for source in (url, *mirrors):
-            downloader = _Downloader(part, progress, retries, wait_s)
             try:
-                if _is_retrieved(source, sha256.lower(), downloader):
+                if _is_retrieved(source, part, sha256.lower(), download):
                     part.replace(folder / name)
                     shutil.rmtree(work, ignore_errors=True)
                     return folder / name
                 failures.append(f"{urlsplit(source).netloc}: another file (sha256)")
-            except requests.RequestException as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 failures.append(f"{urlsplit(source).netloc}: {_in_short(error)}")
         if not part.exists():
             shutil.rmtree(work, ignore_errors=True)
@@ -106,105 +102,102 @@ def fetch(
     )
 
 
-def _is_retrieved(url: str, sha256: str, downloader: "_Downloader") -> bool:
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_retrieved(
+    url: str, part: Path, sha256: str, download: Callable[[str], None]
+) -> bool:
     """Download and check; a spoiled partial file costs a fresh start."""
-    part = downloader.part
     resumed = part.exists()
-    downloader._download(url)
-    if pooch.file_hash(str(part)) == sha256:
+    download(url)
+    if file_hash(part) == sha256:
         return True
     part.unlink()
-    downloader._tag.unlink(missing_ok=True)
-    return resumed and _is_retrieved(url, sha256, downloader)
+    _tag_of(part).unlink(missing_ok=True)
+    return resumed and _is_retrieved(url, part, sha256, download)
 
 
-def _in_short(error: requests.RequestException) -> str:
-    if error.response is not None:
+def _in_short(error: Exception) -> str:
+    if isinstance(error, httpx2.HTTPStatusError):
         return f"status {error.response.status_code}"
-    timed_out = isinstance(error, requests.Timeout)
+    timed_out = isinstance(error, httpx2.TimeoutException)
     return "no answer in time" if timed_out else "no connection"
 
 
-@dataclass(frozen=True)
-class _Downloader:
-    """Keeps a partial file between calls."""
+def _download(
+    part: Path, progress: bool, retries: int, wait_s: float, url: str
+) -> None:
+    """Bring a partial file to its end."""
+    console = Console(stderr=True, quiet=not progress)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        bar.add_task("", total=None)  # one for all attempts
+        for attempt in range(retries + 1):
+            try:
+                _continue(url, part, bar)
+                return
+            except httpx2.HTTPError as error:
+                if attempt == retries or not _may_pass(error):
+                    raise
+                time.sleep(min(wait_s * 2**attempt, LONGEST_WAIT_S))
 
-    part: Path
-    progress: bool
-    retries: int
-    wait_s: float
 
-    def _download(self, url: str) -> None:
-        """Bring the partial file to its end."""
-        console = Console(stderr=True, quiet=not self.progress)
-        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            bar.add_task("", total=None)  # one for all attempts
-            for attempt in range(self.retries + 1):
-                try:
-                    self._continue(url, bar)
-                    break
-                except requests.RequestException as error:
-                    if attempt == self.retries or not _may_pass(error):
-                        raise
-                    time.sleep(min(self.wait_s * 2**attempt, LONGEST_WAIT_S))
+def _tag_of(part: Path) -> Path:
+    """Where the version of the partial file is noted, for If-Range."""
+    return part.with_name(part.name + ".etag")
 
-    @property
-    def _tag(self) -> Path:
-        """Where the version of the partial file is noted, for If-Range."""
-        return self.part.with_name(self.part.name + ".etag")
 
-    def _continue(self, url: str, bar: Progress) -> None:
-        """Ask for what is missing and append it."""
-        have = self.part.stat().st_size if self.part.exists() else 0
-        # a compressed answer could not be appended
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-            noted = self._tag.read_text("utf-8") if self._tag.exists() else ""
-            known_url, _, tag = noted.partition("\n")
-            if known_url == url and tag:
-                headers["If-Range"] = tag
-        with requests.get(
-            url, headers=headers, stream=True, timeout=TIMEOUT_S
-        ) as answer:
-            if answer.status_code == requests.codes.requested_range_not_satisfiable:
-                return  # nothing is missing, or the hash will tell
-            answer.raise_for_status()
-            first, total = _span(answer)
-            if first != have:  # the server starts from the beginning
-                have = 0
-            tag = answer.headers.get("ETag", "")
-            tag = answer.headers.get("Last-Modified", "") if tag[:2] == "W/" else tag
-            self._tag.write_text(f"{url}\n{tag}", "utf-8")
-            self._append(answer, have, total, bar)
-
-    def _append(
-        self, answer: requests.Response, have: int, total: int | None, bar: Progress
-    ) -> None:
-        """Write what comes, and refuse an answer that was cut."""
+def _continue(url: str, part: Path, bar: Progress) -> None:
+    """Ask for what is missing, append it, and refuse an answer that was cut."""
+    noted = _tag_of(part)
+    have = part.stat().st_size if part.exists() else 0
+    # a compressed answer could not be appended
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        told = noted.read_text("utf-8") if noted.exists() else ""
+        known_url, _, tag = told.partition("\n")
+        if known_url == url and tag:
+            headers["If-Range"] = tag
+    with httpx2.stream(
+        "GET", url, headers=headers, timeout=TIMEOUT_S, follow_redirects=True
+    ) as answer:
+        if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # nothing is missing, or the hash will tell
+        answer.raise_for_status()
+        first, total = _span(answer)
+        if first != have:  # the server starts from the beginning
+            have = 0
+        tag = answer.headers.get("ETag", "")
+        tag = answer.headers.get("Last-Modified", "") if tag[:2] == "W/" else tag
+        noted.write_text(f"{url}\n{tag}", "utf-8")
         task = bar.task_ids[0]
         bar.update(task, total=total, completed=have)
-        with self.part.open("ab" if have else "wb") as out:
-            for block in answer.iter_content(BLOCK_BYTES):
+        with part.open("ab" if have else "wb") as out:
+            for block in answer.iter_raw(BLOCK_BYTES):
                 out.write(block)
                 bar.advance(task, len(block))
             size = out.tell()
-        if total is not None and size != total:
-            raise requests.ConnectionError(f"cut after {size} of {total} bytes")
+    if total is not None and size != total:
+        raise httpx2.ReadError(f"cut after {size} of {total} bytes")
 
 
-def _may_pass(error: requests.RequestException) -> bool:
+def _may_pass(error: httpx2.HTTPError) -> bool:
     """Return whether the same request may succeed a little later."""
-    if error.response is None:
-        return isinstance(error, _CUT)
+    if not isinstance(error, httpx2.HTTPStatusError):
+        cut = isinstance(error, httpx2.TransportError)
+        return cut and not isinstance(error, httpx2.UnsupportedProtocol)
     status = error.response.status_code
     return status >= 500 or status in _WORTH_A_RETRY
 
 
-def _span(answer: requests.Response) -> tuple[int, int | None]:
+def _span(answer: httpx2.Response) -> tuple[int, int | None]:
     """Return the answer's first byte in the file, and the file's size if it tells."""
-    if answer.status_code != requests.codes.partial_content:
+    if answer.status_code != HTTPStatus.PARTIAL_CONTENT:
         size = answer.headers.get("Content-Length", "")
         return 0, int(size) if size.isdigit() else None
     told = answer.headers.get("Content-Range", "").removeprefix("bytes ")

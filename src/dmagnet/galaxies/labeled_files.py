@@ -16,6 +16,7 @@ from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PART_CODES
 from dmagnet.pictures.flags import NO_CLASS, Flag
+from dmagnet.pictures.inputs.archives import is_hidden
 from dmagnet.pictures.inputs.forms import IMAGES
 from dmagnet.pictures.inputs.item import Item, Picture, Pixels
 from dmagnet.pictures.inputs.reading import native_side
@@ -41,42 +42,29 @@ class LabeledListing:
     votes: npt.NDArray[np.float32] | None = None
 
 
-def walk_folder(root: Path) -> tuple[list[str], list[str]]:
-    """List a folder with all below it, symbolic links followed once."""
-    files, folders = [], []
-    seen = set()
-    for here, inner, names in os.walk(root, followlinks=True):
+def names_in(root: Path) -> list[str]:
+    """List a folder with all below it, folders with a bar; links are followed once."""
+    found, seen = [], set()
+    for here, inner, files in os.walk(root, followlinks=True):
         real = os.path.realpath(here)
         if real in seen:
             inner.clear()
             continue
         seen.add(real)
         base = Path(here).relative_to(root)
-        files += [(base / name).as_posix() for name in names]
-        folders += [(base / name).as_posix() for name in inner]
-    return sorted(files), sorted(folders)
-
-
-def walk_archive(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """List the files of an archive in their order, and its folders."""
-    files, folders = [], set()
-    for name in dict.fromkeys(names):
-        if name.endswith("/"):
-            folders.add(name.rstrip("/"))
-        else:
-            files.append(name)
-            folders |= set(map(str, PurePosixPath(name).parents))
-    return files, sorted(folders - {"."})
+        found += [(base / name).as_posix() for name in files]
+        found += [f"{(base / name).as_posix()}/" for name in inner]
+    return sorted(found)
 
 
 def list_classes(
-    source: str,
-    files: Sequence[str],
-    folders: Sequence[str],
-    item_of: Callable[[str], Item],
+    source: str, names: Iterable[str], item_of: Callable[[str], Item]
 ) -> LabeledListing:
-    """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``."""
-    visible = [PurePosixPath(path) for path in files if not _hidden(path)]
+    """Understand ``<split>/<class>/*.jpg`` or ``<class>/*.jpg``; folders have a bar."""
+    shown = [name for name in dict.fromkeys(names) if not is_hidden(name)]
+    visible = [PurePosixPath(name) for name in shown if not name.endswith("/")]
+    folders = {PurePosixPath(name) for name in shown if name.endswith("/")}
+    folders.update(folder for path in visible for folder in path.parents)
     images = [path for path in visible if path.name.lower().endswith(IMAGES)]
     if not images:
         raise DataError(
@@ -92,11 +80,11 @@ def list_classes(
             f"{source}: expected images in folders named after their classes, found "
             f"{len(images)} images outside such folders"
         )
-    names = {name for _, name, _ in rows}
+    found = {name for _, name, _ in rows}
     # a folder may be a class without images: `_check_classes` names it
-    inside = (PurePosixPath(name) / "_" for name in folders if not _hidden(name))
-    names |= {row[1] for path in inside if (row := _place(path, depth, split))}
-    class_names = in_order(names)
+    inside = (folder / "_" for folder in folders)
+    found |= {row[1] for path in inside if (row := _place(path, depth, split))}
+    class_names = in_order(found)
     _check_classes(source, class_names, rows)
     notes = []
     if ignored := len(images) - len(rows):
@@ -126,11 +114,6 @@ def _place(path: PurePosixPath, depth: int, split: bool) -> tuple[str, str, int]
         part = PART_CODES.get(inner[0].lower(), NO_PART) if inner else NO_PART
         inner = inner[1:] if part != NO_PART else ()
     return (path.as_posix(), inner[0], part) if len(inner) > 1 else None
-
-
-def _hidden(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
 
 
 def _wrapping(images: list[PurePosixPath]) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,31 +15,15 @@ import numpy.typing as npt
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.classify_config import FilesConfig, SourceConfig
 from dmagnet.errors import DataError
+from dmagnet.galaxies import galaxy10, labeled_files
 from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies
-from dmagnet.galaxies.galaxy10 import (
-    SUFFIXES,
-    not_plain,
-    note_on_plain,
-    open_galaxy10,
-    read_catalog,
-    read_slabs,
-)
-from dmagnet.galaxies.labeled_files import (
-    NO_PART,
-    LabeledListing,
-    common_side,
-    doubts,
-    list_classes,
-    read_images,
-    walk_archive,
-    walk_folder,
-)
+from dmagnet.galaxies.labeled_files import NO_PART, LabeledListing
 from dmagnet.galaxies.labeled_tables import list_tables
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
 from dmagnet.galaxies.votes import Votes
 from dmagnet.pictures.inputs import forms
-from dmagnet.pictures.inputs.archives import ARCHIVES, entries
+from dmagnet.pictures.inputs.archives import ARCHIVES, entries, is_hidden
 from dmagnet.pictures.inputs.item import Item, Picture, Pixels
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.standard import crop_side, resize, standardize
@@ -90,20 +74,13 @@ class _Wish:
         return scale * crop / side if self.radii is None else scale * np.nan
 
 
-def _one(wish: _Wish, side: int, image: Pixels) -> Pixels:
-    """Cut and resize one picture (H, W, 3), or standardize it."""
-    if wish.radii is None:
-        resized: Pixels = resize(image[None], side, wish.field)[0]
-        return resized
-    return standardize(image, side, wish.radii)
-
-
 def _all(wish: _Wish, side: int, images: Pixels) -> Pixels:
     """Cut and resize pictures (N, H, W, 3), or standardize each."""
     if wish.radii is None:
         return resize(images, side, wish.field)
+    view = partial(standardize, side=side, radii=wish.radii)
     with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(partial(_one, wish, side), images)))
+        return np.stack(list(pool.map(view, images)))
 
 
 def load_galaxies(
@@ -182,7 +159,7 @@ def load_galaxies(
     if path.is_dir():
         return _load_folder(path, wish)
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
+    if suffix in galaxy10.SUFFIXES:
         return _load_hdf5(path, wish)
     if path.name.lower().endswith(ARCHIVES):
         return _load_archive(path, wish)
@@ -200,20 +177,19 @@ def _load_folder(path: Path, wish: _Wish) -> Galaxies:
         wish.refuse_more(path)
         return _resized(read_prepared(path), wish)
     inside = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    if len(inside) == 1 and inside[0].suffix.lower() in SUFFIXES:
+    if len(inside) == 1 and inside[0].suffix.lower() in galaxy10.SUFFIXES:
         return _load_hdf5(inside[0], wish)
-    files, folders = walk_folder(path)
-    visible = [name for name in files if not PurePosixPath(name).name.startswith(".")]
-    if pieces := forms.tables_in(str(path)) or _described(path, visible, wish):
+    names = labeled_files.names_in(path)
+    if pieces := forms.tables_in(str(path)) or _described(path, names, wish):
         return _load_tables(path, [Path(piece) for piece in pieces], wish)
-    listing = list_classes(
-        str(path), files, folders, lambda name: forms.item_of_name(str(path / name))
+    return _load_classes(
+        path, names, lambda name: forms.item_of_name(str(path / name)), wish
     )
-    return _load_listing(path, listing, wish)
 
 
-def _described(path: Path, files: list[str], wish: _Wish) -> list[str]:
+def _described(path: Path, names: list[str], wish: _Wish) -> list[str]:
     """List the tables that give images beside them labels, as `datasets` calls them."""
+    files = [n for n in names if not is_hidden(n) and not n.endswith("/")]
     found: dict[Path, str] = {}  # one a folder
     for name in files:
         if PurePosixPath(name).name in METADATA:
@@ -234,19 +210,24 @@ def _load_bands(path: Path, wish: _Wish) -> Galaxies:
     fixed = re.split(r"[*?\[{]", str(path))[0].rpartition("/")[0]
     items = forms.items_of("bands", str(path), wish.source)
     found = {os.path.relpath(item.path, fixed or "."): item for item in items}
-    listing = list_classes(str(path), list(found), [], found.__getitem__)
-    return _load_listing(path, listing, wish)
+    return _load_classes(path, found, found.__getitem__, wish)
 
 
 def _load_archive(path: Path, wish: _Wish) -> Galaxies:
-    whole, places = str(path.absolute()), dict(entries(str(path)))
+    places = dict(entries(str(path)))
 
     def _member(name: str) -> Item:
-        place = {"files": (whole,), "key": name, "row": places[name]}
-        return Item(id=name, path=name, kind="member", **place)  # type: ignore[arg-type]
+        return forms.item_of_member(str(path), name, places[name])
 
-    listing = list_classes(str(path), *walk_archive(places), _member)
-    return _load_listing(path, listing, wish)
+    return _load_classes(path, places, _member, wish)
+
+
+def _load_classes(
+    path: Path, names: Iterable[str], item_of: Callable[[str], Item], wish: _Wish
+) -> Galaxies:
+    return _load_listing(
+        path, labeled_files.list_classes(str(path), names, item_of), wish
+    )
 
 
 def _load_tables(path: Path, tables: list[Path], wish: _Wish) -> Galaxies:
@@ -266,12 +247,15 @@ def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
             f"{path}: expected a table with {named}, got folders of classes"
         )
     # Without a wish the pixels of most images stay as they are.
-    side = wish.image_size or crop_side(common_side(items, wish.source), wish.field)
+    side = wish.image_size
+    if side is None:
+        side = crop_side(labeled_files.common_side(items, wish.source), wish.field)
 
     def _read(item: Item) -> Picture:
         return read_picture(item, side, wish.field, wish.source, radii=wish.radii)
 
-    images, kept, seen, skipped = read_images(items, _read, side, wish.strict)
+    read = labeled_files.read_images(items, _read, side, wish.strict)
+    images, kept, seen, skipped = read
     nowhere = np.full(len(items), np.nan)
     columns = listing.places or dict.fromkeys(PLACES, nowhere)
     known: dict[str, Any] = {name: values[kept] for name, values in columns.items()}
@@ -294,7 +278,7 @@ def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
         split=split,
         source=str(path),
         skipped=listing.skipped + skipped,
-        notes=listing.notes + notes + doubts(seen),
+        notes=listing.notes + notes + labeled_files.doubts(seen),
         label_sets=listing.label_sets,
         votes=votes,
     )
@@ -346,18 +330,18 @@ def _fill_split(
 def _load_hdf5(path: Path, wish: _Wish) -> Galaxies:
     """Read every chunk once, resizing on the way."""
     wish.refuse_more(path)
-    catalog = read_catalog(path)
+    catalog = galaxy10.read_catalog(path)
     side, crop = wish.view_of(catalog.side)
     images = np.empty((catalog.num, side, side, 3), np.uint8)
     shown, num = np.ones(catalog.num, bool), 0
-    with open_galaxy10(path) as file:
-        for start, slab in read_slabs(file["images"]):
-            some = shown[start : start + len(slab)] = not_plain(slab)
+    with galaxy10.open_galaxy10(path) as file:
+        for start, slab in galaxy10.read_slabs(file["images"]):
+            some = shown[start : start + len(slab)] = galaxy10.not_plain(slab)
             if some.any():
                 kept = _all(wish, side, slab if some.all() else slab[some])
                 images[num : num + len(kept)] = kept
                 num += len(kept)
-    notes, places = note_on_plain(path, shown), catalog.places
+    notes, places = galaxy10.note_on_plain(path, shown), catalog.places
     split = split_of(catalog.labels, places["ra"], places["dec"], wish.seed)
     scale = wish.pxscale(places["pxscale"], side, crop)
     columns = {name: column[shown] for name, column in places.items()}

@@ -13,24 +13,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pooch
 from astropy.table import Table
 
 from dmagnet import __version__
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
-from dmagnet.galaxies.download import GALAXY10_SHA256
+from dmagnet.galaxies import galaxy10
+from dmagnet.galaxies.download import GALAXY10_SHA256, file_hash
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
-from dmagnet.galaxies.galaxy10 import (
-    SUFFIXES,
-    Catalog,
-    not_plain,
-    note_on_plain,
-    open_galaxy10,
-    read_catalog,
-    read_slabs,
-)
 from dmagnet.galaxies.split import Split, split_of
 from dmagnet.pictures.tables.columns import find_columns, read_rows
 from dmagnet.storage.disk import open_file, part_of, refusals_of_the_disk
@@ -90,13 +81,13 @@ def prepare(
     h5, out_folder = Path(h5), Path(out_folder)
     begin = progress or (lambda _name, _num: lambda _done: None)
     begin("Checking the file", 1)
-    if h5.exists() and h5.suffix.lower() not in SUFFIXES:
+    if h5.exists() and h5.suffix.lower() not in galaxy10.SUFFIXES:
         raise DataError(
             f"{h5}: expected an .h5 file like Galaxy10's; --parquet takes all that "
             "train takes"
         )
-    catalog = read_catalog(h5)
-    source_hash = pooch.file_hash(str(h5))
+    catalog = galaxy10.read_catalog(h5)
+    source_hash = file_hash(h5)
     if sha256 is not None and source_hash != sha256.lower():
         raise DataError(
             f"{h5}: expected sha256 {sha256.lower()}, got {source_hash}; fetch it again"
@@ -121,7 +112,7 @@ def prepare(
             catalog = replace(
                 catalog,
                 num=int(shown.sum()),
-                notes=catalog.notes + split.notes + note_on_plain(h5, shown),
+                notes=catalog.notes + split.notes + galaxy10.note_on_plain(h5, shown),
             )
             about = _manifest(catalog, split, h5.name, source_hash, seed)
             (part / MANIFEST).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
@@ -157,7 +148,7 @@ def _made_from(folder: Path, source_hash: str, seed: int) -> bool:
     return whole and made == (LAYOUT, source_hash, seed)
 
 
-def _check_room(part: Path, catalog: Catalog) -> None:
+def _check_room(part: Path, catalog: galaxy10.Catalog) -> None:
     size = catalog.num * catalog.side**2 * 3
     if shutil.disk_usage(part).free < size:
         raise DataError(
@@ -167,7 +158,7 @@ def _check_room(part: Path, catalog: Catalog) -> None:
 
 
 def _write_images(
-    h5: Path, path: Path, catalog: Catalog, count: Callable[[int], None]
+    h5: Path, path: Path, catalog: galaxy10.Catalog, count: Callable[[int], None]
 ) -> npt.NDArray[np.bool_]:
     """Write a .npy file slab by slab; a memory map would count as used memory."""
     shown = np.ones(catalog.num, bool)
@@ -177,10 +168,10 @@ def _write_images(
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(out, header)
 
-    with open_galaxy10(h5) as source, path.open("wb") as out:
+    with galaxy10.open_galaxy10(h5) as source, path.open("wb") as out:
         _header(catalog.num)
-        for start, images in read_slabs(source["images"]):
-            some = shown[start : start + len(images)] = not_plain(images)
+        for start, images in galaxy10.read_slabs(source["images"]):
+            some = shown[start : start + len(images)] = galaxy10.not_plain(images)
             out.write(images.data if some.all() else images[some].data)
             count(start + len(images))
         out.seek(0)  # NumPy leaves room for the number of images to change
@@ -189,7 +180,7 @@ def _write_images(
 
 
 def _write_table(
-    path: Path, catalog: Catalog, split: Split, shown: npt.NDArray[np.bool_]
+    path: Path, catalog: galaxy10.Catalog, split: Split, shown: npt.NDArray[np.bool_]
 ) -> None:
     table = Table({"label": catalog.labels} | catalog.places)
     table["split"] = np.array(PARTS)[split.codes]
@@ -201,7 +192,7 @@ def _write_table(
 
 
 def _manifest(
-    catalog: Catalog, split: Split, source: str, source_hash: str, seed: int
+    catalog: galaxy10.Catalog, split: Split, source: str, source_hash: str, seed: int
 ) -> dict[str, Any]:
     """Note where a prepared folder comes from."""
     return {

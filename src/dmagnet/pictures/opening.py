@@ -24,8 +24,9 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast, overload
+from typing import IO, Any, cast
 
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed._compression import CfitsioException
@@ -128,8 +129,12 @@ STRUCTURE = re.compile(
     rb") *= *('[^']*'|[^ /]*)",
     re.IGNORECASE,
 )
-PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
-ARCHIVES = (b"PK\3\4", b"\xfd7zXZ\0", b"\x1f\x9d")  # zip, xz, compress
+PACKERS: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+ARCHIVES = (b"PK\3\4", b"\x1f\x9d")  # zip, compress
 
 _silence = threading.Lock()
 _inside: list[contextlib.ExitStack] = []  # one entry for each thread within `quiet`
@@ -182,15 +187,23 @@ def name_of(source: Path | IO[bytes]) -> str:
     return str(name) if isinstance(name, Path | str) else "image"
 
 
-def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
-    """Unpack gzip and bzip2."""
-    head = file.read(3)
+def unpacking(file: IO[bytes]) -> IO[bytes]:
+    """Return a file as it is within gzip, bzip2 or xz; nothing is unpacked yet."""
+    start = file.read(6)
     file.seek(0)
-    for start, opened in PACKED.items():
-        if head.startswith(start):
-            with opened(file) as packed:
-                return spooled(packed, name)
+    for magic, opened in PACKERS.items():
+        if start.startswith(magic):
+            return cast("IO[bytes]", opened(file))
     return file
+
+
+def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
+    """Unpack a file, if it is packed."""
+    stream = unpacking(file)
+    if stream is file:
+        return file
+    with stream:
+        return spooled(stream, name)
 
 
 def spooled(
@@ -217,31 +230,25 @@ def spooled(
         return cast("IO[bytes]", out)
 
 
+@dataclass(eq=False)
 class Hdus(Sequence[Any]):
     """The HDUs of an open FITS file, up to the first that is damaged."""
 
-    def __init__(
-        self, hdus: fits.HDUList, file: IO[bytes], count: int, damage: str
-    ) -> None:
-        self._hdus, self._count, self.damage = hdus, count, damage
-        self.file = file
-        self.kept = False
-        self.skies: dict[int, Any] = {}
-        self.unpacked: dict[int, Any] = {}  # rows read of packed images, or all of one
-        self.whole = None if damage else hdus
+    all: fits.HDUList
+    file: IO[bytes]
+    num: int
+    damage: str
+    kept: bool = False
+    skies: dict[int, Any] = field(default_factory=dict)
+    # rows read of packed images, or all of one
+    unpacked: dict[int, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return self._count
+        return self.num
 
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         """Return an HDU as astropy knows it."""
-        if isinstance(index, slice):
-            return [self._hdus[i] for i in range(self._count)[index]]
-        return self._hdus[range(self._count)[index]]
+        return self.all[range(self.num)[index]]
 
 
 @contextlib.contextmanager

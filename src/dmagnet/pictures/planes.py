@@ -10,38 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from dmagnet.pictures import header, sections
 from dmagnet.pictures.astrometry import is_same_grid, pixels_on, regridded, sky_of
 from dmagnet.pictures.blanks import Floats, fluxes, is_bytes
 from dmagnet.pictures.flags import Flag
-from dmagnet.pictures.header import (
-    MAX_PLANES,
-    Cards,
-    bands_of,
-    blank_of,
-    cards_of,
-    filter_of,
-    linear,
-    nanomaggies,
-    split_bands,
-    telescope_of,
-)
-from dmagnet.pictures.opening import (
-    Hdus,
-    ImageError,
-    KeptFits,
-    Note,
-    open_fits,
-)
-from dmagnet.pictures.sections import (
-    Around,
-    Box,
-    box_around,
-    check_size,
-    cut,
-    moved,
-    refuse_bombs,
-    step_of,
-)
+from dmagnet.pictures.opening import Hdus, ImageError, KeptFits, Note, open_fits
+from dmagnet.pictures.sections import Around, Box
 
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
 
@@ -131,7 +105,7 @@ def read_planes(
         if around is not None:
             around = replace(around, most=around.most // len(asked))
         chosen = [_choose(hdus, one) for one in asked]
-        names = split_bands(bands)
+        names = header.split_bands(bands)
         if len(chosen) == 1:
             planes = _planes(chosen[0], names, hdus, around)
         else:
@@ -140,7 +114,7 @@ def read_planes(
         if not mask:
             return planes
         hidden = _choose(hdus, _numbers(mask)[0])
-        hidden = cut(hidden, hdus, planes.box, False, planes.step)
+        hidden = sections.cut(hidden, hdus, planes.box, False, planes.step)
         return _masked(planes, np.asarray(hidden.data))
 
 
@@ -151,7 +125,7 @@ def outline(
     with mosaic.hdus() as hdus:
         chosen = _choose(hdus, _numbers(hdu)[0])
         head = _head_of(chosen, (), hdus)
-        bands = head.named or filter_of(head.cards)
+        bands = head.named or header.filter_of(head.cards)
         return bands, head.sky[0], head.size
 
 
@@ -296,7 +270,7 @@ def _has_image(hdu: Any) -> bool:
 class _Head(NamedTuple):
     """What a header says of an image: its bands, its sides, and its place."""
 
-    cards: Cards
+    cards: header.Cards
     named: tuple[str, ...]
     size: tuple[int, int]
     last: bool  # whether its bands are
@@ -304,13 +278,13 @@ class _Head(NamedTuple):
 
 
 def _head_of(hdu: Any, bands: tuple[str, ...], hdus: Hdus) -> _Head:
-    cards = cards_of(hdu.header, hdus[0].header, hdu.shape)
-    named = bands or bands_of(cards)
+    cards = header.cards_of(hdu.header, hdus[0].header, hdu.shape)
+    named = bands or header.bands_of(cards)
     shape = tuple(n for n in hdu.shape[:-2] if n != 1) + hdu.shape[-2:]
     last = len(shape) == 3 and band_axis(shape, len(named)) == 2
     if id(hdu) not in hdus.skies:
-        refuse_bombs(hdu, hdus)
-        hdus.skies[id(hdu)] = sky_of(hdu.header, hdus.whole)
+        sections.refuse_bombs(hdu, hdus)
+        hdus.skies[id(hdu)] = sky_of(hdu.header, None if hdus.damage else hdus.all)
     height, width = shape[:2] if last else shape[-2:]
     return _Head(cards, named, (height, width), last, hdus.skies[id(hdu)])
 
@@ -320,16 +294,18 @@ def _planes(
 ) -> Planes:
     """Bring an image to (planes, H, W), and read its header."""
     cards, named, size, last, (wcs, scale, notes) = _head_of(hdu, bands, hdus)
-    check_size(hdu.shape, wcs, around)
+    sections.check_size(hdu.shape, wcs, around)
     count = math.prod(hdu.shape) // max(1, math.prod(size))
-    box = box_around(wcs, scale, size, around, count)
-    step = 1 if box else step_of(scale, size, around, count)
-    part = cut(hdu, hdus, box, last, step)
+    box = sections.box_around(wcs, scale, size, around, count)
+    step = 1 if box else sections.step_of(scale, size, around, count)
+    part = sections.cut(hdu, hdus, box, last, step)
     values = np.asarray(part.data)
-    blank = blank_of(part.header, values.dtype)  # astropy takes it away if it used it
+    blank = header.blank_of(
+        part.header, values.dtype
+    )  # astropy takes it away if it used it
     if box is not None and wcs is not None:
         rows, columns = box.within(size)
-        wcs = moved(wcs, columns.start, rows.start)
+        wcs = sections.moved(wcs, columns.start, rows.start)
     shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
     values = values.reshape(shape)
     if len(shape) == 2:
@@ -337,7 +313,7 @@ def _planes(
     elif last:
         values = np.moveaxis(values, 2, 0)
     line = ""
-    if values.ndim != 3 or len(values) > MAX_PLANES:
+    if values.ndim != 3 or len(values) > header.MAX_PLANES:
         form = "(H, W) or (bands, H, W)"
         line = f"expected an image of shape {form}, got {shape}; cut one out of it"
     elif named and len(named) != len(values):
@@ -346,10 +322,13 @@ def _planes(
     if line:
         raise ImageError(line, Flag.BAD_SHAPE)
     if len(values) == 1 and not named:
-        named = filter_of(cards)
-    factor, telescope = nanomaggies(cards, scale, named), telescope_of(cards)
+        named = header.filter_of(cards)
+    factor, telescope = (
+        header.nanomaggies(cards, scale, named),
+        header.telescope_of(cards),
+    )
     flux, lost = fluxes(values, blank)
-    flux = linear(flux, cards)
+    flux = header.linear(flux, cards)
     picture = values.dtype == np.uint8 or (factor is None and is_bytes(values))
     if len(flux) == 3 and not named and picture:
         flux, named = flux / np.float32(255), tuple(RGB_BANDS)  # a picture, as FITS

@@ -10,8 +10,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any, Self
 
 from dmagnet.pictures.flags import Flag
-from dmagnet.pictures.opening import ImageError, kept_open, refused, spooled
-from dmagnet.pictures.tables.text import unpacking
+from dmagnet.pictures.opening import ImageError, kept_open, refused, spooled, unpacking
 from dmagnet.storage.disk import open_file
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -40,10 +39,13 @@ def entries(path: str) -> Iterator[tuple[str, int]]:
 def members(path: str, suffixes: Sequence[str]) -> Iterator[tuple[str, int]]:
     """List the images of an archive."""
     for name, at in entries(path):
-        parts = PurePosixPath(name).parts
-        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-        if not hidden and name.lower().endswith(tuple(suffixes)):
+        if not is_hidden(name) and name.lower().endswith(tuple(suffixes)):
             yield name, at
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file is none of a person's, or lies in such a folder."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
 def read_member(path: str, name: str, at: int = -1) -> IO[bytes]:

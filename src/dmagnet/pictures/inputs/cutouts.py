@@ -22,16 +22,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from dmagnet import __version__
 from dmagnet.config.classify_config import SERVICE, CutoutConfig, SourceConfig
 from dmagnet.pictures.flags import NO_CLASS, Flag
-from dmagnet.pictures.inputs.cutout_files import (
-    AgainError,
-    Failure,
-    Position,
-    Shelf,
-    examine,
-    largest,
-    place,
-    retry_after,
-)
+from dmagnet.pictures.inputs import cutout_files
+from dmagnet.pictures.inputs.cutout_files import AgainError, Failure, Position, Shelf
 from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import Item, flagged
 
@@ -122,7 +114,7 @@ async def fetch_cutouts(
     async with Service(config, Shelf.of(config, cache), progress) as service:
 
         async def numbered(index: int, ra: float, dec: float) -> tuple[int, Found]:
-            where = place(ra, dec)
+            where = cutout_files.place(ra, dec)
             if isinstance(where, Failure):
                 return index, where
             return index, await service.get(where)
@@ -164,7 +156,7 @@ class _Desk:
         """Look a position up, and order its image if it is not there."""
         if item.kind != "position" or item.flag & NO_CLASS:
             return item, None
-        where = place(item.ra, item.dec)
+        where = cutout_files.place(item.ra, item.dec)
         if isinstance(where, Failure):
             return item, where
         item = replace(item, path=self._shelf.address(where))
@@ -310,13 +302,13 @@ class Service:
             reason = f"{host} has no image there (status {code})"
             return Failure(Flag.OUTSIDE_SURVEY, reason)
         if code >= 500 or code in _WORTH_A_RETRY:
-            pause = retry_after(answer.headers.get("Retry-After", ""))
+            pause = cutout_files.retry_after(answer.headers.get("Retry-After", ""))
             raise AgainError(f"status {code}", pause, of_service=code in _BUSY)
         if code >= 300:
             return Failure(Flag.FETCH_FAILED, f"{host} refuses: status {code}")
         if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise AgainError("expected an image, got a packed answer")
-        body, limit = bytearray(), largest(self._config)
+        body, limit = bytearray(), cutout_files.largest(self._config)
         async for block in answer.aiter_raw():
             body += block
             if len(body) > limit:
@@ -327,7 +319,7 @@ class Service:
         """Check and keep an answer, in a thread of its own."""
         if isinstance(body, Failure):
             return body
-        failure = examine(body, self._config, self._shelf.suffix)
+        failure = cutout_files.examine(body, self._config, self._shelf.suffix)
         if failure is not None and failure.flag == Flag.FETCH_FAILED:
             return failure
         path = self._shelf.keep(position, failure or body)

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
@@ -95,7 +97,8 @@ def items_of(form: str, path: str, config: SourceConfig) -> Iterator[Item]:
             case "folder":
                 yield from _of_folder(path)
             case "archive":
-                yield from _of_archive(path)
+                for name, at in members(os.path.abspath(path), IMAGES):
+                    yield item_of_member(path, name, at)
             case "stack":
                 yield from _of_stack(path, config)
             case "bands":
@@ -106,6 +109,7 @@ def items_of(form: str, path: str, config: SourceConfig) -> Iterator[Item]:
         yield refused(path, error)
 
 
+@lru_cache(1024)  # rows of one file share it
 def _stem(name: str) -> str:
     """Return a name without its suffix, however it is packed."""
     lower = name.lower()
@@ -130,12 +134,26 @@ def item_of_name(path: str, identity: str = "") -> Item:
     if not inside or os.path.exists(path):
         name = identity or _stem(os.path.basename(path))
         return Item(id=name, path=path, files=(os.path.abspath(path),))
-    files = (os.path.abspath(whole),)
     if key.isdecimal() and len(key) < DIGITS and not whole.lower().endswith(ARCHIVES):
-        name = identity or f"{_stem(os.path.basename(whole))}/{key}"
-        return Item(id=name, path=path, kind="row", files=files, row=int(key))
-    name = identity or _stem(key)
-    return Item(id=name, path=path, kind="member", files=files, key=key)
+        return _item_of_cell(whole, os.path.abspath(whole), int(key), identity)
+    return item_of_member(whole, key, identity=identity)
+
+
+def item_of_member(path: str, name: str, at: int = -1, *, identity: str = "") -> Item:
+    """Name one file of an archive."""
+    return Item(
+        id=identity or _stem(name), path=f"{path}{INSIDE}{name}", kind="member",
+        files=(os.path.abspath(path),), key=name, row=at,
+    )  # fmt: skip
+
+
+def _item_of_cell(
+    path: str, file: str, row: int, identity: str = "", **known: Any
+) -> Item:
+    """Name one image of a stack, or of a table that holds images."""
+    identity = identity or f"{_stem(os.path.basename(path))}/{row}"
+    shown = f"{path}{INSIDE}{row}"
+    return Item(id=identity, path=shown, kind="row", files=(file,), row=row, **known)
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
@@ -200,28 +218,15 @@ def tables_in(folder: str) -> list[str]:
     return pieces
 
 
-def _of_archive(path: str) -> Iterator[Item]:
-    file = os.path.abspath(path)
-    for name, at in members(file, IMAGES):
-        yield Item(
-            id=_stem(name), path=f"{path}{INSIDE}{name}", kind="member", files=(file,),
-            key=name, row=at,
-        )  # fmt: skip
-
-
 def _of_stack(path: str, config: SourceConfig) -> Iterator[Item]:
     file = os.path.abspath(path)
     stack = open_stack(file, config.dataset)
-    stem = _stem(os.path.basename(path))
     for start in range(0, len(stack), BLOCK):
         rows = range(start, min(start + BLOCK, len(stack)))
         columns = [stack.numbers(name, rows) for name in ("ra", "dec")]
         for row, *place in zip(rows, *columns, strict=True):
             ra, dec = valid_position(*place) or (math.nan, math.nan)
-            yield Item(
-                id=f"{stem}/{row}", path=f"{path}{INSIDE}{row}", kind="row",
-                files=(file,), key=stack.name, row=row, ra=ra, dec=dec,
-            )  # fmt: skip
+            yield _item_of_cell(path, file, row, key=stack.name, ra=ra, dec=dec)
 
 
 def refused(path: str, error: DataError) -> Item:
@@ -270,16 +275,11 @@ def item_of_row(
     row: Row, number: int, table: tuple[str, str], columns: Columns
 ) -> Item:
     """Name what a row of a table (as given, as found) points at: files, a place."""
-    (path, file), ra, dec = table, row.ra, row.dec
+    (path, file), shown = table, ",".join(row.paths)
+    name, ra, dec = row.id or str(number), row.ra, row.dec
     if columns.packed:
-        stem = _stem(os.path.basename(path))
-        return Item(
-            id=row.id or f"{stem}/{number}", path=f"{path}{INSIDE}{number}", kind="row",
-            files=(file,), key=columns.packed, row=number, ra=ra, dec=dec,
-            reason=row.doubt,
-        )  # fmt: skip
-    shown = ",".join(row.paths)
-    name = row.id or str(number)
+        known = {"key": columns.packed, "ra": ra, "dec": dec, "reason": row.doubt}
+        return _item_of_cell(path, file, number, row.id, **known)
     if row.fault:
         return Item(id=name, path="", flag=Flag.UNREADABLE, reason=row.fault)
     try:

@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
+from dmagnet.pictures import raster
 from dmagnet.pictures.astrometry import icrs_of
 from dmagnet.pictures.bands import filled, noise_of
 from dmagnet.pictures.blanks import WHITE, fluxes, is_bytes
@@ -22,13 +23,6 @@ from dmagnet.pictures.inputs.item import Item, Picture, Pixels, flagged
 from dmagnet.pictures.npz import COLORS
 from dmagnet.pictures.opening import ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
-from dmagnet.pictures.raster import (
-    LARGE,
-    is_plain,
-    one_large_at_a_time,
-    read_part,
-    strips,
-)
 from dmagnet.pictures.sections import Around
 from dmagnet.storage.disk import open_file
 
@@ -100,7 +94,7 @@ def read_picture(
         math.ceil(DRAFT * side / field) if radii is None else 2 * framing.NATIVE_SIDE
     )
     try:
-        with refused("image", "an image"), one_large_at_a_time():
+        with refused("image", "an image"), raster.one_large_at_a_time():
             for frames in FRAMES:
                 seen = _read(item, least, config, frames)
                 _refuse_tiny(*seen.rgb.shape[:2])
@@ -108,7 +102,7 @@ def read_picture(
                 if frame.share >= framing.SMALL or not seen.more:
                     break
             item = _told(item, seen, frame)
-            if is_plain(frame.rgb):
+            if raster.is_plain(frame.rgb):
                 line = "expected an image, got one color everywhere"
                 raise ImageError(line, Flag.NO_VALUES)
     except DataError as error:
@@ -125,8 +119,8 @@ def read_picture(
 def native_side(item: Item, config: SourceConfig) -> int:
     """Return the side of the frame an image shows, in its own px; 0 if it has none."""
     try:
-        with refused("image", "an image"), one_large_at_a_time():
-            seen = _read(item, LARGE, config, FRAMES[0])
+        with refused("image", "an image"), raster.one_large_at_a_time():
+            seen = _read(item, raster.LARGE, config, FRAMES[0])
     except DataError:
         return 0
     height, width = seen.rgb.shape[:2]
@@ -154,7 +148,7 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
     """Read an image around its position; a JPEG of no known scale at least so large."""
     around = Around(
         item.ra, item.dec, framing.FRAME_ARCSEC, frames, not item.shared,
-        LARGE // max(1, len(item.files)), _given(config),
+        raster.LARGE // max(1, len(item.files)), _given(config),
     )  # fmt: skip
     if item.shared and math.isnan(item.ra):
         line = "expected a position, since other rows show other places of this image"
@@ -193,7 +187,7 @@ def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _
             return _drawn(read_planes(file, **settings), config)
         known = config.pixel_scale is not None
         at_least = None if known else least
-        rgb, zoom = read_part(file, at_least=at_least, known_scale=known)
+        rgb, zoom = raster.read_part(file, at_least=at_least, known_scale=known)
         return _Seen(rgb, _given(config), zoom=zoom)
 
 
@@ -331,7 +325,7 @@ def _bytes(rgb: Any) -> Pixels:
     """Bring colors in [0, 1] to bytes, a large picture in strips."""
     parts = [
         np.ascontiguousarray(rgb[rows] * 255 + 0.5).astype(np.uint8)
-        for rows in strips(*rgb.shape[:2])
+        for rows in raster.strips(*rgb.shape[:2])
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import csv
+import functools
 import io
 import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -114,8 +115,16 @@ def _is_table(hdu: Any) -> bool:
     return isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
 
 
-def _slices(length: int) -> Iterator[slice]:
-    return (slice(start, start + BLOCK) for start in range(0, length, BLOCK))
+def _sliced(length: int, cells: Callable[[str, slice], list[Any]]) -> Pieces:
+    """Divide columns, of which `cells` gives some rows by the column's name."""
+
+    def _pieces(wanted: list[str]) -> Iterator[Block]:
+        for start in range(0, length, BLOCK):
+            rows = slice(start, min(start + BLOCK, length))
+            block = {name: cells(name, rows) for name in wanted}
+            yield block or {"": [None] * (rows.stop - start)}
+
+    return _pieces
 
 
 def _columnar(path: Path, stack: contextlib.ExitStack) -> Table:
@@ -126,13 +135,15 @@ def _columnar(path: Path, stack: contextlib.ExitStack) -> Table:
         file = stack.enter_context(parquet.ParquetFile(opened))
         schema, length = file.schema_arrow, file.metadata.num_rows
     else:
-        whole = _lines(opened) if name.endswith(LINES) else mapped(path)
+        options = json_lines.ReadOptions(block_size=LONGEST)
+        is_json = name.endswith(LINES)
+        whole = json_lines.read_json(opened, options) if is_json else mapped(path)
         schema, length = whole.schema, len(whole)
     classes = _class_names(schema.metadata or {})
 
     def _pieces(wanted: list[str]) -> Iterator[Block]:
         if not wanted:
-            yield from ({"": [None] * len(range(length)[s])} for s in _slices(length))
+            yield from _sliced(length, lambda *_: [])(wanted)
             return
         if file is not None:
             batches = file.iter_batches(BLOCK, columns=wanted)
@@ -150,10 +161,6 @@ def _columnar(path: Path, stack: contextlib.ExitStack) -> Table:
         units, frames = _told(schema)
     packed = {} if name.endswith(LINES) else packed_columns(schema)  # JSON has no bytes
     return Table(schema.names, units, frames, packed=packed, pieces=_pieces)
-
-
-def _lines(file: Any) -> pa.Table:
-    return json_lines.read_json(file, json_lines.ReadOptions(block_size=LONGEST))
 
 
 def mapped(path: Path | str) -> pa.Table:
@@ -232,23 +239,21 @@ def _npz(path: Path) -> list[Table]:
     """Take arrays of one length as a table; those of more axes are images."""
     open_file(path).close()  # refuses what is no file
     shapes = {name: shape for name, shape in shapes_in(path).items() if shape}
+    array = functools.cache(partial(array_of, path))
     tables: dict[int, list[str]] = {}
     for name, shape in shapes.items():
         length = 1 if len(shape) > 2 and is_one_image(shape) else shape[0]
         tables.setdefault(length, []).append(name)
 
-    def _pieces(wanted: list[str], length: int) -> Iterator[Block]:
-        columns = {name: array_of(path, name).reshape(length) for name in wanted}
-        for rows in _slices(length):
-            block = {name: column[rows].tolist() for name, column in columns.items()}
-            yield block or {"": [None] * len(range(length)[rows])}
+    def _cells(name: str, rows: slice, length: int) -> Any:
+        return array(name).reshape(length)[rows].tolist()
 
     return [
         Table(
             [name for name in names if math.prod(shapes[name]) == length]
             + (images := [name for name in names if len(shapes[name]) > 2]),
             packed={name: name for name in sorted(images, key=rank)},
-            pieces=partial(_pieces, length=length),
+            pieces=_sliced(length, partial(_cells, length=length)),
         )
         for length, names in tables.items()
     ]
@@ -269,18 +274,8 @@ def _ipac(path: Path) -> Table | None:
         found.colnames,
         {name: str(found[name].unit or "") for name in found.colnames},
         dict.fromkeys(found.colnames, frame) if any(frame) else {},
-        pieces=_masked(found.as_array(), {name: name for name in found.colnames}),
+        pieces=_sliced(len(found), lambda name, rows: found[name][rows].tolist()),
     )
-
-
-def _masked(values: Any, places: dict[str, str]) -> Pieces:
-    """Divide a masked array whose columns are called otherwise inside."""
-
-    def _pieces(wanted: list[str]) -> Iterator[Block]:
-        for rows in _slices(len(values)):
-            yield {name: values[rows][places[name]].tolist() for name in wanted}
-
-    return _pieces
 
 
 def _votable(path: Path, stack: contextlib.ExitStack) -> list[Table]:
@@ -308,7 +303,10 @@ def _votable_table(tree: Any, source: Any) -> Table:
         {name: str(f.unit) for name, f in fields.items() if f.unit is not None},
         {n: (str(s.system or ""), str(s.equinox or "")) for n, s in refs.items()},
         {name: f.ucd for name, f in fields.items() if f.ucd},
-        pieces=_masked(source.array, {name: f.ID for name, f in fields.items()}),
+        pieces=_sliced(
+            len(source.array),
+            lambda name, rows: source.array[rows][fields[name].ID].tolist(),
+        ),
     )
 
 
@@ -328,16 +326,11 @@ def _fits_table(hdu: Any) -> Table:
     names = [c.name for c in columns]
     places = {name: k for k, name in reversed(list(enumerate(names)))}
 
-    def _pieces(wanted: list[str]) -> Iterator[Block]:
-        data = hdu.data
-        for rows in _slices(0 if data is None else len(data)):
-            block: Block = {}
-            for name in wanted:
-                cells = data[rows].field(places[name])
-                if cells.ndim == 2 and cells.shape[1] == 1:
-                    cells = cells[:, 0]
-                block[name] = _without_null(cells.tolist(), columns[places[name]])
-            yield block
+    def _cells(name: str, rows: slice) -> list[Any]:
+        cells = hdu.data[rows].field(places[name])
+        if cells.ndim == 2 and cells.shape[1] == 1:
+            cells = cells[:, 0]
+        return _without_null(cells.tolist(), columns[places[name]])
 
     system = str(header.get("RADESYS", header.get("RADECSYS", "")))
     frame = system, str(header.get("EQUINOX", ""))
@@ -346,7 +339,7 @@ def _fits_table(hdu: Any) -> Table:
         {name: str(columns[k].unit or "") for name, k in places.items()},
         dict.fromkeys(names, frame) if any(frame) else {},
         {name: str(header.get(f"TUCD{k + 1}", "")) for name, k in places.items()},
-        pieces=_pieces,
+        pieces=_sliced(int(header["NAXIS2"]), _cells),
     )
 
 

@@ -1,27 +1,24 @@
 """Tables as text, however they are packed, encoded and divided."""
 
-import bz2
 import codecs
 import contextlib
 import csv
-import gzip
 import io
 import itertools
-import lzma
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import pyarrow as pa
 from astropy.table import meta
 from pyarrow import csv as arrow
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.opening import quiet
+from dmagnet.pictures.opening import quiet, unpacking
 from dmagnet.pictures.tables.coordinates import unit_of
 from dmagnet.pictures.tables.names import known, positions
 from dmagnet.storage.disk import open_file
@@ -31,11 +28,6 @@ LONGEST = 1 << 24  # bytes of a line
 SHORT = 1 << 16  # bytes of one that may tell units
 SHOWN = 60  # characters of a row in a message
 NO_VALUE = ["", "nan", "NaN", "null", "NULL"]
-PACKERS: dict[bytes, Any] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
-}
 WIDE = {  # how a file of several bytes a letter begins, with and without its mark
     rb"\xff\xfe\0\0|\0\0\xfe\xff": "utf-32",
     rb"\xff\xfe|\xfe\xff": "utf-16",
@@ -67,16 +59,6 @@ def text_table(path: Path, stack: contextlib.ExitStack) -> Table:
     """Open a table as text."""
     file = unpacking(stack.enter_context(open_file(path)))
     return _table(path, _whole_lines(path, stack.enter_context(file)))
-
-
-def unpacking(file: IO[bytes]) -> IO[bytes]:
-    """Return a file as it is within gzip, bzip2 or xz; nothing is unpacked yet."""
-    start = file.read(6)
-    file.seek(0)
-    for magic, opened in PACKERS.items():
-        if start.startswith(magic):
-            return cast("IO[bytes]", opened(file))
-    return file
 
 
 def _whole_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
