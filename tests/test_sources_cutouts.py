@@ -28,13 +28,13 @@ from dmagnet.pictures.inputs.cutout_files import (
     Shelf,
     cutout_folder,
     place,
+    retry_after,
 )
 from dmagnet.pictures.inputs.cutouts import (
     GIVE_UP_AFTER,
     LOOK_AHEAD,
     fetch_cutouts,
     fetched,
-    retry_after,
 )
 from dmagnet.pictures.inputs.reading import read_picture
 

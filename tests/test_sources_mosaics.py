@@ -172,14 +172,14 @@ def test_lookup_tables_and_sip_follow_the_part():
     from astropy.utils.data import get_pkg_data_filename
 
     from dmagnet.pictures.astrometry import icrs_of, sky_of
+    from dmagnet.pictures.cutout import moved_wcs
     from dmagnet.pictures.opening import quiet
-    from dmagnet.pictures.sections import moved
 
     for name, number in (("dist_lookup.fits.gz", 1), ("sip.fits", 0)):
         path = get_pkg_data_filename(f"data/{name}", "astropy.wcs.tests")
         with quiet(), fits.open(path) as hdus:
             wcs, _, _ = sky_of(hdus[number].header, hdus)
-            part = moved(wcs, 100, 50)
+            part = moved_wcs(wcs, (100, 50))
             for x, y in ((3.0, 7.0), (20.5, 60.0)):
                 wanted = icrs_of(wcs, x + 100, y + 50)
                 assert icrs_of(part, x, y) == pytest.approx(wanted, abs=1e-9)

@@ -28,6 +28,7 @@ from dmagnet.classifying.catalog_run import Outcome
 from dmagnet.classifying.table_columns import line as line_of
 from dmagnet.config.classify_config import SERVICE, CuttingConfig
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.image import draw_planes, planes_hdu
 from dmagnet.pictures.inputs.cutout_files import Shelf
@@ -38,7 +39,7 @@ from dmagnet.pictures.inputs.listing import Listing, list_items, repeated
 from dmagnet.pictures.inputs.reading import planes_of
 from dmagnet.pictures.opening import BROKEN, ImageError, quiet
 from dmagnet.pictures.planes import Planes
-from dmagnet.pictures.sections import MOST, moved
+from dmagnet.pictures.sections import MOST
 from dmagnet.storage.disk import beside, claimed, open_file, write_whole
 from dmagnet.storage.environment import Announce, bars
 
@@ -271,7 +272,7 @@ def _padded(planes: Planes, angle: float) -> Planes:
     values[:, before[1] : before[1] + high, before[0] : before[0] + wide] = (
         planes.values
     )
-    wcs = planes.wcs and moved(planes.wcs, -before[0], -before[1])
+    wcs = moved_wcs(planes.wcs, (-before[0], -before[1]))
     return replace(planes, values=values, wcs=wcs)
 
 

@@ -24,6 +24,7 @@ from astropy.wcs.utils import (
 )
 from scipy.ndimage import map_coordinates
 
+from dmagnet.pictures.cutout import steps_of
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import SCALES
 from dmagnet.pictures.opening import BROKEN, Note, in_short, quiet
@@ -49,8 +50,7 @@ def sky_of(
     try:
         wcs, lost = _read(_plain(header), hdus)
         if wcs.has_celestial:
-            steps = proj_plane_pixel_scales(wcs) * u.Unit(wcs.wcs.cunit[0])
-            width, height = (float(step) for step in steps.to_value(u.arcsec))
+            width, height = steps_of(wcs)
             if SCALES[0] <= min(width, height) <= max(width, height) <= SCALES[1]:
                 lost = lost or _no_frame(wcs)
                 return wcs, (width, height), ((Flag.BAD_WCS, lost),) if lost else ()

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.standard import crop_side, scaled
+from dmagnet.pictures.standard import central, crop_side, scaled
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,10 +37,7 @@ class Cutout:
     @property
     def pixel_scale(self) -> float | None:
         """Size of a pixel on the sky."""
-        if self.wcs is None:
-            return None
-        scales = proj_plane_pixel_scales(self.wcs) * u.Unit(self.wcs.wcs.cunit[0])
-        return float(scales.mean().to_value(u.arcsec))
+        return None if self.wcs is None else sum(steps_of(self.wcs)) / 2
 
     def square(self, side: int) -> "Cutout":
         """Cut the central square out and bring it to a side."""
@@ -48,11 +45,11 @@ class Cutout:
         if height == width == side:
             return self
         crop = crop_side(min(height, width), 1.0)
-        top, left = (height - crop) // 2, (width - crop) // 2
-        rgb = self.rgb[top : top + crop, left : left + crop].copy()
+        rgb = central(self.rgb, crop, crop).copy()
         if crop != side:
             rgb = scaled(rgb, side).clip(0, 1)
-        below = height - top - crop  # FITS rows under the square
+        left = (width - crop) // 2
+        below = height - (height - crop) // 2 - crop  # FITS rows under the square
         moved, why = wcs_of_view(self.wcs, (left, below, crop, crop), side)
         return Cutout(rgb, moved, self.notes + why)
 
@@ -70,19 +67,31 @@ def wcs_of_view(
     return moved_wcs(wcs, (left, below), (side / wide, side / high)), ()
 
 
+def steps_of(wcs: WCS) -> tuple[float, float]:
+    """Return how wide and how high a pixel is on the sky, in arcsec."""
+    steps = proj_plane_pixel_scales(wcs) * u.Unit(wcs.wcs.cunit[0])
+    width, height = steps.to_value(u.arcsec).tolist()
+    return width, height
+
+
 def moved_wcs(
-    wcs: WCS | None, start: tuple[float, float], zoom: tuple[float, float]
+    wcs: WCS | None, start: tuple[float, float], zoom: tuple[float, float] = (1, 1)
 ) -> WCS | None:
-    """Give the WCS of a part of an image, enlarged."""
+    """Give the WCS of a part of an image; one that is enlarged has no distortions."""
     if wcs is None:
         return None
-    moved = wcs.deepcopy()
+    moved, before, times = wcs.deepcopy(), np.array(start), np.array(zoom)
     # Centers are whole numbers, so that FITS pixel 1 starts at 0.5.
-    moved.wcs.crpix = (moved.wcs.crpix - [*start] - 0.5) * [*zoom] + 0.5
+    moved.wcs.crpix = (moved.wcs.crpix - before) * times + (1 - times) / 2
     if moved.wcs.has_cd():
-        moved.wcs.cd = moved.wcs.cd / [*zoom]
+        moved.wcs.cd = moved.wcs.cd / times
     else:
-        moved.wcs.cdelt = moved.wcs.cdelt / [*zoom]
+        moved.wcs.cdelt = moved.wcs.cdelt / times
+    if (sip := moved.sip) is not None:
+        moved.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - before)
+    for table in (moved.cpdis1, moved.cpdis2, moved.det2im1, moved.det2im2):
+        if table is not None:
+            table.crval = tuple(np.array(table.crval) - before)
     moved.wcs.set()
     return moved
 

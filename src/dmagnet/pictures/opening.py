@@ -324,23 +324,18 @@ def sound_hdus(file: IO[bytes]) -> tuple[int, str]:
 
 def _header(file: IO[bytes], first: bytes) -> bytes | None:
     """Read one header; None for what lies behind the last HDU."""
-    header = file.read(BLOCK)
+    header = block = file.read(BLOCK)
     if not header.startswith(first):
         if first == b"XTENSION":
             return None
         kind = "an archive" if header.startswith(ARCHIVES) else "something else"
         raise ValueError(f"{kind} (it does not begin with SIMPLE)")
-    at = 0
-    while True:
-        end = header.find(b"END", at)
-        while end >= 0 and (end % CARD or header[end : end + CARD] != END):
-            end = header.find(b"END", end + 1)
-        if end >= 0:
-            return header
-        at = len(header)
-        header += file.read(BLOCK)
-        if len(header) % BLOCK or len(header) == at or at >= MAX_HEADER:
+    while END not in (block[at : at + CARD] for at in range(0, len(block), CARD)):
+        block = file.read(BLOCK)
+        if len(block) < BLOCK or len(header) >= MAX_HEADER:
             raise ValueError("a header without an end")
+        header += block
+    return header
 
 
 def _data_bytes(header: bytes) -> int:

@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 from dmagnet.pictures import header, sections
 from dmagnet.pictures.astrometry import is_same_grid, pixels_on, regridded, sky_of
 from dmagnet.pictures.blanks import Floats, fluxes, is_bytes
+from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Hdus, ImageError, KeptFits, Note, open_fits
 from dmagnet.pictures.sections import Around, Box
@@ -305,7 +306,7 @@ def _planes(
     )  # astropy takes it away if it used it
     if box is not None and wcs is not None:
         rows, columns = box.within(size)
-        wcs = sections.moved(wcs, columns.start, rows.start)
+        wcs = moved_wcs(wcs, (columns.start, rows.start))
     shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
     values = values.reshape(shape)
     if len(shape) == 2:

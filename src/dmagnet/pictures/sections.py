@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS, Sip
+from astropy.wcs import WCS
 
 from dmagnet.pictures.astrometry import pixel_of
 from dmagnet.pictures.flags import Flag
@@ -248,16 +248,3 @@ def _scaled(data: Any, scaling: dict[str, Any]) -> Any:
     header.update(scaling)
     whole = header.tostring().encode("ascii") + data.tobytes()
     return np.asarray(fits.PrimaryHDU.fromstring(whole).data)
-
-
-def moved(wcs: WCS, left: int, bottom: int) -> WCS:
-    """Give the WCS of a part of an image."""
-    part, step = wcs.deepcopy(), np.array([left, bottom])
-    part.wcs.crpix = part.wcs.crpix - step
-    if (sip := part.sip) is not None:
-        part.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - step)
-    for table in (part.cpdis1, part.cpdis2, part.det2im1, part.det2im2):
-        if table is not None:
-            table.crval = tuple(np.array(table.crval) - step)
-    part.wcs.set()
-    return part

@@ -51,24 +51,30 @@ def resize(
     Pillow's bilinear with antialiasing: shrinking averages over all pixels a new one
     covers.
     """
-    num, height, width = images.shape[:3]
-    crop = crop_side(min(height, width), field)
-    top, left = (height - crop) // 2, (width - crop) // 2
-    out = np.empty((num, side, side, 3), np.uint8)
+    crop = crop_side(min(images.shape[1:3]), field)
+    out = np.empty((len(images), side, side, 3), np.uint8)
     for target, image in zip(out, images, strict=True):
-        part = image[top : top + crop, left : left + crop]
+        part = central(image, crop, crop)
         target[...] = part if crop == side else scaled(part, side)
     return out
 
 
-def scaled(square: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
-    """Bring one square picture to a side."""
-    how = Image.Resampling.BILINEAR
-    if square.dtype == np.uint8:
-        picture = Image.fromarray(np.ascontiguousarray(square))
-        return np.asarray(picture.resize((side, side), how))
-    planes = np.ascontiguousarray(square.transpose(2, 0, 1), np.float32)
-    each = [np.asarray(Image.fromarray(p).resize((side, side), how)) for p in planes]
+def central(image: npt.NDArray[Any], rows: int, columns: int) -> npt.NDArray[Any]:
+    """Cut a picture to a size around its center."""
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    return image[top : top + rows, left : left + columns]
+
+
+def scaled(
+    image: npt.NDArray[Any], rows: int, columns: int | None = None
+) -> npt.NDArray[Any]:
+    """Bring one picture to a size; without columns it becomes a square."""
+    size, how = (columns or rows, rows), Image.Resampling.BILINEAR
+    if image.dtype == np.uint8:
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        return np.asarray(picture.resize(size, how))
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+    each = [np.asarray(Image.fromarray(plane).resize(size, how)) for plane in planes]
     return np.stack(each, axis=2)
 
 
@@ -85,10 +91,8 @@ _OUTSKIRTS = 0.06  # of the peak, for galaxies far above their sky
 _EDGE = 0.97  # share of the galaxy's pixels within its radius
 _RADIUS_RANGE = (0.03, 0.5)  # of the image's side
 _NO_GALAXY = (0.15, 0.05)  # radius of the side and brightness where nothing is found
-_BRIGHT, _WHITE = (
-    0.95,
-    0.65,
-)  # this quantile of the galaxy's pixels is drawn this bright
+# This quantile of the galaxy's pixels is drawn this bright.
+_BRIGHT, _WHITE = 0.95, 0.65
 _GAINS = (0.5, 4.0)
 CONTRAST, SKY = 0.85, 0.1  # of the standard picture
 _MAX_NOISE = 0.03  # of white, where sky is laid around the image
@@ -238,10 +242,8 @@ def _middle(plane: Any, half: float, side: int) -> Any:
 
 def _square(rgb: Pixels) -> Pixels:
     """Cut the central square out."""
-    height, width = rgb.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return np.ascontiguousarray(rgb[top : top + side, left : left + side])
+    side = min(rgb.shape[:2])
+    return np.ascontiguousarray(central(rgb, side, side))
 
 
 def _surrounded(light: Any, margin: int) -> Any:

@@ -4,14 +4,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from astropy import units as u
-from astropy.wcs.utils import proj_plane_pixel_scales
-from PIL import Image
 
-from dmagnet.pictures.cutout import Cutout, wcs_of_view
+from dmagnet.pictures.cutout import Cutout, steps_of, wcs_of_view
 from dmagnet.pictures.inputs.item import Pixels
 from dmagnet.pictures.sections import Box
-from dmagnet.pictures.standard import crop_side, find_extent, standardize
+from dmagnet.pictures.standard import (
+    central,
+    crop_side,
+    find_extent,
+    scaled,
+    standardize,
+)
 
 FRAME_ARCSEC = 256 * 0.262  # side of the frames the networks are trained on
 SMALL = 0.98  # share of the expected sky below which the image is called small
@@ -91,7 +94,7 @@ def framed(
     if scale is None:
         crop = crop_side(min(height, width), field)
         box = ((width - crop) // 2, (height - crop) // 2, crop, crop)
-        return Frame(_resized(_middle(rgb, crop, crop), side, side), 1.0, box=box)
+        return Frame(scaled(central(rgb, crop, crop), side, side), 1.0, box=box)
     spans = []
     for length, step in ((height, scale[1]), (width, scale[0])):
         wanted = field * FRAME_ARCSEC / step
@@ -101,7 +104,7 @@ def framed(
         start = (length - kept) // 2 - (side - num) // 2 * (kept / num)
         spans.append((kept, num, start, side * (kept / num), length / wanted))
     parts, nums, starts, sizes, shares = zip(*spans, strict=True)
-    small = _resized(_middle(rgb, *parts), *nums)
+    small = scaled(central(rgb, *parts), *nums)
     box = (*starts[::-1], *sizes[::-1])
     if nums == (side, side):
         return Frame(small, min(shares), box=box)
@@ -153,10 +156,7 @@ def cutout_of_one_size(cutout: Cutout, side: int, radii: float) -> Cutout:
         distortions that cannot; a note says if sky was laid around.
     """
     wcs, notes = cutout.wcs, cutout.notes
-    scale = None
-    if wcs is not None:
-        step = (proj_plane_pixel_scales(wcs) * u.Unit(wcs.wcs.cunit[0])).to(u.arcsec)
-        scale = float(step[0].value), float(step[1].value)
+    scale = None if wcs is None else steps_of(wcs)
     pixels = np.ascontiguousarray(cutout.rgb * 255 + 0.5).astype(np.uint8)
     frame = framed(pixels, side, 1.0, scale, radii=radii)
     if frame.share < SMALL:
@@ -183,10 +183,10 @@ def _of_one_size(
     frame = whole if scale is None else min(whole, max(FRAME_ARCSEC, least))
     while True:
         rows, columns = _cut(height, frame / down), _cut(width, frame / across)
-        part, zoom = _middle(rgb, rows, columns), (1.0, 1.0)
+        part, zoom = central(rgb, rows, columns), (1.0, 1.0)
         num = min(max(rows, columns), NATIVE_SIDE)
         if num < max(rows, columns) or abs(rows - columns) > 1:
-            part, zoom = _resized(part, num, num), (columns / num, rows / num)
+            part, zoom = scaled(part, num, num), (columns / num, rows / num)
         extent, square = find_extent(part), min(part.shape[:2])
         view = radii * extent.radius
         if frame >= whole or view <= square:
@@ -211,17 +211,3 @@ def _cut(length: int, expected: float) -> int:
     if length <= expected:
         return length
     return max(1, length - 2 * round((length - expected) / 2))
-
-
-def _middle(rgb: Pixels, rows: int, columns: int) -> Pixels:
-    """Cut to a size around the center."""
-    top, left = (rgb.shape[0] - rows) // 2, (rgb.shape[1] - columns) // 2
-    return rgb[top : top + rows, left : left + columns]
-
-
-def _resized(rgb: Pixels, rows: int, columns: int) -> Pixels:
-    """Bring a picture to a size, pixels of any form."""
-    if rgb.shape[:2] == (rows, columns):
-        return np.ascontiguousarray(rgb)
-    picture = Image.fromarray(np.ascontiguousarray(rgb))
-    return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))

@@ -16,11 +16,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image
 from pyarrow import parquet
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.cutout import from_array
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
 from dmagnet.pictures.inputs.archives import read_member
@@ -189,14 +187,7 @@ def is_packed(path: str) -> bool:
 
 
 def open_cell(path: str, row: int, column: str = "") -> IO[bytes]:
-    """Open the image in a row of a Parquet file, or of the arrays of a .npz."""
-    if path.lower().endswith(".npz"):
-        values, _ = read_row(open_stack(path, column), row)
-        rgb = from_array(values, f"row {row}").rgb
-        file = io.BytesIO()
-        Image.fromarray(np.round(rgb * 255).astype(np.uint8)).save(file, "PPM")
-        file.seek(0)
-        return file
+    """Open the image in a row of a Parquet file."""
     with refused(path, what := "a whole Parquet file"):
         cells: _Cells = kept_open(_Cells, what, path, column)
         return cells.cell(row)
