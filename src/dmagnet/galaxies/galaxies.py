@@ -1,6 +1,7 @@
 """Labeled galaxy images with their positions and parts: what every reader returns."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ MORE = ("masks", "votes")  # columns that few sets have
 HASH_WHOLE_BYTES = 2**28  # larger stacks are hashed by a sample
 HASH_SAMPLE = 64
 
+Classes = tuple[int, ...]
 Floats = npt.NDArray[np.float64]
 
 
@@ -143,7 +145,7 @@ class Galaxies:
             One row a class, then one row a label set.
         """
         num = len(self.class_names)
-        rows = [*((k,) for k in range(num)), *self.label_sets]
+        rows = meanings_of(num, self.label_sets)
         return np.array([np.isin(np.arange(num), row) for row in rows])
 
     def subset(self, part: str) -> "Galaxies":
@@ -216,6 +218,11 @@ class Galaxies:
             }
             for code, part in enumerate(PARTS)
         }
+
+
+def meanings_of(num: int, label_sets: Iterable[Classes]) -> list[Classes]:
+    """Return the classes that each label allows, those of one class first."""
+    return [*((k,) for k in range(num)), *label_sets]
 
 
 def content_hash(galaxies: Galaxies) -> str:

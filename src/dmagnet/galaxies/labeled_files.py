@@ -18,8 +18,9 @@ from dmagnet.galaxies.galaxies import PART_CODES
 from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.inputs.archives import is_hidden
 from dmagnet.pictures.inputs.forms import IMAGES
-from dmagnet.pictures.inputs.item import Item, Picture, Pixels
+from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.reading import native_side
+from dmagnet.pictures.standard import Pixels
 
 SIZE_SAMPLE = 50  # images that tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored

@@ -11,7 +11,7 @@ import numpy as np
 from dmagnet.classes import in_order
 from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES
+from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, meanings_of
 from dmagnet.galaxies.labeled_files import NO_PART, LabeledListing
 from dmagnet.galaxies.votes import ONE, most_voted, read_votes, to_number
 from dmagnet.pictures.inputs.forms import INSIDE, item_of_row
@@ -118,13 +118,12 @@ def _read_labels(
 ) -> tuple[tuple[int, ...], tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """Give classes their numbers, then labels that name several: ``Barred|Tight``."""
     _check_labels(labels, where)
-    each = [frozenset(part.strip() for part in label.split("|")) for label in labels]
-    names = in_order(frozenset().union(*each))
-    coarse = sorted({tuple(sorted(map(names.index, s))) for s in each if len(s) > 1})
-    codes = {frozenset([name]): k for k, name in enumerate(names)}
-    for code, members in enumerate(coarse, len(names)):
-        codes[frozenset(names[k] for k in members)] = code
-    return tuple(codes[one] for one in each), names, tuple(coarse)
+    parts = {label: {p.strip() for p in label.split("|")} for label in set(labels)}
+    names = in_order(set().union(*parts.values()))
+    meant = {label: tuple(sorted(map(names.index, p))) for label, p in parts.items()}
+    sets = tuple(sorted({some for some in meant.values() if len(some) > 1}))
+    codes = {some: code for code, some in enumerate(meanings_of(len(names), sets))}
+    return tuple(codes[meant[label]] for label in labels), names, sets
 
 
 def _check_labels(labels: Sequence[str], where: Where) -> None:

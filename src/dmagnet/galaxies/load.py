@@ -16,7 +16,7 @@ from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.classify_config import FilesConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies import galaxy10, labeled_files
-from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies
+from dmagnet.galaxies.galaxies import PARTS, PLACES, Galaxies, meanings_of
 from dmagnet.galaxies.labeled_files import NO_PART, LabeledListing
 from dmagnet.galaxies.labeled_tables import list_tables
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
@@ -24,9 +24,9 @@ from dmagnet.galaxies.split import leak_safe_split, split_of
 from dmagnet.galaxies.votes import Votes
 from dmagnet.pictures.inputs import forms
 from dmagnet.pictures.inputs.archives import ARCHIVES, entries, is_hidden
-from dmagnet.pictures.inputs.item import Item, Picture, Pixels
+from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.reading import read_picture
-from dmagnet.pictures.standard import crop_side, resize, standardize
+from dmagnet.pictures.standard import Pixels, crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
 from dmagnet.pictures.tables.columns import find_columns
 
@@ -291,7 +291,7 @@ def _check_learnable(
     names = listing.class_names
     if len(names) < 2:
         raise DataError(f"{path}: expected two or more classes, found {names[0]!r}")
-    sets = (*((k,) for k in range(len(names))), *listing.label_sets)
+    sets = meanings_of(len(names), listing.label_sets)
     seen = {k for label in set(learned.tolist()) for k in sets[label]}
     if votes is not None:
         seen = set(np.flatnonzero(votes.any(0)).tolist())

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmagnet.classes import CLASS_NAMES, plain_names
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import COLUMNS, Galaxies
+from dmagnet.galaxies.galaxies import COLUMNS, Galaxies, meanings_of
 from dmagnet.storage.records import read_json
 
 
@@ -60,7 +60,7 @@ def coarse(
         for name, names in meanings.items()
     }
     sets = tuple(sorted({one for one in indices.values() if len(one) > 1}))
-    known = [*((k,) for k in range(len(class_names))), *sets]
+    known = meanings_of(len(class_names), sets)
     codes = np.full(len(galaxies.class_names), -1)
     for name, members in indices.items():
         codes[galaxies.class_names.index(name)] = known.index(members)
@@ -168,7 +168,7 @@ def joined(*parts: Galaxies) -> Galaxies:
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in (*COLUMNS, *(["votes"] if parts[0].votes is not None else []))
     }
-    known = [*((k,) for k in range(len(names))), *sets]
+    known = meanings_of(len(names), sets)
     codes = [[*range(len(names)), *map(known.index, part.label_sets)] for part in parts]
     columns["labels"] = np.concatenate(
         [np.array(c)[part.labels] for c, part in zip(codes, parts, strict=True)]

@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy import units as u
 from astropy.coordinates import (
     ICRS,
@@ -24,6 +23,7 @@ from astropy.wcs.utils import (
 )
 from scipy.ndimage import map_coordinates
 
+from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.cutout import steps_of
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import SCALES
@@ -219,8 +219,6 @@ def _equatorial(text: str) -> tuple[str, float]:
             return exact, year if epoch in name else 0.0
     return ("ICRS", 0.0) if name.startswith("ICR") else (name, 0.0)
 
-
-Floats = npt.NDArray[np.float32]
 
 SAME = 0.1  # px that corners of one grid may lie apart
 KNOTS = 65  # a side, where the way between two grids is worked out; linear in between

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import ImageError, Note
 from dmagnet.pictures.raster import strips
@@ -54,8 +55,6 @@ def legacy_rgb(flux: Flux) -> Flux:
     rgb: Flux = scaled * stretched / intensity.clip(min=1e-6)
     return rgb[..., [2, 1, 0], :, :].clip(0, 1)
 
-
-Floats = npt.NDArray[np.float32]
 
 # Centers in nm. Lower case: SDSS, DECam, HSC, LSST; upper case: Johnson, 2MASS, Euclid.
 WAVELENGTHS = {

@@ -10,9 +10,7 @@ from astropy.wcs import WCS, Sip
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.standard import central, crop_side, scaled
-
-Floats = npt.NDArray[np.float32]
+from dmagnet.pictures.standard import Floats, central, crop_side, scaled
 
 
 @dataclass(frozen=True, eq=False)

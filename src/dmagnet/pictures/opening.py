@@ -6,6 +6,7 @@ one fills the memory, and a file that begins like an archive is unpacked without
 
 import bz2
 import contextlib
+import csv
 import errno
 import functools
 import gzip
@@ -47,7 +48,7 @@ BROKEN = (
     OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
     AssertionError, RuntimeError, EOFError, SyntaxError, Warning,
     struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
-    tokenize.TokenError,
+    tokenize.TokenError, csv.Error,
     DecompressionBombError, VerifyError,
     CfitsioException,  # nothing public stands above it
 )  # fmt: skip

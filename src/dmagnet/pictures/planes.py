@@ -305,8 +305,8 @@ def _planes(
         part.header, values.dtype
     )  # astropy takes it away if it used it
     if box is not None and wcs is not None:
-        rows, columns = box.within(size)
-        wcs = moved_wcs(wcs, (columns.start, rows.start))
+        inside = box.within(size)
+        wcs = moved_wcs(wcs, (inside.columns.start, inside.rows.start))
     shape = tuple(n for n in values.shape[:-2] if n != 1) + values.shape[-2:]
     values = values.reshape(shape)
     if len(shape) == 2:

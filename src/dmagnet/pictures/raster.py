@@ -33,6 +33,20 @@ class Part:
     columns: slice
     step: int = 1
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return how many rows and columns are read."""
+        rows, columns = self.rows, self.columns
+        high = len(range(rows.start, rows.stop, self.step))
+        return high, len(range(columns.start, columns.stop, self.step))
+
+    def strips(self, most: int) -> Iterator[tuple[slice, slice]]:
+        """Divide it into rows to read at a time, of whole steps, and their columns."""
+        high = max(1, most // self.step) * self.step
+        for start in range(self.rows.start, self.rows.stop, high):
+            end = min(start + high, self.rows.stop)
+            yield slice(start, end), slice(self.columns.start, self.columns.stop)
+
 
 def part_of(height: int, width: int, most: int, *, known_scale: bool) -> Part:
     """Choose the part of an image that is read."""
@@ -218,9 +232,8 @@ def _as_rgb(image: Image.Image, part: Part, name: str) -> npt.NDArray[np.uint8]:
     """Bring any of Pillow's modes to (H, W, 3) uint8, a large one in strips."""
     if image.width * image.height <= LARGE:
         return _converted(image, name)
-    rows, columns, step = part.rows, part.columns, part.step
-    high, wide = (len(range(s.start, s.stop, step)) for s in (rows, columns))
-    left, top = columns.start - step // 2, rows.start - step // 2
+    (high, wide), step = part.size, part.step
+    left, top = part.columns.start - step // 2, part.rows.start - step // 2
     out = np.empty((high, wide, 3), np.uint8)
     for start in range(0, high, STRIP):
         end = min(start + STRIP, high)

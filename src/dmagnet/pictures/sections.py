@@ -4,7 +4,6 @@ import math
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import IO, Any
@@ -17,7 +16,7 @@ from dmagnet.pictures.astrometry import pixel_of
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Hdus, ImageError
 from dmagnet.pictures.raster import LARGE as VALUES
-from dmagnet.pictures.raster import MAX_PIXELS, part_of, take_turn, thinned
+from dmagnet.pictures.raster import MAX_PIXELS, Part, part_of, take_turn, thinned
 from dmagnet.storage.disk import FULL
 
 IN_THE_MIDDLE = 2.0  # px: so near to the middle the image was cut for its galaxy
@@ -53,9 +52,9 @@ class Box:
     share: float = 1.0
     more: bool = False
 
-    def within(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    def within(self, shape: tuple[int, ...]) -> Part:
         """Return which pixels of the image it holds."""
-        return (
+        return Part(
             slice(max(0, self.bottom), min(shape[-2], self.bottom + self.height)),
             slice(max(0, self.left), min(shape[-1], self.left + self.width)),
         )
@@ -132,46 +131,44 @@ def cut(
     """Read a part of an image, and nothing of the rest."""
     last = hdu.shape[-1:] if bands_last else ()
     *planes, height, width = hdu.shape[: len(hdu.shape) - len(last)]
-    whole = thinned(height, width, step)
-    rows, columns = whole.rows, whole.columns
+    part = thinned(height, width, step)
     if box is not None:
-        rows, columns = box.within((height, width))
-    part = (*planes, _length(rows), _length(columns), *last)
-    take_turn(math.prod(part))
-    if math.prod(part) > 2 * VALUES:
-        line = f"expected an image of usual form, got {part}; make a cut-out first"
+        part = box.within((height, width))
+    shape, is_packed = (*planes, *part.size, *last), isinstance(hdu, fits.CompImageHDU)
+    take_turn(math.prod(shape))
+    if math.prod(shape) > 2 * VALUES:
+        line = f"expected an image of usual form, got {shape}; make a cut-out first"
         raise ImageError(line, Flag.TOO_LARGE)
     if box is None and step == 1 and not hdus.kept:
         return hdu
     source: tuple[IO[bytes], int, Any] | None = None
-    if isinstance(hdu, fits.CompImageHDU):
-        source = _unpacked(hdu, hdus, _length(rows), height, len(planes))
-    if isinstance(hdu, fits.CompImageHDU) and source is None:
-        key = tuple(slice(n) for n in planes)
-        data = np.concatenate(
-            [
-                np.ascontiguousarray(hdu.section[(*key, some, across)][(*key, *every)])
-                for some, across, every in _strips(rows, columns, step)
-            ],
-            axis=len(planes),
-        )
-        return SimpleNamespace(data=data, header=hdu.header)
-    if source is None:
+    if not is_packed:
         form = np.dtype(fits.BITPIX2DTYPE[hdu.header["BITPIX"]]).newbyteorder(">")
         source = hdus.file, hdu.fileinfo()["datLoc"], form
+    else:
+        source = _unpacked(hdu, hdus, part.size[0], height, len(planes))
+    if source is None:
+        first = tuple(slice(n) for n in planes)
+        every = (*first, slice(None, None, step), slice(None, None, step))
+        pieces = [
+            np.ascontiguousarray(hdu.section[(*first, *some)][every])
+            for some in part.strips(STRIP)
+        ]
+        data = np.concatenate(pieces, axis=len(planes))
+        return SimpleNamespace(data=data, header=hdu.header)
     file, start, kind = source
-    size = kind.itemsize * math.prod(last)
-    data = np.empty(part, kind)
-    for plane, out in enumerate(data.reshape(-1, *part[len(planes) :])):
-        for number, row in enumerate(range(height)[rows]):
-            first = (plane * height + row) * width + columns.start
-            file.seek(start + first * size)
+    size, columns = kind.itemsize * math.prod(last), part.columns
+    data = np.empty(shape, kind)
+    for plane, out in enumerate(data.reshape(-1, *shape[len(planes) :])):
+        for number, row in enumerate(range(height)[part.rows]):
+            at = (plane * height + row) * width + columns.start
+            file.seek(start + at * size)
             read = file.read((columns.stop - columns.start) * size)
             out[number] = np.frombuffer(read, kind).reshape(-1, *last)[::step]
-    if isinstance(hdu, fits.CompImageHDU):  # what it unpacks is scaled already
-        return SimpleNamespace(data=data, header=hdu.header)
     scaling = {key: hdu.header[key] for key in SCALING if key in hdu.header}
-    return SimpleNamespace(data=_scaled(data, scaling), header=hdu.header)
+    if not is_packed:  # what is unpacked is scaled already
+        data = _scaled(data, scaling)
+    return SimpleNamespace(data=data, header=hdu.header)
 
 
 def _unpacked(
@@ -223,21 +220,6 @@ def refuse_bombs(hdu: Any, hdus: Hdus) -> None:
                 if unpacker.unconsumed_tail:
                     line = "expected tiles of an image, got one that unpacks to more"
                     raise ImageError(line, Flag.TOO_LARGE)
-
-
-def _length(part: slice) -> int:
-    return len(range(part.start, part.stop, part.step or 1))
-
-
-def _strips(
-    rows: slice, columns: slice, step: int
-) -> Iterator[tuple[slice, slice, tuple[slice, slice]]]:
-    """Divide a part into rows to unpack at a time, and what to keep of them."""
-    high = max(step, STRIP // step * step)
-    for first in range(rows.start, rows.stop, high):
-        some = slice(first, min(first + high, rows.stop))
-        every = slice(None, None, step)
-        yield some, slice(columns.start, columns.stop), (every, every)
 
 
 def _scaled(data: Any, scaling: dict[str, Any]) -> Any:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmagnet.pictures.cutout import Cutout, steps_of, wcs_of_view
-from dmagnet.pictures.inputs.item import Pixels
 from dmagnet.pictures.sections import Box
 from dmagnet.pictures.standard import (
+    Pixels,
     central,
     crop_side,
     find_extent,

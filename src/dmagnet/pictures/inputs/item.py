@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from astropy.wcs import WCS
 
 from dmagnet.pictures.cutout import wcs_of_view
 from dmagnet.pictures.flags import Flag
+from dmagnet.pictures.standard import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 Kind = Literal["file", "member", "row", "bands", "position"]
 
 

@@ -19,11 +19,12 @@ from dmagnet.pictures.flags import NO_CLASS, Flag
 from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands
 from dmagnet.pictures.image import draw_planes, is_fits
 from dmagnet.pictures.inputs import archives, framing, stacks
-from dmagnet.pictures.inputs.item import Item, Picture, Pixels, flagged
+from dmagnet.pictures.inputs.item import Item, Picture, flagged
 from dmagnet.pictures.npz import COLORS
 from dmagnet.pictures.opening import ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.sections import Around
+from dmagnet.pictures.standard import Pixels
 from dmagnet.storage.disk import open_file
 
 FRAMES = (1, 2, 4)  # so many wide is the part of a mosaic, as the galaxy asks for

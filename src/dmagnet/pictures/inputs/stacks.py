@@ -156,12 +156,9 @@ def _needed(images: Any, row: int, known_scale: bool) -> tuple[npt.NDArray[Any],
         return np.asarray(images[row]), 1
     before = (row, *(slice(None),) * first)
     every = (*before[1:], slice(None, None, part.step), slice(None, None, part.step))
-    columns = slice(part.columns.start, part.columns.stop)
-    high = max(1, STRIP // part.step) * part.step
     pieces = []
-    for at in range(part.rows.start, part.rows.stop, high):
-        some = slice(at, min(at + high, part.rows.stop))
-        pieces.append(np.ascontiguousarray(images[(*before, some, columns)][every]))
+    for some in part.strips(STRIP):
+        pieces.append(np.ascontiguousarray(images[(*before, *some)][every]))
         pages: Any = getattr(images, "base", None)
         if isinstance(pages, mmap.mmap):
             pages.madvise(mmap.MADV_DONTNEED)  # what was read is not needed again

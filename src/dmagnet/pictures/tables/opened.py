@@ -1,7 +1,6 @@
 """Tables of any form as blocks of columns, so that size does not matter."""
 
 import contextlib
-import csv
 import functools
 import io
 import json
@@ -22,7 +21,7 @@ from pyarrow import parquet
 
 from dmagnet.errors import DataError
 from dmagnet.pictures.npz import array_of, is_one_image, shapes_in
-from dmagnet.pictures.opening import BROKEN, in_short, open_fits, quiet, unpacked
+from dmagnet.pictures.opening import BROKEN, open_fits, quiet, refused, unpacked
 from dmagnet.pictures.tables.names import PACKED, plain
 from dmagnet.pictures.tables.text import (
     LONGEST,
@@ -70,23 +69,15 @@ def open_tables(path: Path) -> Iterator[list[Table]]:
             f"{path}: expected a table (.csv, .tsv, .txt, .ecsv, .fits, .vot, "
             f".parquet), got {path.suffix or 'no'} suffix"
         )
-    try:
-        with contextlib.ExitStack() as stack:
-            if name.endswith(TEXT):
-                yield [_ipac(path) or text_table(path, stack)]
-            elif name.endswith(COLUMNAR + LINES):
-                yield [_columnar(path, stack)]
-            elif name.endswith(NPZ):
-                yield _npz(path)
-            else:
-                yield (_votable if name.endswith(VOTABLE) else _fits)(path, stack)
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"{path}: expected a table, found nothing") from None
-    except (MemoryError, csv.Error, *BROKEN) as error:  # pyarrow's are of these too
-        line = f"{path}: expected a whole table: {in_short(error)}"
-        raise DataError(line) from error
+    with refused(path, "a whole table"), contextlib.ExitStack() as stack:
+        if name.endswith(TEXT):
+            yield [_ipac(path) or text_table(path, stack)]
+        elif name.endswith(COLUMNAR + LINES):
+            yield [_columnar(path, stack)]
+        elif name.endswith(NPZ):
+            yield _npz(path)
+        else:
+            yield (_votable if name.endswith(VOTABLE) else _fits)(path, stack)
 
 
 def why_not(path: Path) -> str:
