@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ Place = tuple[float, float]
 J2000, B1950 = 2000.0, 1950.0
 MOST = 1e11  # of any number of a WCS; a turn of the sky has 1.3e9 mas
 EQUATORIAL = ("ICRS", "FK5", "FK4", "FK4-NO-E")
+TERMS = tuple(map("".join, product(("CRVAL", "CRPIX", "CDELT", "CROTA"), ("1", "2"))))
+MATRIX = tuple(map("".join, product(("CD", "PC"), ("1_1", "1_2", "2_1", "2_2"))))
+YEARS = ("EQUINOX", "EPOCH")
 LOOKUP = re.compile(r"(CPDIS|CQDIS|D2IMDIS|D2IM|DP|DQ)[1-9](\..+)?|AXISCORR")
 OTHER_AXES = re.compile(
     r"(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[3-9]"
@@ -157,18 +161,17 @@ def _without(header: fits.Header, cards: re.Pattern[str]) -> fits.Header:
 
 def _plain(header: fits.Header) -> fits.Header:
     """Write the WCS of a header as the standard wants it: numbers and names."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {
+        key: _number(key, header[key])
+        for key in (*TERMS, *MATRIX, *YEARS)
+        if isinstance(header.get(key), str)
+    }
+    for key in TERMS:
+        value = changes.get(key, header.get(key, 0))
+        if not abs(value) < MOST:
+            raise ValueError(f"{key} = {value:g}")
+    changes |= _frame(header, changes)
     ctypes = [str(header.get(f"CTYPE{axis}", "")).strip() for axis in (1, 2)]
-    for axis in (1, 2):
-        for key in ("CRVAL", "CRPIX", "CDELT", "CROTA"):
-            changes |= _number(header, f"{key}{axis}")
-            value = changes.get(f"{key}{axis}", header.get(f"{key}{axis}", 0))
-            if not abs(value) < MOST:
-                raise ValueError(f"{key}{axis} = {value:g}")
-        for key in ("CD", "PC"):
-            changes |= _number(header, f"{key}{axis}_1")
-            changes |= _number(header, f"{key}{axis}_2")
-    changes |= _frame(header)
     if "A_ORDER" in header and not ctypes[0].endswith("-SIP"):
         if ctypes[0].endswith("TPV"):  # the same distortion, said twice
             changes |= {"A_ORDER": 0, "B_ORDER": 0}
@@ -181,33 +184,28 @@ def _plain(header: fits.Header) -> fits.Header:
     return plain
 
 
-def _frame(header: fits.Header) -> dict[str, Any]:
+def _frame(header: fits.Header, numbers: dict[str, Any]) -> dict[str, Any]:
     """Write frame and equinox as the standard wants them."""
-    changes: dict[str, Any] = {}
-    for key in ("EQUINOX", "EPOCH"):
-        changes |= _number(header, key, "JB")
+    changes = {key: numbers[key] for key in YEARS if key in numbers}
     for key in ("RADESYS", "RADECSYS"):
         if isinstance(name := header.get(key), str) and name not in EQUATORIAL:
             name, year = _equatorial(name)
             changes[key] = name
             if year and "EQUINOX" not in header:
                 changes["EQUINOX"] = year
-    for key in ("EQUINOX", "EPOCH"):
+    for key in YEARS:
         if changes.get(key, header.get(key)) == 0:  # not known
             name = str(changes.get("RADESYS", header.get("RADESYS")))
             changes[key] = B1950 if name.startswith("FK4") else J2000
     return changes
 
 
-def _number(header: fits.Header, key: str, before: str = "") -> dict[str, float]:
+def _number(key: str, text: str) -> float:
     """Read a number that stands in quotes."""
-    value = header.get(key)
-    if not isinstance(value, str):
-        return {}
     try:
-        return {key: float(value.strip().lstrip(before))}
+        return float(text.strip().lstrip("JB" if key in YEARS else ""))
     except ValueError:
-        raise ValueError(f"{key} = {value!r} is no number") from None
+        raise ValueError(f"{key} = {text!r} is no number") from None
 
 
 def _equatorial(text: str) -> tuple[str, float]:

@@ -119,17 +119,18 @@ async def fetch_cutouts(
                 return index, where
             return index, await service.get(where)
 
+        todo = (numbered(index, *each) for index, each in enumerate(positions))
         running: set[asyncio.Task[tuple[int, Found]]] = set()
-        for index, position in enumerate(positions):
-            running.add(asyncio.create_task(numbered(index, *position)))
-            if len(running) >= LOOK_AHEAD:
-                done, running = await asyncio.wait(
-                    running, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    yield task.result()
-        for soonest in asyncio.as_completed(running):
-            yield await soonest
+        while True:
+            more = itertools.islice(todo, LOOK_AHEAD - len(running))
+            running |= set(map(asyncio.create_task, more))
+            if not running:
+                return
+            done, running = await asyncio.wait(
+                running, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                yield task.result()
 
 
 @dataclass

@@ -25,6 +25,7 @@ from dmagnet.pictures.opening import ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.sections import Around
 from dmagnet.pictures.standard import Pixels
+from dmagnet.pictures.tables.opened import COLUMNAR
 from dmagnet.storage.disk import open_file
 
 FRAMES = (1, 2, 4)  # so many wide is the part of a mosaic, as the galaxy asks for
@@ -167,7 +168,7 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
 def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _Seen:
     if item.kind == "bands":
         return _drawn(planes_of(item, config, around))
-    packed = item.kind == "row" and stacks.is_packed(item.files[0])
+    packed = item.kind == "row" and item.files[0].lower().endswith(COLUMNAR)
     if item.kind == "row" and not packed:
         return _row(item, config)
     if item.shared and is_fits(Path(item.key or item.files[0])):
@@ -234,7 +235,9 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
     may_show = len(cube) in (1, *COLORS)
     if values.dtype not in (np.uint8, np.uint16) or not may_show:
         planes = _row_planes(cube, bands)
-        if bands or not may_show or not _is_picture(planes.values):
+        # colors from 0 to 1; blank pixels do not count
+        low, high = np.nanmin(planes.values), np.nanmax(planes.values)
+        if bands or not may_show or low < 0 or high > 1:
             return _drawn(replace(planes, scale=known, step=step))
         flux, notes = filled(planes.values)
         cube, notes = flux[:, ::-1], (*planes.notes, *notes)
@@ -255,11 +258,6 @@ def _row_planes(cube: Any, bands: tuple[str, ...]) -> Planes:
     if not np.isfinite(flux).any():
         raise ImageError("expected an image, got no value at all", Flag.NO_VALUES)
     return Planes(flux, bands, 1.0 if bands else None, notes=notes)
-
-
-def _is_picture(planes: Any) -> bool:
-    """Return whether values are colors from 0 to 1; blank pixels do not count."""
-    return bool(np.nanmin(planes) >= 0 and np.nanmax(planes) <= 1)
 
 
 def _planes_of_bands(item: Item, settings: dict[str, Any]) -> Planes:

@@ -25,7 +25,7 @@ from dmagnet.pictures.inputs.archives import read_member
 from dmagnet.pictures.npz import COLORS, array_of, is_one_image, shapes_in
 from dmagnet.pictures.opening import ImageError, KeptFits, kept_open, refused
 from dmagnet.pictures.raster import LARGE, MAX_PIXELS, part_of, take_turn
-from dmagnet.pictures.tables.opened import ARROW, COLUMNAR, mapped, packed_columns, rank
+from dmagnet.pictures.tables.opened import ARROW, mapped, packed_columns, rank
 from dmagnet.storage.disk import open_file
 
 MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
@@ -176,11 +176,6 @@ def open_mosaic(path: str, member: str = "") -> KeptFits:
 def _mosaic_of(path: str, member: str) -> KeptFits:
     file = read_member(path, member) if member else open_file(path)
     return KeptFits(file, member or path)
-
-
-def is_packed(path: str) -> bool:
-    """Return whether a file may hold images as bytes."""
-    return path.lower().endswith(COLUMNAR)
 
 
 def open_cell(path: str, row: int, column: str = "") -> IO[bytes]:
