@@ -84,27 +84,21 @@ class Galaxies:
 
     def __post_init__(self) -> None:
         """Refuse labels and votes of no class; fingerprint what has no hash yet."""
-        most = len(self.class_names) + len(self.label_sets) - 1
-        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= most:
-            raise DataError(
-                f"{self.source}: expected labels from 0 to {most}, got "
-                f"{self.labels.min()} to {self.labels.max()}"
-            )
-        num = len(self.class_names)
+        num, labels, votes, line = len(self.class_names), self.labels, self.votes, ""
+        most = num + len(self.label_sets) - 1
+        if len(labels) and not 0 <= labels.min() <= labels.max() <= most:
+            got = f"{labels.min()} to {labels.max()}"
+            line = f"expected labels from 0 to {most}, got {got}"
         for some in self.label_sets:
             if not some or not set(some) <= set(range(num)):
-                raise DataError(
-                    f"{self.source}: expected label sets of some of the classes 0 to "
-                    f"{num - 1}, got {some}"
-                )
+                classes = f"some of the classes 0 to {num - 1}"
+                line = line or f"expected label sets of {classes}, got {some}"
         form = (len(self), num)
-        if self.votes is not None and not (
-            self.votes.shape == form and (self.votes >= 0).all()
-        ):
-            raise DataError(
-                f"{self.source}: expected votes of 0 or more, {form}, got "
-                f"{self.votes.shape}, from {self.votes.min(initial=np.inf)}"
-            )
+        if votes is not None and not (votes.shape == form and (votes >= 0).all()):
+            got = f"{votes.shape}, from {votes.min(initial=np.inf)}"
+            line = line or f"expected votes of 0 or more, {form}, got {got}"
+        if line:
+            raise DataError(f"{self.source}: {line}")
         if not self.data_hash:
             object.__setattr__(self, "data_hash", content_hash(self))
 

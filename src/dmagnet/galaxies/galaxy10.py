@@ -44,10 +44,8 @@ class Catalog:
 def open_galaxy10(path: Path) -> Iterator[h5py.File]:
     """Open a file and turn what h5py says about damage into one line."""
     if not path.exists():
-        raise DataError(
-            f"{path}: expected a Galaxy10 file, found nothing; get it with "
-            "'dmagnet fetch'"
-        )
+        line = "expected a Galaxy10 file, found nothing; get it with 'dmagnet fetch'"
+        raise DataError(f"{path}: {line}")
     with open_hdf5(path) as file:
         _check(file, path)
         yield file
@@ -63,23 +61,23 @@ def _check(file: h5py.File, path: Path) -> None:
             f"{', '.join(sorted(file)) or 'none'}"
         )
     shape = images.shape
+    known = {key: c.shape for key, c in found.items() if c is not None}
+    unlike = [key for key in known if key != "images" and known[key] != shape[:1]]
     if len(shape) == 4 and shape[1:3] == (SDSS_SIDE, SDSS_SIDE):
-        raise DataError(
-            f"{path}: this is Galaxy10 SDSS ({SDSS_SIDE} px, other classes); get the "
-            "DECaLS file with 'dmagnet fetch'"
-        )
-    if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2] or 0 in shape:
-        raise DataError(f"{path}: expected 'images' of shape (N, S, S, 3), got {shape}")
-    if images.dtype != np.uint8:
-        raise DataError(f"{path}: expected 'images' of uint8, got {images.dtype}")
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{path}: expected 'ans' of integers, got {labels.dtype}")
-    for key, column in found.items():
-        if key != "images" and column is not None and column.shape != shape[:1]:
-            raise DataError(
-                f"{path}: expected {shape[0]} values in '{key}', one an image, got "
-                f"shape {column.shape}"
-            )
+        line = f"this is Galaxy10 SDSS ({SDSS_SIDE} px, other classes); get the "
+        line += "DECaLS file with 'dmagnet fetch'"
+    elif len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2] or 0 in shape:
+        line = f"expected 'images' of shape (N, S, S, 3), got {shape}"
+    elif images.dtype != np.uint8:
+        line = f"expected 'images' of uint8, got {images.dtype}"
+    elif labels.dtype.kind not in "iu":
+        line = f"expected 'ans' of integers, got {labels.dtype}"
+    elif unlike:
+        line = f"expected {shape[0]} values in '{unlike[0]}', one an image, got shape "
+        line += str(known[unlike[0]])
+    else:
+        return
+    raise DataError(f"{path}: {line}")
 
 
 def read_catalog(path: Path) -> Catalog:

@@ -67,25 +67,22 @@ def list_classes(
     folders = {PurePosixPath(name) for name in shown if name.endswith("/")}
     folders.update(folder for path in visible for folder in path.parents)
     images = [path for path in visible if path.name.lower().endswith(IMAGES)]
+    expected = f"{source}: expected images in folders named after their classes, found"
     if not images:
-        raise DataError(
-            f"{source}: expected images in folders named after their classes, found "
-            f"{len(visible)} files and no image ({', '.join(IMAGES[:4])}, .fits...)"
-        )
+        known = ", ".join(IMAGES[:4])
+        found = f"{len(visible)} files and no image ({known}, .fits...)"
+        raise DataError(f"{expected} {found}")
     depth = _wrapping(images)
     tops = {path.parts[depth].lower() for path in images if len(path.parts) > depth + 2}
     split = not tops.isdisjoint(PART_CODES)
     rows = [row for path in images if (row := _place(path, depth, split))]
     if not rows:
-        raise DataError(
-            f"{source}: expected images in folders named after their classes, found "
-            f"{len(images)} images outside such folders"
-        )
-    found = {name for _, name, _ in rows}
+        raise DataError(f"{expected} {len(images)} images outside such folders")
+    classes = {name for _, name, _ in rows}
     # a folder may be a class without images: `_check_classes` names it
     inside = (folder / "_" for folder in folders)
-    found |= {row[1] for path in inside if (row := _place(path, depth, split))}
-    class_names = in_order(found)
+    classes |= {row[1] for path in inside if (row := _place(path, depth, split))}
+    class_names = in_order(classes)
     _check_classes(source, class_names, rows)
     notes = []
     if ignored := len(images) - len(rows):
@@ -133,9 +130,8 @@ def _check_classes(
 ) -> None:
     """Refuse a class that could never be learned."""
     if len(class_names) < 2:
-        raise DataError(
-            f"{source}: expected two or more class folders, found {class_names[0]!r}"
-        )
+        line = f"expected two or more class folders, found {class_names[0]!r}"
+        raise DataError(f"{source}: {line}")
     learned = {name for _, name, part in rows if part in (NO_PART, 0)}
     if learned and (empty := [name for name in class_names if name not in learned]):
         where = "in its train part" if rows[0][2] != NO_PART else "in it"
@@ -152,9 +148,8 @@ def common_side(items: Sequence[Item], config: SourceConfig) -> int:
         found = pool.map(lambda item: native_side(item, config), items[::step])
     sides = Counter(filter(None, found))  # what cannot be read the reader names
     if not sides:
-        raise DataError(
-            f"expected images, could read none; the first is {items[0].path}"
-        )
+        line = f"expected images, could read none; the first is {items[0].path}"
+        raise DataError(line)
     return sides.most_common(1)[0][0]
 
 

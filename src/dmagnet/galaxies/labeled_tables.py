@@ -136,10 +136,8 @@ def _check_labels(labels: Sequence[str], where: Where) -> None:
     for row, label in enumerate(labels if absent or shares else ()):
         if label in absent:
             got = f"{label!r}, which no class can be called" if label else "none"
-            raise DataError(
-                f"{where(row)}: expected a label, got {got}; leave the row out or give "
-                "it a label"
-            )
+            line = f"expected a label, got {got}; leave the row out or give it a label"
+            raise DataError(f"{where(row)}: {line}")
         if label in shares:
             raise DataError(
                 f"{where(row)}: expected a class as label, got {label}; fractions of "

@@ -243,9 +243,8 @@ def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
     if wish.votes and listing.votes is None:
         raise DataError(f"{path}: expected a table with columns of votes, got classes")
     if not listing.places and (named := wish.source.label or wish.source.path):
-        raise DataError(
-            f"{path}: expected a table with {named}, got folders of classes"
-        )
+        line = f"expected a table with {named}, got folders of classes"
+        raise DataError(f"{path}: {line}")
     # Without a wish the pixels of most images stay as they are.
     side = wish.image_size
     if side is None:
@@ -304,11 +303,7 @@ def _check_learnable(
 
 
 def _fill_split(
-    labels: Ints,
-    parts: npt.NDArray[np.int8],
-    ra: Floats,
-    dec: Floats,
-    seed: int,
+    labels: Ints, parts: npt.NDArray[np.int8], ra: Floats, dec: Floats, seed: int
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
     """Keep the parts a source names; make those it does not."""
     if (parts == NO_PART).any():

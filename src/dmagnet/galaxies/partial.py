@@ -55,16 +55,16 @@ def coarse(
             f"{', '.join(galaxies.class_names)} in terms of {', '.join(class_names)}; "
             f"got {unknown[0] if unknown else 'none'}"
         )
-    indices = {
+    meant = {
         name: tuple(sorted({class_names.index(one) for one in names}))
         for name, names in meanings.items()
     }
-    sets = tuple(sorted({one for one in indices.values() if len(one) > 1}))
-    known = meanings_of(len(class_names), sets)
-    codes = np.full(len(galaxies.class_names), -1)
-    for name, members in indices.items():
-        codes[galaxies.class_names.index(name)] = known.index(members)
-    labels = codes[galaxies.labels]
+    sets = tuple(sorted({some for some in meant.values() if len(some) > 1}))
+    codes = {
+        some: code for code, some in enumerate(meanings_of(len(class_names), sets))
+    }
+    known = [codes.get(meant.get(name, ()), -1) for name in galaxies.class_names]
+    labels = np.array(known)[galaxies.labels]
     return replace(
         galaxies.take(np.flatnonzero(labels >= 0)),
         labels=labels[labels >= 0],

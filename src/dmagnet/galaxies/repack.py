@@ -89,9 +89,8 @@ def prepare(
     catalog = galaxy10.read_catalog(h5)
     source_hash = file_hash(h5)
     if sha256 is not None and source_hash != sha256.lower():
-        raise DataError(
-            f"{h5}: expected sha256 {sha256.lower()}, got {source_hash}; fetch it again"
-        )
+        line = f"expected sha256 {sha256.lower()}, got {source_hash}; fetch it again"
+        raise DataError(f"{h5}: {line}")
     with refusals_of_the_disk(out_folder):
         out_folder.parent.mkdir(parents=True, exist_ok=True)
         part = part_of(out_folder)

@@ -255,9 +255,8 @@ def read_positions(
     rows = list(read_rows(path, found, labeled=True))
     ra, dec = (np.array([getattr(row, c) for row in rows]) for c in ("ra", "dec"))
     if not known_positions(ra, dec).any():
-        raise DataError(
-            f"{path}: expected positions in {found.ra!r} and {found.dec!r}, found none"
-        )
+        line = f"expected positions in {found.ra!r} and {found.dec!r}, found none"
+        raise DataError(f"{path}: {line}")
     labels = [row.label for row in rows]
     names = sorted({label for label in labels if label})
     codes = {"": -1} | {name: code for code, name in enumerate(names)}

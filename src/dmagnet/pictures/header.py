@@ -146,9 +146,7 @@ def linear(flux: Floats, cards: Cards) -> Floats:
 
 
 def nanomaggies(
-    cards: Cards,
-    scale: tuple[float, float] | None,
-    bands: tuple[str, ...] = (),
+    cards: Cards, scale: tuple[float, float] | None, bands: tuple[str, ...] = ()
 ) -> float | None:
     """Find what one unit of an image is in nanomaggies."""
     unit = str(cards.get("BUNIT", "")).strip()

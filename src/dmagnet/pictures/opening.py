@@ -135,7 +135,7 @@ PACKERS: dict[bytes, Any] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-ARCHIVES = (b"PK\3\4", b"\x1f\x9d")  # zip, compress
+ARCHIVES = (b"PK\3\4", b"\xfd7zXZ\0", b"\x1f\x9d")  # zip, xz, compress
 
 _silence = threading.Lock()
 _inside: list[contextlib.ExitStack] = []  # one entry for each thread within `quiet`
@@ -199,9 +199,9 @@ def unpacking(file: IO[bytes]) -> IO[bytes]:
 
 
 def unpacked(file: IO[bytes], name: object = "image") -> IO[bytes]:
-    """Unpack a file, if it is packed."""
+    """Unpack gzip and bzip2."""
     stream = unpacking(file)
-    if stream is file:
+    if not isinstance(stream, gzip.GzipFile | bz2.BZ2File):
         return file
     with stream:
         return spooled(stream, name)

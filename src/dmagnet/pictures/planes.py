@@ -111,7 +111,9 @@ def read_planes(
             planes = _planes(chosen[0], names, hdus, around)
         else:
             each = [_planes(one, (), hdus, around) for one in chosen]
-            planes = stacked(each, names or _names(asked, each))
+            pairs = zip(each, asked, strict=True)
+            filters = (plane.bands[0] if plane.bands else one for plane, one in pairs)
+            planes = stacked(each, names or tuple(map(str, filters)))
         if not mask:
             return planes
         hidden = _choose(hdus, _numbers(mask)[0])
@@ -213,14 +215,6 @@ def _numbers(hdu: int | str | None) -> list[int | str | None]:
         return [hdu]
     parts = [part.strip() for part in hdu.split(",")]
     return [int(part) if part.isdigit() else part or None for part in parts]
-
-
-def _names(
-    asked: Sequence[int | str | None], planes: Sequence[Planes]
-) -> tuple[str, ...]:
-    """Name bands by their filters, or as the extensions were asked for."""
-    pairs = zip(asked, planes, strict=True)
-    return tuple(each.bands[0] if each.bands else str(one) for one, each in pairs)
 
 
 def _masked(planes: Planes, mask: npt.NDArray[Any]) -> Planes:

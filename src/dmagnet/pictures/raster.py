@@ -194,9 +194,8 @@ def _opened(source: IO[bytes], name: str) -> Image.Image:
         raise ImageError(_too_large(name, MAX_PIXELS), Flag.TOO_LARGE) from None
     except UnidentifiedImageError:
         line = "got a file that is empty or of no known format"
-        raise ImageError(
-            f"{name}: expected an image (JPEG, PNG, TIFF...), {line}"
-        ) from None
+        line = f"expected an image (JPEG, PNG, TIFF...), {line}"
+        raise ImageError(f"{name}: {line}") from None
     most = HEAVY.get(image.format or "", MAX_PIXELS)
     if image.width * image.height > most:
         image.close()

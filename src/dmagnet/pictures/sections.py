@@ -122,11 +122,7 @@ def step_of(
 
 
 def cut(
-    hdu: Any,
-    hdus: Hdus,
-    box: Box | None,
-    bands_last: bool = False,
-    step: int = 1,
+    hdu: Any, hdus: Hdus, box: Box | None, bands_last: bool = False, step: int = 1
 ) -> Any:
     """Read a part of an image, and nothing of the rest."""
     last = hdu.shape[-1:] if bands_last else ()

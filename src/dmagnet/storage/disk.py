@@ -78,10 +78,8 @@ def claimed(folder: Path, *names: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise DataError(
-                f"{folder}: another process is writing there; wait for it, or give "
-                "another -o"
-            ) from error
+            line = "another process is writing there; wait for it, or give another -o"
+            raise DataError(f"{folder}: {line}") from error
     theirs: list[str] | None = None  # if this is the first time
     try:
         with refusals_of_the_disk(folder):
@@ -114,10 +112,8 @@ def _others(folder: Path) -> list[str]:
 def refuse_others(folder: Path) -> None:
     """Refuse a folder that holds what this package did not write."""
     if _others(folder):
-        raise DataError(
-            f"{folder}: this folder holds other files; choose a new -o, nothing is "
-            "overwritten"
-        )
+        line = "this folder holds other files; choose a new -o, nothing is overwritten"
+        raise DataError(f"{folder}: {line}")
 
 
 def is_own(name: str) -> bool:
@@ -203,9 +199,8 @@ def refuse_replacing(out: Path, *inputs: Path | str) -> None:
         except (OSError, ValueError):  # one of them is not there
             continue
         if same:
-            raise DataError(
-                f"{out}: is to be read, and would be written over; give another -o"
-            )
+            line = "is to be read, and would be written over; give another -o"
+            raise DataError(f"{out}: {line}")
 
 
 def not_ours(folder: Path) -> Sequence[str]:

@@ -115,9 +115,7 @@ def plain_object(text: str | bytes) -> dict[str, Any]:
 
 
 def write_arrays(
-    path: Path,
-    arrays: Mapping[str, Any],
-    is_ours: Callable[[Path], bool] | None = None,
+    path: Path, arrays: Mapping[str, Any], is_ours: Callable[[Path], bool] | None = None
 ) -> None:
     """Write named arrays, whole or not at all; what may be replaced, as `beside`."""
     import numpy as np

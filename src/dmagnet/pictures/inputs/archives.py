@@ -91,13 +91,10 @@ class _Tar:
                 keep = self._is_packed and member.isreg() and member.size <= PASSED
                 if keep:
                     self._keep(member)
+                if is_it and keep:
+                    return io.BytesIO(self._passed[member.offset])
                 if is_it:
-                    whole = self._passed.get(member.offset)
-                    return (
-                        io.BytesIO(whole)
-                        if whole
-                        else spooled(self._content(member), name)
-                    )
+                    return spooled(self._content(member), name)
             raise ImageError(f"{self._path}: no {name} in it", Flag.NOT_FOUND)
 
     def _content(self, member: tarfile.TarInfo) -> IO[bytes]:

@@ -90,9 +90,8 @@ class Shelf:
         base = config.url or os.environ.get(CUTOUT_URL) or LEGACY_URL
         parts = urlsplit(base)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ConfigError(
-                f"cut-out service: expected an address like {LEGACY_URL}, got {base}"
-            )
+            line = f"cut-out service: expected an address like {LEGACY_URL}, got {base}"
+            raise ConfigError(line)
         suffix = ".jpg" if re.search("jpe?g", parts.path) else ".fits"
         settings = (config.layer, config.bands, config.pixel_scale, config.size)
         name = re.sub(r"[^\w.-]", "-", "_".join(map(str, (parts.netloc, *settings))))

@@ -66,9 +66,8 @@ def _written(image: Any, stem: Path) -> Path:
                 return path
             image = np.array(image)
         except (OSError, ValueError) as error:  # its file is cut off, or closed
-            raise DataError(
-                f"expected a whole image, got one damaged: {error}"
-            ) from error
+            line = f"expected a whole image, got one damaged: {error}"
+            raise DataError(line) from error
     if hasattr(image, "detach"):  # a tensor, whose colors are first
         values = image.detach().cpu()
         values = values.float() if values.is_floating_point() else values
