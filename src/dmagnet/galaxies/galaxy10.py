@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PLACES
-from dmagnet.pictures.hdf5 import corners, inflated, numbers_of, open_hdf5
+from dmagnet.pictures import hdf5
 from dmagnet.pictures.raster import is_plain
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -46,14 +46,14 @@ def open_galaxy10(path: Path) -> Iterator[h5py.File]:
     if not path.exists():
         line = "expected a Galaxy10 file, found nothing; get it with 'dmagnet fetch'"
         raise DataError(f"{path}: {line}")
-    with open_hdf5(path) as file:
+    with hdf5.open_hdf5(path) as file:
         _check(file, path)
         yield file
 
 
 def _check(file: h5py.File, path: Path) -> None:
     """Refuse a file whose datasets are not those of Galaxy10."""
-    found = {key: numbers_of(file, key) for key in ("images", "ans", *PLACES)}
+    found = {key: hdf5.numbers_of(file, key) for key in ("images", "ans", *PLACES)}
     images, labels = found["images"], found["ans"]
     if images is None or labels is None:
         raise DataError(
@@ -131,32 +131,27 @@ def read_slabs(images: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[np.uint8
     """Read all images once, in order."""
     num, rows = len(images), slab_rows(images)
     buffer = np.empty((min(rows, num), *images.shape[1:]), np.uint8)
-    direct = _only_gzipped(images)
+    direct = images.chunks is not None and hdf5.filters_of(images) == [hdf5.DEFLATE]
     with ThreadPoolExecutor() as pool:
         for start in range(0, num, rows):
             slab = buffer[: min(rows, num - start)]
             if direct:
                 unpack = partial(_unpack, images, slab, start)
-                deque(pool.map(unpack, corners(images, start, len(slab))), maxlen=0)
+                deque(
+                    pool.map(unpack, hdf5.corners(images, start, len(slab))), maxlen=0
+                )
             else:
                 images.read_direct(slab, np.s_[start : start + len(slab)])
             yield start, slab
-
-
-def _only_gzipped(images: h5py.Dataset) -> bool:
-    settings = images.id.get_create_plist()
-    return (
-        images.chunks is not None
-        and settings.get_nfilters() == 1
-        and settings.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
-    )
 
 
 def _unpack(
     images: h5py.Dataset, slab: npt.NDArray[np.uint8], start: int, corner: Corner
 ) -> None:
     """Copy one chunk to its place in a slab; those at an edge reach beyond it."""
-    block = np.frombuffer(inflated(images, corner), np.uint8).reshape(images.chunks)
+    block = np.frombuffer(hdf5.inflated(images, corner), np.uint8).reshape(
+        images.chunks
+    )
     first = (corner[0] - start, *corner[1:])
     steps = zip(first, images.chunks, strict=True)
     place = slab[tuple(slice(a, a + n) for a, n in steps)]

@@ -47,8 +47,7 @@ def numbers_of(file: h5py.File, name: str) -> h5py.Dataset | None:
         place = place[part]
     if not isinstance(place, h5py.Dataset):
         return None
-    settings = place.id.get_create_plist()
-    filters = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
+    filters = filters_of(place)
     if place.external or place.is_virtual:
         line = "has its values in other files; copy them into one"
     elif not set(filters) <= set(FILTERS) or filters.count(DEFLATE) > 1:
@@ -60,6 +59,12 @@ def numbers_of(file: h5py.File, name: str) -> h5py.Dataset | None:
     else:
         return place
     raise ImageError(f"{file.filename}: {name!r} {line}")
+
+
+def filters_of(dataset: h5py.Dataset) -> list[int]:
+    """List how the values of a data set are packed."""
+    settings = dataset.id.get_create_plist()
+    return [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
 
 
 def _chunk_bytes(dataset: h5py.Dataset) -> int:

@@ -165,12 +165,7 @@ def _surface_brightness(unit: str) -> float | None:
     per_area = magnitudes and "sec" in (magnitudes[1] or "").lower()
     if per_area or re.match(r"(nanomagg|nmgy).*/ *arcsec", unit, re.IGNORECASE):
         return FRAME_SCALE**2
-    with contextlib.suppress(ValueError, TypeError):
-        parsed = u.Unit(unit)
-        if unit and parsed.is_equivalent(u.Jy / u.sr):
-            pixel = (FRAME_SCALE * u.arcsec) ** 2
-            return float((1 * parsed * pixel).to_value(u.Jy)) / JANSKYS
-    return None
+    return _of_janskys(unit, (FRAME_SCALE * u.arcsec) ** 2)
 
 
 def _flux(unit: str) -> float | None:
@@ -178,10 +173,15 @@ def _flux(unit: str) -> float | None:
     known = ("nanomaggy", "nanomaggies", "nanomaggie", "nmgy", "nmgys")
     if plain in known or MAGNITUDES.fullmatch(unit):
         return 1.0
+    return _of_janskys(unit.replace("/pixel", "").replace("/pix", ""), 1)
+
+
+def _of_janskys(unit: str, area: Any) -> float | None:
+    """Return the nanomaggies of a unit of flux, or of one of flux for an area."""
     with contextlib.suppress(ValueError, TypeError):
-        parsed = u.Unit(unit.replace("/pixel", "").replace("/pix", ""))
-        if unit and parsed.is_equivalent(u.Jy):
-            return float((1 * parsed).to_value(u.Jy)) / JANSKYS
+        flux = 1 * u.Unit(unit) * area
+        if unit and flux.unit.is_equivalent(u.Jy):
+            return float(flux.to_value(u.Jy)) / JANSKYS
     return None
 
 

@@ -1,6 +1,7 @@
 """Pictures from any file or array: FITS by its bands, others by their pixels."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,9 @@ def _sky_header(wcs: WCS | None) -> fits.Header:
     return header
 
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fz")
-PACKED_SUFFIXES = (".gz", ".bz2")
+FITS_SUFFIXES = tuple(
+    map("".join, product((".fits", ".fit", ".fts", ".fz"), ("", ".gz", ".bz2")))
+)
 FITS_START = b"SIMPLE  ="  # the first card of every FITS file
 
 
@@ -182,10 +184,7 @@ def is_fits(path: Path) -> bool:
         True by its suffix (``.fits``, ``.fit``, ``.fts``, ``.fz``, compressed or not)
         or by its first bytes.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in PACKED_SUFFIXES:
-        suffixes.pop()
-    if suffixes and suffixes[-1] in FITS_SUFFIXES:
+    if path.name.lower().endswith(FITS_SUFFIXES):
         return True
     try:
         with open_file(path) as file:
