@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -93,16 +93,29 @@ class _Renamed:
 sys.meta_path.append(_Renamed())
 
 
-def _lazily(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
+def _lazily(package: str, homes: dict[str, str] | None = None) -> Callable[[str], Any]:
     """Load what a package exports when it is first asked for."""
 
     def _load(name: str) -> Any:
-        if name not in homes:
+        home = (_told(package) if homes is None else homes).get(name)
+        if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        home, _colon, called = homes[name].partition(":")
-        return getattr(import_module(home), called or name)
+        module, _colon, called = home.partition(":")
+        return getattr(import_module(module), called or name)
 
     return _load
+
+
+@cache
+def _told(package: str) -> dict[str, str]:
+    """Read what a package exports off its imports for type checkers: one list."""
+    import pkgutil
+    import re
+
+    source = (pkgutil.get_data(package, "__init__.py") or b"").decode()
+    return {
+        n: home for home, n in re.findall(r"^    from (\S+) import (\w+)", source, re.M)
+    }
 
 
 __getattr__ = _lazily("dmagnet", _PUBLIC)

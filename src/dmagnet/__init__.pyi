@@ -64,4 +64,6 @@ __all__ = [
 ]
 __version__: str
 
-def _lazily(package: str, homes: dict[str, str]) -> Callable[[str], Any]: ...
+def _lazily(
+    package: str, homes: dict[str, str] | None = None
+) -> Callable[[str], Any]: ...

@@ -26,19 +26,4 @@ if TYPE_CHECKING:
     from dmagnet.galaxies.split import published_split as published_split
     from dmagnet.storage.disk import data_folder as data_folder
 
-_HOMES = {
-    name: f"dmagnet.{module}"
-    for module, names in {
-        "galaxies.download": "GALAXY10_SHA256 GALAXY10_URL fetch",
-        "galaxies.galaxies": "PARTS Galaxies",
-        "galaxies.hub_files": "write_parquet",
-        "galaxies.load": "load_galaxies",
-        "galaxies.partial": "coarse joined read_meanings",
-        "galaxies.repack": "prepare read_prepared",
-        "galaxies.same_galaxy": "Audit audit audit_file read_positions",
-        "galaxies.split": "Split leak_safe_split published_split",
-        "storage.disk": "data_folder",
-    }.items()
-    for name in names.split()
-}
-__getattr__ = _lazily(__name__, _HOMES)  # to classify takes none of it
+__getattr__ = _lazily(__name__)  # to classify takes none of it
