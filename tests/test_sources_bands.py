@@ -354,3 +354,14 @@ def test_nanomaggies_of_a_square_arcsec_are_a_surface_brightness(tmp_path, unit)
     made = wcs(scale=0.4)
     write(tmp_path / "a.fits", seen(made), made, BUNIT=unit, FILTER="r")
     assert read_planes(tmp_path / "a.fits").factor == pytest.approx(0.262**2)
+
+
+def test_a_pixel_scale_that_is_given_counts_for_one_file_a_band_as_for_a_cube(tmp_path):
+    bands = [seen(wcs()) for _ in "grz"]
+    for band, plane in zip("grz", bands, strict=True):
+        write(tmp_path / f"a_{band}.fits", plane)
+    write(tmp_path / "cube.fits", np.stack(bands), BANDS="grz")
+    each = picture(tmp_path / "a_{g,r,z}.fits", pixel_scale=1.0)
+    cube = picture(tmp_path / "cube.fits", pixel_scale=1.0)
+    assert each.box == cube.box
+    assert each.box[2] == 50  # 0.75 of 67.07 arcsec, not of the 128 px

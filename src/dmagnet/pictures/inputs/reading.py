@@ -166,12 +166,11 @@ def _read(item: Item, least: int, config: SourceConfig, frames: int) -> _Seen:
 
 
 def _read_any(item: Item, least: int, config: SourceConfig, around: Around) -> _Seen:
-    if item.kind == "bands":
-        return _drawn(planes_of(item, config, around))
     packed = item.kind == "row" and item.files[0].lower().endswith(COLUMNAR)
     if item.kind == "row" and not packed:
         return _row(item, config)
-    if item.shared and is_fits(Path(item.key or item.files[0])):
+    is_mosaic = item.shared and is_fits(Path(item.key or item.files[0]))
+    if item.kind == "bands" or is_mosaic:
         return _drawn(planes_of(item, config, around), config)
     path = item.files[0]
     if item.kind == "member":
@@ -238,7 +237,7 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
         # colors from 0 to 1; blank pixels do not count
         low, high = np.nanmin(planes.values), np.nanmax(planes.values)
         if bands or not may_show or low < 0 or high > 1:
-            return _drawn(replace(planes, scale=known, step=step))
+            return _drawn(replace(planes, scale=known, step=step), config)
         flux, notes = filled(planes.values)
         cube, notes = flux[:, ::-1], (*planes.notes, *notes)
     colors = cube[0] if len(cube) == 1 else np.moveaxis(cube, 0, 2)
@@ -276,7 +275,7 @@ def _planes_of_bands(item: Item, settings: dict[str, Any]) -> Planes:
     return stacked(planes, names)
 
 
-def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
+def _drawn(planes: Planes, config: SourceConfig) -> _Seen:
     """Draw fluxes, top row first, and say where they are on the sky."""
     height, width = planes.values.shape[1:]
     _refuse_tiny(height, width)
@@ -292,10 +291,9 @@ def _drawn(planes: Planes, config: SourceConfig | None = None) -> _Seen:
         if math.isnan(center[0]) and Flag.BAD_WCS not in dict(planes.notes):
             line = "by its WCS the middle of the image is no place on the sky"
             notes.append((Flag.BAD_WCS, line))
-    seen = _Seen(
-        _bytes(rgb[::-1]), planes.scale or (_given(config) if config else None),
-        center, tuple(notes), planes.wcs, zoom=planes.step,
-    )  # fmt: skip
+    scale = planes.scale or _given(config)
+    pixels, told = _bytes(rgb[::-1]), tuple(notes)
+    seen = _Seen(pixels, scale, center, told, planes.wcs, zoom=planes.step)
     if (box := planes.box) is None:
         return seen
     pixels, start = framing.laid_on_sky(seen.rgb, box)
