@@ -21,8 +21,8 @@ from dmagnet.storage.disk import open_file
 LARGE = 1 << 24  # pixels of a picture, or values of fluxes, that are read as they are
 ALONE = LARGE // 4  # from so many on, one thread at a time reads
 
-_turn = threading.Lock()
-_reader = threading.local()  # whether a thread is within, and has the turn
+_turn = threading.RLock()
+_reader = threading.local()  # what gives the turns of a thread back, if it is within
 
 
 @dataclass(frozen=True)
@@ -99,22 +99,17 @@ def strips(height: int, width: int) -> Iterator[slice]:
 @contextlib.contextmanager
 def one_large_at_a_time() -> Iterator[None]:
     """Let other threads wait with large images until this one is done."""
-    _reader.inside = True
     try:
-        yield
+        with contextlib.ExitStack() as _reader.turns:
+            yield
     finally:
-        _reader.inside = False
-        if getattr(_reader, "has_turn", False):
-            _reader.has_turn = False
-            _turn.release()
+        _reader.turns = None
 
 
 def take_turn(pixels: int) -> None:
     """Wait until no other thread reads a large image, before reading one."""
-    inside, has = (getattr(_reader, k, False) for k in ("inside", "has_turn"))
-    if pixels > ALONE and inside and not has:
-        _turn.acquire()
-        _reader.has_turn = True
+    if pixels > ALONE and (turns := getattr(_reader, "turns", None)):
+        turns.enter_context(_turn)
 
 
 # Pillow knows more, some of which start other programs (EPS) or read other files.
