@@ -16,6 +16,4 @@ from dmagnet.classifying.table_columns import to_qtable as to_qtable
 if TYPE_CHECKING:
     from dmagnet.classifying.answer_table import Answers as Answers
 
-__getattr__ = _lazily(  # astropy, when it is wanted
-    __name__, {"Answers": "dmagnet.classifying.answer_table"}
-)
+__getattr__ = _lazily(__name__)  # astropy, when it is wanted

@@ -16,4 +16,4 @@ from dmagnet.exporting.runtime import open_exported as open_exported
 if TYPE_CHECKING:
     from dmagnet.exporting.onnx_export import export_onnx as export_onnx
 
-__getattr__ = _lazily(__name__, {"export_onnx": "dmagnet.exporting.onnx_export"})
+__getattr__ = _lazily(__name__)  # torch, when it is wanted

@@ -18,18 +18,4 @@ if TYPE_CHECKING:
     from dmagnet.measuring.verdicts import Result as Result
     from dmagnet.measuring.verdicts import judge as judge
 
-_HOMES = {
-    "apertures": "Aperture find_aperture",
-    "drawn": "compare_details draw_pairs",
-    "energy": "aperture_energy",
-    "hypotheses": "Hypothesis",
-    "morphology": "Morphology measure_morphology",
-    "study": "Study",
-    "study_folder": "measure",
-    "verdicts": "Result judge",
-}
-
-__getattr__ = _lazily(  # to explain a galaxy takes apertures, not the study
-    __name__,
-    {n: f"{__name__}.{home}" for home, names in _HOMES.items() for n in names.split()},
-)
+__getattr__ = _lazily(__name__)  # to explain a galaxy takes apertures, not the study

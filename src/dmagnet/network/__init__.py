@@ -24,11 +24,4 @@ if TYPE_CHECKING:
     from dmagnet.network.dmagnet import SHAPES as SHAPES
     from dmagnet.network.dmagnet import DMAGNet as DMAGNet
 
-__getattr__ = _lazily(  # torch, when it is wanted
-    __name__,
-    dict.fromkeys(("DMA", "LAM"), "dmagnet.network.blocks")
-    | dict.fromkeys(
-        ("GALAXY10_MEAN", "GALAXY10_STD", "SHAPES", "DMAGNet"),
-        "dmagnet.network.dmagnet",
-    ),
-)
+__getattr__ = _lazily(__name__)  # torch, when it is wanted

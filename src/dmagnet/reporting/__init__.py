@@ -19,16 +19,4 @@ if TYPE_CHECKING:
     from dmagnet.reporting.reference import nearest as nearest
     from dmagnet.reporting.reference import open_reference as open_reference
 
-__getattr__ = _lazily(  # torch, when it is wanted
-    __name__,
-    {
-        "Classical": "dmagnet.reporting.classical",
-        "measure_classical": "dmagnet.reporting.classical",
-        "write_pages": "dmagnet.reporting.galaxy_pages",
-        "Portrait": "dmagnet.reporting.galaxy_record",
-        "write_map": "dmagnet.reporting.map_page",
-        "portraits": "dmagnet.reporting.portrait",
-        "nearest": "dmagnet.reporting.reference",
-        "open_reference": "dmagnet.reporting.reference",
-    },
-)
+__getattr__ = _lazily(__name__)  # torch, when it is wanted
