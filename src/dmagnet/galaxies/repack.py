@@ -7,7 +7,7 @@ costs the reading of 768 chunks. The prepared folder holds a plain array on disk
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +108,19 @@ def prepare(
             count = begin("Repacking", catalog.num)
             shown = _write_images(h5, part / IMAGES, catalog, count)
             _write_table(part / TABLE, catalog, split, shown)
-            catalog = replace(
-                catalog,
+            about = _Manifest(
+                source=h5.name,
+                sha256=source_hash,
+                published_file=source_hash == GALAXY10_SHA256,
                 num=int(shown.sum()),
+                image_size=catalog.side,
+                class_names=CLASS_NAMES,
+                seed=seed,
+                split_hash=split.hash,
                 notes=catalog.notes + split.notes + galaxy10.note_on_plain(h5, shown),
             )
-            about = _manifest(catalog, split, h5.name, source_hash, seed)
-            (part / MANIFEST).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+            text = json.dumps(asdict(about), indent=2) + "\n"
+            (part / MANIFEST).write_text(text, "utf-8")
             if _replaceable(out_folder):  # it may have come meanwhile
                 out_folder.rename(old)
             part.rename(out_folder)
@@ -190,35 +196,20 @@ def _write_table(
     table[shown].write(path, format="ascii.ecsv")
 
 
-def _manifest(
-    catalog: galaxy10.Catalog, split: Split, source: str, source_hash: str, seed: int
-) -> dict[str, Any]:
-    """Note where a prepared folder comes from."""
-    return {
-        "layout": LAYOUT,
-        "dmagnet": __version__,
-        "source": source,
-        "sha256": source_hash,
-        "published_file": source_hash == GALAXY10_SHA256,
-        "num": catalog.num,
-        "image_size": catalog.side,
-        "class_names": CLASS_NAMES,
-        "seed": seed,
-        "split_hash": split.hash,
-        "notes": catalog.notes,
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Manifest:
-    """What is read of ``prepared.json``."""
+    """Where a prepared folder comes from: ``prepared.json``."""
 
-    layout: int
+    layout: int = LAYOUT
+    dmagnet: str = __version__
+    source: str = ""
     sha256: str
+    published_file: bool = False
     num: int
     image_size: int
     class_names: tuple[str, ...]
     seed: int
+    split_hash: str = ""
     notes: tuple[str, ...]
 
 
