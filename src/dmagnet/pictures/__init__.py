@@ -1,11 +1,12 @@
 """Pictures: files and fluxes in, RGB out.
 
-The chapters, in order: `opening` (what can be wrong with a file), `raster` (JPEG and
-the like), `standard` (crop and resize; every galaxy at one size and one brightness),
-`cutout` (a picture that knows where it is on the sky), `bands` (any bands as RGB, as
-the Legacy Survey viewer draws them), `blanks` (pixels without a value), `header`,
-`astrometry` (one grid for all bands), `planes` (fluxes out of FITS files), `image` (the
-one door for all), and `places` (where in a picture the places of a map lie).
+The chapters, in order: `flags` (what can be wrong), `opening` (the door of files),
+`raster` (JPEG and the like), `standard` (crop and resize; every galaxy at one size and
+one brightness), `cutout` (a picture that knows where it is on the sky), `bands` (any
+bands as RGB, as the Legacy Survey viewer draws them), `blanks` (pixels without a
+value), `header`, `astrometry` (one grid for all bands), `planes` (fluxes out of FITS
+files), `image` (the one door for all), and `places` (where in a picture the places of a
+map lie).
 """
 
 from dmagnet.pictures.bands import draw as draw
