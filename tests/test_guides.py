@@ -128,7 +128,8 @@ def stock(tmp_path_factory):
             write_fits(f"cubes/{k % 2}/{k}.fits", image, turn=k)
         paths = sorted(map(str, Path("my_galaxies").rglob("*.png")))
         kinds = [Path(path).parent.name for path in paths]
-        Table({"path": paths, "label": kinds}).write("mine.csv")
+        parts = ["train", "val"] * (len(paths) // 2)
+        Table({"path": paths, "label": kinds, "split": parts}).write("mine.csv")
         votes = np.random.default_rng(0).integers(1, 20, (3, len(paths)))
         names = ("smooth", "featured", "artifact")
         counted = {"path": paths, **dict(zip(names, votes, strict=True))}
