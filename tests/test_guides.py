@@ -23,9 +23,11 @@ from PIL import Image
 from test_docs import DOCS, ROOT
 
 import dmagnet
+from dmagnet.app import serving
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, SimulateConfig, recipes
+from dmagnet.config.app_config import AppConfig
 from dmagnet.pictures.inputs import cutout_files
 from dmagnet.simulator import simulate, write_hdf5
 
@@ -39,7 +41,11 @@ FEWER = (r"--num \d+", "--num 40"), (r"--epochs (\d)0", r"--epochs \1")
 PAGES = [
     ROOT / "README.md",
     DOCS / "start.md",
-    *(p for p in sorted((DOCS / "guides").glob("*.md")) if p.stem != "measuring"),
+    *(
+        p
+        for p in sorted((DOCS / "guides").glob("*.md"))
+        if p.stem not in ("measuring", "browser")
+    ),
 ]
 SIDE = 128
 
@@ -196,3 +202,15 @@ def test_the_blocks_of_a_page_run_one_after_another(
                 run_shell(text)
             elif not any(left in text for left in ELSEWHERE):
                 exec(compile(text, page.name, "exec"), known)  # noqa: S102
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_page_in_the_browser_run(stock):
+    asking, serving_it = (
+        text for kind, text in pieces(DOCS / "guides/browser.md") if kind == "python"
+    )
+    known = {}
+    with chdir(stock), serving(AppConfig(port=0), weights="xs") as page:
+        exec(asking.replace("http://127.0.0.1:7860", page.url), known)  # noqa: S102
+        assert known["answer"]
+    exec(serving_it.replace("page.wait()", "assert page.url"))  # noqa: S102
