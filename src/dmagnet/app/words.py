@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dmagnet import __version__
 from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
@@ -21,6 +20,7 @@ from dmagnet.explaining.explanation import Explanation
 from dmagnet.figures import overlays
 from dmagnet.pictures.inputs.cutout_files import Shelf
 from dmagnet.pictures.raster import as_address
+from dmagnet.reporting.page import source_of, templates
 
 TITLES = {
     "evidence": "Evidence",
@@ -44,20 +44,12 @@ PATIENCE = {
     "smoothgrad": " (slow)",
     "occlusion": " (very slow)",
 }
-LOADER = PackageLoader("dmagnet.reporting")
-MACROS = (
-    Environment(
-        loader=LOADER, undefined=StrictUndefined,
-        autoescape=True, trim_blocks=True, lstrip_blocks=True,
-    )
-    .get_template("app.html")
-    .module
-)  # fmt: skip
+MACROS = templates().get_template("app.html").module
 
 
 def style(work: Work) -> str:
     """Give the page's style, and a drawn galaxy of each class as part of it."""
-    rules = [_source("app.css")]
+    rules = [source_of("app.css")]
     for entry, rgb in zip(CLASSES, work.examples, strict=True):
         address = as_address(rgb[_MIDDLE, _MIDDLE])
         where = f"#example-{entry.slug}, .dm-{entry.slug}"
@@ -67,11 +59,7 @@ def style(work: Work) -> str:
 
 def script() -> str:
     """Give the page's script."""
-    return f"<script>{_source('app.js')}</script>"
-
-
-def _source(name: str) -> str:
-    return LOADER.get_source(Environment(autoescape=True), name)[0]
+    return f"<script>{source_of('app.js')}</script>"
 
 
 def head() -> tuple[str, str]:

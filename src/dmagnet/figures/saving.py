@@ -1,12 +1,12 @@
 """A figure as a file, the same bytes for the same figure."""
 
-import base64
 import html
 import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dmagnet.pictures.raster import address_of
 from dmagnet.storage.disk import write_whole
 
 DPI = 160
@@ -45,12 +45,8 @@ def inline(figure: Figure, words: str) -> str:
     str
         A paragraph and a picture that needs no other file.
     """
-    content = base64.b64encode(to_png(figure)).decode()
-    told = html.escape(words)
-    return (
-        f'<p>{told}</p><img alt="{told}" style="max-width:100%" '
-        f'src="data:image/png;base64,{content}">'
-    )
+    told, address = html.escape(words), address_of(to_png(figure), "png")
+    return f'<p>{told}</p><img alt="{told}" style="max-width:100%" src="{address}">'
 
 
 def save(figure: Figure, path: Path) -> Path:

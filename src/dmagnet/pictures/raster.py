@@ -264,4 +264,9 @@ def as_address(rgb: npt.NDArray[np.uint8], quality: int = 90) -> str:
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(rgb))
     picture.save(buffer, "JPEG", quality=quality, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return address_of(buffer.getvalue(), "jpeg")
+
+
+def address_of(content: bytes, kind: str) -> str:
+    """Write a picture's file into an address."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.raster import as_address
-from dmagnet.reporting.page import SIDES, photo, render_page, write_page
+from dmagnet.reporting.page import SIDES, photo, render_page, source_of, write_page
 from dmagnet.reporting.report_page import facts
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce
@@ -349,7 +348,7 @@ def render_map(found: Map, side: int = SIDES[0]) -> str:
         "columns": COLUMNS,
         "side": side // 5,
     }
-    script = (resources.files("dmagnet.reporting") / "templates/map.js").read_text()
+    script = source_of("map.js")
     digest = hashlib.sha256(script.encode()).digest()
     cards = []
     for k in range(min(NUM_CARDS, len(found.rows))):

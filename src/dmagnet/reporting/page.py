@@ -1,9 +1,9 @@
 """Pictures and text into one file that needs nothing else."""
 
-import base64
 import io
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dmagnet import figures
 from dmagnet.errors import DataError
+from dmagnet.pictures.raster import address_of
 from dmagnet.storage.disk import write_whole
 
 MAX_BYTES = 10_000_000
@@ -63,17 +64,23 @@ def _jpeg(picture: Image.Image, alt: str, more: dict[str, Any]) -> Picture:
 def _picture(
     content: bytes, kind: str, size: tuple[int, int], alt: str, more: dict[str, Any]
 ) -> Picture:
-    src = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return {"src": src, "alt": alt, "width": size[0], "height": size[1], **more}
+    src, (width, height) = address_of(content, kind), size
+    return {"src": src, "alt": alt, "width": width, "height": height, **more}
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:
     """Fill in a template."""
-    return _environment().get_template(template).render(**values)
+    return templates().get_template(template).render(**values)
+
+
+def source_of(name: str) -> str:
+    """Read a style or a script that lies beside the templates."""
+    return (resources.files("dmagnet.reporting") / "templates" / name).read_text()
 
 
 @cache
-def _environment() -> Environment:
+def templates() -> Environment:
+    """Open the templates of all pages; what is filled in is text, never markup."""
     environment = Environment(
         loader=PackageLoader("dmagnet.reporting"),
         autoescape=True,
