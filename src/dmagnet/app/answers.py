@@ -1,15 +1,18 @@
-"""Records of a page: galaxies, dreams, and how far a dream is."""
+"""Records of a page: galaxies and their maps, dreams, and how far a dream is."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from dmagnet.calibration.judgement import Judgement
 from dmagnet.config.dream_config import DreamConfig
+from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Target
+from dmagnet.figures.overlays import detail_picture, overlay
 from dmagnet.pictures.inputs.item import Item
 
 Bytes = NDArray[np.uint8]
@@ -51,6 +54,16 @@ class DreamAnswer:
     # of a dreamed class: the other network, and what it thinks of it before and after
     judge: tuple[str, float, float] | None = None
 
+    @property
+    def dream(self) -> Bytes:
+        """Give the dream as a picture."""
+        return to_bytes(self.image)
+
+    @property
+    def detail(self) -> Bytes:
+        """Show what the dream added."""
+        return detail_picture((self.image - self.start).cpu().numpy())
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
@@ -61,3 +74,10 @@ class Progress:
     total: int
     share: float
     image: Tensor
+
+
+def laid_over(view: Bytes, values: Floats) -> Bytes:
+    """Lay a map over the picture that people see."""
+    small = Image.fromarray(np.asarray(values, np.float32))
+    large = small.resize(view.shape[1::-1], Image.Resampling.BICUBIC)
+    return overlay(view, np.asarray(large))

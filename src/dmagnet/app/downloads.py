@@ -5,7 +5,9 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
@@ -13,16 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet import __version__
-from dmagnet.app.answers import VIEW_PX, DreamAnswer, Galaxy
+from dmagnet.app.answers import VIEW_PX, DreamAnswer, Galaxy, laid_over
 from dmagnet.app.sessions import Session
-from dmagnet.app.thumbnails import laid_over
 from dmagnet.app.work import Work
 from dmagnet.classifying.table import write_table
 from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import ClassifyConfig
-from dmagnet.dreaming.sheets import to_bytes
-from dmagnet.explaining.explanation import maps_hdus
-from dmagnet.figures.overlays import detail_picture
+from dmagnet.explaining.explanation import Explanation, maps_hdus
 from dmagnet.pictures.cutout import Cutout, moved_wcs
 from dmagnet.pictures.image import rgb_hdu
 from dmagnet.reporting.galaxy_page import render_portrait
@@ -39,7 +38,16 @@ TYPES = {
     "png": "image/png",
     "html": "text/html; charset=utf-8",
 }
-NAME = re.compile(r"galaxy(\d{1,9})-([a-z0-9_.-]{1,60})\.([a-z]{3,4})")
+NAME = re.compile(r"galaxy(\d{1,9})-([a-z0-9_.-]{1,60}\.([a-z]{3,4}))")
+
+
+class File(NamedTuple):
+    """A file that can be made of a galaxy, and how it is offered."""
+
+    group: str
+    text: str
+    note: str
+    make: Callable[[], bytes]
 
 
 def file_of(session: Session, work: Work, name: str) -> tuple[bytes, str] | None:
@@ -49,77 +57,61 @@ def file_of(session: Session, work: Work, name: str) -> tuple[bytes, str] | None
     galaxy = session.galaxies.get(number)
     if match is None or galaxy is None:
         return None
-    make = _makers(session, work, number, galaxy).get((match[2], match[3]))
-    return None if make is None else (make(), TYPES[match[3]])
+    file = _files(session, work, number, galaxy).get(match[2])
+    return None if file is None else (file.make(), TYPES[match[3]])
 
 
 def links_of(session: Session, work: Work, number: int) -> Links:
     """Name the files of a galaxy."""
-    galaxy = session.galaxies[number]
     groups: dict[str, list[Mapping[str, str]]] = {}
-    for what, ending in _makers(session, work, number, galaxy):
-        group, text, note = _told(what, ending, galaxy)
-        name = f"galaxy{number}-{what}.{ending}"  # as `NAME` reads it
+    files = _files(session, work, number, session.galaxies[number])
+    for ending, file in files.items():
+        name = f"galaxy{number}-{ending}"  # as `NAME` reads it
         href = f"results/{session.token}/{name}"
-        link = {"href": href, "name": name, "text": text, "note": note}
-        groups.setdefault(group, []).append(link)
+        link = {"href": href, "name": name, "text": file.text, "note": file.note}
+        groups.setdefault(file.group, []).append(link)
     return list(groups.items())
 
 
-def _makers(
+def _files(
     session: Session, work: Work, number: int, galaxy: Galaxy
-) -> dict[tuple[str, str], Callable[[], bytes]]:
-    """List what can be made of a galaxy: its name and its ending, and how."""
+) -> dict[str, File]:
+    """List what can be made of a galaxy, by how the names end."""
+    found: dict[str, File] = {}
+
+    def _offer(name: str, group: str, text: str, note: str, *make: Any) -> None:
+        found[name] = File(group, text, note, partial(*make))
+
     dreams = session.dreams.get(number, ())
-    found: dict[tuple[str, str], Callable[[], bytes]] = {}
-    found["page", "html"] = lambda: page_of(galaxy, dreams, work)
-    every = [session.galaxies[n] for n in sorted(session.galaxies)]
-    for ending in TABLES:
-        found["table", ending] = lambda e=ending: table_of(every, work, e)  # type: ignore[misc]
-    found["view", "png"] = lambda: _png(galaxy.view)
-    explained = session.explained.get(number)
-    if explained is not None:
-        for method, values in explained.maps.items():
-            found[method, "png"] = lambda v=values: _png(laid_over(galaxy.view, v))  # type: ignore[misc]
-        found["maps", "fits"] = lambda: _fits(
-            maps_hdus(explained, work.checkpoint.weights_hash)
-        )
-    for one in dreams:
-        slug = one.target.slug
-        found[f"dream-{slug}", "png"] = lambda o=one: _png(to_bytes(o.image))  # type: ignore[misc]
-        found[f"detail-{slug}", "png"] = lambda o=one: _png(_detail(o))  # type: ignore[misc]
-        found[f"dream-{slug}", "fits"] = lambda o=one: dream_of(o, galaxy, work)  # type: ignore[misc]
-    return found
-
-
-def _told(what: str, ending: str, galaxy: Galaxy) -> tuple[str, str, str]:
-    """Describe a file: its group, its name, and a note."""
     where = "with its place on the sky" if galaxy.wcs is not None else ""
-    kind = ending.upper()
-    if what == "page":
-        note = "class, reasons and dreams in one file, to mail or print"
-        return "Page to share", kind, note
-    if what == "table":
-        names, note = (
-            {"vot": "VOTable"},
-            "all galaxies, as dmagnet classify writes them",
-        )
-        return "Table", names.get(ending, kind), note
-    if what == "view":
-        return "Picture", kind, "as the network sees it"
-    if what == "maps":
-        return "Maps", f"all, {kind}", where
-    if what.startswith(("dream-", "detail-")):
-        kind_of, _, slug = what.partition("-")
-        return "Dreams", f"{kind_of} {slug}, {kind}", where if ending == "fits" else ""
-    return "Maps", f"{what.replace('_', ' ')}, {kind}", "over the galaxy"
+    note = "class, reasons and dreams in one file, to mail or print"
+    _offer("page.html", "Page to share", "HTML", note, page_of, galaxy, dreams, work)
+    every = [session.galaxies[n] for n in sorted(session.galaxies)]
+    note = "all galaxies, as dmagnet classify writes them"
+    for end in TABLES:
+        kind = "VOTable" if end == "vot" else end.upper()
+        _offer(f"table.{end}", "Table", kind, note, table_of, every, work, end)
+    _offer("view.png", "Picture", "PNG", "as the network sees it", _png, galaxy.view)
+    explained = session.explained.get(number)
+    for method, values in explained.maps.items() if explained else ():
+        text, note = f"{method.replace('_', ' ')}, PNG", "over the galaxy"
+        _offer(f"{method}.png", "Maps", text, note, _laid_over, galaxy, values)
+    if explained:
+        _offer("maps.fits", "Maps", "all, FITS", where, _maps_of, explained, work)
+    for one in dreams:
+        slug, group = one.target.slug, "Dreams"
+        for kind in ("dream", "detail"):
+            text = f"{kind} {slug}, PNG"
+            _offer(f"{kind}-{slug}.png", group, text, "", _dream_png, one, kind)
+        text = f"dream {slug}, FITS"
+        _offer(f"dream-{slug}.fits", group, text, where, dream_of, one, galaxy, work)
+    return found
 
 
 def page_of(galaxy: Galaxy, dreams: Iterable[DreamAnswer], work: Work) -> bytes:
     """Write the page that ``dmagnet page`` writes, with what was dreamed here."""
     dreamt = tuple(
-        Dreamt(one.target.name, to_bytes(one.image), _detail(one), one.after)
-        for one in dreams
+        Dreamt(one.target.name, one.dream, one.detail, one.after) for one in dreams
     )
     return render_portrait(replace(work.portrait(galaxy), dreams=dreamt)).encode()
 
@@ -154,8 +146,16 @@ def dream_of(one: DreamAnswer, galaxy: Galaxy, work: Work) -> bytes:
     return _fits(fits.HDUList(hdus))
 
 
-def _detail(one: DreamAnswer) -> NDArray[np.uint8]:
-    return detail_picture((one.image - one.start).cpu().numpy())
+def _laid_over(galaxy: Galaxy, values: NDArray[np.float32]) -> bytes:
+    return _png(laid_over(galaxy.view, values))
+
+
+def _maps_of(explained: Explanation, work: Work) -> bytes:
+    return _fits(maps_hdus(explained, work.checkpoint.weights_hash))
+
+
+def _dream_png(one: DreamAnswer, kind: str) -> bytes:
+    return _png(getattr(one, kind))
 
 
 def _fits(hdus: fits.HDUList) -> bytes:

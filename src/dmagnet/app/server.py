@@ -96,23 +96,18 @@ def serving(
         stack.enter_context(environment({FOLDER: str(uploads), QUIET: "False"}))
         work = Work(weights, config, uploads, device=device)
         stack.callback(work.close)
+        stack.callback(work.rest, GOODBYE_S)
         work.warm()
         sessions = Sessions(config.max_sessions, config.max_galaxies)
-        page = _page(config, work, uploads, sessions)
-        yield stack.enter_context(_running(page, listener, sessions, uploads))
+        gate, end = _page(config, work, uploads, sessions)
+        running = _running(gate, end, listener, sessions, uploads)
+        yield stack.enter_context(running)
 
 
-@dataclass(frozen=True, eq=False)
-class _Page:
-    """The page as ASGI knows it, what ends its open streams, and waits for its work."""
-
-    app: Any
-    end: Callable[[], None]
-    rest: Callable[[float], bool]
-
-
-def _page(config: AppConfig, work: "Work", uploads: Path, sessions: Sessions) -> _Page:
-    """Put the page together, from the network to the gate before all."""
+def _page(
+    config: AppConfig, work: "Work", uploads: Path, sessions: Sessions
+) -> tuple[Gate, Callable[[], None]]:
+    """Put the page together, with the gate before all; and what ends its streams."""
     import gradio as gr
     from fastapi import FastAPI
 
@@ -150,8 +145,8 @@ def _page(config: AppConfig, work: "Work", uploads: Path, sessions: Sessions) ->
     with ThreadPoolExecutor(1) as pool:  # a notebook has a loop of its own already
         page = pool.submit(asyncio.run, _mounted()).result()
     mount: Any = outer.routes[-1]
-    end = mount.app.stop_event.set
-    return _Page(Gate(outer, config, uploads, questions_of(page)), end, work.rest)
+    gate = Gate(outer, config, uploads, questions_of(page))
+    return gate, mount.app.stop_event.set
 
 
 def _offer_files(outer: Any, sessions: Sessions, work: Any) -> None:
@@ -200,7 +195,11 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _running(
-    page: _Page, listener: socket.socket, sessions: Sessions, uploads: Path
+    app: Any,
+    end: Callable[[], None],
+    listener: socket.socket,
+    sessions: Sessions,
+    uploads: Path,
 ) -> Iterator[Server]:
     """Serve in a thread until the caller is done."""
     import uvicorn
@@ -210,11 +209,11 @@ def _running(
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             """End, the open streams first."""
-            page.end()  # pages hold a stream open for as long as they are
+            end()  # pages hold a stream open for as long as they are
             await super().shutdown(sockets)
 
     settings = uvicorn.Config(
-        page.app, log_level="error", access_log=False, lifespan="on",
+        app, log_level="error", access_log=False, lifespan="on",
         limit_concurrency=CONNECTIONS, timeout_keep_alive=20, server_header=False,
         timeout_graceful_shutdown=GOODBYE_S,
     )  # fmt: skip
@@ -236,4 +235,3 @@ def _running(
         sessions.close_all()
         server.should_exit = True
         thread.join(3 * GOODBYE_S)
-        page.rest(GOODBYE_S)

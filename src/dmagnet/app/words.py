@@ -8,16 +8,14 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from dmagnet import __version__
-from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
+from dmagnet.app.answers import DreamAnswer, Galaxy, Progress, laid_over
 from dmagnet.app.limits import LOCAL
-from dmagnet.app.thumbnails import enlarged, laid_over
 from dmagnet.app.work import Work
 from dmagnet.calibration.calibration import prediction_sets
 from dmagnet.classes import CLASSES, FAMILIES, family_of
 from dmagnet.config.classify_config import SERVICE
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.explaining.explanation import Explanation
-from dmagnet.figures import overlays
 from dmagnet.pictures.inputs.cutout_files import Shelf
 from dmagnet.pictures.raster import as_address
 from dmagnet.reporting.page import source_of, templates
@@ -161,7 +159,7 @@ def dreams(
     under_way = None
     if now:
         under_way = {
-            "picture": as_address(enlarged(to_bytes(now.image))),
+            "picture": as_address(to_bytes(now.image)),
             "name": now.target.name,
             "note": f"at {now.image.shape[-1]} px",
         }
@@ -267,8 +265,6 @@ def _unlike(galaxy: Galaxy, work: Work) -> dict[str, Any]:
 
 
 def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:
-    detail = (one.image - one.start).cpu().numpy()
-
     def _seen_as(p: Any) -> str:
         if p is None:
             return ""
@@ -277,9 +273,9 @@ def _dreamed(one: DreamAnswer, class_names: Sequence[str]) -> dict[str, Any]:
     return {
         "name": one.target.name,
         "share": "" if one.share >= 1 else f", {100 * one.share:.0f} % of its steps",
-        "start": as_address(enlarged(to_bytes(one.start))),
-        "dream": as_address(enlarged(to_bytes(one.image))),
-        "detail": as_address(enlarged(overlays.detail_picture(detail))),
+        "start": as_address(to_bytes(one.start)),
+        "dream": as_address(one.dream),
+        "detail": as_address(one.detail),
         "before": _seen_as(one.before),
         "after": _seen_as(one.after),
         "scores": one.scores,
