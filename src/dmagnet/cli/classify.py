@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from json import dumps as to_json
 from pathlib import Path
@@ -54,27 +54,27 @@ class CutoutFlags(CutoutConfig):
     ] = SERVICE
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClassifyFlags(ClassifyConfig):
-    """How to classify; how to read the inputs needs no prefix, those of cut-outs do."""
-
-    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
-        default_factory=SourceConfig
-    )
-    cutout: CutoutFlags = field(default_factory=CutoutFlags)
-    cluster: Annotated[ClusterConfig, OmitArgPrefixes] = field(
-        default_factory=ClusterConfig
-    )
+SOURCE, TILES, CLUSTER = SourceConfig(), CutoutFlags(), ClusterConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
-class CuttingFlags(CuttingConfig):
+class ReadingFlags:
+    """How to read inputs needs no prefix; how to cut them out does."""
+
+    source: Annotated[SourceConfig, OmitArgPrefixes] = SOURCE
+    cutout: CutoutFlags = TILES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyFlags(ReadingFlags, ClassifyConfig):
+    """How to classify."""
+
+    cluster: Annotated[ClusterConfig, OmitArgPrefixes] = CLUSTER
+
+
+@dataclass(frozen=True, kw_only=True)
+class CuttingFlags(ReadingFlags, CuttingConfig):
     """How positions become a folder of cut-outs."""
-
-    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
-        default_factory=SourceConfig
-    )
-    cutout: CutoutFlags = field(default_factory=CutoutFlags)
 
 
 CLASSIFY, CUTTING = ClassifyFlags(), CuttingFlags()

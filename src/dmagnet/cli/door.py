@@ -50,31 +50,13 @@ VERBS: dict[str, Callable[..., None]] = {
     verb.__name__: verb
     for verb in (
         *(demo, fetch, prepare, audit, simulate, train, evaluate, failures, calibrate),
-        *(
-            cutouts,
-            classify,
-            embed,
-            export,
-            explain,
-            page,
-            dream,
-            redream,
-            measure,
-            report,
-            app,
-            cite,
-        ),
+        *(cutouts, classify, embed, export, explain, page, dream, redream, measure),
+        *(report, app, cite),
     )
 }
 IN_PLACE = (calibrate, evaluate, failures, report)  # may write where weights lie
-PREFIXED = (
-    "cutouts",
-    "classify",
-    "embed",
-    "explain",
-    "page",
-    "app",
-)  # cut-outs have knobs of the same name
+# Cut-outs have knobs of the same name.
+PREFIXED = ("cutouts", "classify", "embed", "explain", "page", "app")
 
 
 def main(argv: list[str] | None = None) -> int:

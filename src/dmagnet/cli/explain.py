@@ -1,13 +1,13 @@
 """The verb that says why."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import arg
 
-from dmagnet.cli.classify import CutoutFlags
+from dmagnet.cli.classify import ReadingFlags
 from dmagnet.cli.screen import Inputs, Out, bars, print_notes
-from dmagnet.config.classify_config import DEFAULT, ExplainConfig, SourceConfig
+from dmagnet.config.classify_config import DEFAULT, ExplainConfig
 
 # As dmagnet.explaining has them, which would load torch; a test compares them.
 Method = Literal[
@@ -23,8 +23,8 @@ Method = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainFlags(ExplainConfig):
-    """What to explain; how to read the inputs needs no prefix, cut-outs do."""
+class ExplainFlags(ReadingFlags, ExplainConfig):
+    """What to explain, and how to read the inputs."""
 
     methods: Annotated[
         tuple[Method, ...],
@@ -33,10 +33,6 @@ class ExplainFlags(ExplainConfig):
             "cannot do without; the last four need captum."
         ),
     ] = ("evidence", "lam")
-    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
-        default_factory=SourceConfig
-    )
-    cutout: CutoutFlags = field(default_factory=CutoutFlags)
 
 
 EXPLAIN = ExplainFlags()

@@ -1,26 +1,24 @@
 """The verbs that write pages: of galaxies, and of a run."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, Suppress, arg
+from tyro.conf import Positional, Suppress, arg
 
-from dmagnet.cli.classify import CutoutFlags
+from dmagnet.cli.classify import ReadingFlags
 from dmagnet.cli.screen import Inputs, MaybeOut, Out, bars, print_notes
-from dmagnet.config.classify_config import DEFAULT, PageConfig, SourceConfig
+from dmagnet.config.classify_config import DEFAULT, PageConfig
 from dmagnet.config.dream_config import DreamConfig
+
+DREAM = DreamConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
-class PageFlags(PageConfig):
-    """What a page shows; the rest is read as classify reads it."""
+class PageFlags(ReadingFlags, PageConfig):
+    """What a page shows, and how to read the images."""
 
-    source: Annotated[SourceConfig, OmitArgPrefixes] = field(
-        default_factory=SourceConfig
-    )
-    cutout: CutoutFlags = field(default_factory=CutoutFlags)
-    dream: Suppress[DreamConfig] = field(default_factory=DreamConfig)
+    dream: Suppress[DreamConfig] = DREAM
     cache: Suppress[Path | None] = None
 
 
