@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from dmagnet.cli.demo import simulated_galaxies
-from dmagnet.config import ModelConfig
+from dmagnet.config import ModelConfig, SimulateConfig
 from dmagnet.config.recipes import RECIPES, recipe
+from dmagnet.galaxies.simulated import as_galaxies
 from dmagnet.network import DMAGNet
+from dmagnet.simulator import simulate
 from dmagnet.training import optimize
 
 
@@ -38,7 +39,8 @@ def main() -> None:
         scales=(1.0, 1.0),
         model=ModelConfig(size=args.size),
     )
-    galaxies = simulated_galaxies(args.num, 20, image_size=args.image_size)
+    drawn = SimulateConfig(num=args.num + 20, image_size=args.image_size)
+    galaxies = as_galaxies(simulate(drawn), 0, "simulated", num_train=args.num)
     with tempfile.TemporaryDirectory() as folder:
         trainer = optimize(
             DMAGNet(config.model),

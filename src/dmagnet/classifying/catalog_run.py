@@ -34,7 +34,7 @@ from dmagnet.storage.disk import (
     refuse_replacing,
     says_so,
 )
-from dmagnet.storage.environment import Announce, bars
+from dmagnet.storage.environment import Announce, bars, counter
 
 if TYPE_CHECKING:  # one image needs no store
     from dmagnet.classifying.answer_table import Answers
@@ -118,9 +118,7 @@ def write_catalog(
     """
     out, config = check_name(out), replace(config, **settings)
     with _filled(inputs, out, weights, config, announce=announce, tell=tell) as run:
-        counts = _written(out, run)
-        told = counts._asdict()
-        return Outcome(out, run.num_items, notes=run.notes, about=run.about, **told)
+        return _written(out, run)
 
 
 def classify(
@@ -281,54 +279,38 @@ def _filled(
 
 def _counter(announce: Announce | None, total: int, done: int) -> Callable[[int], None]:
     """Begin to count what is done, if somebody wants to know."""
-    count = announce("Classifying", total) if announce else None
-    count = count or (lambda _: None)
+    count = counter(announce, "Classifying", total)
     count(done)
     return count
 
 
-class Counts(NamedTuple):
-    """What is in a table: classes, reasons of flags, rows without a class."""
-
-    classes: dict[str, int]
-    reasons: dict[str, int]
-    without_class: int
-
-
-def _counted(run: Filled) -> Counts:
-    """Count what was found."""
-    found: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    missing = 0
-    for rows in run.rows():
-        missing += without_class(rows)
-        for name, counter in zip(("class_name", "reason"), found, strict=True):
-            for each in rows[name].value_counts():
-                counter[each["values"].as_py()] += each["counts"].as_py()
-    classes, reasons = ({w: n for w, n in c.most_common() if w} for c in found)
-    return Counts(classes, reasons, missing)
-
-
-def _written(out: Path, run: Filled) -> Counts:
+def _written(out: Path, run: Filled) -> Outcome:
     """Write the table and clear the way; tell what is in it."""
-    store = run.store
+    store, about = run.store, run.about
     if store and store.finished:  # killed before it was cleared away
         store.remove()
-        return Counts({}, {}, store.finished[1])
-    counts = _counted(run)
-    if counts.without_class == run.num_items:
+        return Outcome(out, run.num_items, store.finished[1], run.notes, about)
+    classes, reasons, missing = Counter[str](), Counter[str](), 0
+    for rows in run.rows():
+        missing += without_class(rows)
+        for name, count in (("class_name", classes), ("reason", reasons)):
+            for each in rows[name].value_counts():
+                count[each["values"].as_py()] += each["counts"].as_py()
+    told = [{w: n for w, n in c.most_common() if w} for c in (classes, reasons)]
+    if missing == run.num_items:
         if store:
             store.remove()  # so that the run can begin anew
-        told = [f"{reason} ({n})" for reason, n in counts.reasons.items()]
-        rest = len(told) - SHOWN
+        why = [f"{reason} ({n})" for reason, n in told[1].items()]
+        rest = len(why) - SHOWN
         more = f"; and {rest} other reasons" if rest > 0 else ""
         raise DataError(
             f"none of {run.num_items} inputs could be classified, so no table was "
-            f"written: {'; '.join(told[:SHOWN])}{more}"
+            f"written: {'; '.join(why[:SHOWN])}{more}"
         )
-    write_table(out, run.rows, run.about)
+    write_table(out, run.rows, about)
     if store:
-        store.finish(counts.without_class)
-    return counts
+        store.finish(missing)
+    return Outcome(out, run.num_items, missing, run.notes, about, *told)
 
 
 def _listed(

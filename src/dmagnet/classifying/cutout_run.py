@@ -41,7 +41,7 @@ from dmagnet.pictures.opening import BROKEN, ImageError, quiet
 from dmagnet.pictures.planes import Planes
 from dmagnet.pictures.sections import MOST
 from dmagnet.storage.disk import beside, claimed, open_file, write_whole
-from dmagnet.storage.environment import Announce, bars
+from dmagnet.storage.environment import Announce, bars, counter
 
 TABLE = "cutouts.ecsv"
 TOGETHER = 20_000  # positions that are cut tile by tile
@@ -118,8 +118,7 @@ def write_cutouts(
     listing = list_items(inputs, source)
     with claimed(out, TABLE):
         cutter = _Cutter(out, config, listing)
-        shown = announce or bars()
-        count = shown("Cutting", len(listing)) if shown else lambda _: None
+        count = counter(announce or bars(), "Cutting", len(listing))
         done, reasons = 0, Counter[str]()
         begun = (cutter.begun(each, number) for number, each in enumerate(listing))
         desk = {"source": source, "cache": config.cache, "progress": tell}

@@ -1,14 +1,12 @@
 """The whole story on simulated galaxies: draw, train, dream, judge, show."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from dmagnet import __version__
-from dmagnet.classes import CLASS_NAMES, CLASSES
+from dmagnet.classes import CLASSES
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.config.recipes import as_trained
@@ -17,14 +15,13 @@ from dmagnet.config.train_config import SimulateConfig
 from dmagnet.dreaming.gallery import write_dreams
 from dmagnet.dreaming.request import make_request
 from dmagnet.explaining.explanations import explain
-from dmagnet.galaxies.galaxies import Galaxies
+from dmagnet.galaxies.simulated import as_galaxies, draw_views
 from dmagnet.network.bundled import load as load_weights
 from dmagnet.network.checkpoint import load
-from dmagnet.pictures.standard import standardize
 from dmagnet.reporting.assess import Assessment, assess
 from dmagnet.simulator.datasets import simulate
 from dmagnet.storage.disk import beside
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, counter
 from dmagnet.training.fit import fit
 from dmagnet.training.run_folder import history
 
@@ -32,42 +29,6 @@ NUM_TRAIN = 2000
 NUM_HELD_OUT = 1000
 SHOWN = (1, 5, 8)  # classes that differ: Merging, Barred Spiral, Edge-on without Bulge
 LAYERS = ("stage1", "stage2", "stage3", "stage4", "lam")
-
-
-def simulated_galaxies(
-    num_train: int,
-    num_held_out: int,
-    *,
-    image_size: int,
-    seed: int = 0,
-    field: float = 1.0,
-    radii: float | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Galaxies:
-    """Draw a labeled set, in memory."""
-    config = SimulateConfig(
-        num=num_train + num_held_out, image_size=image_size, field=field, seed=seed
-    )
-    if radii is not None:
-        config = replace(config, image_size=2 * image_size, field=1.0)
-    images, labels = simulate(config, progress=progress)
-    if radii is not None:
-        images = np.stack([standardize(image, image_size, radii) for image in images])
-    unknown = np.full(len(labels), np.nan)
-    return Galaxies(
-        images=images,
-        labels=labels,
-        class_names=CLASS_NAMES,
-        ids=np.array([f"simulated:{seed}:{i}" for i in range(len(labels))]),
-        ra=unknown,
-        dec=unknown,
-        redshift=unknown,
-        pxscale=unknown,
-        split=(np.arange(len(labels)) >= num_train).astype(np.int8),
-        source="simulated galaxies",
-        data_hash=f"simulated {__version__} {to_dict(config)} {radii}",
-        notes=(f"{num_held_out} simulated galaxies that the network never saw",),
-    )
 
 
 def demo(
@@ -109,17 +70,17 @@ def demo(
     out = Path(out)
     parent = load_weights("xs")
     config = replace(as_trained(demo_recipe(), parent.config), seed=seed)
-    galaxies = simulated_galaxies(
-        num_train,
-        num_held_out,
-        image_size=config.image_size,
+    drawn = SimulateConfig(
+        num=num_train + num_held_out, image_size=config.image_size, field=config.field,
         seed=seed,
-        field=config.field,
-        radii=config.radii,
-        progress=announce("Drawing galaxies", num_train + num_held_out)
-        if announce
-        else None,
-    )
+    )  # fmt: skip
+    count = counter(announce, "Drawing galaxies", drawn.num)
+    galaxies = as_galaxies(
+        draw_views(drawn, config.radii, count), seed,
+        f"simulated {__version__} {to_dict(drawn)} {config.radii}",
+        num_train=num_train,
+        notes=(f"{num_held_out} simulated galaxies that the network never saw",),
+    )  # fmt: skip
     weights = fit(
         galaxies, config, out, start_from=parent, accelerator="cpu", progress=False,
         announce=announce,
@@ -154,7 +115,7 @@ def demo(
             ),
             ("dmagnet cite", "what to cite"),
         ),
-        progress=announce("Judging", num_held_out) if announce else None,
+        progress=counter(announce, "Judging", num_held_out),
     )
 
 
@@ -171,7 +132,6 @@ def _look_closer(out: Path, seed: int, announce: Announce | None) -> None:
     quick = DreamConfig(octaves=2, views=2)  # a quarter of the time
     request = make_request(files, out, quick, layers=LAYERS)
     write_dreams(request, out / "dreams", announce=announce)
-    count = announce("Explaining", len(files)) if announce else None
+    count = counter(announce, "Explaining", len(files))
     explain(files, weights=out, out=out / "why")
-    if count:
-        count(len(files))
+    count(len(files))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from dmagnet.config import ClassifyConfig, LabelsConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
-from dmagnet.storage.environment import Announce, bars
+from dmagnet.storage.environment import Announce, bars, counter
 
 if TYPE_CHECKING:  # each verb imports what it needs when it is called
     from dmagnet.classifying.answer_table import Answers
@@ -180,7 +180,7 @@ def evaluate(
 
     checkpoint, galaxies = _opened(weights, data, out, which)
     went = history(Path(weights)) if Path(weights).is_dir() else ()
-    told = _judging(announce, len(galaxies))
+    told = counter(announce or bars(), "Judging", len(galaxies))
     return assess(
         checkpoint, galaxies, Path(out), views=views, history=went, progress=told
     )
@@ -223,7 +223,7 @@ def failures(
     from dmagnet.reporting.failures import show_failures
 
     checkpoint, galaxies = _opened(weights, data, out, which)
-    told = _judging(announce, len(galaxies))
+    told = counter(announce or bars(), "Judging", len(galaxies))
     return show_failures(checkpoint, galaxies, Path(out), views=views, progress=told)
 
 
@@ -299,7 +299,7 @@ def calibrate(
         *([sure] if own and split in ("train", "all") else ()),
         f"{len(held)} galaxies fit; {total - len(held)} are known",
     ))  # fmt: skip
-    told = _judging(announce, total, "Looking")
+    told = counter(announce or bars(), "Looking", total)
     calibration = fit_calibration(
         checkpoint, [held], known_parts, views=views, progress=told
     )
@@ -386,12 +386,6 @@ def _opened(
     galaxies = galaxies_to_judge(checkpoint, Path(data), **which)
     _note((*galaxies.notes, *galaxies.skipped))
     return checkpoint, galaxies
-
-
-def _judging(announce: Announce | None, total: int, name: str = "Judging") -> Any:
-    """Begin to show how many galaxies are done, if somebody wants to know."""
-    shown = announce or bars()
-    return shown(name, total) if shown else None
 
 
 def _note(lines: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ from dmagnet.errors import DataError
 from dmagnet.simulator.parameters import PARAMETERS, Galaxy, values_of
 from dmagnet.simulator.truth import EdgeOns, Spheroids
 from dmagnet.storage.disk import beside, claimed, refuse_others
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, counter
 from dmagnet.storage.records import as_written, plain_json, read_json, write_json
 
 RECORD = "galaxies.json"
@@ -60,7 +60,7 @@ def write_galaxies(
         write_json(path, record := {**request, "targets": entries})
         missing = {t.slug: t for t in targets if t.slug not in entries}
         total = (config.steps + 1) * num_kinds * len(missing)
-        show = announce("Dreaming", total) if announce else lambda _: None
+        show = counter(announce, "Dreaming", total)
         done = itertools.count(1)
         for slug, target in missing.items():
             climbs = dream_galaxies(

@@ -41,7 +41,7 @@ from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.figures.plots import redream_passes
 from dmagnet.figures.saving import save
 from dmagnet.storage.disk import beside, claimed
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, counter
 
 Bytes = NDArray[np.uint8]
 Entry = dict[str, Any]
@@ -95,7 +95,7 @@ def write_dreams(
         tasks = list(plan(request))
         folder.notes = _notes(request)
         total = sum(task.steps for task in tasks)
-        count = announce("Dreaming", total) if announce else lambda _: None
+        count = counter(announce, "Dreaming", total)
         done = 0
         folder.save()
         try:

@@ -15,7 +15,7 @@ from dmagnet.reporting.page import write_page
 from dmagnet.reporting.portrait import PAGE, portraits
 from dmagnet.reporting.reference import open_reference
 from dmagnet.storage.disk import claimed
-from dmagnet.storage.environment import Announce, bars
+from dmagnet.storage.environment import Announce, bars, counter
 from dmagnet.storage.records import write_json
 
 RECORD, INDEX = "galaxies.json", "index.html"
@@ -83,7 +83,7 @@ def write_pages(
             known = open_reference(
                 checkpoint, config.reference, cache=config.cache, announce=announce
             )
-        count = announce("Pages", len(explanations)) if announce else None
+        count = counter(announce, "Pages", len(explanations))
         index = INDEX if len(explanations) > 1 else ""
         written: list[tuple[Path, Entry, dict[str, Any]]] = []
         provenance: dict[str, Any] = {}

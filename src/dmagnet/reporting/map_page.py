@@ -27,7 +27,7 @@ from dmagnet.pictures.raster import as_address
 from dmagnet.reporting.page import SIDES, photo, render_page, source_of, write_page
 from dmagnet.reporting.report_page import facts
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, counter
 
 LEAST, MOST = 8, 50_000  # galaxies on a page; a place in the order fits into 16 bits
 NUM_UNUSUAL = 1000  # that are on the page, with a picture, for sure
@@ -115,13 +115,12 @@ def write_map(
     unusual thousand, and of three thousand from all parts of the map.
     """
     found = arranged(table, announce)
-    count = announce("Pictures", None) if announce else None
+    count = counter(announce, "Pictures", None)
     pictures: Pictures = {}
     for place, rgb in pictures_of(table, found, inputs, config):
         side = CARD_PX if place < NUM_CARDS else TILE_PX
         pictures[place] = _small(rgb, side)
-        if count:
-            count(len(pictures))
+        count(len(pictures))
     return write_page(out, partial(render_map, replace(found, pictures=pictures)))
 
 
@@ -157,10 +156,9 @@ def arranged(table: Any, announce: Announce | None = None) -> Map:
         order = order[np.concatenate([np.arange(NUM_UNUSUAL), drawn])]
     rows, scores = rows[order], scores[order]
     features = vectors[rows]
-    say = announce or (lambda *_: None)
-    say("Neighbors", len(rows))
+    counter(announce, "Neighbors", len(rows))
     _, near = nearest(features, features, NUM_ALIKE + 1)
-    say("Map", len(rows))
+    counter(announce, "Map", len(rows))
     places, axes = _layout(features)
     classes = np.asarray(table["class_index"][rows], int)  # others have none
     names = [""] * (int(classes.max()) + 1)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 
 from dmagnet import __version__
 from dmagnet.calibration.space import nearest as nearest_rows
-from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.checks import to_dict
 from dmagnet.config.train_config import SimulateConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.galaxies.load import load_galaxies
+from dmagnet.galaxies.simulated import as_galaxies, draw_views
 from dmagnet.judging.predict import look
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.pictures.standard import standardize
 from dmagnet.reporting.galaxy_record import Neighbor, Singles
-from dmagnet.simulator.datasets import simulate
 from dmagnet.storage.disk import data_folder
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, counter
 from dmagnet.storage.records import read_arrays, write_arrays
 
 NUM_SIMULATED = 500  # fifty of each class
@@ -170,7 +168,7 @@ def _features(
     known = _kept(path)
     if known is not None and len(known["features"]) == len(galaxies):
         return known["features"]
-    count = announce("Reference", len(galaxies)) if announce else None
+    count = counter(announce, "Reference", len(galaxies))
     _, seen = look(checkpoint.model, galaxies.images, progress=count)
     features: Singles = seen[0]
     write_arrays(path, {"features": features}, _is_a_cache)
@@ -182,33 +180,18 @@ def _simulated(
 ) -> Galaxies:
     """Draw galaxies as the network wants to see them, or read those drawn before."""
     config = checkpoint.config
-    side, radii, field = config.image_size, config.radii, config.field
-    drawn = SimulateConfig(num=num, image_size=2 * side, seed=SEED)
-    if radii is None:
-        drawn = replace(drawn, image_size=side, field=field)
-    path = folder / f"simulated-{_key(__version__, to_dict(drawn), side, radii)}.npz"
+    drawn = SimulateConfig(
+        num=num, image_size=config.image_size, field=config.field, seed=SEED
+    )
+    key = _key(__version__, to_dict(drawn), config.radii)
+    path = folder / f"simulated-{key}.npz"
     known = _kept(path)
     if known is None:
-        count = announce("Drawing galaxies", num) if announce else None
-        images, labels = simulate(drawn, progress=count)
-        if radii is not None:
-            images = np.stack([standardize(image, side, radii) for image in images])
+        count = counter(announce, "Drawing galaxies", num)
+        images, labels = draw_views(drawn, config.radii, count)
         known = {"images": images, "labels": labels}
         write_arrays(path, known, _is_a_cache)
-    unknown = np.full(len(known["labels"]), np.nan)
-    return Galaxies(
-        images=known["images"],
-        labels=known["labels"],
-        class_names=CLASS_NAMES,
-        ids=np.array([f"simulated:{SEED}:{i}" for i in range(len(unknown))]),
-        ra=unknown,
-        dec=unknown,
-        redshift=unknown,
-        pxscale=unknown,
-        split=np.zeros(len(unknown), np.int8),
-        source="simulated galaxies",
-        data_hash=path.stem,
-    )
+    return as_galaxies((known["images"], known["labels"]), SEED, path.stem)
 
 
 def _key(*parts: Any) -> str:

@@ -27,6 +27,13 @@ def _bar(name: str, total: int | None) -> Callable[[int], None]:
     return _count
 
 
+def counter(
+    announce: Announce | None, name: str, total: int | None
+) -> Callable[[int], None]:
+    """Begin a stage for who watches; call what it returns with the number done."""
+    return announce(name, total) if announce else lambda _: None
+
+
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
     """Set variables, and put back what was there."""
