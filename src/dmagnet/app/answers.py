@@ -38,6 +38,11 @@ class Galaxy:
         first: Floats = self.judgement.probabilities[0]
         return first
 
+    @property
+    def doubts(self) -> list[str]:
+        """List what to know about it."""
+        return [line for line in (self.item.reason, *self.notes) if line]
+
 
 @dataclass(frozen=True, eq=False)
 class DreamAnswer:
@@ -53,6 +58,11 @@ class DreamAnswer:
     share: float = 1.0
     # of a dreamed class: the other network, and what it thinks of it before and after
     judge: tuple[str, float, float] | None = None
+
+    @property
+    def galaxy(self) -> Bytes:
+        """Give what it began with as a picture."""
+        return to_bytes(self.start)
 
     @property
     def dream(self) -> Bytes:
@@ -74,6 +84,11 @@ class Progress:
     total: int
     share: float
     image: Tensor
+
+    @property
+    def dream(self) -> Bytes:
+        """Give the dream so far as a picture."""
+        return to_bytes(self.image)
 
 
 def laid_over(view: Bytes, values: Floats) -> Bytes:

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dmagnet import figures
 from dmagnet.errors import DataError
-from dmagnet.pictures.raster import address_of
+from dmagnet.pictures.raster import address_of, as_address
 from dmagnet.storage.disk import write_whole
 
 MAX_BYTES = 10_000_000
@@ -89,6 +89,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "plain": plain_number, "sure": sure}
+    environment.filters["address"] = as_address
     return environment
 
 
