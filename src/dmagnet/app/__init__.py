@@ -2,9 +2,9 @@
 
 The chapters, in order: `questions` and `limits` (what is refused before anything reads
 it), `uploads` (where files lie for a minute), `answers` and `sessions` (what is known
-of one open page, and for how long), `given`, `readers` and `work` (galaxies in, answers
-out, by functions of other chapters), `words` (the same as HTML), `downloads` (the same
-as files), `handlers` (a click and what follows), `layout` (what stands where) and
+of one open page, and for how long), `readers` and `work` (galaxies in, answers out, by
+functions of other chapters), `words` (the same as HTML), `downloads` (the same as
+files), `handlers` (a click and what follows), `layout` (what stands where) and
 `server` (all of it, listening).
 """
 

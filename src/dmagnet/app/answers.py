@@ -39,6 +39,11 @@ class Galaxy:
         return first
 
     @property
+    def thumbnail(self) -> Bytes:
+        """Give a small picture of it."""
+        return self.view[::4, ::4]
+
+    @property
     def doubts(self) -> list[str]:
         """List what to know about it."""
         return [line for line in (self.item.reason, *self.notes) if line]

@@ -2,7 +2,6 @@
 
 import secrets
 import threading
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,10 +108,8 @@ class Sessions:
 class Places:
     """So many dreams at a time, and so many that wait."""
 
-    def __init__(
-        self, most: int, waiting: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.most, self.waiting, self._clock = most, waiting, clock
+    def __init__(self, most: int, waiting: int) -> None:
+        self.most, self.waiting = most, waiting
         self._turns: list[object] = []  # those before `most` dream, the others wait
         self._changed = threading.Condition()
 

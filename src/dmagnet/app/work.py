@@ -24,7 +24,6 @@ from dmagnet.app.answers import (
     Galaxy,
     Progress,
 )
-from dmagnet.app.given import position
 from dmagnet.app.readers import Readers
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES
@@ -51,6 +50,7 @@ from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import Item
+from dmagnet.pictures.tables.coordinates import typed_position
 from dmagnet.reporting.galaxy_record import Portrait
 from dmagnet.reporting.portrait import portraits
 from dmagnet.simulator.scene import draw
@@ -161,7 +161,7 @@ class Work:
 
     def place(self, text: str) -> Item:
         """Name a position that somebody typed."""
-        ra, dec = position(text)
+        ra, dec = typed_position(text)
         name = f"{ra:.5f} {dec:+.5f}"
         return Item(id=name, path="", kind="position", ra=ra, dec=dec)
 

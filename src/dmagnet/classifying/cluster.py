@@ -28,7 +28,7 @@ from dmagnet.classifying.worker import ERRORS, Inbox, Task, Worker
 from dmagnet.config.classify_config import ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.network.bundled import path_of
-from dmagnet.storage.environment import environment
+from dmagnet.storage.environment import environment, logging_at
 
 TASKS_A_WORKER = 2  # one under way, one waiting
 CHUNKS_AHEAD = 3  # for each worker; with fewer than tasks, they could wait for another
@@ -121,11 +121,8 @@ def _connected(config: ClassifyConfig) -> Iterator[Any]:
         raise ConfigError(
             f"--engine ray: Ray is needed ({error}); pip install 'dmagnet[survey]'"
         ) from error
-    logger = logging.getLogger("ray.data")
-    level = logger.level
     with ExitStack() as stack:
-        logger.setLevel(logging.ERROR)
-        stack.callback(logger.setLevel, level)
+        stack.enter_context(logging_at(logging.ERROR, "ray.data"))
         if not ray.is_initialized():
             stack.enter_context(environment(ENVIRONMENT))
             address = config.cluster.ray_address or os.environ.get("RAY_ADDRESS")

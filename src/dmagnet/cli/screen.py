@@ -19,6 +19,7 @@ from tyro.conf import Positional, arg
 
 from dmagnet.config.classify_config import LabelsConfig
 from dmagnet.config.train_config import SplitName
+from dmagnet.storage.environment import logging_at
 
 Out = Annotated[Path, arg(aliases=["-o"])]
 MaybeOut = Annotated[Path | None, arg(aliases=["-o"])]
@@ -100,13 +101,11 @@ class _Notes(logging.Handler):
 def notes_printed() -> Iterator[None]:
     """Print what the package logs as notes."""
     log, handler = logging.getLogger("dmagnet"), _Notes()
-    level = log.level
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
     try:
-        yield
+        with logging_at(logging.INFO, "dmagnet"):
+            yield
     finally:
-        log.setLevel(level)
         log.removeHandler(handler)
 
 

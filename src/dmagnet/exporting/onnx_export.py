@@ -3,8 +3,6 @@
 import logging
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.standard import standardize
 from dmagnet.simulator.scene import draw
 from dmagnet.storage.disk import beside, make_way, says_so
+from dmagnet.storage.environment import logging_at
 
 TOLERANCE = 1e-4  # in probability, between torch and the file
 MIN_OPSET = 18  # the oldest that torch writes
@@ -212,7 +211,11 @@ def _traced(network: Judging, opset: int | None) -> Any:
     images = torch.zeros(2, 3, 128, 160)  # three different sizes: none is taken as one
     sizes = {0: "batch", 2: "height", 3: "width"}
     outputs = [PROBABILITIES, LOGITS] + [OOD] * (network.space is not None)
-    with _quiet():
+    with (
+        # torch talks to its own developers
+        logging_at(logging.CRITICAL, "torch.onnx", "onnxscript"),
+        warnings.catch_warnings(action="ignore"),
+    ):
         try:
             program = torch.onnx.export(
                 network,
@@ -249,18 +252,3 @@ def _strip(proto: Any) -> None:
         entry.ClearField("metadata_props")
         entry.ClearField("doc_string")
     proto.ClearField("metadata_props")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch from talking to its own developers."""
-    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    before = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(logging.CRITICAL)
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            yield
-        finally:
-            for log, level in zip(logs, before, strict=True):
-                log.setLevel(level)

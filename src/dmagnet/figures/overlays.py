@@ -135,18 +135,10 @@ def reach_of(values: Floats) -> float:
 
 
 def evidence_figure(
-    rgb: Bytes,
-    maps: Mapping[str, Floats],
-    *,
-    title: str = "",
-    captions: Sequence[str] = (),
+    rgb: Bytes, maps: Mapping[str, Floats], *, title: str = ""
 ) -> Figure:
     """Show a galaxy, and beside it every map of it, each with its own color scale."""
-    names = list(captions) or [
-        name.replace("_", " ").replace("lam", "attention") for name in maps
-    ]
-    if len(names) != len(maps):
-        raise DataError(f"captions: expected {len(maps)}, got {len(names)}")
+    names = [name.replace("_", " ").replace("lam", "attention") for name in maps]
     pictures = [rgb, *(overlay(rgb, values) for values in maps.values())]
     return _pictures(pictures, ["galaxy", *names], 4, title, (2.3, 2.5, 0.3))
 

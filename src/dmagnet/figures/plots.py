@@ -99,13 +99,10 @@ def reliability_diagram(bins: Reliability) -> Figure:
         label=f"about {round(bins.count.mean())} galaxies each, with 95 % interval",
     )
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
-    axes.set(xlabel="how sure the network was", ylabel="how often it was right")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1))
+    _in_percent(axes, "how sure the network was", "how often it was right")
     axes.text(0.97, 0.3, "too sure", ha="right", color=GRAY)
     axes.text(0.03, 0.8, "not sure enough", color=GRAY)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
-    axes.grid(alpha=0.25)
     return figure
 
 
@@ -138,11 +135,8 @@ def risk_coverage_curve(risk: RiskCoverage) -> Figure:
         risk.risk[-1], color=GRAY, linestyle="--", label="wrong among all: no sorting"
     )
     axes.set(xlim=(0, 1.02), ylim=(0, max(0.02, 1.15 * float(risk.high.max()))))
-    axes.set(xlabel="galaxies named, the surest first", ylabel="of them named wrong")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1))
+    _in_percent(axes, "galaxies named, the surest first", "of them named wrong")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
-    axes.grid(alpha=0.25)
     return figure
 
 
@@ -328,6 +322,14 @@ def panels_of(
         axes.spines[["top", "right"]].set_visible(False)  # they say nothing
         axes.set_axisbelow(True)
     return figure, grid[:panels]
+
+
+def _in_percent(axes: Axes, across: str, up: str) -> None:
+    """Draw a share against another."""
+    axes.set(xlabel=across, ylabel=up)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.25)
 
 
 def _column(

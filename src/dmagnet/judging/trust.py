@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dmagnet import __version__
 from dmagnet.calibration import fitting
 from dmagnet.calibration.calibration import Calibration, tempered
 from dmagnet.calibration.judgement import Judgement, views_to_take
@@ -28,6 +26,7 @@ from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.metrics import Trust, score
 from dmagnet.judging.predict import judge, look
 from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.storage.records import stamp
 
 FEWEST = 20  # 19 are the fewest for which a 95 % set can be less than all classes
 
@@ -249,8 +248,7 @@ def fit_calibration(
         space=space.limited(*held_features) if space else None,
         views=views,
         provenance={
-            "version": __version__,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            **stamp(),
             "weights_hash": checkpoint.weights_hash,
             "sets": sets,
             "thresholds_from": "classes" if full else "groups of classes",

@@ -1,5 +1,6 @@
 """What surrounds a job: variables of the environment, and who watches how far it is."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,20 @@ def counter(
 ) -> Callable[[int], None]:
     """Begin a stage for who watches; call what it returns with the number done."""
     return announce(name, total) if announce else lambda _: None
+
+
+@contextmanager
+def logging_at(level: int, *names: str) -> Iterator[None]:
+    """Let loggers tell what is as grave as that, and then what they told before."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, usual in zip(loggers, before, strict=True):
+            logger.setLevel(usual)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.network.checkpoint import WEIGHTS, Checkpoint, load, save
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import claimed
-from dmagnet.storage.environment import Announce
+from dmagnet.storage.environment import Announce, logging_at
 from dmagnet.training.batches import GalaxyBatches
 from dmagnet.training.finetune import parent_of, start_of
 from dmagnet.training.module import TrainingModule, weight_averaging
@@ -354,13 +354,7 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Silence advice that does not apply to a loader of batch numbers."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning.*")
-            warnings.filterwarnings("ignore", module="torch.*")
-            yield
-    finally:
-        logger.setLevel(level)
+    with logging_at(logging.ERROR, "lightning.pytorch"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", module="torch.*")
+        yield

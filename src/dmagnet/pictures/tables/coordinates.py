@@ -11,6 +11,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
+from dmagnet.errors import DataError
 from dmagnet.pictures.opening import quiet
 
 NO_UNIT = ("", "none", "null", "-", "--", "dimensionless", "unitless")
@@ -85,6 +86,25 @@ def valid_position(ra: float, dec: float) -> tuple[float, float] | None:
     if not (-180 <= ra <= TURN and -90 <= dec <= 90):
         return None
     return ra % TURN, dec
+
+
+def typed_position(text: str) -> tuple[float, float]:
+    """Read a position in degrees or in hours and degrees, as a person types it."""
+    words = " ".join(text.replace(",", " ").split())
+    try:
+        if re.fullmatch(r"[\d.+\- e]+", words) and len(words.split()) == 2:
+            known = valid_position(*map(float, words.split()))
+        else:
+            place = SkyCoord(words[:80], unit=(u.hourangle, u.deg))
+            known = float(place.ra.deg), float(place.dec.deg)
+    except (ValueError, u.UnitsError):
+        known = None
+    if known is None:
+        raise DataError(
+            "expected right ascension and declination, such as 184.7401 47.3037 or "
+            f"12:18:57.6 +47:18:13, got {text.strip()[:60]!r}"
+        )
+    return known
 
 
 def unit_of(text: str, *, hours: bool = False) -> float | None:
