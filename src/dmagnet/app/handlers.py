@@ -14,6 +14,7 @@ from dmagnet.app import words
 from dmagnet.app.answers import DreamAnswer, Galaxy, Progress
 from dmagnet.app.downloads import links_of
 from dmagnet.app.sessions import Places, Session, Sessions
+from dmagnet.app.words import NO_ONE
 from dmagnet.app.work import ORDER, USUAL, Work
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.dream_config import DreamConfig
@@ -22,12 +23,6 @@ from dmagnet.explaining.explanation import Explanation
 from dmagnet.pictures.inputs.item import Item
 
 FRAME_S = 0.15  # between two pictures of a dream: more the eye does not want
-NO_ONE = "(none)"
-NO_GALAXY = "Click a drawing, drop images or a table of ra and dec, or type a position."
-NO_REASON = "Drop a galaxy: its reasons stand here."
-NO_DREAM = "Choose layers, then dream."
-NO_PAIR = "Drop two galaxies or more, then compare any two of them."
-NO_FILES = "Drop a galaxy: its files stand here."
 
 Update = Any  # what gradio shows: a value, an update of a component, or nothing new
 
@@ -137,7 +132,7 @@ class Handlers:
         )
         names = self._work.class_names
         dreamed = session.dreams.get(number)
-        stage = words.dreams(dreamed, names) if dreamed else words.empty(NO_DREAM)
+        stage = words.dreams(dreamed, names) if dreamed else words.empty(words.NO_DREAM)
         yield (
             first, words.empty("Looking for reasons..."),
             names[int(galaxy.probabilities.argmax())], NO_ONE, stage, *pair,
@@ -156,7 +151,7 @@ class Handlers:
         """Explain any class, also against another, by any method."""
         session = self._session(request)
         if not session.galaxies:
-            return words.empty(NO_REASON), gr.skip()
+            return words.empty(words.NO_REASON), gr.skip()
         try:
             number, galaxy = session.galaxy()
             explanation = self._work.explain(
@@ -235,7 +230,7 @@ class Handlers:
         """Show two galaxies side by side."""
         session = self._session(request)
         if first is None or second is None or first == second:
-            return words.empty(NO_PAIR)
+            return words.empty(words.NO_PAIR)
         try:
             pair = self._side(session, first), self._side(session, second)
         except DmagnetError as error:

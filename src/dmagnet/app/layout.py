@@ -5,15 +5,8 @@ from typing import Any
 import gradio as gr
 
 from dmagnet.app import words
-from dmagnet.app.handlers import (
-    NO_DREAM,
-    NO_FILES,
-    NO_GALAXY,
-    NO_ONE,
-    NO_PAIR,
-    NO_REASON,
-    Handlers,
-)
+from dmagnet.app.handlers import Handlers
+from dmagnet.app.words import NO_ONE
 from dmagnet.app.work import DREAM_SIDE, DREAM_SIDES, LOOKS, MAX_STEPS, Work
 from dmagnet.classes import CLASSES
 from dmagnet.config.app_config import AppConfig
@@ -71,7 +64,7 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
                 asked = _questions(config)
             with gr.Column(scale=5, min_width=320):
                 table = gr.HTML("", elem_id="galaxies")
-                answer = gr.HTML(words.empty(NO_GALAXY), elem_id="answer")
+                answer = gr.HTML(words.empty(words.NO_GALAXY), elem_id="answer")
                 number = gr.Number(visible=False)
                 show = gr.Button(visible="hidden", elem_id="show")
         with gr.Tabs():
@@ -82,7 +75,7 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
             with gr.Tab("Compare", id="compare") as comparing:
                 pair = _pair()
             with gr.Tab("Files", id="files"):
-                files = gr.HTML(words.empty(NO_FILES), elem_id="files")
+                files = gr.HTML(words.empty(words.NO_FILES), elem_id="files")
         gr.HTML(words.foot(work))
         drop, place, fetch = asked
         target, against, methods, why = reasons
@@ -163,18 +156,11 @@ def _questions(config: AppConfig) -> tuple[Any, ...]:
 
 def _reasons(work: Work) -> tuple[Any, ...]:
     """Lay out the choice of class, of another, and of maps."""
-    names = list(work.class_names)
-    why = gr.HTML(words.empty(NO_REASON), elem_id="reasons")
+    why = gr.HTML(words.empty(words.NO_REASON), elem_id="reasons")
     with gr.Accordion("Ask about another class, or for other maps", open=False):
         with gr.Row():
-            target = gr.Dropdown(
-                [NO_ONE, *names], value=NO_ONE, label="Why this class?",
-                elem_id="target", min_width=230,
-            )  # fmt: skip
-            against = gr.Dropdown(
-                [NO_ONE, *names], value=NO_ONE, label="rather than", elem_id="against",
-                min_width=230,
-            )  # fmt: skip
+            target = _class(work, "Why this class?", "target")
+            against = _class(work, "rather than", "against")
         known = [m for m in METHODS if m != "lam" or "lam" in work.methods]
         choices = [
             (words.TITLES.get(m, m) + words.PATIENCE.get(m, ""), m) for m in known
@@ -185,6 +171,12 @@ def _reasons(work: Work) -> tuple[Any, ...]:
     return target, against, methods, why
 
 
+def _class(work: Work, label: str, name: str) -> Any:
+    """Lay out the choice of a class, or of none."""
+    choices = [NO_ONE, *work.class_names]
+    return gr.Dropdown(choices, value=NO_ONE, label=label, elem_id=name, min_width=230)
+
+
 def _dreams(work: Work) -> dict[str, Any]:
     """Lay out what is dreamed, and the stage for it."""
     layers = gr.CheckboxGroup(
@@ -192,10 +184,7 @@ def _dreams(work: Work) -> dict[str, Any]:
         label="Layers: early ones see edges, late ones see galaxies",
     )  # fmt: skip
     with gr.Row():
-        class_name = gr.Dropdown(
-            [NO_ONE, *work.class_names], value=NO_ONE, label="and the class",
-            elem_id="dream-class", min_width=230,
-        )  # fmt: skip
+        class_name = _class(work, "and the class", "dream-class")
         steps = gr.Slider(
             1, MAX_STEPS, value=DreamConfig().steps, step=1, elem_id="steps",
             label="Steps on each scale", min_width=230,
@@ -209,7 +198,7 @@ def _dreams(work: Work) -> dict[str, Any]:
         cancel = gr.Button(
             "Cancel", variant="stop", interactive=False, elem_id="cancel-dream"
         )
-    stage = gr.HTML(words.empty(NO_DREAM), elem_id="dreams")
+    stage = gr.HTML(words.empty(words.NO_DREAM), elem_id="dreams")
     return {
         "asked": [layers, class_name, steps, side],
         "start": start,
@@ -244,5 +233,5 @@ def _pair() -> tuple[Any, ...]:
         first = gr.Dropdown([], label="Galaxy", elem_id="first", min_width=230)
         second = gr.Dropdown([], label="and", elem_id="second", min_width=230)
         compare = gr.Button("Compare", scale=0, min_width=120, elem_id="compare-now")
-    compared = gr.HTML(words.empty(NO_PAIR), elem_id="compared")
+    compared = gr.HTML(words.empty(words.NO_PAIR), elem_id="compared")
     return first, second, compare, compared

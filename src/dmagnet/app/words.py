@@ -35,6 +35,12 @@ NOTES = {
     "lam": "more (orange) or less (blue) than an even share of the attention",
     "scales": "looks wide (orange) or close (blue)",
 }
+NO_ONE = "(none)"
+NO_GALAXY = "Click a drawing, drop images or a table of ra and dec, or type a position."
+NO_REASON = "Drop a galaxy: its reasons stand here."
+NO_DREAM = "Choose layers, then dream."
+NO_PAIR = "Drop two galaxies or more, then compare any two of them."
+NO_FILES = "Drop a galaxy: its files stand here."
 _MIDDLE = slice(64, 192)  # of a frame, where its galaxy is
 PATIENCE = {
     "needed": " (slow)",

@@ -1,7 +1,6 @@
 """From rows to a table that astropy, TOPCAT and Aladin open, piece by piece."""
 
 import io
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -98,11 +97,8 @@ def _append(file: IO[bytes], rows: Rows, about: About, *, plain: bool = False) -
     options = csv.WriteOptions(include_header=False)
     with csv.CSVWriter(file, form, write_options=options) as writer:
         for batch in rows():
-            shown = _flat(batch, plain=plain)
-            if plain:
-                shown = _changed(shown, pa.types.is_floating, _null_for_nan)
-                shown = _changed(shown, pa.types.is_string, _no_formula)
-            writer.write_batch(_changed(shown, pa.types.is_string, _null_for_empty))
+            cells = [_cells(each, plain) for each in _flat(batch, plain=plain).columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(cells, schema=form))
 
 
 def _no_rows(about: About) -> pa.RecordBatch:
@@ -123,28 +119,17 @@ def _flat(batch: pa.RecordBatch, *, plain: bool) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(flat)
 
 
-def _changed(
-    batch: pa.RecordBatch,
-    is_meant: Callable[[pa.DataType], bool],
-    change: Callable[[pa.Array], pa.Array],
-) -> pa.RecordBatch:
-    """Change the columns of some types."""
-    arrays = [change(each) if is_meant(each.type) else each for each in batch.columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
-
-
-def _null_for_nan(array: pa.Array) -> pa.Array:
-    return pc.if_else(pc.is_nan(array), None, array)
-
-
-def _null_for_empty(array: pa.Array) -> pa.Array:
+def _cells(array: pa.Array, plain: bool) -> pa.Array:
+    """Leave empty what is not known, and let no spreadsheet run text as a formula."""
+    if plain and pa.types.is_floating(array.type):
+        return pc.if_else(pc.is_nan(array), None, array)
+    if not pa.types.is_string(array.type):
+        return array
+    if plain:
+        formula = pc.and_not(
+            pc.match_substring_regex(array, FORMULA),
+            pc.match_substring_regex(array, NUMBER),
+        )
+        quoted = pc.binary_join_element_wise("'", array, "")
+        array = pc.if_else(formula, quoted, array)
     return pc.if_else(pc.equal(array, ""), None, array)
-
-
-def _no_formula(array: pa.Array) -> pa.Array:
-    """Put an apostrophe before text that a spreadsheet would run as a formula."""
-    formula = pc.and_not(
-        pc.match_substring_regex(array, FORMULA),
-        pc.match_substring_regex(array, NUMBER),
-    )
-    return pc.if_else(formula, pc.binary_join_element_wise("'", array, ""), array)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -13,14 +13,14 @@ from dmagnet.cli.screen import print_notes, termination_as_interrupt
 from dmagnet.config.app_config import AppConfig
 from dmagnet.config.classify_config import DEFAULT
 
+TILES = CutoutFlags(**vars(AppConfig().cutout))
+
 
 @dataclass(frozen=True, kw_only=True)
 class AppFlags(AppConfig):
     """Where to listen, and how much to let people do; cut-outs need a prefix."""
 
-    cutout: CutoutFlags = field(
-        default_factory=lambda: CutoutFlags(**vars(AppConfig().cutout))
-    )
+    cutout: CutoutFlags = TILES
 
 
 APP = AppFlags()

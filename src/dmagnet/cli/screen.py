@@ -141,25 +141,19 @@ def bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
     ):
         yield _told
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     columns = [
-        TextColumn("{task.description:17}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn("", show_speed=True),
-        TimeRemainingColumn(),
+        rich.TextColumn("{task.description:17}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TaskProgressColumn("", show_speed=True),
+        rich.TimeRemainingColumn(),
     ]
     # Results go to stdout, which may be a file; bars go where errors go.
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with rich.Progress(*columns, console=console, transient=True) as progress:
 
         def _begin(name: str, total: int | None) -> Callable[[int], None]:
             task = progress.add_task(name, total=total)
