@@ -13,6 +13,7 @@ from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Target
 from dmagnet.figures.overlays import detail_picture, overlay
+from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.inputs.item import Item
 
 Bytes = NDArray[np.uint8]
@@ -38,6 +39,10 @@ class Galaxy:
         first: Floats = self.judgement.probabilities[0]
         return first
 
+    def wcs_at(self, side: int) -> WCS | None:
+        """Give the WCS of its view brought to another side."""
+        return moved_wcs(self.wcs, (0.0, 0.0), (side / VIEW_PX, side / VIEW_PX))
+
     @property
     def thumbnail(self) -> Bytes:
         """Give a small picture of it."""
@@ -57,8 +62,8 @@ class DreamAnswer:
     start: Tensor
     image: Tensor
     scores: tuple[float, float]
-    before: Floats | None
-    after: Floats | None
+    before: Floats
+    after: Floats
     config: DreamConfig
     share: float = 1.0
     # of a dreamed class: the other network, and what it thinks of it before and after

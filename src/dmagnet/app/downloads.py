@@ -14,16 +14,14 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from dmagnet import __version__
-from dmagnet.app.answers import VIEW_PX, DreamAnswer, Galaxy, laid_over
+from dmagnet.app.answers import DreamAnswer, Galaxy, laid_over
 from dmagnet.app.sessions import Session
 from dmagnet.app.work import Work
 from dmagnet.classifying.table import write_table
 from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import ClassifyConfig
+from dmagnet.dreaming.entries import dream_hdus
 from dmagnet.explaining.explanation import Explanation, maps_hdus
-from dmagnet.pictures.cutout import Cutout, moved_wcs
-from dmagnet.pictures.image import rgb_hdu
 from dmagnet.reporting.galaxy_page import render_portrait
 from dmagnet.reporting.galaxy_record import Dreamt
 
@@ -127,23 +125,14 @@ def table_of(galaxies: Iterable[Galaxy], work: Work, ending: str) -> bytes:
 
 def dream_of(one: DreamAnswer, galaxy: Galaxy, work: Work) -> bytes:
     """Write a dream, and what it added, as FITS."""
-    side = one.image.shape[-1]
-    wcs = None
-    if galaxy.wcs is not None:
-        wcs = moved_wcs(galaxy.wcs, (0.0, 0.0), (side / VIEW_PX, side / VIEW_PX))
-    hdus = []
-    for name, image in (("PRIMARY", one.image), ("DETAIL", one.image - one.start)):
-        rgb = image.cpu().permute(1, 2, 0).contiguous().numpy()
-        hdu = rgb_hdu(Cutout(rgb, wcs), name)
-        hdu.header["TARGET"] = (one.target.slug, "layer or class that was dreamed")
-        hdu.header["STEPS"] = (one.config.steps, "on each octave")
-        hdu.header["DONE"] = (one.share, "share of all steps; 1 unless canceled")
-        hdu.header["SEED"] = one.config.seed
-        start = work.checkpoint.weights_hash[:16]
-        hdu.header["WEIGHTS"] = (start, "first of the SHA-256 of the weights")
-        hdu.header["CREATOR"] = f"dmagnet {__version__}"
-        hdus.append(hdu)
-    return _fits(fits.HDUList(hdus))
+    how = {
+        "STEPS": (one.config.steps, "on each octave"),
+        "DONE": (one.share, "share of all steps; 1 unless canceled"),
+        "SEED": one.config.seed,
+    }
+    wcs, weights = galaxy.wcs_at(one.image.shape[-1]), work.checkpoint.weights_hash
+    detail = one.image - one.start
+    return _fits(dream_hdus(one.target, one.image, detail, wcs, weights, **how))
 
 
 def _laid_over(galaxy: Galaxy, values: NDArray[np.float32]) -> bytes:

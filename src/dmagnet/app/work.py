@@ -46,7 +46,6 @@ from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanations import explain_images
 from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import Item
@@ -187,7 +186,11 @@ class Work:
             if item.shared:  # where tiles of this machine lie is nobody's business
                 path, reason = (FOLDERS.sub("", t) for t in (item.path, item.reason))
                 item = dataclasses.replace(item, path=path, reason=reason)
-        return self._galaxy(item)
+        found, (seen, view), wcs, notes = self._readers.read(item)
+        with self._at_work():
+            judgement = self.classifier.judge(seen[None])
+        found = dataclasses.replace(found, files=())
+        return Galaxy(found, seen, view, wcs, judgement, notes)
 
     def portrait(self, galaxy: Galaxy) -> Portrait:
         """Collect what `dmagnet page` shows, without what takes long."""
@@ -216,10 +219,7 @@ class Work:
                 against=against,
                 items=[galaxy.item],
             )
-        wcs = galaxy.wcs
-        if wcs is not None:
-            zoom = len(galaxy.seen) / VIEW_PX
-            wcs = moved_wcs(wcs, (0.0, 0.0), (zoom, zoom))
+        wcs = galaxy.wcs_at(len(galaxy.seen))
         return dataclasses.replace(found, wcs=wcs)
 
     def dream(
@@ -283,13 +283,12 @@ class Work:
                 return
             yield frame
 
-    def _judged(self, images: Tensor) -> Floats | None:
+    def _judged(self, images: Tensor) -> Floats:
         """Classify one picture of any side as its network sees it, calibrated."""
-        raw = self.network.judge(images)
+        raw: Any = self.network.judge(images)  # its classes have names
         calibration = self.checkpoint.calibration
-        if raw is None or calibration is None:
-            return None if raw is None else np.asarray(raw[0], np.float32)
-        return np.asarray(calibration.probabilities(raw)[0], np.float32)
+        each = raw if calibration is None else calibration.probabilities(raw)
+        return np.asarray(each[0], np.float32)
 
     def _second(
         self, target: Target, *images: Tensor
@@ -298,19 +297,9 @@ class Work:
         if not isinstance(target.objective, Logit) or self._judge is None:
             return None
         name, network = self._judge
-        number = target.objective.class_index
-        low, high = map(network.judge, images)
-        if low is None or high is None:
-            return None
-        return name, float(low[0, number]), float(high[0, number])
-
-    def _galaxy(self, item: Item) -> Galaxy:
-        """Read a file as classify does, once for the network and once for people."""
-        found, (seen, view), wcs, notes = self._readers.read(item)
-        with self._at_work():
-            judgement = self.classifier.judge(seen[None])
-        found = dataclasses.replace(found, files=())
-        return Galaxy(found, seen, view, wcs, judgement, notes)
+        answers: Any = [network.judge(each) for each in images]
+        low, high = (float(each[0, target.objective.class_index]) for each in answers)
+        return name, low, high
 
 
 def _drawn(indices: Sequence[int], seed: int) -> NDArray[np.uint8]:

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from dmagnet import __version__
 from dmagnet.config.dream_config import RedreamConfig
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.redream import Pass
 from dmagnet.dreaming.request import RECORD, Request, read_record
 from dmagnet.dreaming.runs import Dream, Moment
 from dmagnet.dreaming.sheets import Film, can_write_mp4, to_bytes, write_gif, write_mp4
-from dmagnet.dreaming.targets import Network, provenance_of
+from dmagnet.dreaming.targets import Network, Target, provenance_of
 from dmagnet.errors import DataError
 from dmagnet.figures.overlays import detail_picture, detail_reach
 from dmagnet.pictures.cutout import Cutout
@@ -118,23 +121,32 @@ def _pictures(dreamed: Dream, i: int, folder: Path, name: str) -> dict[str, str]
         with beside(folder / path) as part:
             Image.fromarray(np.ascontiguousarray(picture)).save(part, format="PNG")
     with beside(folder / f"{stem}.fits") as part, part.open("wb") as file:
-        _hdus(dreamed, i).writeto(file)
+        target, wcs = dreamed.target, dreamed.cutouts[i].wcs
+        weights = dreamed.provenance["weights_hash"]
+        both = dreamed.images[i], dreamed.detail[i]
+        dream_hdus(target, *both, wcs, weights).writeto(file)
     files = {kind: path for kind, (path, _) in pictures.items()}
     return files | {"fits": f"{stem}.fits"}
 
 
-def _hdus(dreamed: Dream, i: int) -> fits.HDUList:
+def dream_hdus(
+    target: Target,
+    dream: Tensor,
+    detail: Tensor,
+    wcs: WCS | None,
+    weights_hash: str,
+    **more: Any,
+) -> fits.HDUList:
     """Make the FITS copy: the dream, then what it added, both where the galaxy is."""
-    wcs = dreamed.cutouts[i].wcs
-    layers = (("PRIMARY", dreamed.images[i]), ("DETAIL", dreamed.detail[i]))
     hdus = []
-    for name, image in layers:
+    for name, image in (("PRIMARY", dream), ("DETAIL", detail)):
         rgb = image.cpu().permute(1, 2, 0).contiguous().numpy()
         hdu = rgb_hdu(Cutout(rgb, wcs), name)
-        hdu.header["TARGET"] = (dreamed.target.slug, "layer or class that was dreamed")
-        start = dreamed.provenance["weights_hash"][:16]
+        hdu.header["TARGET"] = (target.slug, "layer or class that was dreamed")
+        hdu.header.update(more)
+        start = weights_hash[:16]
         hdu.header["WEIGHTS"] = (start, "first of the SHA-256 of the weights")
-        hdu.header["CREATOR"] = f"dmagnet {dreamed.provenance['dmagnet']}"
+        hdu.header["CREATOR"] = f"dmagnet {__version__}"
         hdus.append(hdu)
     return fits.HDUList(hdus)
 

@@ -14,7 +14,7 @@ from dmagnet.dreaming.targets import plain_name
 from dmagnet.figures.overlays import lam_overlay, overlay, reach_of
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.places import on_pixels
-from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
+from dmagnet.reporting.galaxy_record import Pixels, Portrait
 from dmagnet.reporting.page import photo, render_page
 from dmagnet.reporting.report_page import facts, place, told_of
 
@@ -57,15 +57,8 @@ def render_index(
     """Return the index of many galaxies as text."""
     counts = Counter(entry.answer for entry in entries)
     values = {
-        "cards": [
-            photo(
-                entry.rgb,
-                f"{entry.title}, called {entry.answer}, as the network sees it.",
-                min(side, 128),
-                **vars(entry),
-            )
-            for entry in entries
-        ],
+        "entries": entries,
+        "side": min(side, 128),
         "counts": sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])),
         "provenance": facts(provenance),
     }
@@ -91,7 +84,7 @@ def render_portrait(portrait: Portrait, side: int = 320, *, index: str = "") -> 
         "evidence": _evidence(portrait, side),
         "attention": _attention(portrait, side),
         "scales": _scales(portrait),
-        "dreams": [_dream(one, names, side) for one in portrait.dreams],
+        "side": side,
         "neighbors": [
             photo(
                 one.rgb,
@@ -192,17 +185,3 @@ def _scales(portrait: Portrait) -> dict[str, Any]:
     if len(dilations) != num:
         dilations = list(range(1, num + 1))
     return {"rows": rows, "dilations": dilations}
-
-
-def _dream(one: Dreamt, names: Sequence[str], side: int) -> dict[str, Any]:
-    told = ""
-    if one.probabilities is not None and len(names) == len(one.probabilities):
-        best = int(one.probabilities.argmax())
-        told = f"now called {names[best]} ({100 * one.probabilities[best]:.0f} %)"
-    added = f"What the dream of {one.name} added: orange brighter, blue darker."
-    return {
-        "name": one.name,
-        "told": told,
-        "dream": photo(one.rgb, f"Dream of {one.name}. {told}".strip(), side),
-        "detail": photo(one.detail, added, side),
-    }

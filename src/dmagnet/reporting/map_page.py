@@ -24,7 +24,7 @@ from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.raster import as_address
-from dmagnet.reporting.page import SIDES, photo, render_page, source_of, write_page
+from dmagnet.reporting.page import SIDES, render_page, source_of, write_page
 from dmagnet.reporting.report_page import facts
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, counter
@@ -348,24 +348,14 @@ def render_map(found: Map, side: int = SIDES[0]) -> str:
     }
     script = source_of("map.js")
     digest = hashlib.sha256(script.encode()).digest()
-    cards = []
-    for k in range(min(NUM_CARDS, len(found.rows))):
-        name = found.class_names[found.classes[k]]
-        card = {"id": found.ids[k], "name": name, "sure": float(found.sure[k])}
-        card["score"] = float(found.scores[k])
-        if k in found.pictures:
-            alt = f"{found.ids[k]}, called {name}, as the network sees it."
-            card |= photo(found.pictures[k], alt, min(side, CARD_PX))
-        cards.append(card)
     values = {
+        "found": found,
         "data": data,
         "script": script,
         "policy": f"'sha256-{base64.b64encode(digest).decode()}'",
         "sheet": _sheet([found.pictures[k] for k in drawn], side // 5),
-        "num": len(found.rows),
-        "num_pictures": len(drawn),
-        "axes": found.provenance["axes"],
-        "unusual": found.provenance["unusual"],
+        "num_cards": min(NUM_CARDS, len(found.rows)),
+        "side": min(side, CARD_PX),
         "counts": [
             (
                 found.class_names[k],
@@ -374,8 +364,6 @@ def render_map(found: Map, side: int = SIDES[0]) -> str:
             )
             for k, num in counts.most_common()
         ],
-        "cards": cards,
-        "notes": found.notes,
         "provenance": facts(found.provenance),
     }
     return render_page("map.html", values)

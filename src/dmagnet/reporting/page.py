@@ -90,6 +90,7 @@ def templates() -> Environment:
     )
     environment.filters |= {"percent": percent, "plain": plain_number, "sure": sure}
     environment.filters["address"] = as_address
+    environment.globals["photo"] = photo
     return environment
 
 
