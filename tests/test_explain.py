@@ -13,9 +13,9 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from PIL import Image
 
 import dmagnet
-from dmagnet.cli import explain as explaining
 from dmagnet.cli import main
 from dmagnet.config import SimulateConfig, SourceConfig
+from dmagnet.config.classify_config import Method
 from dmagnet.errors import DataError
 from dmagnet.explaining import METHODS, explain
 from dmagnet.explaining.explanation import stems
@@ -201,7 +201,7 @@ def test_a_figure_shows_the_galaxy_and_every_map():
 
 
 def test_the_verb_knows_the_methods_and_explains(tmp_path, pictures, capsys):
-    assert typing.get_args(explaining.Method) == METHODS
+    assert typing.get_args(Method) == METHODS
     name, out = str(pictures / "one.jpg"), str(tmp_path / "out")
     assert main(["explain", name, "-o", out, "--weights", "xs"]) == 0
     printed = capsys.readouterr().out

@@ -157,8 +157,8 @@ class Handlers:
             explanation = self._work.explain(
                 galaxy,
                 methods,
-                target=None if target in (NO_ONE, None) else target,
-                against=None if against in (NO_ONE, None) else against,
+                target=_named(target),
+                against=_named(against),
             )
         except DmagnetError as error:
             return words.alert(error), gr.skip()
@@ -184,7 +184,6 @@ class Handlers:
             config = DreamConfig(steps=int(steps))
             known = [name for name in self._work.layers if name in layers]
             layers = known + [name for name in layers if name not in known]
-            wanted = None if class_name in (NO_ONE, None) else class_name
             with self._places.turn() as wait:
                 while ahead := wait():
                     if stop.is_set():
@@ -193,8 +192,8 @@ class Handlers:
                     line = f"Waiting: {ahead} dream(s) must end before this one begins."
                     yield (words.dreams(done, names, line=line), *_busy(), gr.skip())
                 frames = self._work.dream(
-                    galaxy, layers, class_name=wanted, side=int(side), config=config,
-                    stop=stop,
+                    galaxy, layers, class_name=_named(class_name), side=int(side),
+                    config=config, stop=stop,
                 )  # fmt: skip
                 shown = 0.0
                 for step in frames:
@@ -252,6 +251,11 @@ class Handlers:
 
     def _files(self, session: Session, number: int) -> str:
         return words.links(links_of(session, self._work, number))
+
+
+def _named(choice: str | None) -> str | None:
+    """Read the choice of a class, or of none."""
+    return None if choice == NO_ONE else choice
 
 
 def _label(number: int, galaxy: Galaxy) -> str:

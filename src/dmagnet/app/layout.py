@@ -57,11 +57,11 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
     with Page(title="dmagnet", analytics_enabled=False, fill_width=False) as page:
         head, classes = words.head()
         gr.HTML(head)
-        examples = _examples()
+        *examples, sample = _examples()
         gr.HTML(classes)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=260):
-                asked = _questions(config)
+                drop, place, fetch = _questions(config)
             with gr.Column(scale=5, min_width=320):
                 table = gr.HTML("", elem_id="galaxies")
                 answer = gr.HTML(words.empty(words.NO_GALAXY), elem_id="answer")
@@ -69,17 +69,14 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
                 show = gr.Button(visible="hidden", elem_id="show")
         with gr.Tabs():
             with gr.Tab("Why", id="why"):
-                reasons = _reasons(work)
+                target, against, methods, why = _reasons(work)
             with gr.Tab("Dream", id="dream"):
                 dreams = _dreams(work)
             with gr.Tab("Compare", id="compare") as comparing:
-                pair = _pair()
+                first, second, compare, compared = _pair()
             with gr.Tab("Files", id="files"):
                 files = gr.HTML(words.empty(words.NO_FILES), elem_id="files")
         gr.HTML(words.foot(work))
-        drop, place, fetch = asked
-        target, against, methods, why = reasons
-        first, second, compare, compared = pair
         shown = [answer, why, target, against, dreams["stage"], first, second, files]
         looks: dict[str, Any] = {
             "outputs": [*shown, drop, table],
@@ -93,7 +90,12 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
             [place.submit, fetch.click], handlers.look_at, [place],
             api_name="look_at", **looks,
         )  # fmt: skip
-        _on_examples(examples, handlers, looks)
+        for example in examples:
+            example.click(
+                handlers.simulated, [example], api_name="example",
+                api_visibility="private", **looks,
+            )  # fmt: skip
+        sample.click(handlers.simulated, None, api_name="simulated", **looks)
         show.click(
             handlers.show, [number], api_name="show",
             js="() => [window.dmagnetChosen]", **looks,
@@ -123,19 +125,6 @@ def _examples() -> list[Any]:
             gr.Button(name, min_width=76, elem_id=each, elem_classes="dm-example")
             for name, each in (ids | {"Any class": "sample"}).items()
         ]
-
-
-def _on_examples(
-    examples: list[Any], handlers: Handlers, looks: dict[str, Any]
-) -> None:
-    """Draw a galaxy of the class that is clicked on, or of any."""
-    *each, sample = examples
-    for example in each:
-        example.click(
-            handlers.simulated, [example], api_name="example",
-            api_visibility="private", **looks,
-        )  # fmt: skip
-    sample.click(handlers.simulated, None, api_name="simulated", **looks)
 
 
 def _questions(config: AppConfig) -> tuple[Any, ...]:

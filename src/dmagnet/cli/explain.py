@@ -1,7 +1,7 @@
 """The verb that says why."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
@@ -9,30 +9,10 @@ from dmagnet.cli.classify import ReadingFlags
 from dmagnet.cli.screen import Inputs, Out, bars, print_notes
 from dmagnet.config.classify_config import DEFAULT, ExplainConfig
 
-# As dmagnet.explaining has them, which would load torch; a test compares them.
-Method = Literal[
-    "evidence",
-    "needed",
-    "lam",
-    "scales",
-    "integrated_gradients",
-    "grad_cam",
-    "occlusion",
-    "smoothgrad",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainFlags(ReadingFlags, ExplainConfig):
     """What to explain, and how to read the inputs."""
-
-    methods: Annotated[
-        tuple[Method, ...],
-        arg(
-            help="How: evidence adds up to the score, needed searches what the class "
-            "cannot do without; the last four need captum."
-        ),
-    ] = ("evidence", "lam")
 
 
 EXPLAIN = ExplainFlags()

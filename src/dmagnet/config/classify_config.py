@@ -13,6 +13,12 @@ DEFAULT = "s"  # the bundled weights, unless others are named
 SERVICE = ("service",)  # where images of positions come from, unless tiles are named
 
 
+Method = Literal[
+    "evidence", "needed", "lam", "scales", "integrated_gradients", "grad_cam",
+    "occlusion", "smoothgrad",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class ColumnsConfig(Checked):
     """What the columns of a table are called, where its names do not say.
@@ -234,7 +240,8 @@ class ExplainConfig(Checked):
     Attributes
     ----------
     methods : tuple of str
-        Some of `dmagnet.explaining.METHODS`; the last four need captum.
+        How: evidence adds up to the score, needed searches what the class cannot do
+        without; the last four need captum.
     target : str or int, optional
         Class to explain, by name or number; the likeliest if not given.
     against : str or int, optional
@@ -247,7 +254,7 @@ class ExplainConfig(Checked):
         Where images of positions come from.
     """
 
-    methods: tuple[str, ...] = ("evidence", "lam")
+    methods: tuple[Method, ...] = ("evidence", "lam")
     target: str | int | None = None
     against: str | int | None = None
     cache: Path | None = None

@@ -239,23 +239,20 @@ def assess(
         report = Report(
             metrics=metrics,
             calibration=bins,
-            examples=Examples(
-                galaxies.images[shown], labels[shown], probabilities[shown]
-            ),
+            examples=_examples(galaxies, judged, shown),
             examples_note="Right ones are drawn by lot; wrong ones are the surest of "
             "the mistakes.",
             attention=_attention(checkpoint, galaxies, judged, right, views),
-            history=[_finite(row) for row in history or history_of(out)],
+            history=[
+                {name: value for name, value in row.items() if np.isfinite(value)}
+                for row in history or history_of(out)
+            ],
             provenance=provenance,
             **usual | told,
         )
         keep(out, report)
         write_report(out, gathered(report, out))
         return Assessment(metrics, probs.astype(np.float64), out)
-
-
-def _finite(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if np.isfinite(value)}
 
 
 def examples_by_class(
@@ -313,12 +310,14 @@ def _attention(
     """Choose galaxies and show where LAM turned the volume up or down."""
     if not checkpoint.config.model.lam or not len(chosen):
         return None
-    images = galaxies.images[chosen]
+    shown = _examples(galaxies, judged, chosen)
+    masks = attention(checkpoint.model, shown.images, views=views)
+    return replace(shown, masks=masks)
+
+
+def _examples(galaxies: Galaxies, judged: Judged, rows: Rows) -> Examples:
     return Examples(
-        images,
-        judged.labels[chosen],
-        judged.probabilities[chosen],
-        attention(checkpoint.model, images, views=views),
+        galaxies.images[rows], judged.labels[rows], judged.probabilities[rows]
     )
 
 
