@@ -263,15 +263,13 @@ def _padded(planes: Planes, angle: float) -> Planes:
         raise ImageError(f"{line}; ask for a smaller --cutout.size", Flag.TOO_LARGE)
     left = box.left - (width - box.width) // 2
     low = box.bottom - (height - box.height) // 2
-    before = max(0, box.left) - left, max(0, box.bottom) - low
+    x, y = max(0, box.left) - left, max(0, box.bottom) - low
     high, wide = planes.values.shape[1:]
-    if before == (0, 0) and (high, wide) == (height, width):
+    around = (0, 0), (y, height - high - y), (x, width - wide - x)
+    if not np.any(around):
         return planes
-    values = np.full((len(planes.values), height, width), np.nan, np.float32)
-    values[:, before[1] : before[1] + high, before[0] : before[0] + wide] = (
-        planes.values
-    )
-    wcs = moved_wcs(planes.wcs, (-before[0], -before[1]))
+    values = np.pad(planes.values, around, constant_values=np.nan)
+    wcs = moved_wcs(planes.wcs, (-x, -y))
     return replace(planes, values=values, wcs=wcs)
 
 

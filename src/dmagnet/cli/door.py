@@ -138,18 +138,7 @@ def _run(verb: str, argv: list[str]) -> int:
 
 
 def prefixes(verb: str) -> tuple[Any, ...]:
-    """Choose how the flags of a verb are spelled.
-
-    Parameters
-    ----------
-    verb : str
-        Its name.
-
-    Returns
-    -------
-    tuple
-        For ``config`` of `tyro.cli`.
-    """
+    """Choose how the flags of a verb are spelled."""
     spelled = () if verb in PREFIXED else (OmitArgPrefixes,)
     # Only `train --radii None` undoes what a recipe sets.
     never = () if verb == "train" else (DisallowNone,)

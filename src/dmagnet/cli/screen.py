@@ -54,37 +54,17 @@ _muted = threading.Event()  # set by --quiet
 
 
 def say(line: str) -> None:
-    """Print a line for a person.
-
-    Parameters
-    ----------
-    line : str
-        For stderr.
-    """
+    """Print a line for a person."""
     print(line, file=sys.stderr, flush=True)
 
 
 def mute(wanted: bool) -> None:
-    """Show progress and notes, or neither; errors and results are always told.
-
-    Parameters
-    ----------
-    wanted : bool
-        Whether to show neither.
-    """
+    """Show progress and notes, or neither; errors and results are always told."""
     (_muted.set if wanted else _muted.clear)()
 
 
 def print_notes(notes: Iterable[str], head: str = "note: ") -> None:
-    """Print what to know about a result.
-
-    Parameters
-    ----------
-    notes : iterable of str
-        Lines.
-    head : str
-        Before each of them.
-    """
+    """Print what to know about a result."""
     for note in () if _muted.is_set() else notes:
         say(f"{head}{note}")
 
@@ -110,13 +90,7 @@ def notes_printed() -> Iterator[None]:
 
 
 def print_scores(metrics: Any) -> None:
-    """Print in one line how well a network does.
-
-    Parameters
-    ----------
-    metrics : Metrics
-        What `dmagnet.judging.score` returned.
-    """
+    """Print in one line how well a network does."""
     low, high = metrics.intervals["accuracy"]
     print(
         f"n = {metrics.n}: accuracy {metrics.accuracy:.3f} [{low:.3f}, {high:.3f}], "
@@ -127,13 +101,7 @@ def print_scores(metrics: Any) -> None:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
-    """Show progress: bars where a person watches, else one line for each stage.
-
-    Yields
-    ------
-    callable
-        A name and a total in, a counter out.
-    """
+    """Show progress: bars where a person watches, else one line for each stage."""
     if (
         _muted.is_set()
         or not sys.stderr.isatty()
@@ -226,18 +194,7 @@ class _OwnStream(io.FileIO):
     trouble = ""
 
     def write(self, data: Any) -> int:
-        """Write, or pretend to.
-
-        Parameters
-        ----------
-        data : bytes-like
-            What to write.
-
-        Returns
-        -------
-        int
-            The number of bytes written, or as good as written.
-        """
+        """Write, or pretend to."""
         try:
             return super().write(data)
         except BrokenPipeError:  # the reader, say `head`, has seen enough
@@ -251,12 +208,8 @@ def open_streams() -> Callable[[], str]:
     """Make sure that stdout and stderr are there and can write any name.
 
     A stream that was closed would give its number to the next file that is opened, and
-    what is printed would end up in it.
-
-    Returns
-    -------
-    callable
-        To be called at the end: says why results could not be printed, if so.
+    what is printed would end up in it. What is returned is to be called at the end: it
+    says why results could not be printed, if so.
     """
     for number in range(3):
         try:

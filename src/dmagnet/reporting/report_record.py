@@ -1,7 +1,7 @@
 """All that a report shows, as plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
 from dmagnet.storage.records import (
     as_written,
+    plain_json,
     read_arrays,
     read_json,
     write_arrays,
@@ -129,6 +130,7 @@ class Report:
 
 WORDS, GALAXIES = "report.json", "report.npz"
 TEXTS = ("title", "summary", "examples_note", "next_commands")
+KEPT = (*TEXTS, "history")
 PARTS = ("examples", "attention")
 EVALUATED = "a report of 'dmagnet evaluate'"
 
@@ -146,12 +148,8 @@ class _Words:
 
 def keep(folder: Path, report: Report) -> None:
     """Write down what only this moment knows, so that the page can be made again."""
-    words: dict[str, Any] = {name: getattr(report, name) for name in TEXTS}
-    words["history"] = report.history
-    bins = report.calibration
-    words["reliability"] = bins and {
-        name: np.asarray(values).tolist() for name, values in asdict(bins).items()
-    }
+    words: dict[str, Any] = {name: getattr(report, name) for name in KEPT}
+    words["reliability"] = report.calibration and plain_json(vars(report.calibration))
     arrays: dict[str, Any] = {}
     for part in PARTS:
         shown: Examples | None = getattr(report, part)
