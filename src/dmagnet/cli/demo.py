@@ -28,6 +28,14 @@ from dmagnet.training.run_folder import history
 NUM_TRAIN = 2000
 NUM_HELD_OUT = 1000
 SHOWN = (1, 5, 8)  # classes that differ: Merging, Barred Spiral, Edge-on without Bulge
+NEXT = {  # commands to go on with
+    "dmagnet classify IMAGES... -o TABLE": "classify your own galaxies",
+    "dmagnet page {} -o DIR": "see one page for each of three galaxies",
+    "dmagnet fetch": "download Galaxy10 DECaLS, 17,736 real galaxies (2.5 GB)",
+    "dmagnet train DATA -o RUN": "train on real or your own labeled galaxies",
+    "dmagnet evaluate RUN DATA -o DIR": "judge a network on labeled galaxies",
+    "dmagnet cite": "what to cite",
+}
 LAYERS = ("stage1", "stage2", "stage3", "stage4", "lam")
 
 
@@ -95,26 +103,9 @@ def demo(
         summary=f"The smaller network of the package went on for {config.epochs} "
         f"epochs on {num_train:,} simulated galaxies of ten classes and was judged on "
         f"{num_held_out:,} others that it never saw.",
-        next_commands=(
-            ("dmagnet classify IMAGES... -o TABLE", "classify your own galaxies"),
-            (
-                f"dmagnet page {out / 'galaxies'} -o DIR",
-                "see one page for each of three galaxies",
-            ),
-            (
-                "dmagnet fetch",
-                "download Galaxy10 DECaLS, 17,736 real galaxies (2.5 GB)",
-            ),
-            (
-                "dmagnet train DATA -o RUN",
-                "train on real or your own labeled galaxies",
-            ),
-            (
-                "dmagnet evaluate RUN DATA -o DIR",
-                "judge a network on labeled galaxies",
-            ),
-            ("dmagnet cite", "what to cite"),
-        ),
+        next_commands=[
+            (c.format(out / "galaxies"), words) for c, words in NEXT.items()
+        ],
         progress=counter(announce, "Judging", num_held_out),
     )
 

@@ -250,12 +250,8 @@ def redream_passes(
         left.plot(range(len(sides) + 1), scores[:, index], label=name, **style)
         right.plot(range(1, len(sides) + 1), residuals[:, index], **style)
     if control is not None:
-        drift: dict[str, Any] = {
-            "color": GRAY,
-            "linestyle": ":",
-            "label": "steps at random",
-        }
-        right.plot(range(1, len(sides) + 1), control.mean(axis=1), **drift)
+        drift = range(1, len(sides) + 1), control.mean(axis=1)
+        right.plot(*drift, color=GRAY, linestyle=":", label="steps at random")
         right.legend(frameon=False, fontsize=8)
     places = [f"{side} px" for side in sides]
     left.set_xticks(range(len(sides) + 1), ["galaxy", *places])
