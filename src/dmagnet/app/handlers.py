@@ -155,10 +155,7 @@ class Handlers:
         try:
             number, galaxy = session.galaxy()
             explanation = self._work.explain(
-                galaxy,
-                methods,
-                target=_named(target),
-                against=_named(against),
+                galaxy, methods, target=_named(target), against=_named(against)
             )
         except DmagnetError as error:
             return words.alert(error), gr.skip()

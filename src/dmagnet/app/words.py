@@ -42,11 +42,7 @@ NO_DREAM = "Choose layers, then dream."
 NO_PAIR = "Drop two galaxies or more, then compare any two of them."
 NO_FILES = "Drop a galaxy: its files stand here."
 _MIDDLE = slice(64, 192)  # of a frame, where its galaxy is
-PATIENCE = {
-    "needed": " (slow)",
-    "smoothgrad": " (slow)",
-    "occlusion": " (very slow)",
-}
+PATIENCE = {"needed": " (slow)", "smoothgrad": " (slow)", "occlusion": " (very slow)"}
 MACROS = templates().get_template("app.html").module
 
 

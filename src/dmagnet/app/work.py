@@ -16,14 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dmagnet.app.answers import (
-    VIEW_PX,
-    Bytes,
-    DreamAnswer,
-    Floats,
-    Galaxy,
-    Progress,
-)
+from dmagnet.app.answers import VIEW_PX, Bytes, DreamAnswer, Floats, Galaxy, Progress
 from dmagnet.app.readers import Readers
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES

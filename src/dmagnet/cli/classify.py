@@ -81,10 +81,7 @@ CLASSIFY, CUTTING = ClassifyFlags(), CuttingFlags()
 
 
 def cutouts(
-    tables: Inputs,
-    config: Annotated[CuttingFlags, arg(name="")] = CUTTING,
-    *,
-    out: Out,
+    tables: Inputs, config: Annotated[CuttingFlags, arg(name="")] = CUTTING, *, out: Out
 ) -> None:
     """Cut positions out of mosaics, or fetch them, into a folder that every verb takes.
 

@@ -28,15 +28,7 @@ from dmagnet.cli.screen import (
     say,
     termination_as_interrupt,
 )
-from dmagnet.cli.train import (
-    audit,
-    cite,
-    demo,
-    fetch,
-    prepare,
-    simulate,
-    train,
-)
+from dmagnet.cli.train import audit, cite, demo, fetch, prepare, simulate, train
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.config.recipes import as_trained
 from dmagnet.config.recipes import recipe as recipe_named

@@ -182,11 +182,7 @@ def measure(
 
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(
-        checkpoint,
-        data,
-        split=split,
-        include_training=split is not None,
-        source=files,
+        checkpoint, data, split=split, include_training=split is not None, source=files
     )
     print_notes((*galaxies.notes, *galaxies.skipped))
     with bars() as bar:

@@ -6,14 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.cli.screen import (
-    LABELS,
-    MaybeOut,
-    Out,
-    bars,
-    print_notes,
-    print_scores,
-)
+from dmagnet.cli.screen import LABELS, MaybeOut, Out, bars, print_notes, print_scores
 from dmagnet.config.classify_config import ColumnsConfig, FilesConfig, LabelsConfig
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import SimulateConfig, TrainConfig

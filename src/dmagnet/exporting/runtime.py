@@ -194,11 +194,7 @@ def open_exported(
     if runtime not in kinds:
         raise ConfigError(f"runtime: expected onnxruntime or openvino, got {runtime!r}")
     return kinds[runtime](
-        path,
-        views=views,
-        batch_size=batch_size,
-        threads=threads,
-        precision=precision,
+        path, views=views, batch_size=batch_size, threads=threads, precision=precision
     )
 
 

@@ -8,15 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dmagnet.figures.plots import (
-    BLUE,
-    DASHES,
-    GRAY,
-    INK,
-    SERIES,
-    VERMILION,
-    panels_of,
-)
+from dmagnet.figures.plots import BLUE, DASHES, GRAY, INK, SERIES, VERMILION, panels_of
 
 Floats = NDArray[np.float64]
 PANEL = (3.4, 2.7)  # inches

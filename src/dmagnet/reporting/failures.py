@@ -15,12 +15,7 @@ from dmagnet.calibration.judgement import views_to_take
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.reporting.assess import (
-    HASHES,
-    labeled_table,
-    provenance_of,
-    write_table,
-)
+from dmagnet.reporting.assess import HASHES, labeled_table, provenance_of, write_table
 from dmagnet.storage.disk import claimed, made_here
 
 TABLE = "failures.ecsv"
@@ -186,10 +181,7 @@ def _file_name(judged: Judged, number: int, label: int, answer: int) -> str:
 
 
 def _table(
-    galaxies: Galaxies,
-    judged: Judged,
-    sheets: list[Path],
-    order: list[tuple[int, int]],
+    galaxies: Galaxies, judged: Judged, sheets: list[Path], order: list[tuple[int, int]]
 ) -> Table:
     """Make one row a wrong galaxy; what is not known is masked."""
     rows = np.array([one for _, one in order], dtype=np.int64)

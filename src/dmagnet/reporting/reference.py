@@ -157,10 +157,7 @@ def _label(galaxies: Galaxies, label: int) -> str:
 
 
 def _features(
-    checkpoint: Checkpoint,
-    galaxies: Galaxies,
-    folder: Path,
-    announce: Announce | None,
+    checkpoint: Checkpoint, galaxies: Galaxies, folder: Path, announce: Announce | None
 ) -> Singles:
     """Look at the galaxies, or read what was seen before."""
     weights = checkpoint.weights_hash or weights_hash(checkpoint.model)
