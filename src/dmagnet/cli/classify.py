@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from json import dumps as to_json
@@ -96,18 +96,8 @@ def cutouts(
         when the same command is given again.
     """
     from dmagnet.classifying.cutout_run import write_cutouts
-    from dmagnet.pictures.inputs.listing import refuse_absent
 
-    refuse_absent(tables)
-    with bars() as bar:
-        outcome = write_cutouts(
-            tables,
-            out,
-            config=config,
-            announce=bar,
-            tell=lambda line: print_notes([line] if line else []),
-        )
-    print_notes(outcome.notes)
+    outcome = _watched(write_cutouts, tables, out, config=config)
     if outcome.without_class:
         print_notes(
             [f"{outcome.without_class} of {outcome.rows} positions have no cut-out: "
@@ -158,23 +148,28 @@ def run(
 ) -> "Outcome":
     """Classify into a table, and tell what was found."""
     from dmagnet.classifying.catalog_run import write_catalog
-    from dmagnet.pictures.inputs.listing import refuse_absent
 
-    refuse_absent(inputs)
     begun = time.monotonic()
-    with bars() as bar:
-        outcome = write_catalog(
-            inputs,
-            out,
-            weights=weights,
-            config=config,
-            announce=bar,
-            tell=lambda line: print_notes([line] if line else []),
-        )
-    print_notes(outcome.notes)
+    outcome = _watched(write_catalog, inputs, out, weights=weights, config=config)
     print_notes(_found(outcome, time.monotonic() - begun), "")
     if not weights.endswith(".onnx"):  # explaining needs gradients
         print_notes([f"next: {_explaining(inputs, weights, config)}"], "")
+    return outcome
+
+
+def _watched(
+    write: Callable[..., "Outcome"], inputs: tuple[str, ...], out: Path, **how: Any
+) -> "Outcome":
+    """Write a table of inputs that are all there, and tell what to know."""
+    from dmagnet.pictures.inputs.listing import refuse_absent
+
+    def _tell(line: str) -> None:
+        print_notes([line] if line else [])
+
+    refuse_absent(inputs)
+    with bars() as bar:
+        outcome = write(inputs, out, announce=bar, tell=_tell, **how)
+    print_notes(outcome.notes)
     return outcome
 
 

@@ -273,6 +273,12 @@ def provenance_of(
     checkpoint: Checkpoint, galaxies: Galaxies, views: int
 ) -> dict[str, Any]:
     """Collect where numbers come from."""
+    calibration = checkpoint.calibration
+    fitted = calibration and {
+        "temperature": calibration.temperature,
+        "thresholds": list(calibration.thresholds),
+        **calibration.provenance,
+    }
     return {
         **stamp(),
         "weights_hash": checkpoint.weights_hash,
@@ -284,19 +290,7 @@ def provenance_of(
         "views": views,
         "seed": checkpoint.config.seed,
         "training": checkpoint.provenance,
-        "calibration": _calibration_of(checkpoint),
-    }
-
-
-def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any] | str:
-    """Name what probabilities, sets and flags were calibrated with."""
-    calibration = checkpoint.calibration
-    if calibration is None:
-        return "none; 'dmagnet calibrate' fits one"
-    return {
-        "temperature": calibration.temperature,
-        "thresholds": list(calibration.thresholds),
-        **calibration.provenance,
+        "calibration": fitted or "none; 'dmagnet calibrate' fits one",
     }
 
 

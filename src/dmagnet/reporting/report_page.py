@@ -96,16 +96,11 @@ def attended(
         galaxy = photo(image, f"{alt}.", side)
         over = photo(overlay, f"Attention map of the same galaxy. {told}", side)
         pairs.append({"galaxy": galaxy, "map": over, "told": told, **known})
-    return {"pairs": pairs, "scale": lam_scale()}
-
-
-def lam_scale() -> Picture:
-    """Draw the color scale of attention maps."""
-    return chart(
-        overlays.lam_scale(),
-        "Color scale from an eighth of an even share in blue over 1 in black to 8 in "
-        "orange.",
-    )
+    words = "from an eighth of an even share in blue over 1 in black to 8 in orange"
+    return {
+        "pairs": pairs,
+        "scale": chart(overlays.lam_scale(), f"Color scale {words}."),
+    }
 
 
 def told_of(mask: NDArray[np.floating[Any]]) -> str:
@@ -232,7 +227,7 @@ def render(report: Report, side: int = SIDES[0]) -> str:
         "attention": attended(report.attention, names, side) if judged else None,
         "reliability": reliability_chart(report.calibration),
         "explained": _pictures(report.explained),
-        "dreams": [(row.name, _pictures(row.pictures)) for row in report.dreams],
+        "dreams": [(name, _pictures(pictures)) for name, pictures in report.dreams],
         "study": _pictures(report.figures),
         "sheets": _pictures(report.failed.sheets if report.failed else ()),
         "curves": curves(report.history),

@@ -53,14 +53,6 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class DreamRow:
-    """One galaxy and its dreams, in order of depth."""
-
-    name: str  # of the galaxy
-    pictures: tuple[Shown, ...]  # the galaxy first
-
-
-@dataclass(frozen=True)
 class Failed:
     """Galaxies that are called something else than their label."""
 
@@ -91,8 +83,8 @@ class Report:
         Galaxies with masks.
     explained : sequence of Shown
         Maps of why galaxies are called what they are called.
-    dreams : sequence of DreamRow
-        Galaxies and their dreams.
+    dreams : sequence of (str, sequence of Shown)
+        Names of galaxies, and their pictures: the galaxy, then dreams by depth.
     hypotheses : sequence of mapping
         Rows of ``hypotheses`` in a ``measure.json``.
     figures : sequence of Shown
@@ -118,7 +110,7 @@ class Report:
     examples_note: str = ""
     attention: Examples | None = None
     explained: Sequence[Shown] = ()
-    dreams: Sequence[DreamRow] = ()
+    dreams: Sequence[tuple[str, Sequence[Shown]]] = ()
     hypotheses: Sequence[Mapping[str, Any]] = ()
     figures: Sequence[Shown] = ()
     failed: Failed | None = None

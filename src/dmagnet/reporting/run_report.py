@@ -1,7 +1,7 @@
 """Whatever a run folder holds, as one report."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from dmagnet.config.checks import from_dict, typed
 from dmagnet.errors import DataError
 from dmagnet.judging.judged_record import read_metrics
 from dmagnet.reporting.report_page import write_report
-from dmagnet.reporting.report_record import DreamRow, Failed, Report, Shown, kept
+from dmagnet.reporting.report_record import Failed, Report, Shown, kept
 from dmagnet.storage.records import as_written, read_json
 
 MOST_GALAXIES = 4  # with their dreams, of one record
@@ -72,8 +72,8 @@ class _Explained:
     against: str | None = None
 
 
-def dreams_of(path: Path) -> Iterator[DreamRow]:
-    """Read the dreams of a record."""
+def dreams_of(path: Path) -> list[tuple[str, list[Shown]]]:
+    """Read the dreams of a record, galaxy by galaxy."""
     what = f"a {path.name} of 'dmagnet {path.stem}'"
     record = read_json(path, what)
     rows: dict[str, list[Shown]] = {}
@@ -95,8 +95,7 @@ def dreams_of(path: Path) -> Iterator[DreamRow]:
                     f"{target}\n{told}",
                 )
             )
-    for name, shown in islice(rows.items(), MOST_GALAXIES):
-        yield DreamRow(name, tuple(shown))
+    return list(islice(rows.items(), MOST_GALAXIES))
 
 
 def _rank(entry: _Dream, order: list[str]) -> tuple[str, int]:
