@@ -78,7 +78,8 @@ def _files(
     found: dict[str, File] = {}
 
     def _offer(name: str, group: str, text: str, note: str, *make: Any) -> None:
-        found[name] = File(group, text, note, partial(*make))
+        call, *of = make
+        found[name] = File(group, text, note, partial(call, *of))
 
     dreams = session.dreams.get(number, ())
     where = "with its place on the sky" if galaxy.wcs is not None else ""
