@@ -129,7 +129,7 @@ def test_the_page_that_assess_wrote_is_made_again_from_the_folder(run, tmp_path)
 
 def test_dreams_stand_in_the_order_of_depth(run):
     ((_, shown),) = read_run(run).dreams
-    captions = [shown.caption.splitlines()[0] for shown in shown]
+    captions = [each.caption.splitlines()[0] for each in shown]
     assert captions == ["galaxy", "stage 1", "local attention"]
     assert "cigar: 25 to 88 %" in shown[1].caption
 
