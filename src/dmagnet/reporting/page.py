@@ -75,7 +75,9 @@ def render_page(template: str, values: Mapping[str, Any]) -> str:
 
 def source_of(name: str) -> str:
     """Read a style or a script that lies beside the templates."""
-    return (resources.files("dmagnet.reporting") / "templates" / name).read_text()
+    return (resources.files("dmagnet.reporting") / "templates" / name).read_text(
+        "utf-8"
+    )
 
 
 @cache
