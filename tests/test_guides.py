@@ -37,7 +37,11 @@ ELSEWHERE = (
     *("--devices", "--engine ray", 'engine="ray"'),  # clusters
     *("fallback(", "judged_a"),  # arrays of one's own
 )
-FEWER = (r"--num \d+", "--num 40"), (r"--epochs (\d)0", r"--epochs \1")
+FEWER = (
+    (r"--num \d+", "--num 40"),
+    (r"--epochs (\d)0", r"--epochs \1"),
+    (r"dream (?!.*(?:\.json|--basis|--schedule))", "dream --octaves 1 --steps 2 "),
+)
 PAGES = [
     ROOT / "README.md",
     DOCS / "start.md",
