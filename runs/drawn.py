@@ -21,7 +21,7 @@ from dmagnet.classes import CLASSES
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.galaxy import Camera, galaxy_frames
 from dmagnet.dreaming.octaves import octave_frames
-from dmagnet.dreaming.random_steps import RandomSteps
+from dmagnet.dreaming.redream import RandomSteps
 from dmagnet.dreaming.targets import Network, class_target, open_network
 from dmagnet.judging.sampling import bootstrap_weights, interval_of
 from dmagnet.measuring.controls import calibrate_norms, randomized

@@ -8,7 +8,7 @@ from torch import nn
 from dmagnet.config import DreamConfig, ModelConfig, RedreamConfig
 from dmagnet.dreaming import Energy, dream_frames
 from dmagnet.dreaming.octaves import octave_frames
-from dmagnet.dreaming.random_steps import (
+from dmagnet.dreaming.redream import (
     RandomSteps,
     random_residuals,
     redream_residuals,

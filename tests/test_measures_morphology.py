@@ -15,9 +15,8 @@ from scipy.stats import spearmanr
 
 from dmagnet.config import SimulateConfig
 from dmagnet.errors import DataError
-from dmagnet.measuring.apertures import ApertureFlag, find_aperture
+from dmagnet.measuring.apertures import ApertureFlag, aperture_energy, find_aperture
 from dmagnet.measuring.asymmetry import box_smooth, gaussian_smooth, half_turn
-from dmagnet.measuring.energy import aperture_energy
 from dmagnet.measuring.morphology import measure_morphology
 from dmagnet.measuring.photometry import (
     Light,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from dmagnet.errors import DataError
 from dmagnet.measuring.spectra import (
@@ -11,7 +11,6 @@ from dmagnet.measuring.spectra import (
     radial_power,
     share_below,
     spectral_centroid,
-    spectral_slope,
 )
 
 SIDE = 96
@@ -86,8 +85,9 @@ def test_the_centroid_of_a_wave_is_its_frequency(cycles):
 
 @pytest.mark.parametrize("slope", [0.0, -1.0, -3.0])
 def test_the_slope_of_power_law_noise_comes_back(slope):
-    found = spectral_slope(*radial_power(noise(slope, num=32)))
-    assert float(found.mean()) == pytest.approx(slope, abs=0.1)
+    frequency, power = radial_power(noise(slope, num=32))
+    logs = np.log(frequency[2:]), np.log(power.mean(dim=0)[2:])  # less what is smeared
+    assert np.polyfit(*logs, 1)[0] == pytest.approx(slope, abs=0.1)
 
 
 def test_without_the_window_a_smooth_ramp_looks_rough():
@@ -198,6 +198,4 @@ def test_a_mode_that_128_angles_cannot_tell_is_refused():
 
 def test_slopes_order_as_the_centroids_do():
     images = torch.cat([noise(slope, num=1) for slope in (-4, -3, -2, -1, 0)])
-    spectrum = radial_power(images)
-    rho = stats.spearmanr(spectral_slope(*spectrum), spectral_centroid(*spectrum))
-    assert rho.statistic == pytest.approx(1)
+    assert bool((spectral_centroid(*radial_power(images)).diff() > 0).all())

@@ -14,13 +14,13 @@ from dmagnet.config.recipes import demo as demo_recipe
 from dmagnet.config.train_config import SimulateConfig
 from dmagnet.dreaming.gallery import write_dreams
 from dmagnet.dreaming.request import make_request
+from dmagnet.dreaming.sheets import write_png
 from dmagnet.explaining.explanations import explain
 from dmagnet.galaxies.simulated import as_galaxies, draw_views
 from dmagnet.network.bundled import load as load_weights
 from dmagnet.network.checkpoint import load
 from dmagnet.reporting.assess import Assessment, assess
 from dmagnet.simulator.datasets import simulate
-from dmagnet.storage.disk import beside
 from dmagnet.storage.environment import Announce, counter
 from dmagnet.training.fit import fit
 from dmagnet.training.run_folder import history
@@ -118,8 +118,7 @@ def _look_closer(out: Path, seed: int, announce: Announce | None) -> None:
     files = []
     for number in SHOWN:
         files.append(folder / f"{CLASSES[number].slug}.png")
-        with beside(files[-1]) as part:
-            Image.fromarray(images[number]).save(part, format="PNG")
+        write_png(Image.fromarray(images[number]), files[-1])
     quick = DreamConfig(octaves=2, views=2)  # a quarter of the time
     request = make_request(files, out, quick, layers=LAYERS)
     write_dreams(request, out / "dreams", announce=announce)

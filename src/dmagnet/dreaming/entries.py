@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from astropy.io import fits
@@ -17,8 +17,15 @@ from dmagnet.config.dream_config import RedreamConfig
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.redream import Pass
 from dmagnet.dreaming.request import RECORD, Request, read_record
-from dmagnet.dreaming.runs import Dream, Moment
-from dmagnet.dreaming.sheets import Film, can_write_mp4, to_bytes, write_gif, write_mp4
+from dmagnet.dreaming.runs import Dream
+from dmagnet.dreaming.sheets import (
+    Film,
+    can_write_mp4,
+    to_bytes,
+    write_gif,
+    write_mp4,
+    write_png,
+)
 from dmagnet.dreaming.targets import Network, Target, provenance_of
 from dmagnet.errors import DataError
 from dmagnet.figures.overlays import detail_picture, detail_reach
@@ -28,7 +35,7 @@ from dmagnet.storage.disk import beside, refuse_others
 from dmagnet.storage.records import as_written, write_json
 
 DIGITS = 7  # a float32 has no more
-RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
+Entry = dict[str, Any]  # of a record
 
 
 def write_dream(
@@ -37,7 +44,7 @@ def write_dream(
     names: Sequence[str],
     films: Mapping[str, Sequence[Film]] | None = None,
     judge: tuple[str, Network] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Entry]:
     """Write the dreams of a batch: pictures, FITS copies, films.
 
     Parameters
@@ -64,7 +71,7 @@ def write_dream(
         If the disk refuses.
     """
     entries = []
-    second = _second_opinion(dreamed, judge)
+    said, judged = _second_opinions(dreamed, judge), dreamed.probabilities
     for i, name in enumerate(names):
         files = _pictures(dreamed, i, folder, name)
         for suffix, each in (films or {}).items():
@@ -77,12 +84,8 @@ def write_dream(
                 "size": list(dreamed.start.shape[2:]),
                 "notes": list(dreamed.cutouts[i].notes),
                 "score": _ends(dreamed.scores, i),
-                "probabilities": _ends(dreamed.probabilities, i),
-                **(
-                    {"judge": {"weights": judge[0], **(_ends(second, i) or {})}}
-                    if judge and second is not None
-                    else {}
-                ),
+                "probabilities": None if judged is None else _ends(judged, i),
+                **said[i],
                 "detail": {
                     "mean_abs": _plain(dreamed.detail[i].abs().mean().item()),
                     "reach": _plain(detail_reach(dreamed.detail[i].cpu().numpy())),
@@ -94,15 +97,17 @@ def write_dream(
     return entries
 
 
-def _second_opinion(
-    dreamed: Dream, judge: tuple[str, Network] | None
-) -> NDArray[Any] | None:
-    """Ask another network how likely the dreamed class is, before and after: (2, B)."""
-    objective = dreamed.target.objective
+def _second_opinions(dreamed: Dream, judge: tuple[str, Network] | None) -> list[Entry]:
+    """Ask another network how likely the dreamed class is, before and after."""
+    objective, num = dreamed.target.objective, len(dreamed.images)
     if judge is None or not isinstance(objective, Logit):
-        return None
-    answers = [judge[1].judge(images) for images in (dreamed.start, dreamed.images)]
-    return np.stack([p[:, objective.class_index] for p in answers if p is not None])
+        return [{}] * num
+    name, network = judge
+    answers = [network.judge(images) for images in (dreamed.start, dreamed.images)]
+    p = np.stack(
+        [each[:, objective.class_index] for each in answers if each is not None]
+    )
+    return [{"judge": {"weights": name, **_ends(p, i)}} for i in range(num)]
 
 
 def _pictures(dreamed: Dream, i: int, folder: Path, name: str) -> dict[str, str]:
@@ -118,8 +123,7 @@ def _pictures(dreamed: Dream, i: int, folder: Path, name: str) -> dict[str, str]
         path = f"{stem}_pass{one.number + 1}.png"
         pictures[f"pass{one.number + 1}"] = (path, to_bytes(one.images[i]))
     for path, picture in pictures.values():
-        with beside(folder / path) as part:
-            Image.fromarray(np.ascontiguousarray(picture)).save(part, format="PNG")
+        write_png(Image.fromarray(np.ascontiguousarray(picture)), folder / path)
     with beside(folder / f"{stem}.fits") as part, part.open("wb") as file:
         target, wcs = dreamed.target, dreamed.cutouts[i].wcs
         weights = dreamed.provenance["weights_hash"]
@@ -156,8 +160,7 @@ def _film(film: Film, folder: Path, stem: str, suffix: str) -> dict[str, str]:
     files = {f"gif{suffix}": f"{stem}{suffix}.gif"}
     if suffix:  # the dream itself has pictures of its own
         files[f"strip{suffix}"] = f"{stem}{suffix}.png"
-        with beside(folder / f"{stem}{suffix}.png") as part:
-            Image.fromarray(film.strip()).save(part, format="PNG")
+        write_png(Image.fromarray(film.strip()), folder / f"{stem}{suffix}.png")
     with beside(folder / f"{stem}{suffix}.gif") as part:
         write_gif(film.frames, part)
     if can_write_mp4():
@@ -167,11 +170,11 @@ def _film(film: Film, folder: Path, stem: str, suffix: str) -> dict[str, str]:
     return files
 
 
-def _course(dreamed: Dream, i: int) -> dict[str, Any]:
+def _course(dreamed: Dream, i: int) -> Entry:
     """Return score and probabilities along the way."""
     if isinstance(dreamed.config, RedreamConfig):
         return {"passes": [_pass(one, i) for one in dreamed.passes]}
-    octaves: list[dict[str, Any]] = []
+    octaves: list[Entry] = []
     for moment in dreamed.trace:
         # A dream of no steps has one moment, of its last octave.
         if not octaves or len(octaves) == moment.octave:
@@ -179,37 +182,27 @@ def _course(dreamed: Dream, i: int) -> dict[str, Any]:
                 {"size": list(moment.size), "scores": [], "probabilities": []}
             )
         octaves[-1]["scores"].append(_plain(moment.scores[i]))
-        octaves[-1]["probabilities"] += _verdict(moment, i)
+        if moment.probabilities is not None:
+            judged = {"step": moment.step, "p": _plain(moment.probabilities[i])}
+            octaves[-1]["probabilities"].append(judged)
     return {"octaves": octaves}
 
 
-def _verdict(moment: Moment, i: int) -> list[dict[str, Any]]:
-    if moment.probabilities is None:
-        return []
-    return [{"step": moment.step, "p": _plain(moment.probabilities[i])}]
+def _pass(one: Pass, i: int) -> Entry:
+    numbers = {
+        "score": one.scores, "residual": one.residual,
+        "random_residual": one.control, "probabilities": one.probabilities,
+    }  # fmt: skip
+    known = {k: None if v is None else _plain(v[i]) for k, v in numbers.items()}
+    return {"side": one.side, **known}
 
 
-def _pass(one: Pass, i: int) -> dict[str, Any]:
-    judged = one.probabilities
-    return {
-        "side": one.side,
-        "score": _plain(one.scores[i]),
-        "residual": _plain(one.residual[i]),
-        "random_residual": _plain(None if one.control is None else one.control[i]),
-        "probabilities": _plain(None if judged is None else judged[i]),
-    }
-
-
-def _ends(values: NDArray[Any] | None, i: int) -> dict[str, Any] | None:
-    if values is None:
-        return None
+def _ends(values: NDArray[Any], i: int) -> Entry:
     return {"galaxy": _plain(values[0, i]), "dream": _plain(values[1, i])}
 
 
 def _plain(value: Any) -> Any:
-    """Return numbers as JSON has them: short, and null for none and NaN."""
-    if value is None:
-        return None
+    """Return numbers as JSON has them: short, and null for NaN."""
     if np.ndim(value):
         return [_plain(one) for one in value]
     return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
@@ -221,21 +214,20 @@ class Folder:
 
     path: Path  # the folder
     request: Request  # what is dreamed
-    status: str = RUNNING  # ``running``, ``stopped`` or ``finished``
-    # one for each dream that is written
-    entries: list[dict[str, Any]] = field(default_factory=list)
+    status: Literal["running", "stopped", "finished"] = "running"
+    entries: list[Entry] = field(default_factory=list)  # one for each dream written
     sheets: list[str] = field(default_factory=list)  # pictures of the whole run
     notes: list[str] = field(default_factory=list)  # what a person should know
 
-    def has(self, image: str, target: str) -> bool:
-        """Whether the dream of a target's slug on an image is written."""
-        return any((e["image"], e["target"]) == (image, target) for e in self.entries)
+    def find(self, image: str, target: Target) -> Entry | None:
+        """Return what is written of the dream of a target on an image, if it is."""
+        wanted = (image, target.slug)
+        return next((e for e in self.entries if _of(e) == wanted), None)
 
-    def add(self, entries: list[dict[str, Any]]) -> None:
+    def add(self, entries: list[Entry]) -> None:
         """Note what was written in place of older dreams of the same, and save."""
-        new = {(entry["image"], entry["target"]) for entry in entries}
-        old = [e for e in self.entries if (e["image"], e["target"]) not in new]
-        self.entries = old + entries
+        new = {_of(entry) for entry in entries}
+        self.entries = [e for e in self.entries if _of(e) not in new] + entries
         self.save()
 
     def save(self) -> None:
@@ -250,6 +242,10 @@ class Folder:
             "dreams": self.entries,
         }
         write_json(self.path / self.request.record_name, record)
+
+
+def _of(entry: Entry) -> tuple[str, str]:
+    return entry["image"], entry["target"]
 
 
 def open_folder(path: Path, request: Request) -> Folder:
@@ -277,6 +273,6 @@ def _what_counts(request: Any) -> Any:
     return [_what_counts(v) for v in request] if isinstance(request, list) else request
 
 
-def _whole(path: Path, entry: dict[str, Any]) -> bool:
-    known = isinstance(entry["image"], str) and isinstance(entry["target"], str)
+def _whole(path: Path, entry: Entry) -> bool:
+    known = all(isinstance(name, str) for name in _of(entry))
     return known and all((path / name).is_file() for name in entry["files"].values())

@@ -14,7 +14,7 @@ from dmagnet.config.checks import to_dict, typed
 from dmagnet.config.dream_config import GalaxyConfig
 from dmagnet.dreaming.galaxy import GALAXY, Climb, dream_galaxies, kinds_of
 from dmagnet.dreaming.objectives import Logit
-from dmagnet.dreaming.sheets import SheetRow, pages, to_bytes
+from dmagnet.dreaming.sheets import SheetRow, to_bytes, write_pages, write_png
 from dmagnet.dreaming.targets import Network, Target, provenance_of
 from dmagnet.errors import DataError
 from dmagnet.simulator.parameters import PARAMETERS, Galaxy, values_of
@@ -106,7 +106,7 @@ def _write_target(
         for moment, at in zip(MOMENTS, (0, -1), strict=True):
             for i, image in enumerate(each.frames[at].images, start=1):
                 files.append(f"{target.slug}/{kind}-{i:02d}-{moment}.png")
-                _write_png(Image.fromarray(to_bytes(image)), out / files[-1])
+                write_png(Image.fromarray(to_bytes(image)), out / files[-1])
     ends = table[(table["kind"] == best) & (table["moment"] == "end")]
     rows = [
         SheetRow(_caption(ends[i]), [to_bytes(f.images[i]) for f in climb.frames])
@@ -114,16 +114,9 @@ def _write_target(
     ]
     columns = [f"step {frame.step}" for frame in climb.frames]
     footer = f"starts of kind {best}; weights {network.weights_hash[:8]}"
-    sheets = pages(rows, columns, f"{target.name}, dreamed as a galaxy", footer)
-    for number, page in enumerate(sheets, start=1):
-        files.append(f"{target.slug}{f'-{number}' if number > 1 else ''}.png")
-        _write_png(page, out / files[-1])
+    title = f"{target.name}, dreamed as a galaxy"
+    files += write_pages(out / target.slug, rows, columns, title, footer)
     return {"name": target.name, "best": best, "files": files, "kinds": _spread(table)}
-
-
-def _write_png(image: Image.Image, path: Path) -> None:
-    with beside(path) as part:
-        image.save(part, format="PNG")
 
 
 def table_of(target: Target, climbs: dict[str, Climb]) -> Table:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
-from dmagnet.dreaming.entries import (
-    FINISHED,
-    RUNNING,
-    STOPPED,
-    Folder,
-    open_folder,
-    write_dream,
-)
+from dmagnet.dreaming.entries import Entry, Folder, open_folder, write_dream
 from dmagnet.dreaming.maco import MACO_STEPS
 from dmagnet.dreaming.octaves import BATCH_PIXELS, DreamFrame
 from dmagnet.dreaming.redream import default_schedule, pass_frames, zoomed
@@ -31,20 +23,19 @@ from dmagnet.dreaming.sheets import (
     Film,
     SheetRow,
     can_write_mp4,
-    pages,
     to_bytes,
     to_size,
+    write_pages,
 )
 from dmagnet.dreaming.sources import Source
 from dmagnet.dreaming.targets import Target, to_tensor
 from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.figures.plots import redream_passes
 from dmagnet.figures.saving import save
-from dmagnet.storage.disk import beside, claimed
+from dmagnet.storage.disk import claimed
 from dmagnet.storage.environment import Announce, counter
 
 Bytes = NDArray[np.uint8]
-Entry = dict[str, Any]
 
 GALAXY = "galaxy"
 DETAILS = "what the dream added: orange brighter, blue darker, each on its own scale"
@@ -100,16 +91,16 @@ def write_dreams(
         folder.save()
         try:
             for task in tasks:
-                if not all(folder.has(s.name, task.target.slug) for s in task.sources):
+                if not all(folder.find(s.name, task.target) for s in task.sources):
                     _do(task, folder, done, count)
                 done += task.steps
                 count(done)
-            folder.status = FINISHED
+            folder.status = "finished"
         except (KeyboardInterrupt, DmagnetError):
-            folder.status = STOPPED
+            folder.status = "stopped"
             raise
         finally:
-            if folder.status != RUNNING:
+            if folder.status != "running":
                 write_overview(folder)
                 folder.save()
         return folder
@@ -262,7 +253,7 @@ def _write_targets(
     """Write one sheet of dreams and one of details, a target a column."""
     dreams, details = [], []
     for source in folder.request.sources:
-        found = [_entry(folder, source.name, target) for target in targets]
+        found = [folder.find(source.name, target) for target in targets]
         galaxy = _any_picture(folder, found, "galaxy")
         seen = [_picture(folder, entry, "dream") for entry in found]
         said = ["", *(_opinion(entry) for entry in found)]
@@ -284,7 +275,7 @@ def _write_redream(folder: Folder, target: Target) -> None:
     found = [
         entry
         for source in folder.request.sources
-        if (entry := _entry(folder, source.name, target))
+        if (entry := folder.find(source.name, target))
     ]
     for sides in dict.fromkeys(_sides(entry) for entry in found):
         same = [entry for entry in found if _sides(entry) == sides]
@@ -343,11 +334,7 @@ def _write_pages(
 ) -> None:
     rows = [row for row in rows if any(p is not None for p in row.pictures)]
     footer = "; ".join(filter(None, (footer, *_settings(folder))))
-    for number, page in enumerate(pages(rows, columns, title, footer), start=1):
-        file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
-        with beside(folder.path / file) as part:
-            page.save(part, format="PNG")
-        folder.sheets.append(file)
+    folder.sheets += write_pages(folder.path / name, rows, columns, title, footer)
 
 
 def _settings(folder: Folder) -> list[str]:
@@ -368,13 +355,6 @@ def _opinion(entry: Entry | None) -> str:
     """Say what a second network thinks of a dreamed class."""
     judged = (entry or {}).get("judge")
     return f"p {judged['dream']:.2f}" if judged else ""
-
-
-def _entry(folder: Folder, image: str, target: Target) -> Entry | None:
-    for entry in folder.entries:
-        if (entry["image"], entry["target"]) == (image, target.slug):
-            return entry
-    return None
 
 
 def _any_picture(

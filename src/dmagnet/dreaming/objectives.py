@@ -99,7 +99,10 @@ class Sum(Objective):
 
     def __call__(self, activations: Activations) -> Tensor:
         """Add up the terms."""
-        scores = [term(activations) for term in self.terms]
+        return self.add_up([term(activations) for term in self.terms])
+
+    def add_up(self, scores: Sequence[Tensor]) -> Tensor:
+        """Add up the scores of the terms."""
         if self.starts:
             scores = [s / start for s, start in zip(scores, self.starts, strict=True)]
         weighted = [w * s for w, s in zip(self.weights, scores, strict=True)]

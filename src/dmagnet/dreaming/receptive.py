@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ BLOCK = 64  # px that are poisoned at once in the first, coarse look
 SHIFTS = (1, 2, 3, 4, 6, 8, 12, 16)  # places by which a layer may repeat itself
 SAME = 1e-9  # relative; two float64 computations of the same number
 PIXELS_AT_ONCE = 2**18
+NO_TILES = "use tile=0, which dreams the whole image at once"
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,7 @@ def receptive_field(model: nn.Module, layer: str) -> ReceptiveField:
     if fields[0].stride != fields[1].stride:
         raise ConfigError(
             f"layer {layer!r} has {fields[0].stride} px from row to row but "
-            f"{fields[1].stride} from column to column; use tile=0, which dreams the "
-            "whole image at once"
+            f"{fields[1].stride} from column to column; {NO_TILES}"
         )
     return ReceptiveField(
         fields[0].stride,
@@ -108,13 +109,11 @@ class FieldProbe:
                 return width
             raise ConfigError(
                 f"layer {self.layer!r} gives no map of places, so it cannot be "
-                "dreamed in tiles; use tile=0, which dreams the whole image at once, "
-                "or an earlier layer"
+                f"dreamed in tiles; {NO_TILES}, or an earlier layer"
             )
         raise ConfigError(
             f"layer {self.layer!r} cannot be dreamed in tiles, because the network "
-            f"takes no strips of {FIRST_LENGTH}x{WIDTHS[-1]} px ({refused}); use "
-            "tile=0, which dreams the whole image at once"
+            f"takes no strips of {FIRST_LENGTH}x{WIDTHS[-1]} px ({refused}); {NO_TILES}"
         )
 
     @torch.no_grad()
@@ -186,7 +185,7 @@ class FieldProbe:
                 return shift * stride
         raise ConfigError(
             f"layer {self.layer!r} does not see all parts of an image in the same "
-            "way; use tile=0, which dreams the whole image at once"
+            f"way; {NO_TILES}"
         )
 
     def _noise(self, length: int) -> Tensor:
@@ -229,7 +228,7 @@ class FieldProbe:
         """Name the first module that sees all of the longest strip."""
         found: list[str] = []
 
-        def _note(name: str, output: object) -> None:
+        def _note(name: str, _module: object, _inputs: object, output: object) -> None:
             if isinstance(output, Tensor) and not found:
                 spoiled = output.isnan()
                 if output.ndim == 4:
@@ -238,9 +237,7 @@ class FieldProbe:
                     found.append(name)
 
         handles = [
-            module.register_forward_hook(
-                lambda _module, _inputs, output, name=name: _note(name, output)
-            )
+            module.register_forward_hook(partial(_note, name))
             for name, module in self.network.named_modules()
             if name
         ]
@@ -254,8 +251,7 @@ class FieldProbe:
         where = f" (the first to see it is {found[0]!r})" if found else ""
         return (
             f"layer {self.layer!r} cannot be dreamed in tiles, because each of its "
-            f"places depends on the whole image{where}; use tile=0, which dreams the "
-            "whole image at once, or an earlier layer"
+            f"places depends on the whole image{where}; {NO_TILES}, or an earlier layer"
         )
 
 

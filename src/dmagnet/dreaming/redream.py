@@ -1,7 +1,7 @@
 """Dream again at other resolutions, and never blur the galaxy."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,11 @@ from dmagnet.dreaming.octaves import (
     resample,
 )
 from dmagnet.dreaming.scorer import Scorer
+from dmagnet.dreaming.views import warp
 from dmagnet.errors import ConfigError
+from dmagnet.storage.records import Arrays
+
+STREAM = 2**32  # added to a seed: other numbers than those of the views
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +196,48 @@ def _residual(before: Tensor, after: Tensor, size: Sequence[int]) -> Tensor:
     return change / torch.where(length > 0, length, torch.nan)
 
 
+class RandomSteps(Scorer):
+    """Scores as another `Scorer`, but its gradient is white noise.
+
+    A dream with it takes the same steps, of the same size, in any direction.
+    """
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        self.__dict__.update(scorer.__dict__)
+        self.generator = torch.Generator().manual_seed(seed + STREAM)
+
+    def gradient(self, images: Tensor, views: int = 1) -> tuple[Tensor, Tensor]:
+        """Score images (views x B, 3, H, W), and draw a direction for each."""
+        drawn = torch.randn(images.shape, generator=self.generator).to(images)
+        return self.score(images[: len(images) // views]), drawn
+
+
+def redream_residuals(scorer: Scorer, base: Tensor, config: RedreamConfig) -> Arrays:
+    """Follow how much each pass of a re-dream changes, beside steps at random.
+
+    ``dream`` and ``random steps``, (P, B) each: the first of P passes is NaN.
+    """
+    return {
+        "dream": _residuals(scorer, base, config),
+        "random steps": random_residuals(scorer, base, config),
+    }
+
+
+def random_residuals(
+    scorer: Scorer, base: Tensor, config: RedreamConfig
+) -> NDArray[Any]:
+    """Follow how much each pass changes where no network is asked: (P, B)."""
+    # Tiles would ask the network for their gradients.
+    whole = replace(config, dream=replace(config.dream, tile=0))
+    return _residuals(RandomSteps(scorer, config.dream.seed), base, whole)
+
+
+def _residuals(scorer: Scorer, base: Tensor, config: RedreamConfig) -> NDArray[Any]:
+    steps = pass_frames(scorer, base, config)
+    passes = [step.residual for step in steps if isinstance(step, Pass)]
+    return torch.stack(passes).cpu().numpy()
+
+
 def zoom_frames(
     model: nn.Module,
     images: Tensor,
@@ -253,22 +299,9 @@ def zoomed(
     rate: float = 0.05,
 ) -> Iterator[Tensor]:
     """Zoom with a network that is prepared already."""
+    kept = images.new_tensor([[1 - rate, 0, 0], [0, 1 - rate, 0]])  # of the frame
     for number in range(num_frames):
         for frame in octave_frames(scorer, images, config, config.seed + number):
             now = frame.images
         yield now
-        images = _zoom(now, rate)
-
-
-def _zoom(images: Tensor, rate: float) -> Tensor:
-    """Cut a share off the border and enlarge the rest to the size before."""
-    height, width = images.shape[2:]
-    theta = images.new_tensor([[1 - rate, 0, 0], [0, 1 - rate, 0]])
-    grid = nn.functional.affine_grid(
-        theta.expand(len(images), 2, 3),
-        [len(images), 3, height, width],
-        align_corners=False,
-    )
-    return nn.functional.grid_sample(
-        images, grid, mode="bilinear", padding_mode="border", align_corners=False
-    ).clamp(0, 1)
+        images = warp(now, kept).clamp(0, 1)

@@ -13,8 +13,7 @@ from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.maco import MACO_STEPS
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images
-from dmagnet.dreaming.random_steps import random_residuals
-from dmagnet.dreaming.redream import Pass, pass_frames
+from dmagnet.dreaming.redream import Pass, pass_frames, random_residuals
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import (
     AnyModel,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from dmagnet.storage.disk import beside
+
 Bytes = NDArray[np.uint8]
 
 PAPER, SLOT = (14, 14, 17), (30, 30, 35)
@@ -79,7 +81,7 @@ def contact_sheet(
     font, large = ImageFont.load_default(NAME_PX), ImageFont.load_default(TITLE_PX)
     heads = [_wrap(name, font, tile) for name in columns]
     names = [_wrap(row.name, font, NAMES_WIDTH) for row in rows]
-    images = [[_enlarged(p, tile) for p in row.pictures] for row in rows]
+    images = [[p if p is None else enlarge(p, tile) for p in r.pictures] for r in rows]
     heights = [max((i.height for i in row if i), default=tile) for row in images]
     longest = max(font.getlength(line) for lines in names for line in lines)
     left = MARGIN + 3 * GAP + round(longest)
@@ -113,10 +115,6 @@ def contact_sheet(
     return page
 
 
-def _enlarged(picture: Bytes | None, side: int) -> Image.Image | None:
-    return None if picture is None else enlarge(picture, side)
-
-
 def _write(
     pen: ImageDraw.ImageDraw,
     lines: Sequence[str],
@@ -148,6 +146,27 @@ def pages(
     """Lay out as many pages as it takes."""
     starts = range(0, len(rows), ROWS)
     return [contact_sheet(rows[i : i + ROWS], columns, title, footer) for i in starts]
+
+
+def write_pages(
+    stem: Path,
+    rows: Sequence[SheetRow],
+    columns: Sequence[str],
+    title: str,
+    footer: str = "",
+) -> list[str]:
+    """Write as many pages as it takes, and return their names: a.png, a-2.png..."""
+    names = []
+    for number, page in enumerate(pages(rows, columns, title, footer), start=1):
+        names.append(f"{stem.name}{f'-{number}' if number > 1 else ''}.png")
+        write_png(page, stem.with_name(names[-1]))
+    return names
+
+
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write a picture, whole or not at all."""
+    with beside(path) as part:
+        image.save(part, format="PNG")
 
 
 FRAME_MS, LAST_MS = 90, 1500

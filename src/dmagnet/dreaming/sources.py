@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from glob import has_magic
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,8 @@ class Source:
 
     def to_dict(self) -> dict[str, Any]:
         """Return which image this is, as plain values."""
-        return {
-            "name": self.name,
-            "path": str(self.path),
-            "index": self.index,
-            "sha256": self.sha256,
-        }
+        values = {each.name: getattr(self, each.name) for each in fields(_Known)}
+        return values | {"path": str(self.path)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,18 +94,20 @@ def gather(
     """
     if not paths:
         raise ConfigError("expected one or more images, got none")
-    rows = list(dict.fromkeys(index))
+    rows: list[int | None] = [*dict.fromkeys(index)] or [None]
     paths = [each for path in paths for each in _expanded(path)]
     packed = [path for path in paths if path.suffix.lower() in HDF5_SUFFIXES]
-    if rows and not packed:
+    if index and not packed:
         raise ConfigError("--index chooses rows of .h5 files, and there is none")
     found: list[Source] = []
     for path in paths:
         if path in packed:
-            found += [_row(path, row) for row in rows or [_only_row(path)]]
+            found += [_row(path, row) for row in rows]
         else:
             found.append(_file(path))
-    return tuple(_fit(source, image_size, radii) for source in _with_own_names(found))
+    names = numbered([source.name for source in found])
+    named = [replace(s, name=name) for s, name in zip(found, names, strict=True)]
+    return tuple(_fit(source, image_size, radii) for source in named)
 
 
 def open_source(
@@ -155,21 +153,16 @@ def _drawn() -> Source:
     return Source("round", ROUND, None, digest, from_array(rgb, "round"))
 
 
-def _only_row(path: Path) -> int:
+def _row(path: Path, row: int | None) -> Source:
+    """Read one image of an .h5 file; the only one if nobody says which."""
     with open_galaxy10(path) as file:
         num = len(file["images"])
-    if num > 1:
-        raise ConfigError(
-            f"{path}: holds {num} images; choose some with --index, for example "
-            f"--index 0 {num - 1}"
-        )
-    return 0
-
-
-def _row(path: Path, row: int) -> Source:
-    """Read one image of an .h5 file."""
-    with open_galaxy10(path) as file:
-        num = len(file["images"])
+        if row is None and num > 1:
+            raise ConfigError(
+                f"{path}: holds {num} images; choose some with --index, for example "
+                f"--index 0 {num - 1}"
+            )
+        row = row or 0
         if not 0 <= row < num:
             raise DataError(f"{path}: expected --index from 0 to {num - 1}, got {row}")
         pixels = np.asarray(file["images"][row])
@@ -182,17 +175,15 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "image"
 
 
-def _with_own_names(sources: list[Source]) -> list[Source]:
+def numbered(names: Sequence[str]) -> list[str]:
     """Give a number to names that come twice."""
-    taken: set[str] = set()
-    named = []
-    for source in sources:
-        name, count = source.name, 2
+    taken: dict[str, str] = {}
+    for plain in names:
+        name, count = plain, 2
         while name.lower() in taken:  # some disks do not tell upper case from lower
-            name, count = f"{source.name}-{count}", count + 1
-        taken.add(name.lower())
-        named.append(replace(source, name=name))
-    return named
+            name, count = f"{plain}-{count}", count + 1
+        taken[name.lower()] = name
+    return [*taken.values()]
 
 
 def _fit(source: Source, image_size: int | None, radii: float | None) -> Source:

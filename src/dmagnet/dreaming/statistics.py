@@ -6,7 +6,7 @@ ImageNet's; ours are measured on simulated Galaxy10 frames, or on anybody's own.
 
 import functools
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -199,13 +199,8 @@ def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
         sums.index_add_(1, ring, waves.flatten(1))
     profile = sums / ring.bincount() / len(images)
     rounded = [[float(f"{value:.6g}") for value in row] for row in profile.tolist()]
-    return Statistics(
-        mean=tuple(mean.tolist()),
-        covariance=tuple(map(tuple, covariance.tolist())),
-        profile=tuple(map(tuple, rounded)),
-        side=max(height, width),
-        num=len(images),
-    )
+    found = tuple(map(tuple, rounded))
+    return replace(colors, profile=found, side=max(height, width))
 
 
 def _color_moments(

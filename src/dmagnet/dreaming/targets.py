@@ -22,6 +22,7 @@ from dmagnet.dreaming.octaves import resample
 from dmagnet.dreaming.relations import Guide
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
+from dmagnet.judging.predict import probabilities_of
 from dmagnet.network.bundled import BUNDLED, load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.cutout import Cutout, from_array
@@ -90,14 +91,11 @@ class Network:
         """
         if not self.class_names:
             return None
-        views = [images]
+        views = 1
         if self.radii is not None and self.image_size is not None:
-            own = resample(images, (self.image_size, self.image_size))
-            views = [own, own.flip(3)]
-        seen = [view.contiguous(memory_format=torch.channels_last) for view in views]
-        answers = [self.private()(view).float().softmax(1) for view in seen]
-        probabilities: Tensor = torch.stack(answers).mean(dim=0)
-        return probabilities.cpu().numpy()
+            images = resample(images, (self.image_size, self.image_size))
+            views = 2
+        return probabilities_of(self.private(), images, views=views).cpu().numpy()
 
 
 def open_network(model: AnyModel) -> Network:

@@ -1,26 +1,30 @@
 """The gradient of a large image in tiles: exact, in memory that does not grow."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dmagnet.dreaming.layers import Activations
 from dmagnet.dreaming.objectives import LocalObjective, Objective, Sum
-from dmagnet.dreaming.receptive import FieldProbe, ReceptiveField, receptive_field
+from dmagnet.dreaming.receptive import (
+    NO_TILES,
+    FieldProbe,
+    ReceptiveField,
+    receptive_field,
+)
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class _Span:
-    """One tile along one axis: the pixels it owns, and those it looks at."""
+    """One tile along one axis: the pixels it looks at, and its places in there."""
 
-    own: range
-    crop: range
-    is_last: bool
+    crop: slice
+    places: dict[str, slice]  # of each layer
 
 
 class TiledScorer:
@@ -51,48 +55,54 @@ class TiledScorer:
         """Score images and say which way is up, one view at a time."""
         assert views == 1  # more would not fit into memory
         images = images.detach()
-        height, width = images.shape[2:]
-        totals = {
-            name: (self._places(name, 0, height), self._places(name, 1, width))
-            for name in self.fields
-        }
+        sides = images.shape[2:]
+        down, across = (self._spans(axis, side) for axis, side in enumerate(sides))
         scores = images.new_zeros(len(images))
         gradient = torch.zeros_like(images)
-        for rows in self._spans(height):
-            for columns in self._spans(width):
-                window = (
-                    ...,
-                    slice(rows.crop.start, rows.crop.stop),
-                    slice(columns.crop.start, columns.crop.stop),
-                )
-                own = {
-                    name: _Places(
-                        _own_places(rows, self.fields[name].stride, down),
-                        _own_places(columns, self.fields[name].stride, right),
-                        down * right,
-                    )
-                    for name, (down, right) in totals.items()
-                }
-                part, slope = self._tile(images[window], own)
-                scores += part
-                gradient[window] += slope
+        for rows, columns in itertools.product(down, across):
+            window = (..., rows.crop, columns.crop)
+            part, slope = self._tile(images[window], rows, columns, sides)
+            scores += part
+            gradient[window] += slope
         return scores, gradient
 
-    def _tile(self, crop: Tensor, own: "dict[str, _Places]") -> tuple[Tensor, Tensor]:
+    def _tile(
+        self, crop: Tensor, rows: _Span, columns: _Span, sides: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return what a tile's own places give to the whole, and their gradient."""
         crop = crop.clone().requires_grad_()
         with torch.enable_grad():
-            seen = self.scorer.read(crop, self.scorer.objective.layers)
-            scores = _share(self.scorer.objective, seen, own)
+            seen = self.scorer.read(crop, self.objective.layers)
+
+            def _share(term: Objective) -> Tensor:
+                if isinstance(term, Sum):
+                    return term.add_up([_share(each) for each in term.terms])
+                assert isinstance(term, LocalObjective)  # _local_terms has seen to it
+                name = term.layers[0]
+                own = term.maps(seen)[:, rows.places[name], columns.places[name]]
+                total = math.prod(self._places(name, k, n) for k, n in enumerate(sides))
+                return own.sum(dim=(1, 2)) / total
+
+            scores = _share(self.objective)
             if not scores.requires_grad:
                 return scores, torch.zeros_like(crop)
             (slope,) = torch.autograd.grad(scores.sum(), crop)
         return scores.detach(), slope
 
-    def _spans(self, side: int) -> Iterator[_Span]:
+    def _spans(self, axis: int, side: int) -> list[_Span]:
+        spans = []
         for start in range(0, side, self.tile):
             stop = min(start + self.tile, side)
-            crop = range(max(start - self.halo, 0), min(stop + self.halo, side))
-            yield _Span(range(start, stop), crop, stop == side)
+            crop = slice(max(start - self.halo, 0), min(stop + self.halo, side))
+            places = {}
+            for name, field in self.fields.items():
+                first, skipped = start // field.stride, crop.start // field.stride
+                last = stop // field.stride
+                if stop == side:
+                    last = max(self._places(name, axis, side), first)
+                places[name] = slice(first - skipped, last - skipped)
+            spans.append(_Span(crop, places))
+        return spans
 
     def _places(self, name: str, axis: int, side: int) -> int:
         key = (name, axis, side)
@@ -100,39 +110,6 @@ class TiledScorer:
             probe = FieldProbe(self.scorer.network, name, axis)
             self._counts[key] = probe.places(side, self.fields[name])
         return self._counts[key]
-
-
-@dataclass(frozen=True)
-class _Places:
-    """A tile's own places of a layer, and how many the whole image has."""
-
-    rows: slice
-    columns: slice
-    total: int
-
-
-def _own_places(span: _Span, stride: int, total: int) -> slice:
-    """Return a tile's own places of a layer, counted in its crop."""
-    first = span.own.start // stride
-    stop = total if span.is_last else span.own.stop // stride
-    skipped = span.crop.start // stride
-    return slice(first - skipped, max(stop, first) - skipped)
-
-
-def _share(
-    objective: Objective, activations: Activations, own: dict[str, _Places]
-) -> Tensor:
-    """Compute what a tile's own places give to the scores of the whole images."""
-    if isinstance(objective, Sum):
-        shares = [_share(term, activations, own) for term in objective.terms]
-        if objective.starts:
-            shares = [s / b for s, b in zip(shares, objective.starts, strict=True)]
-        weighted = [w * s for w, s in zip(objective.weights, shares, strict=True)]
-        return sum(weighted[1:], weighted[0])
-    assert isinstance(objective, LocalObjective)  # _local_terms has seen to it
-    maps = objective.maps(activations)
-    places = own[objective.layers[0]]
-    return maps[:, places.rows, places.columns].sum(dim=(1, 2)) / places.total
 
 
 def _local_terms(objective: Objective) -> Iterator[LocalObjective]:
@@ -144,8 +121,7 @@ def _local_terms(objective: Objective) -> Iterator[LocalObjective]:
     else:
         raise ConfigError(
             f"{type(objective).__name__} on {', '.join(objective.layers)} is no mean "
-            "over places, so it cannot be dreamed in tiles; use tile=0, which dreams "
-            "the whole image at once"
+            f"over places, so it cannot be dreamed in tiles; {NO_TILES}"
         )
 
 
@@ -154,6 +130,5 @@ def _check_one_grid(term: LocalObjective, fields: dict[str, ReceptiveField]) -> 
     if len(strides) > 1:
         raise ConfigError(
             f"{type(term).__name__} compares layers of different strides, so it "
-            "cannot be dreamed in tiles; use tile=0, which dreams the whole image at "
-            "once"
+            f"cannot be dreamed in tiles; {NO_TILES}"
         )

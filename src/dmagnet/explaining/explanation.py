@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet import __version__
+from dmagnet.dreaming.sheets import write_png
+from dmagnet.dreaming.sources import numbered
 from dmagnet.figures.overlays import evidence_figure, overlay
 from dmagnet.figures.saving import inline, to_png
 from dmagnet.network.checkpoint import Checkpoint
@@ -244,16 +246,8 @@ def maps_hdus(each: Explanation, weights_hash: str = "") -> fits.HDUList:
 
 def stems(ids: Sequence[str]) -> list[str]:
     """Make names of files out of ids."""
-    taken: set[str] = set()
-    made = []
-    for text in ids:
-        plain = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip("._")[:80]
-        name, count = plain or "galaxy", 2
-        while name.lower() in taken:
-            name, count = f"{plain or 'galaxy'}-{count}", count + 1
-        taken.add(name.lower())
-        made.append(name)
-    return made
+    plain = (re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII) for text in ids)
+    return numbered([text.strip("._")[:80] or "galaxy" for text in plain])
 
 
 def _write_files(
@@ -269,8 +263,7 @@ def _write_files(
         picture = Image.fromarray(overlay(each.rgb, values))
         times = -(-PICTURE_PX // picture.width)
         size = picture.width * times, picture.height * times
-        with beside(out / files[method]) as part:
-            picture.resize(size, Image.Resampling.BICUBIC).save(part, format="PNG")
+        write_png(picture.resize(size, Image.Resampling.BICUBIC), out / files[method])
     with beside(out / files["fits"]) as part, part.open("wb") as file:
         maps_hdus(each, weights_hash).writeto(file)
     return files

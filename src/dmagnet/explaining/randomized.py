@@ -11,7 +11,7 @@ from torch import nn
 
 from dmagnet.explaining.methods import Classes, attribute
 from dmagnet.judging.predict import batches_of
-from dmagnet.measuring.controls import fit_norms
+from dmagnet.measuring.controls import fit_norms, shuffle
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 
@@ -99,14 +99,6 @@ def parts_from_the_top(model: DMAGNet) -> list[tuple[str, nn.Module]]:
     stages = [*model.stages.items()][::-1]
     parts = [("logits", model.head), ("lam", model.lam), *stages, ("stem", model.stem)]
     return [(name, part) for name, part in parts if list(part.parameters())]
-
-
-@torch.no_grad()
-def shuffle(module: nn.Module, generator: torch.Generator) -> None:
-    """Shuffle every tensor of weights in place."""
-    for weight in module.parameters():
-        order = torch.randperm(weight.numel(), generator=generator)
-        weight.copy_(weight.flatten()[order.to(weight.device)].view_as(weight))
 
 
 def rank_correlation(

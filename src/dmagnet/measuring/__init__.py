@@ -6,10 +6,10 @@ from dmagnet import _lazily
 
 if TYPE_CHECKING:
     from dmagnet.measuring.apertures import Aperture as Aperture
+    from dmagnet.measuring.apertures import aperture_energy as aperture_energy
     from dmagnet.measuring.apertures import find_aperture as find_aperture
     from dmagnet.measuring.drawn import compare_details as compare_details
     from dmagnet.measuring.drawn import draw_pairs as draw_pairs
-    from dmagnet.measuring.energy import aperture_energy as aperture_energy
     from dmagnet.measuring.hypotheses import Hypothesis as Hypothesis
     from dmagnet.measuring.morphology import Morphology as Morphology
     from dmagnet.measuring.morphology import measure_morphology as measure_morphology

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -62,7 +63,9 @@ def randomized(
     """
     copied = copy.deepcopy(model).eval()
     if how == "shuffled":
-        new = _shuffled_state(copied, seed)
+        shuffled = copy.deepcopy(copied)
+        shuffle(shuffled, torch.Generator().manual_seed(seed))
+        new: dict[str, Tensor] = dict(shuffled.named_parameters())
     else:
         new = _fresh_state(copied, seed, build)
     if layers is not None:
@@ -78,8 +81,7 @@ def _fresh_state(
 ) -> dict[str, Tensor]:
     """Return a state from before training, drawn on the CPU."""
     if build is None and isinstance(model, DMAGNet):
-        config = model.config
-        build = lambda: DMAGNet(config)  # noqa: E731
+        build = partial(DMAGNet, model.config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if build is not None:
@@ -97,15 +99,12 @@ def _fresh_state(
         return fresh.state_dict()
 
 
-def _shuffled_state(model: nn.Module, seed: int) -> dict[str, Tensor]:
-    """Return the same state with the values of each parameter in random order."""
-    generator = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, values in model.named_parameters():
-        order = torch.randperm(values.numel(), generator=generator)
-        flat = values.detach().flatten()
-        state[name] = flat[order.to(flat.device)].view_as(values)
-    return state
+@torch.no_grad()
+def shuffle(module: nn.Module, generator: torch.Generator) -> None:
+    """Shuffle every tensor of weights in place."""
+    for weight in module.parameters():
+        order = torch.randperm(weight.numel(), generator=generator)
+        weight.copy_(weight.flatten()[order.to(weight.device)].view_as(weight))
 
 
 @torch.no_grad()
@@ -146,8 +145,7 @@ def calibrate_norms(
     check_images(images)
     copied = copy.deepcopy(model).eval()
     roots = [copied] if layers is None else [find_layer(copied, n) for n in layers]
-    starts = range(0, len(images), IMAGES_AT_ONCE)
-    fit_norms(copied, roots, (images[i : i + IMAGES_AT_ONCE] for i in starts))
+    fit_norms(copied, roots, torch.split(images, IMAGES_AT_ONCE))
     return copied
 
 

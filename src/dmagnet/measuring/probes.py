@@ -15,6 +15,7 @@ from torch import nn
 
 from dmagnet.dreaming.layers import private_copy, read
 from dmagnet.errors import DataError
+from dmagnet.judging.predict import batches_of
 
 Floats = NDArray[np.float64]
 IMAGES_AT_ONCE = 64
@@ -36,9 +37,7 @@ def features_by_depth(
     network = private_copy(model, layers)
     weights = next(network.parameters(), torch.empty(0))
     pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in layers}
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        part = torch.from_numpy(images[start : start + IMAGES_AT_ONCE])
-        part = part.to(weights.device).permute(0, 3, 1, 2) / 255
+    for part in batches_of(images, IMAGES_AT_ONCE, weights.device):
         for name, output in read(network, part, layers).items():
             mean = output.flatten(2).mean(dim=2) if output.ndim > 2 else output
             pooled[name].append(mean.float().cpu().numpy())

@@ -12,11 +12,16 @@ from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.octaves import octave_frames
 from dmagnet.dreaming.targets import Network
-from dmagnet.measuring.apertures import Aperture
-from dmagnet.measuring.energy import aperture_energy
+from dmagnet.judging.predict import batches_of
+from dmagnet.measuring.apertures import Aperture, aperture_energy
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.morphology import measure_morphology
-from dmagnet.measuring.probes import Probe, probe_classes, probe_parameter
+from dmagnet.measuring.probes import (
+    IMAGES_AT_ONCE,
+    Probe,
+    probe_classes,
+    probe_parameter,
+)
 from dmagnet.measuring.spectra import (
     azimuthal_modes,
     radial_power,
@@ -93,9 +98,8 @@ def attention_inside(model: nn.Module, images: Tensor, aperture: Aperture) -> Ar
 def physical_parameters(images: NDArray[np.uint8]) -> Arrays:
     """Measure the shapes of galaxies that probes are asked for."""
     parts = []
-    for start in range(0, len(images), 64):
-        chunk = torch.from_numpy(np.array(images[start : start + 64]))
-        found = measure_morphology(chunk.permute(0, 3, 1, 2).float() / 255)
+    for chunk in batches_of(images, IMAGES_AT_ONCE, torch.device("cpu")):
+        found = measure_morphology(chunk)
         parts.append([getattr(found, name).double().numpy() for name in PARAMETERS])
     return dict(zip(PARAMETERS, np.concatenate(parts, axis=1), strict=True))
 

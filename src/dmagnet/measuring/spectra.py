@@ -9,7 +9,6 @@ from torch import Tensor
 
 from dmagnet.errors import DataError
 
-SMEARED = 2  # annuli that the Hann window mixes with the mean; no slope from them
 NUM_RINGS = 24
 NUM_ANGLES = 128
 
@@ -118,15 +117,6 @@ def spectral_centroid(frequency: Tensor, power: Tensor) -> Tensor:
     """Compute the frequency around which an image varies."""
     variance = power * frequency
     return (variance * frequency).sum(dim=1) / variance.sum(dim=1)
-
-
-def spectral_slope(frequency: Tensor, power: Tensor) -> Tensor:
-    """Compute how fast power falls with frequency."""
-    f, p = frequency.expand_as(power)[:, SMEARED:], power[:, SMEARED:]
-    weight = (1 / f) / (1 / f).sum(dim=1, keepdim=True)
-    x = f.log() - (weight * f.log()).sum(dim=1, keepdim=True)
-    y = torch.where(p > 0, p.log(), torch.nan)
-    return (weight * x * y).sum(dim=1) / (weight * x.square()).sum(dim=1)
 
 
 def share_below(frequency: Tensor, power: Tensor, limit: float = 1.0) -> Tensor:

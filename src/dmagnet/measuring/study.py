@@ -15,7 +15,7 @@ from torch import nn
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import MeasureConfig, RedreamConfig
 from dmagnet.dreaming.objectives import Energy
-from dmagnet.dreaming.random_steps import redream_residuals
+from dmagnet.dreaming.redream import redream_residuals
 from dmagnet.dreaming.targets import Network
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.bench import Bench, set_up
@@ -135,18 +135,14 @@ def _dream(
 
 def _attend(bench: Bench, parts: Parts, count: Counter) -> Arrays:
     """Measure the attention of each network."""
-    found: Arrays = {}
-    for kind, networks in bench.networks.items():
-        tick = count(f"Looking, {kind}", len(networks))
-        rows = []
-        for i, network in enumerate(networks):
-            make = partial(
-                attention_inside, network.model, bench.images, bench.aperture
-            )
-            rows.append(parts.get(f"attention-{kind}-{i}", make)["inside1"])
-            tick(i + 1)
-        found[kind] = np.stack(rows)
-    return found
+
+    def _look(model: nn.Module) -> Arrays:
+        return attention_inside(model, bench.images, bench.aperture)
+
+    found = _of_each(
+        bench, parts, count, doing="Looking", name="attention", measure=_look
+    )
+    return {k: np.stack([p["inside1"] for p in each]) for k, each in found.items()}
 
 
 def _probe(
@@ -155,24 +151,34 @@ def _probe(
     """Probe each layer of the networks, and the light alone."""
     images, labels = galaxies.images, galaxies.labels
     physical = parts.get("physical", partial(physical_parameters, images))
-    rings = {LIGHT: light_in_rings(images)}
-    make = partial(probe_numbers, rings, labels, physical)
-    probes: dict[str, list[Arrays]] = {LIGHT: [parts.get("probes-light", make)]}
+    light = partial(probe_numbers, {LIGHT: light_in_rings(images)}, labels, physical)
+    alone = parts.get("probes-light", light)
+
+    def _layers(model: nn.Module) -> Arrays:
+        features = features_by_depth(model, images, bench.layers)
+        return probe_numbers(features, labels, physical)
+
+    found = _of_each(
+        bench, parts, count, doing="Probing", name="probes", measure=_layers,
+        most=MOST_PROBED,
+    )  # fmt: skip
+    return {LIGHT: [alone], **found}
+
+
+def _of_each(
+    bench: Bench, parts: Parts, count: Counter, *, doing: str, name: str,
+    measure: Callable[[nn.Module], Arrays], most: int | None = None,
+) -> dict[str, list[Arrays]]:  # fmt: skip
+    """Measure networks of each kind: one part and one step of progress for each."""
+    found: dict[str, list[Arrays]] = {}
     for kind, networks in bench.networks.items():
-        tick = count(f"Probing, {kind}", min(MOST_PROBED, len(networks)))
-        probes[kind] = []
-        for i, network in enumerate(networks[:MOST_PROBED]):
-            make = partial(_probe_layers, network.model, bench, galaxies, physical)
-            probes[kind].append(parts.get(f"probes-{kind}-{i}", make))
+        some = networks[:most]
+        tick, found[kind] = count(f"{doing}, {kind}", len(some)), []
+        for i, network in enumerate(some):
+            make = partial(measure, network.model)
+            found[kind].append(parts.get(f"{name}-{kind}-{i}", make))
             tick(i + 1)
-    return probes
-
-
-def _probe_layers(
-    network: nn.Module, bench: Bench, galaxies: Galaxies, physical: Arrays
-) -> Arrays:
-    features = features_by_depth(network, galaxies.images, bench.layers)
-    return probe_numbers(features, galaxies.labels, physical)
+    return found
 
 
 def _redream(

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +11,6 @@ from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
 
 Floats = NDArray[np.float64]
-Sign = Literal[1, -1]
 NUM_ORDERINGS = 50_000
 NUM_FLIPS = 20_000
 NUM_BOOTSTRAP = 2000
@@ -26,9 +24,13 @@ class Difference:
 
     trained: float
     control: float
-    difference: float
-    interval: Interval
+    interval: Interval  # of the difference
     n: int
+
+    @property
+    def difference(self) -> float:
+        """Return how much more the trained network has."""
+        return self.trained - self.control
 
 
 def spearman_by_galaxy(depths: ArrayLike, values: ArrayLike) -> Floats:
@@ -139,13 +141,8 @@ def trend_difference(
         (by_draw * _network_weights(by_draw.shape[1], seed + k)).sum(axis=1)
         for k, by_draw in enumerate(map(np.concatenate, zip(*draws, strict=True)))
     ]
-    return Difference(
-        trained=float(trained.mean()),
-        control=float(other.mean()),
-        difference=float(trained.mean() - other.mean()),
-        interval=interval_of(picked[0] - picked[1]),
-        n=v.shape[1],
-    )
+    interval = interval_of(picked[0] - picked[1])
+    return Difference(float(trained.mean()), float(other.mean()), interval, v.shape[1])
 
 
 def level_difference(
@@ -168,9 +165,8 @@ def _paired(values: Floats, control: Floats, seed: int) -> Difference:
         gain = networks[0][rows] @ values - networks[1][rows] @ control
         draws.append((gain * weights).sum(axis=1) / n)
         start += len(weights)
-    trained, other = float(values.mean()), float(control.mean())
     interval = interval_of(np.concatenate(draws))
-    return Difference(trained, other, trained - other, interval, n)
+    return Difference(float(values.mean()), float(control.mean()), interval, n)
 
 
 def _network_weights(num: int, seed: int) -> Floats:

@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dmagnet.errors import DataError
+from dmagnet.measuring import trends
 from dmagnet.measuring.hypotheses import HYPOTHESES, Hypothesis
-from dmagnet.measuring.trends import (
-    Difference,
-    holm,
-    level_difference,
-    level_p_values,
-    level_power,
-    trend_difference,
-    trend_p_values,
-    trend_power,
-)
+from dmagnet.measuring.trends import Difference, holm
 
 Verdict = Literal["holds", "contradicted", "undecided"]
 ALPHA = 0.05
@@ -144,18 +137,13 @@ def _test(
     """Return p as stated and of the opposite, and the differences from controls."""
     values = np.asarray(measured.values)
     if h.kind == "level":
-        p = level_p_values(values, h.reference, seed=seed)
-        found = {
-            name: level_difference(values, control, seed=seed)
-            for name, control in measured.controls.items()
-        }
+        p = trends.level_p_values(values, h.reference, seed=seed)
+        compare = partial(trends.level_difference, values, seed=seed)
     else:
-        depths, pooled = depths_of(h, values.shape[-1]), h.pooled
-        p = trend_p_values(depths, values, pooled=pooled, seed=seed)
-        found = {
-            name: trend_difference(depths, values, control, pooled=pooled, seed=seed)
-            for name, control in measured.controls.items()
-        }
+        test = depths_of(h, values.shape[-1]), values
+        p = trends.trend_p_values(*test, pooled=h.pooled, seed=seed)
+        compare = partial(trends.trend_difference, *test, pooled=h.pooled, seed=seed)
+    found = {name: compare(control) for name, control in measured.controls.items()}
     return (p if h.sign > 0 else (p[1], p[0])), found
 
 
@@ -189,5 +177,5 @@ def _verdict(
 
 def _power(h: Hypothesis, values: ArrayLike, alpha: float) -> float:
     if h.kind == "level":
-        return level_power(values, h.effect, alpha)
-    return trend_power(depths_of(h, np.shape(values)[-1]), h.effect, alpha)
+        return trends.level_power(values, h.effect, alpha)
+    return trends.trend_power(depths_of(h, np.shape(values)[-1]), h.effect, alpha)
