@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.objectives import Objective
-from dmagnet.dreaming.scorer import HasGradient, Scorer, check_gradient
+from dmagnet.dreaming.scorer import Scorer, check_gradient
 from dmagnet.dreaming.steps import steps_of
 from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.dreaming.views import Views
@@ -146,7 +146,7 @@ def add(images: Tensor, detail: Tensor, config: DreamConfig) -> Tensor:
 def ascend(
     images: Tensor,
     ground: Tensor,
-    scorer: HasGradient,
+    scorer: Scorer | TiledScorer,
     views: Views,
     rates: Sequence[float],
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -166,7 +166,7 @@ def ascend(
 
 
 def _mean_gradient(
-    images: Tensor, scorer: HasGradient, views: Views
+    images: Tensor, scorer: Scorer | TiledScorer, views: Views
 ) -> tuple[Tensor, Tensor]:
     """Average score and gradient over random views, as one batch where it fits."""
     drawn = views.draw(images)
@@ -297,9 +297,7 @@ def octave_frames(
     for octave, size in enumerate(sizes):
         ground = resample(images, size)
         now = add(ground, resample(detail, size), config)
-        climber: HasGradient = scorer
-        if tiled and max(size) > config.tile:
-            climber = tiled
+        climber = tiled if tiled and max(size) > config.tile else scorer
         own = rates[octave * config.steps : (octave + 1) * config.steps]
         origin = ground if base is None else resample(base, size)
         ascent = ascend(now, origin, climber, views, own)

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from dmagnet.dreaming.layers import private_copy, read
 from dmagnet.errors import ConfigError
@@ -226,28 +226,21 @@ class FieldProbe:
 
     def _why_global(self) -> str:
         """Name the first module that sees all of the longest strip."""
+        names = {module: name for name, module in self.network.named_modules() if name}
         found: list[str] = []
 
-        def _note(name: str, _module: object, _inputs: object, output: object) -> None:
-            if isinstance(output, Tensor) and not found:
+        def _note(module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and module in names and not found:
                 spoiled = output.isnan()
                 if output.ndim == 4:
                     spoiled = spoiled.any(dim=1)
                 if bool(spoiled.all()):
-                    found.append(name)
+                    found.append(names[module])
 
-        handles = [
-            module.register_forward_hook(partial(_note, name))
-            for name, module in self.network.named_modules()
-            if name
-        ]
         strip = self._strips(1, LAST_LENGTH)
         strip[:, :, LAST_LENGTH // 2] = math.nan
-        try:
+        with register_module_forward_hook(_note):
             self._output(strip)
-        finally:
-            for handle in handles:
-                handle.remove()
         where = f" (the first to see it is {found[0]!r})" if found else ""
         return (
             f"layer {self.layer!r} cannot be dreamed in tiles, because each of its "

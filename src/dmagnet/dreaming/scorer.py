@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +11,6 @@ from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.layers import private_copy, read
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.errors import ConfigError, DataError
-
-
-class HasGradient(Protocol):
-    """What a dream needs: `Scorer`, or one that works in tiles."""
-
-    objective: Objective
-
-    def gradient(self, images: Tensor, views: int = 1) -> tuple[Tensor, Tensor]:
-        """Score images and say which way is up."""
-        ...
 
 
 class Scorer:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +20,8 @@ BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 MEMORY = (0.9, 0.99)  # of Adam's means; 0.999, torch's own, forgets nothing in 24 steps
 
 
-class StepRule(Protocol):
-    """Turns gradients (B, 3, h, w) into changes of the images."""
-
-    def __call__(self, gradient: Tensor, size: float) -> Tensor:
-        """Change the images by about `size`, in units of white."""
-        ...
+# Turns gradients (B, 3, h, w) into changes of about a size, in units of white.
+StepRule = Callable[[Tensor, float], Tensor]
 
 
 def steps_of(config: DreamConfig, images: Tensor) -> StepRule:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from operator import index
 
 import torch
@@ -66,16 +67,13 @@ def _uniform(most: int, generator: torch.Generator) -> int:
     return int(torch.randint(-most, most + 1, (), generator=generator))
 
 
+@dataclass(frozen=True, eq=False)
 class _View:
     """One way to look at a batch; what is random is drawn already."""
 
-    def __init__(
-        self,
-        rolls: list[tuple[int, int]],
-        matrices: Tensor | None,
-        noise: Tensor | None,
-    ) -> None:
-        self.rolls, self.matrices, self.noise = rolls, matrices, noise
+    rolls: list[tuple[int, int]]
+    matrices: Tensor | None
+    noise: Tensor | None
 
     def __call__(self, images: Tensor) -> Tensor:
         """Look at images; gradients find their way back."""

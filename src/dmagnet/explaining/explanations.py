@@ -112,7 +112,7 @@ def explain_images(
     calibration = checkpoint.calibration
     none = np.zeros((num, len(names)), bool)
     sets = calibration.sets(judgement.probabilities) if calibration else (none, none)
-    set90, set95 = ([*map(_members, each)] for each in sets)
+    set90, set95 = ([tuple(np.flatnonzero(row).tolist()) for row in s] for s in sets)
     limit = calibration.space.limit if calibration and calibration.space else None
     found = []
     for i in range(num):
@@ -237,10 +237,6 @@ def read_inputs(
         )
     pictures = [each for each in seen if each.rgb is not None]
     return np.stack(images), pictures, left_out, listing.notes
-
-
-def _members(row: NDArray[np.bool_]) -> tuple[int, ...]:
-    return tuple(np.flatnonzero(row).tolist())
 
 
 def _doubts(left_out: Sequence[Item], found: Sequence[Explanation]) -> list[str]:

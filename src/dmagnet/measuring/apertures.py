@@ -11,14 +11,8 @@ from torch import Tensor
 
 from dmagnet.errors import DataError
 from dmagnet.judging.predict import on_picture
+from dmagnet.measuring import photometry
 from dmagnet.measuring.asymmetry import clumps, most_symmetric_center, sky_asymmetry
-from dmagnet.measuring.photometry import (
-    Light,
-    centroid,
-    circle_overlap,
-    ellipse,
-    petrosian,
-)
 from dmagnet.measuring.segments import find_sources, petrosian_segmentation, sky_boxes
 
 if TYPE_CHECKING:
@@ -175,14 +169,14 @@ def _find_aperture(images: Tensor, noise: NoiseFrom) -> Aperture:
     sky = sources.sky_mask
     if noise == "box":
         sky = sky_boxes(sources.galaxy, sources.others)
-    light = Light.above(images, sources.sky, ~sources.others)
+    light = photometry.Light.above(images, sources.sky, ~sources.others)
     asymmetric = sky_asymmetry(images, sky, sources.sky_sigma)
 
-    x0, y0 = centroid(light.values * sources.galaxy)
+    x0, y0 = photometry.centroid(light.values * sources.galaxy)
     seen = x0.isfinite()
     # Images without a galaxy take part in the batch, and become NaN at the end.
     (x0, y0), some_radius = middle_of(images, x0, y0), min(images.shape[1:]) / 4
-    r_start, found = petrosian(light, x0, y0)
+    r_start, found = photometry.petrosian(light, x0, y0)
     exists = seen & found
     r_start = r_start.nan_to_num(some_radius)
 
@@ -190,11 +184,11 @@ def _find_aperture(images: Tensor, noise: NoiseFrom) -> Aperture:
     drifted = (x - x0).hypot(y - y0) > MOST_DRIFT * r_start
     x, y = torch.where(drifted, x0, x), torch.where(drifted, y0, y)
 
-    r_petro, found = petrosian(light, x, y)
+    r_petro, found = photometry.petrosian(light, x, y)
     exists &= found
-    ellipticity, theta = ellipse(light.values * sources.galaxy, x, y)
+    ellipticity, theta = photometry.ellipse(light.values * sources.galaxy, x, y)
     shape = 1 / (1 - ellipticity).nan_to_num(1).clamp(min=1e-3), theta.nan_to_num(0)
-    a_petro, found = petrosian(light, x, y, shape)
+    a_petro, found = photometry.petrosian(light, x, y, shape)
     exists &= found
     segmentation, split = petrosian_segmentation(
         light, x, y, a_petro.nan_to_num(some_radius), shape
@@ -272,8 +266,8 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
     strength = strength / strength.sum(dim=(1, 2), keepdim=True)
     place = aperture.x, aperture.y
     masks = {
-        "inside1": circle_overlap(*place, aperture.r_petro, size),
-        "inside2": circle_overlap(*place, 2 * aperture.r_petro, size),
+        "inside1": photometry.circle_overlap(*place, aperture.r_petro, size),
+        "inside2": photometry.circle_overlap(*place, 2 * aperture.r_petro, size),
         "inside_segment": aperture.segmentation.double(),
     }
     known = aperture.r_petro.isfinite()

@@ -215,20 +215,19 @@ def compare_details(base: Tensor, dreams: Tensor, truth: Tensor) -> dict[str, Fl
         for each in (details, map(_seen, details))
     )
     extent = _held((details[1].mean(dim=1) - LEAST_LIGHT).clamp(min=0), radius)
-    pictures = {"a2_before": base, "a2": dreams, "a2_true": truth}
-    a2 = {
-        name: azimuthal_modes(images - SKY, middle, middle, extent, (2,))
-        for name, images in pictures.items()
-    }
+    place = middle, middle, extent
+    modes, nuclei = {}, {}
+    for when, images in {"_before": base, "": dreams, "_true": truth}.items():
+        a2 = azimuthal_modes(images - SKY, *place, (2,))[:, 0]
+        modes[f"a2{when}"] = a2.double().numpy()
+        nuclei[f"nuclei{when}"] = _count_nuclei(images)
     return {
         "correlation": best_rotation(*sharp),
         "smoothed": best_rotation(*smooth),
-        **{name: found[:, 0].double().numpy() for name, found in a2.items()},
+        **modes,
         "pitch": pitch_angle(sharp[0].mean(dim=1)),
         "pitch_true": pitch_angle(sharp[1].mean(dim=1)),
-        "nuclei_before": _count_nuclei(base),
-        "nuclei": _count_nuclei(dreams),
-        "nuclei_true": _count_nuclei(truth),
+        **nuclei,
     }
 
 

@@ -13,6 +13,7 @@ from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.octaves import octave_frames
 from dmagnet.dreaming.targets import Network
 from dmagnet.judging.predict import batches_of
+from dmagnet.measuring import spectra
 from dmagnet.measuring.apertures import Aperture, aperture_energy
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.morphology import measure_morphology
@@ -21,12 +22,6 @@ from dmagnet.measuring.probes import (
     Probe,
     probe_classes,
     probe_parameter,
-)
-from dmagnet.measuring.spectra import (
-    azimuthal_modes,
-    radial_power,
-    share_below,
-    spectral_centroid,
 )
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.records import Arrays
@@ -53,12 +48,12 @@ def dream_numbers(
 
 def measure_details(base: Tensor, detail: Tensor, aperture: Aperture) -> Arrays:
     """Measure what dreams added to galaxies."""
-    spectrum = radial_power(detail, radius=aperture.r_petro)
+    spectrum = spectra.radial_power(detail, radius=aperture.r_petro)
     numbers = {
         "size": detail.square().mean(dim=(1, 2, 3)).sqrt(),
         "local": local_share(base, detail),
-        "centroid": spectral_centroid(*spectrum),
-        "coherent": share_below(*spectrum, 1.0),
+        "centroid": spectra.spectral_centroid(*spectrum),
+        "coherent": spectra.share_below(*spectrum, 1.0),
         "motif": motif_share(detail, aperture),
         "inside1": aperture_energy(detail, aperture)["inside1"],
     }
@@ -68,7 +63,7 @@ def measure_details(base: Tensor, detail: Tensor, aperture: Aperture) -> Arrays:
 def motif_share(images: Tensor, aperture: Aperture) -> Tensor:
     """Measure the share of modes 2 to 4 in the variance inside galaxies."""
     place = aperture.x, aperture.y, aperture.r_petro
-    return azimuthal_modes(images, *place, MOTIFS, signed=True).sum(dim=1)
+    return spectra.azimuthal_modes(images, *place, MOTIFS, signed=True).sum(dim=1)
 
 
 def local_share(base: Tensor, detail: Tensor) -> Tensor:

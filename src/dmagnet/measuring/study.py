@@ -18,17 +18,11 @@ from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.redream import redream_residuals
 from dmagnet.dreaming.targets import Network
 from dmagnet.galaxies.galaxies import Galaxies
+from dmagnet.measuring import sample
 from dmagnet.measuring.bench import Bench, set_up
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.probes import features_by_depth, light_in_rings
-from dmagnet.measuring.sample import (
-    attention_inside,
-    dream_numbers,
-    motif_share,
-    physical_parameters,
-    probe_numbers,
-)
 from dmagnet.measuring.verdicts import Measured, Result, judge
 from dmagnet.network.checkpoint import weights_hash
 from dmagnet.storage.records import Arrays
@@ -95,7 +89,7 @@ def run_study(
     attention = _attend(bench, parts, count)
     probes = _probe(bench, galaxies, parts, count)
     redreams = _redream(bench, parts, config, count)
-    light = motif_share(bench.images, bench.aperture).numpy()
+    light = sample.motif_share(bench.images, bench.aperture).numpy()
     return Study(
         layers=bench.layers,
         labels=bench.labels,
@@ -120,7 +114,7 @@ def _dream(
             row = []
             for layer in bench.layers:
                 make = partial(
-                    dream_numbers, network, bench.images, bench.aperture, layer,
+                    sample.dream_numbers, network, bench.images, bench.aperture, layer,
                     config=config.dream, seed=seed,
                 )  # fmt: skip
                 row.append(parts.get(f"dreams-{kind}-{seed}-{layer}", make))
@@ -137,7 +131,7 @@ def _attend(bench: Bench, parts: Parts, count: Counter) -> Arrays:
     """Measure the attention of each network."""
 
     def _look(model: nn.Module) -> Arrays:
-        return attention_inside(model, bench.images, bench.aperture)
+        return sample.attention_inside(model, bench.images, bench.aperture)
 
     found = _of_each(
         bench, parts, count, doing="Looking", name="attention", measure=_look
@@ -150,13 +144,15 @@ def _probe(
 ) -> dict[str, list[Arrays]]:
     """Probe each layer of the networks, and the light alone."""
     images, labels = galaxies.images, galaxies.labels
-    physical = parts.get("physical", partial(physical_parameters, images))
-    light = partial(probe_numbers, {LIGHT: light_in_rings(images)}, labels, physical)
+    physical = parts.get("physical", partial(sample.physical_parameters, images))
+    light = partial(
+        sample.probe_numbers, {LIGHT: light_in_rings(images)}, labels, physical
+    )
     alone = parts.get("probes-light", light)
 
     def _layers(model: nn.Module) -> Arrays:
         features = features_by_depth(model, images, bench.layers)
-        return probe_numbers(features, labels, physical)
+        return sample.probe_numbers(features, labels, physical)
 
     found = _of_each(
         bench, parts, count, doing="Probing", name="probes", measure=_layers,

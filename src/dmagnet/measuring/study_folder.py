@@ -85,7 +85,10 @@ def write_study(
     study: Study, network: Network, galaxies: Galaxies, config: MeasureConfig, out: Path
 ) -> None:
     """Write ``measure.json``, the tables and the figures of a study."""
-    depth = {title: _of(study.dreams, name) for name, title in TITLES.items()}
+    depth = {
+        title: {kind: numbers[name] for kind, numbers in study.dreams.items()}
+        for name, title in TITLES.items()
+    }
     titles = {"class": "class (macro F1)"}
     titles |= {name: f"{title} (R\u00b2)" for name, title in PARAMETERS.items()}
     probes = {title: _scores(study, name) for name, title in titles.items()}
@@ -205,10 +208,6 @@ def dreams_table(study: Study, galaxies: Galaxies) -> Table:
             }
         )
     return Table({k: np.concatenate([t[k] for t in tables]) for k in tables[0]})
-
-
-def _of(kinds: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    return {kind: numbers[name] for kind, numbers in kinds.items()}
 
 
 def _scores(study: Study, name: str) -> dict[str, NDArray[np.float64]]:

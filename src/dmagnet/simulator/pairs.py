@@ -13,11 +13,11 @@ from dmagnet.errors import ConfigError
 from dmagnet.pictures.bands import legacy_rgb
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid
-from dmagnet.simulator.scene import Change, Members, add_galaxies, margin_px
+from dmagnet.simulator.population import BARRED, LOOSE, TIGHT
+from dmagnet.simulator.scene import Change, Members, light_of_galaxies, margin_px
 from dmagnet.simulator.sky import add_neighbors, add_stars, blur, draw_seeing
 from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids, get, put
 
-BARRED, TIGHT, LOOSE = 5, 6, 7
 FAINTEST = 0.035  # of white: where pictures.standard takes a galaxy to end
 LEAST_SHARE = 0.15  # of the light at a place that a bar or arms must have added
 SMEARED_PX = 5  # side of the box that stands for the seeing
@@ -287,9 +287,8 @@ def _light(
 ) -> Tensor:
     """Draw the galaxies before the atmosphere, in nanomaggies a survey pixel."""
     state, change = generator.get_state(), together(*changes)
-    light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
     dice = Dice(generator, len(labels), labels.device)
-    add_galaxies(light, labels, grid, dice, change)
+    light = light_of_galaxies(labels, grid, dice, change)
     generator.set_state(state)
     return light * PIXEL_ARCSEC**2
 
@@ -300,8 +299,7 @@ def _company(
     """Draw the neighbors and stars of the same frames; FWHM in px, Moffat's beta."""
     state = generator.get_state()
     dice = Dice(generator, len(labels), labels.device)
-    unused = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
-    add_galaxies(unused, labels, grid, dice)  # moves the dice on
+    unused = light_of_galaxies(labels, grid, dice)  # moves the dice on
     margin = margin_px(grid)
     wider, inside = grid.wider(margin), slice(margin, -margin)
     light = {}

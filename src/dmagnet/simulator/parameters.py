@@ -7,17 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from dmagnet.simulator import population
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import Grid
-from dmagnet.simulator.population import (
-    BULGED,
-    MERGING,
-    OVAL,
-    ROUND,
-    draw_discs,
-    draw_edge_ons,
-    draw_spheroids,
-)
 from dmagnet.simulator.render import render_discs, render_edge_ons, render_spheroids
 from dmagnet.simulator.truth import Discs, EdgeOns, Spheroids, get, put
 
@@ -111,15 +103,15 @@ def draw_neutral(kind: str, seed: int) -> Galaxy:
         return torch.tensor([number])
 
     if kind == "spheroid":
-        return draw_spheroids(_label(OVAL), one, dice)
+        return population.draw_spheroids(_label(population.OVAL), one, dice)
     if kind == "edge-on":
-        edge_on = draw_edge_ons(_label(BULGED), one, dice)
+        edge_on = population.draw_edge_ons(_label(population.BULGED), one, dice)
         return put(edge_on, "bulge_share", HALF_BULGE * one)
-    face_on = draw_discs(_label(ROUND), LARGER * one, dice)
+    face_on = population.draw_discs(_label(population.ROUND), LARGER * one, dice)
     half_way = face_on.arms.winding.sign() / math.tan(math.radians(HALF_WAY_DEG))
     arms = replace(face_on.arms, winding=half_way, strength=FAINT_ARMS * one)
     disc = put(replace(face_on, arms=arms), "bars.share", FAINT_BAR * one)
-    companion = draw_spheroids(_label(MERGING), one, dice)
+    companion = population.draw_spheroids(_label(population.MERGING), one, dice)
     away = put(companion, "pose.x", APART * face_on.scale_length)
     return Pair(disc, replace(away, flux=1e-3 * companion.flux))
 

@@ -13,31 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dmagnet.pictures.bands import legacy_rgb
+from dmagnet.simulator import population, sky
 from dmagnet.simulator.dice import Dice
 from dmagnet.simulator.grid import PIXEL_ARCSEC, Grid, Pose
-from dmagnet.simulator.population import (
-    CIGAR,
-    MERGING,
-    ROUND,
-    THIN,
-    draw_discs,
-    draw_edge_ons,
-    draw_spheroids,
-)
 from dmagnet.simulator.render import (
     disc_knots,
     edge_on_knots,
     render_discs,
     render_edge_ons,
     render_spheroids,
-)
-from dmagnet.simulator.sky import (
-    add_neighbors,
-    add_noise,
-    add_points,
-    add_stars,
-    blur,
-    draw_seeing,
 )
 from dmagnet.simulator.truth import pick
 
@@ -128,22 +112,21 @@ def draw_flux(
     finer = math.ceil(MIN_GRID * field / image_size)
     grid = Grid.of_frame(image_size * finer, labels.device, field)
     dice = Dice(generator, len(labels), labels.device)
-    light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
-    add_galaxies(light, labels, grid, dice, change)
+    light = light_of_galaxies(labels, grid, dice, change)
     # Light from beyond the frame is blurred into it: galaxies go on, stars are drawn.
     margin = margin_px(grid)
     light = F.pad(light, (margin,) * 4, mode="replicate")
-    add_neighbors(light, grid.wider(margin), dice)
-    add_stars(light, grid.wider(margin), dice)
-    fwhm, beta = draw_seeing(dice)
+    sky.add_neighbors(light, grid.wider(margin), dice)
+    sky.add_stars(light, grid.wider(margin), dice)
+    fwhm, beta = sky.draw_seeing(dice)
     inside = slice(margin, -margin)
     flux = torch.empty(len(labels), 3, grid.size, grid.size, device=labels.device)
     for part in _parts(labels, grid):
-        blurred = blur(light[part], fwhm[part] / grid.scale, beta[part])
+        blurred = sky.blur(light[part], fwhm[part] / grid.scale, beta[part])
         torch.mul(blurred[..., inside, inside], PIXEL_ARCSEC**2, out=flux[part])
     if finer > 1:
         flux = F.avg_pool2d(flux, finer)
-    return add_noise(flux, Grid.of_frame(image_size, labels.device, field), dice)
+    return sky.add_noise(flux, Grid.of_frame(image_size, labels.device, field), dice)
 
 
 def margin_px(grid: Grid) -> int:
@@ -188,7 +171,7 @@ class Members:
 
 def _members(labels: Tensor, dice: Dice) -> Members:
     """Cast the galaxies of each frame; a merger's primary is off center by a third."""
-    merging = labels == MERGING
+    merging = labels == population.MERGING
     owner = torch.arange(len(labels), device=labels.device)
     early, plain = dice.chance(0.35), dice.chance(0.6)
     apart, toward = dice.lognormal(5.9, 0.4, 2.6, 12.0), dice.angle()
@@ -200,7 +183,8 @@ def _members(labels: Tensor, dice: Dice) -> Members:
         "owner": (owner, owner),
         "label": (labels, labels),
         "smooth": (
-            (labels >= ROUND) & (labels <= CIGAR) & plain | merging & early,
+            (labels >= population.ROUND) & (labels <= population.CIGAR) & plain
+            | merging & early,
             early & dice.chance(0.8) | dice.chance(0.15),
         ),
         "x": (-lead * x, (1 - lead) * x),
@@ -216,23 +200,20 @@ def _members(labels: Tensor, dice: Dice) -> Members:
     )
 
 
-def add_galaxies(
-    light: Tensor,
-    labels: Tensor,
-    grid: Grid,
-    dice: Dice,
-    change: Change | None = None,
-) -> None:
-    """Draw each kind of galaxy and add it to its frames, in place."""
+def light_of_galaxies(
+    labels: Tensor, grid: Grid, dice: Dice, change: Change | None = None
+) -> Tensor:
+    """Draw the galaxies of all frames: (B, 3, H, W) nanomaggies per square arcsec."""
+    light = torch.zeros(len(labels), 3, grid.size, grid.size, device=labels.device)
     everyone = _members(labels, dice)
     if change is not None:
         everyone = change(everyone.label, everyone)
-    edge_on = everyone.label >= THIN
+    edge_on = everyone.label >= population.THIN
     smooth = everyone.smooth
     kinds: tuple[tuple[Tensor, Any, Any, Any], ...] = (
-        (smooth, draw_spheroids, render_spheroids, None),
-        (~smooth & ~edge_on, draw_discs, render_discs, disc_knots),
-        (edge_on, draw_edge_ons, render_edge_ons, edge_on_knots),
+        (smooth, population.draw_spheroids, render_spheroids, None),
+        (~smooth & ~edge_on, population.draw_discs, render_discs, disc_knots),
+        (edge_on, population.draw_edge_ons, render_edge_ons, edge_on_knots),
     )
     for chosen, draw_kind, render, knots in kinds:
         some = pick(everyone, chosen)
@@ -247,7 +228,8 @@ def add_galaxies(
         for part in _parts(some.owner, grid):
             light.index_add_(0, some.owner[part], render(pick(galaxies, part), grid))
         if knots:
-            add_points(light, some.owner, *knots(galaxies, own), grid=grid)
+            sky.add_points(light, some.owner, *knots(galaxies, own), grid=grid)
+    return light
 
 
 def _parts(rows: Tensor, grid: Grid) -> list[slice]:
