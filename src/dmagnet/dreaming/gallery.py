@@ -254,7 +254,8 @@ def _write_targets(
     dreams, details = [], []
     for source in folder.request.sources:
         found = [folder.find(source.name, target) for target in targets]
-        galaxy = _any_picture(folder, found, "galaxy")
+        some = next((entry for entry in found if entry), None)
+        galaxy = _picture(folder, some, "galaxy")
         seen = [_picture(folder, entry, "dream") for entry in found]
         said = ["", *(_opinion(entry) for entry in found)]
         added = [_picture(folder, entry, "detail") for entry in found]
@@ -293,11 +294,11 @@ def _write_redream(folder: Folder, target: Target) -> None:
         name = of + ("" if sides == _sides(found[0]) else f"_{sides[-1]}px")
         title = f"Multi-resolution re-dream of {target.name}"
         _write_pages(folder, rows, columns, f"sheet{name}", title=title)
-        residuals, control = (
-            np.array([[_float(p[name]) for p in e["passes"]] for e in same]).T
-            for name in ("residual", "random_residual")
+        residuals, control, last = (
+            np.array([[p[name] for p in e["passes"]] for e in same], float).T
+            for name in ("residual", "random_residual", "score")
         )
-        scores = np.array([_scores(entry) for entry in same]).T
+        scores = np.vstack([[e["score"]["galaxy"] for e in same], last])
         named = [entry["image"] for entry in same]
         figure = redream_passes(sides, scores, residuals, named, control=control)
         save(figure, folder.path / f"passes{name}.png")
@@ -313,14 +314,6 @@ def _passes(folder: Folder, entry: Entry, kinds: Sequence[str]) -> list[Bytes]:
 
 def _sides(entry: Entry) -> tuple[int, ...]:
     return tuple(one["side"] for one in entry["passes"])
-
-
-def _scores(entry: Entry) -> list[float]:
-    return [entry["score"]["galaxy"], *(one["score"] for one in entry["passes"])]
-
-
-def _float(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _write_pages(
@@ -355,12 +348,6 @@ def _opinion(entry: Entry | None) -> str:
     """Say what a second network thinks of a dreamed class."""
     judged = (entry or {}).get("judge")
     return f"p {judged['dream']:.2f}" if judged else ""
-
-
-def _any_picture(
-    folder: Folder, entries: Sequence[Entry | None], kind: str
-) -> Bytes | None:
-    return next((_picture(folder, entry, kind) for entry in entries if entry), None)
 
 
 def _picture(folder: Folder, entry: Entry | None, kind: str) -> Bytes | None:

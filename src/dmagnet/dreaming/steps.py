@@ -109,12 +109,10 @@ def laplacian_normalize(gradient: Tensor, levels: int = PYRAMID_LEVELS) -> Tenso
         low = _halve(current)
         bands.append(current - _expand(low, current.shape[2:]))
         current = low
-    bands.append(current)
-    merged: Tensor | None = None
+    merged = current / torch.maximum(_rms(current), weakest)
     for band in reversed(bands):
         equal = band / torch.maximum(_rms(band), weakest)
-        merged = equal if merged is None else _expand(merged, band.shape[2:]) + equal
-    assert merged is not None  # there is one band at least
+        merged = _expand(merged, band.shape[2:]) + equal
     return merged
 
 

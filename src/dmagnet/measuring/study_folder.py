@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import MeasureConfig
 from dmagnet.dreaming.targets import AnyModel, Network, open_network, provenance_of
-from dmagnet.figures import depth_plots, to_png
+from dmagnet.figures import depth_plots, save
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.study import LIGHT, Counter, Study, run_study, silent
 from dmagnet.measuring.trends import Difference
 from dmagnet.measuring.verdicts import Result
-from dmagnet.storage.disk import beside, claimed
+from dmagnet.storage.disk import beside, claimed, write_whole
 from dmagnet.storage.environment import bars
 from dmagnet.storage.records import plain_json, write_json
 
@@ -102,15 +102,13 @@ def write_study(
             passes, {"change of the detail in a pass": redreams}
         ),
     }.items():
-        with beside(out / f"{name}.png") as part:
-            part.write_bytes(to_png(figure))
+        save(figure, out / f"{name}.png")
     with beside(out / "hypotheses.ecsv") as part:
         flat = [
             {k: v for k, v in row.items() if k != "controls"} for row in rows_of(study)
         ]
         Table(rows=flat).write(part, format="ascii.ecsv", overwrite=True)
-    with beside(out / "hypotheses.md") as part:
-        part.write_text(hypotheses_markdown(study), encoding="utf-8")
+    write_whole(out / "hypotheses.md", hypotheses_markdown(study).encode())
     with beside(out / "dreams.fits") as part:
         dreams_table(study, galaxies).write(part, format="fits", overwrite=True)
     record = {
