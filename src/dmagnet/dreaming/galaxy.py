@@ -200,9 +200,8 @@ def galaxy_frames(
     starts = list(galaxies) or [
         draw_neutral(kind, config.seed + i) for i in range(config.starts)
     ]
-    low, high = torch.tensor([(one.low, one.high) for one in free.values()]).T[
-        ..., None
-    ]
+    limits = torch.tensor([(one.low, one.high) for one in free.values()])
+    low, high = limits.T[..., None]
     found = torch.cat([torch.stack([*values_of(s, free).values()]) for s in starts], 1)
     inside = ((found - low) / (high - low)).clamp(INSIDE, 1 - INSIDE)
     climbing = inside.logit().requires_grad_()

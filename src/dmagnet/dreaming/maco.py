@@ -19,6 +19,7 @@ from dmagnet.dreaming.statistics import (
     magnitude_spectrum,
     recolor,
 )
+from dmagnet.dreaming.steps import even
 
 SMALLEST_VIEW = 64  # px; below, networks see mostly padding
 MACO = MacoConfig()
@@ -253,7 +254,8 @@ def _turned(
         scores, slope = _climb(scorer, views, config.noise, generator)
         check_gradient(slope.flatten(1, 2), scorer.objective)
         (at_pixels,) = torch.autograd.grad(views, picture, slope, retain_graph=True)
-        (turns.grad,) = torch.autograd.grad(picture, turns, -_unit(at_pixels))
+        # NAdam does not mind the scale of a gradient, but its epsilon does.
+        (turns.grad,) = torch.autograd.grad(picture, turns, -even(at_pixels))
         optimizer.step()
         strength = at_pixels.abs().mean(dim=1)
         importance = importance + (strength - importance) / step
@@ -276,9 +278,3 @@ def _climb(
     pairs = [scorer.gradient(crop) for crop in seen.unbind(dim=1)]
     scores = torch.stack([score for score, _ in pairs]).mean(dim=0)
     return scores, torch.stack([slope for _, slope in pairs], dim=1) / len(pairs)
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    # NAdam does not mind the scale of a gradient, but its epsilon does.
-    scale = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
-    return gradient / scale.clamp(min=torch.finfo(gradient.dtype).tiny)

@@ -13,7 +13,7 @@ from dmagnet.config.dream_config import DreamConfig
 from dmagnet.config.train_config import SMALLEST_SIDE
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.scorer import Scorer, check_gradient
-from dmagnet.dreaming.steps import steps_of
+from dmagnet.dreaming.steps import rms, steps_of
 from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.dreaming.views import Views
 from dmagnet.errors import ConfigError, DataError
@@ -157,7 +157,8 @@ def ascend(
         scores, gradient = _mean_gradient(images, scorer, views)
         check_gradient(gradient, scorer.objective)
         if config.tv:
-            gradient = _unit(gradient) - config.tv * _unit(_roughness(images - ground))
+            rough = _roughness(images - ground)
+            gradient = gradient / rms(gradient) - config.tv * (rough / rms(rough))
         if config.keep_color:
             gradient = gradient.mean(dim=1, keepdim=True).expand_as(gradient)
         raised = add(images, step(gradient, rate), config)
@@ -185,11 +186,6 @@ def _mean_gradient(
     return scores, slope
 
 
-def _unit(gradient: Tensor) -> Tensor:
-    scale = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return gradient / scale.clamp(min=torch.finfo(gradient.dtype).tiny)
-
-
 def _roughness(detail: Tensor) -> Tensor:
     """Return the slope of the total variation (Rudin, Osher & Fatemi 1992)."""
     down = F.pad(detail.diff(dim=2).sign(), (0, 0, 1, 1))
@@ -202,8 +198,7 @@ def _limited(images: Tensor, ground: Tensor, strength: float) -> Tensor:
     if not strength:
         return images
     detail = images - ground
-    rms = detail.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    share = strength / rms.clamp(min=torch.finfo(rms.dtype).tiny)
+    share = strength / rms(detail)
     return torch.where(share < 1, ground + detail * share, images)
 
 

@@ -71,9 +71,7 @@ class Waves:
     @torch.no_grad()
     def __call__(self, gradient: Tensor, size: float) -> Tensor:
         """Change the images by about `size`, in units of white."""
-        peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
-        even = (gradient / peak.clamp(min=torch.finfo(peak.dtype).tiny)).float()
-        own = torch.einsum("dc,bdhw->bchw", self.colors, even)
+        own = torch.einsum("dc,bdhw->bchw", self.colors, even(gradient).float())
         slope = torch.fft.rfft2(own, norm="ortho") * self.scale
         strength = slope.abs().square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
         self.waves.zero_()
@@ -102,22 +100,29 @@ def laplacian_normalize(gradient: Tensor, levels: int = PYRAMID_LEVELS) -> Tenso
     # reflected, the RMS is that of each image, not of the batch, and bands below 1e-6
     # of the gradient's RMS stay weak: they hold rounding.
     bands: list[Tensor] = []
-    peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
-    current = gradient / peak.clamp(min=torch.finfo(peak.dtype).tiny)
-    weakest = ROUNDING * _rms(current)
+    current = even(gradient)
+    weakest = ROUNDING * rms(current)
     while len(bands) < levels - 1 and min(current.shape[2:]) >= 2 * SMALLEST_BAND:
         low = _halve(current)
         bands.append(current - _expand(low, current.shape[2:]))
         current = low
-    merged = current / torch.maximum(_rms(current), weakest)
+    merged = current / torch.maximum(rms(current), weakest)
     for band in reversed(bands):
-        equal = band / torch.maximum(_rms(band), weakest)
+        equal = band / torch.maximum(rms(band), weakest)
         merged = _expand(merged, band.shape[2:]) + equal
     return merged
 
 
-def _rms(band: Tensor) -> Tensor:
-    return band.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+def rms(images: Tensor) -> Tensor:
+    """Return the root mean square of each image: (B, 1, 1, 1), above 0."""
+    scale = images.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return scale.clamp(min=torch.finfo(scale.dtype).tiny)
+
+
+def even(gradient: Tensor) -> Tensor:
+    """Divide each gradient by its largest number: none is lost in rounding then."""
+    peak = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
+    return gradient / peak.clamp(min=torch.finfo(peak.dtype).tiny)
 
 
 def _kernel(images: Tensor) -> Tensor:

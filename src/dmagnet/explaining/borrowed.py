@@ -86,8 +86,7 @@ def grad_cam(
         additional_forward_args=(targets, against),
         relu_attributions=True,
     )
-    height, width = images.shape[2:]
-    return on_picture(coarse.detach()[:, 0], (height, width))
+    return on_picture(coarse.detach()[:, 0], images.shape[2:])
 
 
 def occlusion(

@@ -52,8 +52,7 @@ def enlarged(maps: Tensor, side: int) -> Tensor:
 
 def attention_map(model: DMAGNet, images: Tensor) -> Tensor:
     """Show by how many doublings a place has more than an even share of attention."""
-    height, width = images.shape[2:]
-    shares = on_picture(model.attention_maps(images), (height, width))
+    shares = on_picture(model.attention_maps(images), images.shape[2:])
     return shares.clamp(min=LEAST).log2()
 
 
@@ -85,8 +84,7 @@ def scale_weights(model: DMAGNet, images: Tensor) -> dict[str, Tensor]:
 
 def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
     """Show where the network looks wide, and where it looks close."""
-    height, width = images.shape[2:]
-    total = images.new_zeros(len(images), height, width)
+    total = images.new_zeros(len(images), *images.shape[2:])
     looks = _looks(model, images)
     for weights, branches in looks.values():
         places = torch.linspace(-1, 1, len(branches), device=images.device)
@@ -95,7 +93,7 @@ def scale_map(model: DMAGNet, images: Tensor) -> Tensor:
         loud = torch.stack(norms, dim=1)  # (B, scales, h, w)
         share = loud / loud.sum(dim=1, keepdim=True).clamp(min=1e-9)
         lean = (share * places[None, :, None, None]).sum(dim=1)
-        total += on_picture(lean, (height, width))
+        total += on_picture(lean, images.shape[2:])
     return total / max(1, len(looks))
 
 

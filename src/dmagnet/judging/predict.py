@@ -1,6 +1,6 @@
 """From images to class probabilities, batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -240,7 +240,7 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def on_picture(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def on_picture(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Bring maps (..., h, w) to the pixels of a picture of some height and width."""
     down, across = (
         torch.from_numpy(shares(places, pixels)).to(maps)
@@ -280,10 +280,9 @@ def attention(
     (N, H, W) float32, above 0
         Attention in even shares: 3 is three times as much as the mean place has.
     """
-    height, width = images.shape[1:3]
 
     def _factors(seen: Tensor) -> Tensor:
-        return on_picture(model.attention_maps(seen), (height, width))
+        return on_picture(model.attention_maps(seen), images.shape[1:3])
 
     with evaluating(model), torch.inference_mode():
         batches = batches_of(images, batch_size, model.mean.device)

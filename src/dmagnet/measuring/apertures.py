@@ -257,7 +257,7 @@ def aperture_energy(detail: Tensor, aperture: Aperture) -> dict[str, Tensor]:
     size = aperture.segmentation.shape
     strength = detail.abs().double()
     if strength.ndim == 3:
-        strength = on_picture(strength, (size[1], size[2]))
+        strength = on_picture(strength, size[1:])
     else:
         strength = F.interpolate(
             strength.mean(dim=1, keepdim=True), size=tuple(size[1:]), mode="bilinear",

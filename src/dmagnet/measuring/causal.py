@@ -16,6 +16,7 @@ from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
 from dmagnet.measuring.trends import spearman_by_galaxy
 from dmagnet.pictures.inputs.framing import framed
 from dmagnet.simulator import draw, with_parameter
+from dmagnet.simulator.population import LOOSE, TIGHT
 from dmagnet.simulator.scene import Change
 
 Floats = NDArray[np.float64]
@@ -27,7 +28,7 @@ PIECE = 20  # galaxies drawn from one generator
 NUM_BOOTSTRAP = 2000
 ERROR = 0.05  # chance that a monotone response is called not monotone
 NOTHING = 0.01  # of a probability: a step of less the other way is none
-SPIRALS = (6, 7)
+SPIRALS = (TIGHT, LOOSE)
 ALL = tuple(range(10))
 
 
