@@ -144,7 +144,7 @@ def measured(checkpoint, views, first: int, args) -> dict:
     }
     changes = square_changes(model, images, targets.numpy(), fill=fill, seed=args.seed)
     lot = np.random.default_rng(args.seed + first)
-    none = torch.full_like(targets, -1)
+    classes = torch.stack([targets, torch.full_like(targets, -1)], dim=1)
     for method in args.again or (*METHODS, *CONTROLS):
         begin = time.monotonic()
         if method == "light":
@@ -153,7 +153,7 @@ def measured(checkpoint, views, first: int, args) -> dict:
             maps = lot.random(views.shape[:3], np.float32)
         else:
             own = views_to_take(None, checkpoint.calibration)
-            maps = maps_of(model, images, method, targets, none, views=own).numpy()
+            maps = maps_of(model, images, method, classes, views=own).numpy()
         took = time.monotonic() - begin
         scores = faithfulness(
             model, images, maps, targets=targets.numpy(), segment=segment,
@@ -259,7 +259,8 @@ def steadiness(checkpoint, views, method: str) -> dict:
     images = tensor_of(views)
 
     def _maps(seen, classes):
-        return maps_of(model, seen, method, classes, torch.full_like(classes, -1))
+        pairs = torch.stack([classes, torch.full_like(classes, -1)], dim=1)
+        return maps_of(model, seen, method, pairs)
 
     with torch.no_grad():
         targets = model(images).argmax(dim=1).numpy()

@@ -38,7 +38,11 @@ from dmagnet.pictures import standardize
 from dmagnet.simulator import simulate
 
 RNG = np.random.default_rng(5)
-NONE = torch.tensor([-1, -1])
+
+
+def alone(*targets):
+    """Classes that are held against none."""
+    return torch.tensor([[target, -1] for target in targets])
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +151,7 @@ def test_grad_cam_before_pooling_is_evidence_without_bias_and_negative_parts(
     network, images
 ):
     targets = torch.tensor([2, 6])
-    cam = maps_of(network.model, images, "grad_cam", targets, NONE)
+    cam = maps_of(network.model, images, "grad_cam", alone(2, 6))
     with torch.no_grad():
         maps = evidence_maps(network.model, images)[[0, 1], targets]
     bias = network.model.head.bias[targets].detach()
@@ -159,24 +163,24 @@ def test_grad_cam_before_pooling_is_evidence_without_bias_and_negative_parts(
 def test_borrowed_maps_of_a_linear_network_are_its_weights(images):
     side = images.shape[2]
     model = Linear(side)
-    score, first = TargetScore(model), torch.zeros(2, dtype=torch.long)
+    score, first = TargetScore(model), alone(0, 0)
     sky = find_sky(images).level
     exact = ((images - sky) * model.weight).sum(dim=1)
-    gradients = integrated_gradients(score, images, first, NONE)
+    gradients = integrated_gradients(score, images, first)
     assert torch.allclose(gradients, exact, atol=1e-5)
     weights = model.weight.abs().sum(dim=0).expand_as(exact)
-    assert torch.allclose(smoothgrad(score, images, first, NONE), weights, atol=1e-6)
-    covered = occlusion(score, images, first, NONE)
+    assert torch.allclose(smoothgrad(score, images, first), weights, atol=1e-6)
+    covered = occlusion(score, images, first)
     assert (covered[:, : side // 4] == 0).all()
     assert (covered[:, side // 2 + 4 : side * 3 // 4 - 4] != 0).any()
 
 
 def test_the_search_finds_what_was_planted_and_adds_up(images):
     side = images.shape[2]
-    model, first = Linear(side).eval(), torch.zeros(2, dtype=torch.long)
+    model, first = Linear(side).eval(), alone(0, 0)
     bright = images.clone()
     bright[:, :, side // 4 : side * 3 // 4, side // 4 : side * 3 // 4] = 0.6
-    found = needed(model, bright, first, NONE, Search(steps=10))
+    found = needed(model, bright, first, Search(steps=10))
     planted = torch.zeros(side, side, dtype=torch.bool)
     planted[side // 2 : side * 3 // 4, side // 2 : side * 3 // 4] = True
     for values in found:
@@ -189,17 +193,17 @@ def test_the_search_finds_what_was_planted_and_adds_up(images):
 
 
 def test_a_map_does_not_depend_on_the_pictures_beside_it(network, images):
-    model, targets = private_copy(network.model), torch.tensor([2, 6])
+    model, classes = private_copy(network.model), alone(2, 6)
     quick = Search(steps=1, fills=1)
     for name in ("evidence", "needed", "integrated_gradients", "smoothgrad"):
 
         def _maps(part, name=name):
             if name == "needed":
-                return needed(model, images[part], targets[part], NONE[part], quick)
-            return maps_of(model, images[part], name, targets[part], NONE[part])
+                return needed(model, images[part], classes[part], quick)
+            return maps_of(model, images[part], name, classes[part])
 
-        alone, together = _maps(slice(1, 2))[0], _maps(slice(0, 2))[1]
-        assert (alone - together).abs().max() < 1e-3 * together.abs().max()
+        single, together = _maps(slice(1, 2))[0], _maps(slice(0, 2))[1]
+        assert (single - together).abs().max() < 1e-3 * together.abs().max()
 
 
 def test_maps_leave_the_network_and_the_random_numbers_alone(

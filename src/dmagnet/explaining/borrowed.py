@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dmagnet.errors import ConfigError
-from dmagnet.explaining.curves import find_sky
+from dmagnet.explaining.curves import find_sky, lead
 from dmagnet.judging.predict import on_picture
 
 STEPS, MOST_STEPS = 32, 512  # of the integral
@@ -36,17 +36,12 @@ class TargetScore(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor, targets: Tensor, against: Tensor) -> Tensor:
+    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
         """Score pictures."""
-        logits: Tensor = self.model(images)
-        score = logits.gather(1, targets[:, None])[:, 0]
-        other = logits.gather(1, against.clamp(min=0)[:, None])[:, 0]
-        return score - other * (against >= 0)
+        return lead(self.model(images), classes)
 
 
-def integrated_gradients(
-    score: TargetScore, images: Tensor, targets: Tensor, against: Tensor
-) -> Tensor:
+def integrated_gradients(score: TargetScore, images: Tensor, classes: Tensor) -> Tensor:
     """Integrate gradients from the picture's sky to the picture."""
     # Sundararajan et al. (2017, ICML, eq. 1 and proposition 1). Deviation: the baseline
     # is the sky, since black is no absence here; steps double, from 32 to 512, until
@@ -54,14 +49,14 @@ def integrated_gradients(
     method = captum("IntegratedGradients")(score, multiply_by_inputs=True)
     base = find_sky(images).level.expand_as(images).contiguous()
     with torch.no_grad():
-        rise = score(images, targets, against) - score(base, targets, against)
+        rise = score(images, classes) - score(base, classes)
     found = images.new_zeros(len(images), *images.shape[2:])
     left, steps = torch.arange(len(images), device=images.device), STEPS
     while len(left):
         part = method.attribute(
             images[left],
             base[left],
-            additional_forward_args=(targets[left], against[left]),
+            additional_forward_args=classes[left],
             n_steps=steps,
             internal_batch_size=AT_ONCE,
         )
@@ -74,24 +69,20 @@ def integrated_gradients(
     return found
 
 
-def grad_cam(
-    score: TargetScore, images: Tensor, targets: Tensor, against: Tensor
-) -> Tensor:
+def grad_cam(score: TargetScore, images: Tensor, classes: Tensor) -> Tensor:
     """Weigh the features of LAM by their mean gradients."""
     # Selvaraju et al. (2017, ICCV, eqs. 1 and 2). Before pooling and a linear layer it
     # is the evidence without its bias, and without all that speaks against the class.
     layer: nn.Module = score.model.lam  # type: ignore[assignment]
     coarse = captum("LayerGradCam")(score, layer).attribute(
         images,
-        additional_forward_args=(targets, against),
+        additional_forward_args=classes,
         relu_attributions=True,
     )
     return on_picture(coarse.detach()[:, 0], images.shape[2:])
 
 
-def occlusion(
-    score: TargetScore, images: Tensor, targets: Tensor, against: Tensor
-) -> Tensor:
+def occlusion(score: TargetScore, images: Tensor, classes: Tensor) -> Tensor:
     """Lay sky over one square after another, and see what the score loses."""
     # Zeiler & Fergus (2014, ECCV, section 4.2), squares of an eighth of the side, moved
     # by half of that; the fill is the median color of the sky.
@@ -102,14 +93,12 @@ def occlusion(
         sliding_window_shapes=(3, window, window),
         strides=(3, max(1, window // 2), max(1, window // 2)),
         baselines=find_sky(images).level.expand_as(images),
-        additional_forward_args=(targets, against),
+        additional_forward_args=classes,
     )
     return found.detach().sum(dim=1)  # type: ignore[no-any-return]
 
 
-def smoothgrad(
-    score: TargetScore, images: Tensor, targets: Tensor, against: Tensor
-) -> Tensor:
+def smoothgrad(score: TargetScore, images: Tensor, classes: Tensor) -> Tensor:
     """Average the gradient over noisy copies of the picture."""
     # Smilkov et al. (2017, arXiv:1706.03825, section 3): 25 copies, noise of a tenth of
     # white, the same in every call.
@@ -126,7 +115,7 @@ def smoothgrad(
                 nt_samples=SAMPLES,
                 stdevs=NOISE,
                 abs=False,
-                additional_forward_args=(targets[one], against[one]),
+                additional_forward_args=classes[one],
             )
         found.append(mean.detach().abs().sum(dim=1))
     return torch.cat(found)

@@ -212,28 +212,35 @@ def insertion_deletion(
         (np.linspace(0, 1, steps + 1) ** 2 * side**2).round().astype(int)
     )
     found = np.empty((2, num, len(counts)))
-    others = np.full(num, -1) if against is None else np.asarray(against)
-    device = images.device
-    classes = [torch.from_numpy(each.astype(np.int64)) for each in (targets, others)]
+    others = np.full(num, -1) if against is None else against
+    classes = torch.from_numpy(np.stack([targets, others], axis=1).astype(np.int64))
     for start in range(0, num, AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        order = ranks[part].to(device)
-        chosen = [each[part].to(device) for each in classes]
+        order, chosen = (each[part].to(images.device) for each in (ranks, classes))
         for k, count in enumerate(counts.tolist()):
             for way, (top, below) in enumerate(((fill, images), (images, fill))):
                 mixed = torch.where(order < count, top[part], below[part])
-                picked = log_probability(model(mixed), *chosen).exp()
+                picked = log_probability(model(mixed), chosen).exp()
                 found[way, part, k] = picked.double().cpu().numpy()
     return Curves(counts / (side * side), found[0], found[1])
 
 
-def log_probability(logits: Tensor, targets: Tensor, against: Tensor) -> Tensor:
-    """Return the probability of classes, among all or between two."""
-    score = logits.gather(1, targets[:, None])[:, 0]
-    other = logits.gather(1, against.clamp(min=0)[:, None])[:, 0]
-    among_all = logits.log_softmax(dim=1).gather(1, targets[:, None])[:, 0]
-    between = nn.functional.logsigmoid(score - other)
-    return torch.where(against >= 0, between, among_all)
+def log_probability(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the probability of classes (B, 2), among all or between two."""
+    among_all = logits.log_softmax(dim=1).gather(1, classes[:, :1])[:, 0]
+    between = F.logsigmoid(lead(logits, classes))
+    return torch.where(classes[:, 1] >= 0, between, among_all)
+
+
+def lead(scores: Tensor, classes: Tensor) -> Tensor:
+    """Return scores (B, K, ...) of classes less those they are held against, or none.
+
+    Of `classes` (B, 2) the second is -1 where there is none.
+    """
+    rows = torch.arange(len(scores), device=scores.device)
+    own, other = scores[rows, classes[:, 0]], scores[rows, classes[:, 1].clamp(min=0)]
+    held = (classes[:, 1] >= 0).view(-1, *(1,) * (own.ndim - 1))
+    return own - other * held
 
 
 def _ranks(maps: NDArray[np.floating], seed: int) -> NDArray[np.int64]:

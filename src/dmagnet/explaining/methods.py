@@ -14,6 +14,7 @@ from dmagnet.dreaming.layers import private_copy
 from dmagnet.errors import ConfigError
 from dmagnet.explaining import borrowed
 from dmagnet.explaining.borrowed import TargetScore
+from dmagnet.explaining.curves import lead
 from dmagnet.explaining.maps import attention_map, enlarged, evidence_maps, scale_map
 from dmagnet.explaining.needed import needed
 from dmagnet.judging.predict import batches_of, over_views
@@ -76,17 +77,19 @@ def attribute(
     _check(method)
     views = views_to_take(views, checkpoint.calibration)
     num = len(images)
-    classes = [class_numbers(checkpoint.class_names, target, num), np.full(num, -1)]
-    if against is not None:
-        classes[1] = class_numbers(checkpoint.class_names, against, num)
+    classes = torch.full((num, 2), -1)
+    for k, wanted in enumerate((target, against)):
+        if wanted is not None:
+            numbers = class_numbers(checkpoint.class_names, wanted, num)
+            classes[:, k] = torch.from_numpy(numbers)
     model = private_copy(checkpoint.model)
     assert isinstance(model, DMAGNet)
     device = next(model.parameters()).device
     batches = batches_of(images, BATCH, device)
-    parts = (torch.split(torch.from_numpy(c).to(device), BATCH) for c in classes)
+    chosen = torch.split(classes.to(device), BATCH)
     done: list[Tensor] = []
-    for batch, *chosen in zip(batches, *parts, strict=False):
-        done.append(maps_of(model, batch, method, *chosen, views=views).cpu())
+    for batch, some in zip(batches, chosen, strict=False):
+        done.append(maps_of(model, batch, method, some, views=views).cpu())
         if progress:
             progress(sum(map(len, done)))
     side = images.shape[1]
@@ -95,29 +98,23 @@ def attribute(
 
 
 def maps_of(
-    model: DMAGNet,
-    images: Tensor,
-    method: str,
-    targets: Tensor,
-    against: Tensor,
-    *,
-    views: int = 1,
+    model: DMAGNet, images: Tensor, method: str, classes: Tensor, *, views: int = 1
 ) -> Tensor:
-    """Make maps (B, S, S) of a batch by a `private_copy`; -1 in `against` for none."""
+    """Make maps (B, S, S) of a batch by a `private_copy`; classes as of `lead`."""
     _check(method)
     make: Callable[[Tensor], Tensor]
     match method:
         case "needed":
-            return needed(model, images, targets, against).float()
+            return needed(model, images, classes).float()
         case "evidence":
-            make = partial(_evidence, model, targets=targets, against=against)
+            make = partial(_evidence, model, classes=classes)
         case "lam":
             make = partial(attention_map, model)
         case "scales":
             make = partial(scale_map, model)
         case _:
             borrow = getattr(borrowed, method)
-            found: Tensor = borrow(TargetScore(model), images, targets, against)
+            found: Tensor = borrow(TargetScore(model), images, classes)
             return found.float()
     with torch.no_grad():
         return over_views(make, images, views).float()
@@ -150,11 +147,5 @@ def class_numbers(names: Sequence[str], wanted: Classes, num: int) -> NDArray[np
     return numbers.astype(np.int64)
 
 
-def _evidence(
-    model: DMAGNet, images: Tensor, targets: Tensor, against: Tensor
-) -> Tensor:
-    maps = evidence_maps(model, images)
-    rows = torch.arange(len(images), device=images.device)
-    chosen = maps[rows, targets]
-    chosen = chosen - maps[rows, against.clamp(min=0)] * (against >= 0)[:, None, None]
-    return enlarged(chosen, images.shape[2])
+def _evidence(model: DMAGNet, images: Tensor, classes: Tensor) -> Tensor:
+    return enlarged(lead(evidence_maps(model, images), classes), images.shape[2])

@@ -39,11 +39,7 @@ SEARCH = Search()
 
 
 def needed(
-    model: nn.Module,
-    images: Tensor,
-    targets: Tensor,
-    against: Tensor,
-    search: Search = SEARCH,
+    model: nn.Module, images: Tensor, classes: Tensor, search: Search = SEARCH
 ) -> Tensor:
     """Search which pixels the class needs most, and how much."""
     # Masks that preserve or delete a class go back to Fong & Vedaldi (2017, ICCV) and
@@ -56,10 +52,9 @@ def needed(
     sky = find_sky(images)
     seeds = range(FIRST_FILL, FIRST_FILL + search.fills)
     fills = [sky_fill(images, seed=seed, sky=sky) for seed in seeds]
-    first = _first_look(model, images, targets, against, fills[0])
+    first = _first_look(model, images, classes, fills[0])
     order = _standard(first).requires_grad_(True)
     adam = torch.optim.Adam([order], lr=search.rate)
-    twice = [each.repeat(2) for each in (targets, against)]
     for step in range(search.steps):
         done = step / max(1, search.steps - 1)
         adam.param_groups[0]["lr"] = search.rate * (1 - 0.9 * done)
@@ -68,30 +63,32 @@ def needed(
         mask = _mask(smooth, soft * (hard / soft) ** done, (0.5 + GOLDEN * step) % 1)
         fill = fills[step % len(fills)]
         mixed = torch.lerp(images, fill, mask), torch.lerp(fill, images, mask)
-        probability = log_probability(model(torch.cat(mixed)), *twice).exp()
+        probability = log_probability(
+            model(torch.cat(mixed)), classes.repeat(2, 1)
+        ).exp()
         without, alone = probability.chunk(2)
         loss = (search.deletion * without - alone).sum()
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
     smooth = smoothed(order.detach(), search.smoothing)
-    return _valued(model, images, smooth, (targets, against), fills[0])
+    return _valued(model, images, smooth, classes, fills[0])
 
 
 def _first_look(
-    model: nn.Module, images: Tensor, targets: Tensor, against: Tensor, fill: Tensor
+    model: nn.Module, images: Tensor, classes: Tensor, fill: Tensor
 ) -> Tensor:
     """Return what each square of a grid loses under sky, (B, S, S)."""
     side = images.shape[2]
     edges = np.linspace(0, side, GRID + 1).round().astype(int).tolist()
     lost = images.new_zeros(len(images), 1, GRID, GRID)
     with torch.no_grad():
-        whole = log_probability(model(images), targets, against).exp()
+        whole = log_probability(model(images), classes).exp()
         for row, column in np.ndindex(GRID, GRID):
             down, across = (slice(*edges[k : k + 2]) for k in (row, column))
             covered = images.clone()
             covered[..., down, across] = fill[..., down, across]
-            left = log_probability(model(covered), targets, against).exp()
+            left = log_probability(model(covered), classes).exp()
             lost[:, 0, row, column] = whole - left
     return F.interpolate(lost, size=(side, side), mode="bilinear")[:, 0]
 
@@ -113,16 +110,12 @@ def _mask(order: Tensor, softness: float, share: float) -> Tensor:
 
 
 def _valued(
-    model: nn.Module,
-    images: Tensor,
-    order: Tensor,
-    classes: tuple[Tensor, Tensor],
-    fill: Tensor,
+    model: nn.Module, images: Tensor, order: Tensor, classes: Tensor, fill: Tensor
 ) -> Tensor:
     """Give each pixel the slope of the curves at its place in the order."""
     order = _standard(order)
     maps = order.cpu().numpy()
-    targets, against = (each.cpu().numpy() for each in classes)
+    targets, against = classes.cpu().numpy().T
     curves = insertion_deletion(
         model, images, maps, targets, against=against, fill=fill, steps=LOOKS
     )
