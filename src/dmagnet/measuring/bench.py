@@ -18,6 +18,7 @@ from dmagnet.measuring.controls import How, calibrate_norms, randomized
 from dmagnet.network.dmagnet import DMAGNet
 
 MIN_PER_CLASS = 2
+FORGETFUL: dict[str, How] = {"random weights": "fresh", "shuffled weights": "shuffled"}
 NUM_FITTED = 256  # galaxies to which the norms of random networks are fitted
 
 
@@ -67,8 +68,7 @@ def set_up(network: Network, galaxies: Galaxies, config: MeasureConfig) -> Bench
     rows = chosen_rows(galaxies, config.per_class)
     images = _floats(every[rows])
     networks = {"trained": [network]}
-    hows: tuple[How, ...] = ("fresh", "shuffled")
-    for kind, how in zip(("random weights", "shuffled weights"), hows, strict=True):
+    for kind, how in FORGETFUL.items():
         forgetful = [randomized(model, k, how=how) for k in range(config.seeds)]
         fitted = [calibrate_norms(each, fitting) for each in forgetful]
         networks[kind] = [replace(network, model=each) for each in fitted]

@@ -19,7 +19,7 @@ from torch import Tensor
 from dmagnet.errors import ConfigError
 from dmagnet.measuring.spectra import azimuthal_modes, polar_rings
 from dmagnet.pictures.standard import RADII, find_extent, standardize
-from dmagnet.simulator.pairs import together, with_parameter
+from dmagnet.simulator.pairs import ARMS, without
 from dmagnet.simulator.parameters import (
     PARAMETERS,
     Galaxy,
@@ -32,7 +32,6 @@ from dmagnet.simulator.scene import Change, draw
 from dmagnet.simulator.truth import Discs, EdgeOns, pick
 
 DISTURBED, MERGING, BARRED, TIGHT, LOOSE, BULGED = 0, 1, 5, 6, 7, 9
-ARMS = ("arms.strength", "arms.ring", "arms.knots", "arms.dust")
 LEAST_RMS = 0.01  # of white, over the view: a smaller difference is not seen
 MOST_TRIED = 20  # galaxies drawn for each one that is kept
 MOST_DRAWN = 100_000  # galaxies of one seed
@@ -51,15 +50,12 @@ _DISCS = (Discs, EdgeOns)
 
 
 WITHOUT = {
-    DISTURBED: {
-        **dict.fromkeys(("bulge_shift", "lopsided", "twist", "bow", "patchy"), 0.0),
-        "tides.share": 0.0,
-    },
-    MERGING: {"companion": 0.0},
-    BARRED: {"bars.share": 0.0},
-    TIGHT: dict.fromkeys(ARMS, 0.0),
-    LOOSE: dict.fromkeys(ARMS, 0.0),
-    BULGED: {"bulge_share": 0.0},
+    DISTURBED: ("bulge_shift", "lopsided", "twist", "bow", "patchy", "tides.share"),
+    MERGING: ("companion",),
+    BARRED: ("bars.share",),
+    TIGHT: ARMS,
+    LOOSE: ARMS,
+    BULGED: ("bulge_share",),
 }
 # What a galaxy that was robbed of its feature must not tell of it: fields of the
 # record, and parameters of `dmagnet.simulator.parameters`.
@@ -123,7 +119,7 @@ def draw_pairs(
             f"got {label}"
         )
     kinds = torch.tensor([label])
-    robbed = together(*(with_parameter(*each) for each in WITHOUT[label].items()))
+    robbed = without(*WITHOUT[label])
     drawn: list[Any] = []  # the members of the frame, then a record for each kind
 
     def change(labels: Tensor, galaxies: Any) -> Any:  # numpydoc ignore=GL08

@@ -23,6 +23,7 @@ LEAST_SHARE = 0.15  # of the light at a place that a bar or arms must have added
 SMEARED_PX = 5  # side of the box that stands for the seeing
 LEAST_PX = 40  # of 256 x 256; where less was added, the whole galaxy counts
 DECIDED = ("owner", "label", "smooth", "second")  # who is drawn: no parameters
+ARMS = ("arms.strength", "arms.ring", "arms.knots", "arms.dust")
 COMPONENTS = (
     *("bulge", "bar", "arms", "knots", "dust", "tides", "companion"),
     *("neighbor", "star", "sky"),
@@ -124,6 +125,11 @@ def together(*changes: Change) -> Change:
     return _all
 
 
+def without(*names: str) -> Change:
+    """Set parameters to zero."""
+    return together(*(with_parameter(name, 0.0) for name in names))
+
+
 def without_bars(labels: Tensor, galaxies: Any) -> Any:
     """Take the bars away: the disc keeps their light, and goes on below them.
 
@@ -161,7 +167,7 @@ def without_arms(labels: Tensor, galaxies: Any) -> Any:
     if not isinstance(galaxies, Discs):
         return galaxies
     kept = ((labels != TIGHT) & (labels != LOOSE)).float()
-    for name in ("arms.strength", "arms.ring", "arms.knots", "arms.dust"):
+    for name in ARMS:
         galaxies = put(galaxies, name, get(galaxies, name) * kept)
     return galaxies
 
@@ -250,20 +256,17 @@ def components(
         return _light(labels, grid, generator, *changes)
 
     old = with_parameter("colors", lambda c: c * c.new_tensor([1.0, 0.0, 0.0]))
-    clear = (with_parameter("arms.dust", 0.0), with_parameter("dust", 0.0))
-    round_disc = (
-        with_parameter("arms.strength", 0.0), with_parameter("arms.ring", 0.0)
-    )  # fmt: skip
-    knotless = (with_parameter("arms.knots", 0.0), with_parameter("knots", 0.0))
-    galaxy, old_stars, dustless = _scene(), _scene(old), _scene(*clear)
+    clear = without("arms.dust", "dust")
+    round_disc = without("arms.strength", "arms.ring")
+    galaxy, old_stars, dustless = _scene(), _scene(old), _scene(clear)
     light = {
-        "bulge": old_stars - _scene(old, with_parameter("bulge_share", 0.0)),
-        "bar": old_stars - _scene(old, with_parameter("bars.share", 0.0)),
-        "arms": dustless - _scene(*clear, *round_disc),
-        "knots": galaxy - _scene(*knotless),
+        "bulge": old_stars - _scene(old, without("bulge_share")),
+        "bar": old_stars - _scene(old, without("bars.share")),
+        "arms": dustless - _scene(clear, round_disc),
+        "knots": galaxy - _scene(without("arms.knots", "knots")),
         "dust": dustless - galaxy,
-        "tides": galaxy - _scene(with_parameter("tides.share", 0.0)),
-        "companion": galaxy - _scene(with_parameter("companion", 0.0)),
+        "tides": galaxy - _scene(without("tides.share")),
+        "companion": galaxy - _scene(without("companion")),
     }
     company, fwhm, beta = _company(labels, grid, generator)
     light |= company
