@@ -58,25 +58,14 @@ class Objective:
 
 @dataclass(frozen=True)
 class Sum(Objective):
-    """A weighted sum of objectives.
-
-    Attributes
-    ----------
-    terms : tuple of Objective
-        What is added.
-    weights : tuple of float
-        The weight of each term.
-    balance : bool
-        Divide each term by its own size on the start image, so that the weights
-        mean something between layers of different strength.
-    starts : tuple of (B,) Tensor
-        Sizes on the start images; `bind` fills them in.
-    """
+    """A weighted sum of objectives."""
 
     terms: tuple[Objective, ...]
-    weights: tuple[float, ...]
+    weights: tuple[float, ...]  # one for each
+    # Divide each term by its own size on the start image, so that the weights mean
+    # something between layers of different strength.
     balance: bool = False
-    starts: tuple[Tensor, ...] = ()
+    starts: tuple[Tensor, ...] = ()  # those sizes, (B,) each; `bind` fills them in
 
     @property
     def layers(self) -> tuple[str, ...]:  # type: ignore[override]
