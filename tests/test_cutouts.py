@@ -470,3 +470,18 @@ def test_explain_and_page_read_the_same_table(tmp_path, flux):
     )
     assert len(images) == len(pictures) == 3
     assert not left
+
+
+def test_cut_outs_of_a_real_image_are_its_pixels_where_the_table_says(shared, tmp_path):
+    tile = shared / "fits" / "decals_dr5_grz_509_example_a.fits"
+    with fits.open(tile) as file:
+        whole, wcs = file[0].data, WCS(file[0].header, naxis=2)
+    middle = (299.5, 201.5)  # of 64 px; the sky in between is not a grid of the tile's
+    place = wcs.pixel_to_world(*middle)
+    table = tmp_path / "t.csv"
+    table.write_text(f"id,ra,dec\none,{place.ra.deg:.9f},{place.dec.deg:.9f}\n")
+    rows, _ = cut(table, tmp_path / "out", (str(tile),))
+    with fits.open(tmp_path / "out" / rows["path"][0]) as file:
+        np.testing.assert_array_equal(file[0].data, whole[:, 170:234, 268:332])
+        again = WCS(file[0].header, naxis=2).world_to_pixel(place)
+    np.testing.assert_allclose(again, (31.5, 31.5), atol=1e-3)

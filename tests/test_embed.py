@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 import sys
+import zipfile
 from contextlib import chdir
 from dataclasses import replace
 from types import ModuleType
@@ -300,6 +302,20 @@ def test_pictures_that_are_gone_are_left_out(embedded, tmp_path):
     page = write_map(table, tmp_path / "map.html")
     assert shown(page)[1] == 0
     assert "no picture" in page.read_text()
+
+
+def test_a_real_galaxy_turned_over_is_nearest_to_itself(shared, tmp_path):
+    with zipfile.ZipFile(shared / "galaxy10_real60_jpeg.zip") as packed:
+        names = sorted(n for n in packed.namelist() if "_0" in n and n.endswith("jpg"))
+        seen = [Image.open(io.BytesIO(packed.read(name))) for name in names[:10]]
+    turned = [image.transpose(Image.Transpose.ROTATE_90) for image in seen]
+    table, others = (  # one view of each: else both would be averages of the same
+        dmagnet.embed(some, weights=WEIGHTS, views=1) for some in (seen, turned)
+    )
+    found = [
+        dmagnet.nearest(table, each, num=1)["id"][0] for each in others["embedding"]
+    ]
+    assert found == list(table["id"])
 
 
 def test_the_call_writes_the_map_of_images_in_memory_too(images, tmp_path):

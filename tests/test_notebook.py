@@ -77,6 +77,19 @@ def test_fits_in_memory_has_its_position(tmp_path):
         assert table["p5"][0] == pytest.approx(whole["p5"][0], abs=1e-5)
 
 
+def test_a_real_image_is_answered_alike_as_a_file_an_hdu_and_a_cutout(shared):
+    path = shared / "fits" / "decals_dr5_grz_162_example_b.fits"
+    wanted = answers(path)
+    with fits.open(path) as file:
+        (given,) = answers(file[0])
+        plane, wcs = file[0].data[1], WCS(file[0].header, naxis=2)
+        cut = Cutout2D(plane, (80.5, 80.5), 160, wcs=wcs)
+        red = answers([cut, fits.PrimaryHDU(cut.data, cut.wcs.to_header())])
+    for name in ("ra", "dec", "class_name", *(f"p{k}" for k in range(10))):
+        assert given[name] == wanted[name][0], name
+        assert red[name][0] == red[name][1], name
+
+
 def test_what_is_no_image_is_refused_in_a_line():
     with pytest.raises(DataError, match="Cutout2D, got dict"):
         answers([{}])
