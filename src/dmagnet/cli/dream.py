@@ -97,6 +97,8 @@ def dream(
     weights : str
         Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
+    if gallery.classes and gallery.layers == LAYERS:  # nobody asked for layers
+        gallery = replace(gallery, layers=())
     if config.basis == "galaxy":
         if images:
             raise ConfigError(
@@ -204,9 +206,8 @@ def _write_galaxies(
     network = open_weights(path_of(weights or "s"), gallery.device)
     judge = second_opinion(network, galaxies.judge)
     classes = network.class_names if ALL in gallery.classes else gallery.classes
-    layers = () if gallery.layers == LAYERS and classes else gallery.layers
     targets = [
-        *(layer_target(network, name) for name in layers),
+        *(layer_target(network, name) for name in gallery.layers),
         *(class_target(network, name) for name in classes),
     ]
     if not targets:
