@@ -268,3 +268,16 @@ def test_the_environment_names_the_folder(tmp_path, serve, monkeypatch):
     monkeypatch.setenv("DMAGNET_DATA_DIR", str(tmp_path / "data"))
     assert data_folder() == tmp_path / "data"
     assert get(None, serve()) == tmp_path / "data" / NAME
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SSL_CERT_FILE", "/no/such/file"), ("ALL_PROXY", "foo://127.0.0.1:1")],
+)
+def test_an_environment_that_cannot_be_used_is_one_line(
+    tmp_path, monkeypatch, name, value
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DataError, match=r"proxies and certificates .* see ALL_PROXY"):
+        fetch(tmp_path)
+    assert not [*tmp_path.iterdir()]

@@ -11,7 +11,7 @@ from blobs import CONFIG, blobs
 from PIL import Image
 from scipy import stats
 
-from dmagnet.classes import CLASSES, is_galaxy10
+from dmagnet.classes import CLASS_NAMES, CLASSES, find_class, is_galaxy10, matched
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError, DataError
@@ -70,6 +70,27 @@ def test_classes_are_judged_by_their_names_whatever_their_order():
     np.testing.assert_array_equal(voted[1], [4, 0, 5, 3])
     with pytest.raises(DataError, match="found class 0, class 1, class 2; judge it"):
         numbered_as(blobs(), names[:3])
+
+
+ALIKE = (("SB", "Sb"), ("1 arm", "2 arm"), ("渦巻", "楕円"), ("-5", "5"))
+
+
+@pytest.mark.parametrize("names", ALIKE)
+def test_classes_that_are_spelled_nearly_alike_are_told_apart(names):
+    assert matched(names, names[::-1]) == {0: 1, 1: 0}
+    for k, name in enumerate(names[:1] if names[1] == "5" else names):
+        assert find_class(names, name) == k
+
+
+def test_a_short_name_that_may_be_two_classes_is_none_of_them():
+    assert matched(["edge_on", "Merging"], CLASS_NAMES) == {1: 1}
+    assert matched(["Barred Spiral", "barred_spiral"], CLASS_NAMES) == {0: 5}
+    assert find_class(CLASS_NAMES, "edge-on-bulge") == 9
+
+
+def test_meanings_of_labels_that_leave_the_class_open_are_refused():
+    with pytest.raises(DataError, match="one coarse class for each galaxy, got labels"):
+        coarse(replace(blobs(), label_sets=((0, 1),)), MEANINGS, NAMES)
 
 
 def test_membership_tells_which_classes_a_label_allows():

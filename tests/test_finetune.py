@@ -10,6 +10,7 @@ from blobs import blobs
 from PIL import Image
 
 from dmagnet.calibration import Calibration
+from dmagnet.classes import matched
 from dmagnet.cli import main
 from dmagnet.config import ModelConfig, TrainConfig
 from dmagnet.config.recipes import as_trained, finetune
@@ -17,7 +18,7 @@ from dmagnet.errors import CheckpointError, ConfigError
 from dmagnet.network import DMAGNet
 from dmagnet.network.checkpoint import Checkpoint, load, save
 from dmagnet.training import fit, what_is_kept
-from dmagnet.training.finetune import fit_head, matching_rows, pooled, start_of
+from dmagnet.training.finetune import fit_head, pooled, start_of
 
 CPU = torch.device("cpu")
 NAMES = ("class 0", "class 1", "class 2")
@@ -64,7 +65,7 @@ def test_side_field_radii_and_network_come_from_the_weights(parent):
 def test_names_match_but_for_case_signs_and_leading_numbers():
     old = ("Round Smooth", "Cigar", "Merging")
     new = ("0_merging", "1_unknown", "2-round_smooth")
-    assert matching_rows(old, new) == {0: 2, 2: 0}
+    assert matched(new, old) == {0: 2, 2: 0}
 
 
 def test_with_the_same_classes_the_whole_network_is_kept(parent, galaxies, config):

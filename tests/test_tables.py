@@ -237,7 +237,7 @@ def test_one_column_is_no_position():
 
 def test_a_column_named_where_there_is_no_table_is_refused(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
-    line = "--id: expected a table with a column who, got images; leave it out"
+    line = "--id: expected a table with a column who, found none; leave it out"
     with pytest.raises(ConfigError, match=line):
         list_items(tmp_path / "a.png", SourceConfig(id="who"))
 

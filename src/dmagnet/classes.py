@@ -80,18 +80,38 @@ _ENTRIES = {
 
 
 def plain_names(names: Iterable[str]) -> list[str]:
-    """Reduce class names to what folders and tables spell alike, slugs to names."""
+    """Reduce class names to what folders and tables spell alike.
+
+    Slugs stand for names only where all ten are there: `edge-on` alone may be both.
+    """
     plain = [*map(_plain, names)]
-    return [_plain(_ENTRIES[p].name) if p in _ENTRIES else p for p in plain]
+    known = [_ENTRIES[p] for p in plain if p in _ENTRIES]
+    if len(known) == len(plain) and {*known} == {*CLASSES}:
+        return [_plain(entry.name) for entry in known]
+    return plain
+
+
+def matched(own: Sequence[str], known: Sequence[str]) -> dict[int, int]:
+    """Find classes among others, by their very names or spelled so that one fits."""
+    exact = {name: k for k, name in enumerate(known)}
+    mine, theirs = plain_names(own), plain_names(known)
+    found = {}
+    for i, (name, plain) in enumerate(zip(own, mine, strict=True)):
+        if name in exact:
+            found[i] = exact[name]
+        elif mine.count(plain) == theirs.count(plain) == 1:
+            found[i] = theirs.index(plain)
+    return found
 
 
 def find_class(names: Sequence[str], wanted: str) -> int:
     """Find a class by its name, by the slug of one of the ten, or by its number."""
     if wanted.isdecimal() and int(wanted) < len(names):
         return int(wanted)
-    plain, (asked,) = plain_names(names), plain_names([wanted])
-    if asked in plain:
-        return plain.index(asked)
+    entry = _ENTRIES.get(_plain(wanted))
+    for asked in (wanted, *([entry.name, entry.slug] if entry else [])):
+        if found := matched([asked], names):
+            return found[0]
     raise ConfigError(f"no class {wanted!r}; the classes are: {', '.join(names)}")
 
 

@@ -5,7 +5,7 @@ The others are one function each elsewhere, and `dmagnet` has them under their n
 
 import logging
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -319,6 +319,7 @@ def embed(
     weights: Place | None = None,
     config: ClassifyConfig = CLASSIFY,
     announce: Announce | None = None,
+    tell: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> "Answers":
     """Embed galaxies: classes and features in a table; `nearest` finds what is alike.
@@ -335,7 +336,7 @@ def embed(
         As for `classify`.
     config : ClassifyConfig
         As for `classify`.
-    announce : callable, optional
+    announce, tell : callable, optional
         As for `classify`.
     **settings
         As for `classify`.
@@ -360,7 +361,9 @@ def embed(
         page = None if map is None else Path(map)
         if page:
             make_way_for_map(page, [paths] if isinstance(paths, Place) else paths)
-        table = classify(paths, out=out, weights=weights, config=config, announce=told)
+        table = classify(
+            paths, out=out, weights=weights, config=config, announce=told, tell=tell
+        )
         if page:
             write_map(table, page, inputs=paths, config=config, announce=told)
         # As in classify: its pictures can be shown for as long as there is a table.

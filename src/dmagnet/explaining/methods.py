@@ -77,11 +77,11 @@ def attribute(
     _check(method)
     views = views_to_take(views, checkpoint.calibration)
     num = len(images)
+    names = checkpoint.class_names
     classes = torch.full((num, 2), -1)
-    for k, wanted in enumerate((target, against)):
-        if wanted is not None:
-            numbers = class_numbers(checkpoint.class_names, wanted, num)
-            classes[:, k] = torch.from_numpy(numbers)
+    classes[:, 0] = torch.from_numpy(class_numbers(names, target, num))
+    if against is not None:
+        classes[:, 1] = torch.from_numpy(class_numbers(names, against, num))
     model = private_copy(checkpoint.model)
     assert isinstance(model, DMAGNet)
     device = next(model.parameters()).device

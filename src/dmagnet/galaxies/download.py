@@ -74,7 +74,8 @@ def fetch(
     work = folder / f".{name}{PART}"  # the partial file, its version, and a lock
     part = work / "file"
     failures = []
-    with claimed(work), refusals_of_the_disk(folder):
+    client = _client()
+    with client, claimed(work), refusals_of_the_disk(folder):
         if (folder / name).exists():
             if file_hash(folder / name) == sha256.lower():
                 shutil.rmtree(work, ignore_errors=True)
@@ -83,7 +84,9 @@ def fetch(
                 f"{folder / name}: expected sha256 {sha256.lower()[:12]}..., got "
                 "another or a damaged file, which is left alone; move it away"
             )
-        download = partial(_download, part, progress, retries, wait_s)
+        download = partial(
+            _download, client, part, progress=progress, retries=retries, wait_s=wait_s
+        )
         for source in (url, *mirrors):
             try:
                 if _is_retrieved(source, part, sha256.lower(), download):
@@ -100,6 +103,17 @@ def fetch(
         f"{name}: expected a download, got {'; '.join(failures)}{kept}; check the "
         f"connection and run again, or put the file into {folder} yourself"
     )
+
+
+def _client() -> httpx2.Client:
+    """Open what asks; the environment may name proxies and certificates."""
+    try:
+        return httpx2.Client(timeout=TIMEOUT_S, follow_redirects=True)
+    except (ImportError, OSError, ValueError) as error:
+        raise DataError(
+            "fetch: expected proxies and certificates of the environment that can be "
+            f"used, got {error}; see ALL_PROXY, HTTPS_PROXY and SSL_CERT_FILE"
+        ) from error
 
 
 def file_hash(path: Path) -> str:
@@ -129,7 +143,13 @@ def _in_short(error: Exception) -> str:
 
 
 def _download(
-    part: Path, progress: bool, retries: int, wait_s: float, url: str
+    client: httpx2.Client,
+    part: Path,
+    url: str,
+    *,
+    progress: bool,
+    retries: int,
+    wait_s: float,
 ) -> None:
     """Bring a partial file to its end."""
     console = Console(stderr=True, quiet=not progress)
@@ -138,7 +158,7 @@ def _download(
         bar.add_task("", total=None)  # one for all attempts
         for attempt in range(retries + 1):
             try:
-                _continue(url, part, bar)
+                _continue(client, url, part, bar)
                 return
             except httpx2.HTTPError as error:
                 if attempt == retries or not _may_pass(error):
@@ -151,7 +171,7 @@ def _tag_of(part: Path) -> Path:
     return part.with_name(part.name + ".etag")
 
 
-def _continue(url: str, part: Path, bar: Progress) -> None:
+def _continue(client: httpx2.Client, url: str, part: Path, bar: Progress) -> None:
     """Ask for what is missing, append it, and refuse an answer that was cut."""
     noted = _tag_of(part)
     have = part.stat().st_size if part.exists() else 0
@@ -163,9 +183,7 @@ def _continue(url: str, part: Path, bar: Progress) -> None:
         known_url, _, tag = told.partition("\n")
         if known_url == url and tag:
             headers["If-Range"] = tag
-    with httpx2.stream(
-        "GET", url, headers=headers, timeout=TIMEOUT_S, follow_redirects=True
-    ) as answer:
+    with client.stream("GET", url, headers=headers) as answer:
         if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # nothing is missing, or the hash will tell
         answer.raise_for_status()

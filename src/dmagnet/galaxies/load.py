@@ -28,7 +28,7 @@ from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.standard import Pixels, crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
-from dmagnet.pictures.tables.columns import find_columns
+from dmagnet.pictures.tables.columns import find_columns, named_columns
 
 FILES = FilesConfig()
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -242,8 +242,8 @@ def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
         raise DataError(listing.skipped[0])
     if wish.votes and listing.votes is None:
         raise DataError(f"{path}: expected a table with columns of votes, got classes")
-    if not listing.places and (named := wish.source.label or wish.source.path):
-        line = f"expected a table with {named}, got folders of classes"
+    if not listing.places and (named := [*named_columns(wish.source).values()]):
+        line = f"expected a table with {named[0]}, got folders of classes"
         raise DataError(f"{path}: {line}")
     # Without a wish the pixels of most images stay as they are.
     side = wish.image_size

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dmagnet.classes import CLASS_NAMES, plain_names
+from dmagnet.classes import CLASS_NAMES, matched
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import COLUMNS, Galaxies, meanings_of
 from dmagnet.storage.records import read_json
@@ -46,6 +46,11 @@ def coarse(
             f"{galaxies.source}: expected coarse classes, got votes, which have no "
             "meanings in other classes; leave the meanings out"
         )
+    if galaxies.label_sets:
+        raise DataError(
+            f"{galaxies.source}: expected one coarse class for each galaxy, got labels "
+            "that leave it open; leave the meanings out, or these galaxies"
+        )
     unknown = [name for name in meanings if name not in galaxies.class_names]
     fine = [name for names in meanings.values() for name in names]
     unknown += [name for name in fine if name not in class_names]
@@ -76,20 +81,20 @@ def coarse(
 
 def numbered_as(galaxies: Galaxies, class_names: tuple[str, ...]) -> Galaxies:
     """Give classes the numbers that a network with all of them uses."""
-    own, wanted = plain_names(galaxies.class_names), plain_names(class_names)
-    if not {*own} <= {*wanted} or len({*own}) < len(own):
+    places = matched(galaxies.class_names, class_names)
+    if len(places) < len(galaxies.class_names):
         raise DataError(
             f"{galaxies.source}: expected the network's classes "
             f"{', '.join(class_names)}; found {', '.join(galaxies.class_names)}; judge "
             "it on data with its classes, or say with --meanings what they mean"
         )
-    codes = np.array([wanted.index(name) for name in own])
+    codes = np.array([places[k] for k in range(len(places))])
     sets = galaxies.label_sets
     votes = galaxies.votes
     if votes is not None:
-        votes = np.zeros((len(galaxies), len(wanted)), votes.dtype)
+        votes = np.zeros((len(galaxies), len(class_names)), votes.dtype)
         votes[:, codes] = galaxies.votes
-    beyond = len(wanted) + np.arange(len(sets))
+    beyond = len(class_names) + np.arange(len(sets))
     return replace(
         galaxies,
         labels=np.concatenate([codes, beyond])[galaxies.labels],

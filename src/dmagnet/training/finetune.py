@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmagnet.classes import plain_names
+from dmagnet.classes import matched
 from dmagnet.config.train_config import ModelConfig, TrainConfig
 from dmagnet.errors import ConfigError
 from dmagnet.galaxies.galaxies import Galaxies
@@ -19,13 +19,6 @@ SHAPE = ("size", "dilations", "fusion", "reduction", "lam")
 BATCH = 64
 STRENGTH = 10.0  # of the pull on a new head, in galaxies; see `fit_head`
 MAX_STEPS = 100  # of L-BFGS; it needs about thirty
-
-
-def matching_rows(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
-    """Find the classes that trained weights know already."""
-    known = {name: k for k, name in enumerate(plain_names(old))}
-    wanted = plain_names(new)
-    return {k: known[name] for k, name in enumerate(wanted) if name in known}
 
 
 def what_is_kept(parent: Checkpoint, class_names: Sequence[str]) -> tuple[str, ...]:
@@ -43,7 +36,7 @@ def what_is_kept(parent: Checkpoint, class_names: Sequence[str]) -> tuple[str, .
     tuple of str
         About the head, and about the calibration if there was one.
     """
-    rows = matching_rows(parent.class_names, class_names)
+    rows = matched(class_names, parent.class_names)
     names = list(class_names)
     if len(rows) == len(names):
         head = f"the weights know these {len(names)} classes: their head is kept"
@@ -98,7 +91,7 @@ def start_of(
     num = len(galaxies.class_names)
     model = DMAGNet(replace(config.model, num_classes=num))
     state = dict(parent.model.state_dict())
-    rows = matching_rows(parent.class_names, galaxies.class_names)
+    rows = matched(galaxies.class_names, parent.class_names)
     for name in ("head.weight", "head.bias"):
         head = torch.zeros(num, *state[name].shape[1:])
         if rows:
@@ -179,7 +172,7 @@ def fit_head(
 
 def parent_of(parent: Checkpoint, class_names: Sequence[str]) -> dict[str, Any]:
     """Record for the provenance where training started."""
-    rows = matching_rows(parent.class_names, class_names)
+    rows = matched(class_names, parent.class_names)
     return {
         "weights_hash": parent.weights_hash,
         "version": parent.provenance.get("version"),

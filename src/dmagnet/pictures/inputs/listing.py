@@ -56,7 +56,7 @@ class Listing:
         tables = any(form == "table" or forms.INSIDE in p for form, p in self._inputs)
         if self._inputs and not tables and (named := named_columns(config)):
             flag, column = next(iter(named.items()))
-            line = f"expected a table with a column {column}, got images; leave it out"
+            line = f"expected a table with a column {column}, found none; leave it out"
             raise ConfigError(f"--{flag}: {line}")
         for form, path in self._inputs:
             try:
