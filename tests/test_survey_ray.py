@@ -235,7 +235,7 @@ def test_weights_that_changed_on_the_way_are_refused(running, folder, tmp_path):
 
     def exchange(name, total):
         save(weights, network(2))
-        return lambda done: None
+        return lambda _: None
 
     with pytest.raises(CheckpointError, match="holds other weights"):
         on_ray(folder, tmp_path / "t.csv", weights, ALONE, announce=exchange)
