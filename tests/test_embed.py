@@ -325,7 +325,7 @@ def test_the_call_writes_the_map_of_images_in_memory_too(images, tmp_path):
     assert shown(out) == (sorted(table["id"]), 9)
     assert table["embedding"].shape[0] == 9
     with pytest.raises(ConfigError, match=r"ends in \.html"):
-        dmagnet.embed(seen, map=tmp_path / "map.png", weights=WEIGHTS)
+        dmagnet.embed(seen, tell=print, map=tmp_path / "map.png", weights=WEIGHTS)
 
 
 def test_near_prints_the_galaxies_that_are_like_one_of_the_table(embedded, capsys):

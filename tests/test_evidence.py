@@ -318,3 +318,8 @@ def test_without_captum_one_line_says_how_to_get_it(
 def test_captum_brings_no_torchvision(network, views):
     attribute(network, views[:1], "smoothgrad", target=0)
     assert "torchvision" not in sys.modules
+
+
+def test_a_map_of_no_class_is_refused(network, views):
+    with pytest.raises(ConfigError, match="expected one for all or one for each"):
+        attribute(network, views, "evidence", target=None)

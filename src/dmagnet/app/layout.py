@@ -100,12 +100,7 @@ def page_of(work: Work, handlers: Handlers, config: AppConfig) -> Any:
             handlers.show, [number], api_name="show",
             js="() => [window.dmagnetChosen]", **looks,
         )  # fmt: skip
-        gr.on(
-            [target.input, against.input, methods.input], handlers.why,
-            [target, against, methods], [why, files], api_name="why",
-            concurrency_limit=LOOKS, concurrency_id="why", trigger_mode="always_last",
-            show_progress_on=[why],
-        )  # fmt: skip
+        _connect_reasons([target, against, methods], why, files, handlers)
         _connect_dreams(dreams, files, handlers, config)
         gr.on(
             [compare.click, comparing.select], handlers.compare, [first, second],
@@ -158,6 +153,17 @@ def _reasons(work: Work) -> tuple[Any, ...]:
             choices, value=list(work.methods), label="Maps", elem_id="methods"
         )
     return target, against, methods, why
+
+
+def _connect_reasons(
+    asked: list[Any], why: Any, files: Any, handlers: Handlers
+) -> None:
+    """Let each choice of a class or of maps be answered, the last one surely."""
+    gr.on(
+        [each.input for each in asked], handlers.why, asked, [why, files],
+        api_name="why", concurrency_limit=LOOKS, concurrency_id="why",
+        trigger_mode="always_last", show_progress_on=[why],
+    )  # fmt: skip
 
 
 def _class(work: Work, label: str, name: str) -> Any:

@@ -21,6 +21,7 @@ from dmagnet.pictures.image import read_image
 from dmagnet.pictures.inputs.framing import cutout_of_one_size
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.simulator.scene import draw
+from dmagnet.storage.disk import file_hash
 
 ROUND = Path("simulated:round")  # stands for a galaxy that the simulator draws
 ROUND_SEED = 0  # of that galaxy
@@ -137,11 +138,9 @@ def _file(path: Path) -> Source:
     if path.name == ROUND.name:
         return _drawn()
     cutout = read_image(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     # All suffixes go: galaxy.fits.fz is galaxy. Dots in numbers stay: J1403+54.3.png.
     name = re.sub(r"(\.[A-Za-z]\w*)+$", "", path.name)
-    return Source(_slug(name), path.resolve(), None, digest, cutout)
+    return Source(_slug(name), path.resolve(), None, file_hash(path), cutout)
 
 
 def _drawn() -> Source:

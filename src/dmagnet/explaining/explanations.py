@@ -35,7 +35,7 @@ from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.storage.disk import claimed
-from dmagnet.storage.environment import Announce, bars
+from dmagnet.storage.environment import Announce, bars, counter
 
 EXPLAIN = ExplainConfig()
 USUAL = EXPLAIN.methods
@@ -104,7 +104,7 @@ def explain_images(
         )
     maps = {}
     for method in methods:
-        told = announce(method, num) if announce else None
+        told = counter(announce, method, num)
         maps[method] = attribute(
             checkpoint, images, method, target=targets, against=others, progress=told
         )

@@ -1,6 +1,5 @@
 """Fetch Galaxy10 DECaLS: 2.54 GB over lines that break."""
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from dmagnet.errors import DataError
-from dmagnet.storage.disk import PART, claimed, data_folder, refusals_of_the_disk
+from dmagnet.storage.disk import (
+    PART,
+    claimed,
+    data_folder,
+    file_hash,
+    refusals_of_the_disk,
+)
 
 # Leung & Bovy, doi 10.5281/zenodo.10845026; the hash is the one astroNN checks.
 GALAXY10_URL = "https://zenodo.org/records/10845026/files/Galaxy10_DECals.h5"
@@ -114,12 +119,6 @@ def _client() -> httpx2.Client:
             "fetch: expected proxies and certificates of the environment that can be "
             f"used, got {error}; see ALL_PROXY, HTTPS_PROXY and SSL_CERT_FILE"
         ) from error
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_retrieved(

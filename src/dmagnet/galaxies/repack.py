@@ -20,11 +20,11 @@ from dmagnet.classes import CLASS_NAMES
 from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
 from dmagnet.galaxies import galaxy10
-from dmagnet.galaxies.download import GALAXY10_SHA256, file_hash
+from dmagnet.galaxies.download import GALAXY10_SHA256
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.split import Split, split_of
 from dmagnet.pictures.tables.columns import find_columns, read_rows
-from dmagnet.storage.disk import open_file, part_of, refusals_of_the_disk
+from dmagnet.storage.disk import file_hash, open_file, part_of, refusals_of_the_disk
 from dmagnet.storage.environment import Announce
 from dmagnet.storage.records import as_written, read_json
 

@@ -191,6 +191,12 @@ def made_here(path: Path) -> bool:
     return says_so(path)
 
 
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def refuse_replacing(out: Path, *inputs: Path | str) -> None:
     """Refuse to write where something is read."""
     for each in inputs:
