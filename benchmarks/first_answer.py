@@ -8,6 +8,7 @@ last output. Runs of both cells alternate.
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -42,6 +43,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     num = parser.parse_args().runs
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs
     with tempfile.TemporaryDirectory() as folder:
         galaxy = str(Path(folder) / "galaxy.png")
         Image.fromarray(simulate(SimulateConfig(num=1))[0][0]).save(galaxy)

@@ -26,7 +26,7 @@ from dmagnet.config import CutoutConfig, DreamConfig, RedreamConfig, SimulateCon
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import as_files
 from dmagnet.simulator import simulate, write_hdf5
-from dmagnet.storage.environment import bars
+from dmagnet.storage.environment import bars, loading
 
 QUICK = DreamConfig(steps=1, octaves=1)
 
@@ -328,3 +328,15 @@ def test_a_verb_can_be_called_when_the_room_that_had_its_name_is_imported():
 def test_what_there_is_can_be_completed():
     assert {"classify", "dream", "explain", "measure"} <= set(dir(dmagnet))
     assert not [name for name in dir(dmagnet) if name.startswith("_P")]
+
+
+@pytest.mark.parametrize("usual", [True, False], ids=["on", "off"])
+def test_the_garbage_collector_rests_while_loading_and_is_left_as_it_was(usual):
+    (gc.enable if usual else gc.disable)()
+    try:
+        with pytest.raises(AttributeError), loading():
+            assert not gc.isenabled()
+            raise AttributeError
+        assert gc.isenabled() is usual
+    finally:
+        gc.enable()

@@ -100,8 +100,11 @@ def _lazily(package: str, homes: dict[str, str] | None = None) -> Callable[[str]
         home = (_told(package) if homes is None else homes).get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        from dmagnet.storage.environment import loading
+
         module, _colon, called = home.partition(":")
-        return getattr(import_module(module), called or name)
+        with loading():
+            return getattr(import_module(module), called or name)
 
     return _load
 

@@ -24,6 +24,7 @@ from dmagnet.network.bundled import path_of
 from dmagnet.pictures.flags import NO_CLASS
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.storage.environment import loading
 
 BATCHES_AHEAD = 3  # for each thread, so that none waits for the one that writes
 
@@ -33,6 +34,7 @@ Judged = dict[str, Singles]  # of what a `Judgement` holds, what a table needs
 Batches = list[Future[tuple[list[Item], Judged]]]  # of a chunk, under way
 
 
+@loading()
 def open_classifier(
     weights: Path | str | None = None,
     *,
@@ -95,14 +97,16 @@ def open_classifier(
             "wrote"
         ) from error
     from dmagnet.judging.predict import classifier_of
-    from dmagnet.network.blocks import folded
+    from dmagnet.network.blocks import fold_norms
     from dmagnet.network.checkpoint import load
 
     checkpoint = load(weights)
     if device == "gpu" and not torch.cuda.is_available():
         raise ConfigError("device: expected a CUDA GPU, found none; use --device cpu")
     place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    quick: Any = folded(checkpoint.model).to(place)
+    quick: Any = checkpoint.model.requires_grad_(False)
+    fold_norms(quick)
+    quick = quick.to(place, memory_format=torch.channels_last)
     return classifier_of(replace(checkpoint, model=quick), **how)
 
 

@@ -160,7 +160,7 @@ def load(path: Path) -> Checkpoint:
         _refuse_others(path)
         with safe_open(path, framework="pt") as file:
             header = _header(path, (file.metadata() or {}).get("dmagnet"))
-            _check_shapes(path, header, file)
+            model = _empty(path, header, file)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise CheckpointError(
@@ -171,7 +171,7 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({error}); copy or train it again"
         ) from error
-    return _rebuild(path, header, state)
+    return _filled(path, header, model, state)
 
 
 def _refuse_others(path: Path) -> None:
@@ -241,11 +241,11 @@ def _header(path: Path, text: str | None) -> _Header:
         return from_dict(_Header, values)
 
 
-def _check_shapes(path: Path, header: _Header, file: Any) -> None:
-    """Compare a file with the network it names, before memory is taken for either."""
+def _empty(path: Path, header: _Header, file: Any) -> DMAGNet:
+    """Make the network that a file names, if it fits, before memory is taken."""
     with torch.device("meta"):
-        state = DMAGNet(header.config.model).state_dict()
-    expected = {name: list(value.shape) for name, value in state.items()}
+        model = DMAGNet(header.config.model).eval()
+    expected = {name: list(v.shape) for name, v in model.state_dict().items()}
     found = {
         name: file.get_slice(name).get_shape()
         for name in file.keys()  # noqa: SIM118
@@ -258,10 +258,13 @@ def _check_shapes(path: Path, header: _Header, file: Any) -> None:
                 f"expected {expected.get(name, 'none')}, got "
                 f"{found.get(name, 'none')}); copy or train it again"
             )
+    return model
 
 
-def _rebuild(path: Path, header: _Header, state: dict[str, torch.Tensor]) -> Checkpoint:
-    """Make the network that a header describes and fill in its weights."""
+def _filled(
+    path: Path, header: _Header, model: DMAGNet, state: dict[str, torch.Tensor]
+) -> Checkpoint:
+    """Fill the weights of a file into the network it names."""
     arrays = {name: state.pop(name) for name in list(state) if name.startswith(PREFIX)}
     for name, value in {**state, **arrays}.items():
         if value.is_complex() or not value.isfinite().all():
@@ -270,8 +273,8 @@ def _rebuild(path: Path, header: _Header, state: dict[str, torch.Tensor]) -> Che
                 "training went astray or the file was altered: train it again, with "
                 "a smaller --lr, or copy it again"
             )
-    model = DMAGNet(header.config.model).eval()
-    model.load_state_dict(state)
+    kinds = {name: value.dtype for name, value in model.state_dict().items()}
+    model.load_state_dict({n: v.to(kinds[n]) for n, v in state.items()}, assign=True)
     if weights_hash(model) != header.weights_hash:
         raise CheckpointError(
             f"{path}: the weights differ from their recorded hash; "
