@@ -762,3 +762,24 @@ def test_a_manifest_of_something_else_is_refused(tmp_path):
     (tmp_path / "prepared.json").write_text(json.dumps({"hello": 1}))
     with pytest.raises(DataError, match="prepare it again"):
         load_galaxies(tmp_path)
+
+
+@real
+def test_votes_of_real_volunteers_are_labels(tmp_path):
+    with zipfile.ZipFile(REAL / "gz_decals_real.zip") as archive:
+        images = {n: n for n in archive.namelist() if n.endswith(".jpg")}
+        rows = Table.read(REAL / "gzdecals_answers_12665.csv")
+        rows["file"] = [f"{name}.jpg" for name in rows["iauname"]]
+        rows = rows[[name in images for name in rows["file"]]]
+        archive.extractall(tmp_path, rows["file"].tolist())
+    rows.write(tmp_path / "answers.csv")
+    galaxies = load_galaxies(
+        tmp_path / "answers.csv",
+        image_size=64,
+        votes="Smooth,Featured or Disk,Artifact",
+        source=FilesConfig(path="file", id="iauname"),
+    )
+    assert len(galaxies) == len(rows) == 46
+    assert galaxies.class_names == ("Artifact", "Featured or Disk", "Smooth")
+    answers = [[row[name] for name in galaxies.class_names] for row in rows]
+    assert galaxies.votes.tolist() == answers
