@@ -1,9 +1,11 @@
 """Make pictures of galaxies worse, as telescopes, distances and files do."""
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter, rotate
+from scipy.ndimage import gaussian_filter, rotate, shift
 
 Pictures = NDArray[np.uint8]
 
@@ -14,6 +16,17 @@ STRENGTHS: dict[str, tuple[float, float, float]] = {
     "dimming": (0.7, 0.5, 0.3),  # factor of all pixels
     "smaller": (0.75, 0.5, 0.35),  # factor of the size, in the same frame
 }
+EVERY = STRENGTHS | {
+    "rotation": tuple(float(angle) for angle in range(15, 360, 15)),
+    "flip": (0.0, 1.0),  # top to bottom, left to right
+    # More than a magnitude of flux, as the stretch of pictures is not linear.
+    "dimming": (0.7, 0.5, 0.4, 0.3),
+    "redder": (0.7, 0.85, 1.2, 1.4),  # factor of red over green, and of green over blue
+    "jpeg": (75.0, 40.0, 15.0),  # quality
+    "aside": (10.0, 20.0, 40.0),  # px of 256, in a direction by lot
+    "star": (40.0, 60.0, 80.0),  # px of 256 from the middle, in a direction by lot
+}
+SEEING = 3.0  # px of 256, sigma of a star
 
 
 def degraded(frames: Pictures, kind: str, strength: float, seed: int = 0) -> Pictures:
@@ -24,11 +37,11 @@ def degraded(frames: Pictures, kind: str, strength: float, seed: int = 0) -> Pic
     frames : (N, S, S, 3) uint8
         Galaxies at the sampling of their files.
     kind : str
-        A key of `STRENGTHS`.
+        A key of `EVERY`.
     strength : float
         How much, in the unit stated there.
     seed : int
-        Of noise.
+        Of noise and of directions.
 
     Returns
     -------
@@ -72,10 +85,46 @@ def _smaller(frame, factor, rng):
     return out
 
 
+def _flip(frame, axis, _rng):
+    return np.flip(frame, int(axis))
+
+
+def _redder(frame, factor, _rng):
+    return frame * np.array([factor, 1, 1 / factor])
+
+
+def _jpeg(frame, quality, _rng):
+    out = io.BytesIO()
+    Image.fromarray(frame.astype(np.uint8)).save(out, "JPEG", quality=int(quality))
+    return np.asarray(Image.open(out), np.float32)
+
+
+def _aside(frame, far, rng):
+    return shift(frame, (*_offset(far, rng), 0), order=1, mode="reflect")
+
+
+def _star(frame, far, rng):
+    """Lay a white star over the frame."""
+    y, x = np.mgrid[: len(frame), : len(frame)] - (len(frame) - 1) / 2
+    down, right = _offset(far, rng)
+    light = np.exp(-((y - down) ** 2 + (x - right) ** 2) / (2 * SEEING**2))
+    return frame + 255 * light[..., None]
+
+
+def _offset(far, rng):
+    angle = rng.uniform(0, 2 * np.pi)
+    return far * np.sin(angle), far * np.cos(angle)
+
+
 _ONE = {
     "blur": _blur,
     "noise": _noise,
     "rotation": _rotation,
     "dimming": _dimming,
     "smaller": _smaller,
+    "flip": _flip,
+    "redder": _redder,
+    "jpeg": _jpeg,
+    "aside": _aside,
+    "star": _star,
 }
