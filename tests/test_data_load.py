@@ -121,6 +121,15 @@ def test_a_source_without_test_part_says_so(tmp_path):
     assert galaxies.notes == ("the source has no test part",)
 
 
+def test_one_class_in_two_spellings_is_doubted(tmp_path):
+    paths = in_classes("Spiral", "spiral_", "round", num=4)
+    notes = load_galaxies(write(tmp_path, paths)).notes
+    doubt = (
+        "'Spiral', 'spiral_' differ in case or signs only: taken as different classes"
+    )
+    assert [note for note in notes if "differ" in note] == [doubt]
+
+
 def test_a_source_without_val_part_gives_a_tenth_of_train(tmp_path):
     paths = [f"train/{name}" for name in in_classes("a", "b", num=10)]
     galaxies = load_galaxies(write(tmp_path, [*paths, *in_classes("test/a", "test/b")]))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,17 @@ def drawn(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(drawn):
     out = drawn.with_name("run")
-    assert dmagnet("train", drawn, "-o", out, *QUICK) == 0
+    said = io.StringIO()
+    with redirect_stderr(said):
+        assert dmagnet("train", drawn, "-o", out, *QUICK) == 0
+    (out / "said.txt").write_text(said.getvalue())
     return out
+
+
+def test_a_training_ends_with_a_next_step_that_can_be_typed(run):
+    words = (run / "said.txt").read_text().splitlines()[-1].split()
+    assert words[:3] == ["next:", "dmagnet", "report"]
+    assert dmagnet(*words[2:], "-o", run.with_name("report.html")) == 0
 
 
 @pytest.fixture(scope="module")

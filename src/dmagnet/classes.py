@@ -91,6 +91,16 @@ def plain_names(names: Iterable[str]) -> list[str]:
     return plain
 
 
+def alike(names: Sequence[str]) -> list[str]:
+    """Say in a line which classes may be one that is spelled in two ways."""
+    plain = plain_names(names)
+    twins = [repr(n) for n, p in zip(names, plain, strict=True) if plain.count(p) > 1]
+    line = (
+        f"{', '.join(twins)} differ in case or signs only: taken as different classes"
+    )
+    return [line] if twins else []
+
+
 def matched(own: Sequence[str], known: Sequence[str]) -> dict[int, int]:
     """Find classes among others, by their very names or spelled so that one fits."""
     exact = {name: k for k, name in enumerate(known)}

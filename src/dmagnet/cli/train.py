@@ -1,5 +1,6 @@
 """The verbs from galaxies to a trained network."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -202,6 +203,7 @@ def train(
                 f"macro F1 {row['val_macro_f1']:.3f}"
             )
     print(run.weights)
+    print_notes([f"next: dmagnet report {shlex.quote(str(out))}"], "")
 
 
 def cite(*, style: Literal["text", "bibtex"] = "text") -> None:

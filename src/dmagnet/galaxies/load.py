@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dmagnet.classes import CLASS_NAMES
+from dmagnet.classes import CLASS_NAMES, alike
 from dmagnet.config.classify_config import FilesConfig, SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies import galaxy10, labeled_files
@@ -277,7 +277,12 @@ def _load_listing(path: Path, listing: LabeledListing, wish: _Wish) -> Galaxies:
         split=split,
         source=str(path),
         skipped=listing.skipped + skipped,
-        notes=listing.notes + notes + labeled_files.doubts(seen),
+        notes=(
+            *listing.notes,
+            *alike(listing.class_names),
+            *notes,
+            *labeled_files.doubts(seen),
+        ),
         label_sets=listing.label_sets,
         votes=votes,
     )
