@@ -202,8 +202,8 @@ def train(
                 f"validation: accuracy {row['val_accuracy']:.3f}, "
                 f"macro F1 {row['val_macro_f1']:.3f}"
             )
-    print(run.weights)
     print_notes([f"next: dmagnet report {shlex.quote(str(out))}"], "")
+    print(run.weights)
 
 
 def cite(*, style: Literal["text", "bibtex"] = "text") -> None:
