@@ -408,6 +408,61 @@ def test_the_rows_of_hats_keep_their_object_id_and_come_once(tmp_path):
         list_items(tmp_path, SourceConfig(id="name"))  # no row for each piece
 
 
+def flux_table(cube, scale, listed):
+    """A table of the Multimodal Universe: planes of flux with their bands."""
+    bands = [f"DES-{name}" for name in "GRZ"]
+    cells = {"band": bands, "flux": cube.tolist(), "scale": [scale] * 3}
+    one = [
+        dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)
+    ]
+    lightcurve = {"band": ["g", "r"], "flux": [1.0, 2.0]}
+    image = one if listed else cells
+    rows = {"object_id": ["a", "b"], "lightcurve": [lightcurve] * 2}
+    return pa.table(rows | {"image": [image, None], "label": ["x", "y"]})
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["planes", "lists"])
+@pytest.mark.parametrize("form", ["parquet", "feather"])
+def test_planes_of_flux_are_read_as_the_fits_file_of_them(
+    shared, tmp_path, form, listed
+):
+    from pyarrow import feather
+
+    cube, header = fits.getdata(
+        shared / "fits" / "decals_dr5_grz_162_example_b.fits", header=True
+    )
+    write = parquet.write_table if form == "parquet" else feather.write_feather
+    write(flux_table(cube, 0.262, listed), tmp_path / f"t.{form}")
+    for k, name in enumerate("grz"):
+        header[f"BAND{k}"] = f"DES-{name.upper()}"
+    for key in [k for k in header if k in {"BANDS", "CTYPE1", "CTYPE2"}]:
+        del header[key]
+    header.update({"PIXSCALE": 0.262, "BUNIT": "nanomaggy"})
+    fits.writeto(tmp_path / "same.fits", cube, header)
+    seen, none = (
+        read_picture(item, 128, 1.0, SourceConfig())
+        for item in list_items(tmp_path / f"t.{form}")
+    )
+    (expected,) = list_items(tmp_path / "same.fits")
+    picture = read_picture(expected, 128, 1.0, SourceConfig())
+    assert (seen.item.id, none.item.id) == ("a", "b")
+    np.testing.assert_array_equal(seen.rgb, picture.rgb)
+    assert seen.item.flag == picture.item.flag
+    assert none.rgb is None
+    assert none.item.reason == "row 1 has no image"
+
+
+def test_planes_of_other_sizes_are_a_flag(tmp_path):
+    table = flux_table(np.ones((3, 8, 8)), 0.262, listed=False)
+    cell = table["image"][0].as_py()
+    cell["flux"][1] = [[1.0]]
+    rows = pa.table({"object_id": ["a"], "image": [cell]})
+    parquet.write_table(rows, tmp_path / "t.parquet")
+    (item,) = list_items(tmp_path / "t.parquet")
+    reason = read_picture(item, 64, 1.0, SourceConfig()).item.reason
+    assert reason.startswith("expected planes of one size, each with its band")
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_metadata_beside_images_give_them_labels(tmp_path, form):
     table = galaxies_of(tmp_path / "train")

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from astropy.io import fits
 from pyarrow import parquet
 
 from dmagnet.errors import DataError
@@ -23,11 +24,20 @@ from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.hdf5 import check_chunks, numbers_of, open_hdf5
 from dmagnet.pictures.inputs.archives import read_member
 from dmagnet.pictures.npz import COLORS, array_of, is_one_image, shapes_in
-from dmagnet.pictures.opening import ImageError, KeptFits, kept_open, refused
+from dmagnet.pictures.opening import (
+    ImageError,
+    KeptFits,
+    in_short,
+    kept_open,
+    refused,
+)
 from dmagnet.pictures.raster import LARGE, MAX_PIXELS, part_of, take_turn
 from dmagnet.pictures.tables.opened import ARROW, mapped, packed_columns, rank
 from dmagnet.storage.disk import open_file
 
+# Of images of the Multimodal Universe (Angeloudi et al. 2024), and the AB magnitude of
+# one there: Legacy Surveys in nanomaggies, Hyper Suprime-Cam as its coadds.
+PLANE, ZERO_POINTS = ("band", "flux", "scale"), {"DES": 22.5, "HSC": 27.0}
 MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 STRIP = 256  # rows of pixels read at a time
@@ -204,7 +214,7 @@ class _Cells:
             sizes = [about.row_group(group).num_rows for group in groups]
         columns = packed_columns(schema)
         if not columns:
-            raise DataError(f"{path}: expected a column of images as bytes, found none")
+            raise DataError(f"{path}: expected a column of images, found none")
         named = (each for each in columns.items() if column in each)
         self._name, self._place = next(named, next(iter(columns.items())))
         self._starts = [0, *itertools.accumulate(sizes)]
@@ -222,7 +232,7 @@ class _Cells:
             content = self._read(row)
         if not content:
             raise ImageError(f"row {row} has no image", Flag.NOT_FOUND)
-        return io.BytesIO(content)
+        return io.BytesIO(content if isinstance(content, bytes) else _cube(content))
 
     def _read(self, row: int) -> Any:
         if self._mapped is not None:
@@ -246,3 +256,26 @@ class _Cells:
             if row < self._at:
                 return values[row - self._at + len(values)].as_py()
         raise ImageError(f"row {row} is not there", Flag.UNREADABLE)
+
+
+def _cube(cell: dict[str, Any] | list[dict[str, Any]]) -> bytes:
+    """Write planes and their bands as a FITS file; its rows run from the bottom too."""
+    out = io.BytesIO()
+    try:
+        if isinstance(cell, dict):  # a list of each, rather than a list of planes
+            lists = {k: v for k, v in cell.items() if k in PLANE and v is not None}
+            rows = zip(*lists.values(), strict=True)
+            cell = [dict(zip(lists, row, strict=True)) for row in rows]
+        flux = np.array([plane["flux"] for plane in cell], np.float32)
+        image = fits.PrimaryHDU(flux)
+        image.header.update({f"BAND{i}": str(p["band"]) for i, p in enumerate(cell)})
+        survey = str(cell[0]["band"]).partition("-")[0].upper()
+        if survey in ZERO_POINTS:
+            image.header["MAGZERO"] = ZERO_POINTS[survey]
+        if scale := cell[0].get("scale"):
+            image.header["PIXSCALE"] = scale  # arcsec
+    except (ValueError, TypeError, LookupError) as error:
+        line = f"expected planes of one size, each with its band ({in_short(error)})"
+        raise ImageError(line, Flag.BAD_SHAPE) from error
+    image.writeto(out)
+    return out.getvalue()

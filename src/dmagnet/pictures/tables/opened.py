@@ -35,6 +35,7 @@ from dmagnet.pictures.tables.text import (
 from dmagnet.storage.disk import open_file
 
 BLOCK = 8192  # rows
+CUBE = 3  # axes: planes, rows, columns
 _NAMES = (".csv", ".ecsv", ".tsv", ".tab", ".txt", ".dat", ".tbl")
 TEXT = tuple(map("".join, product(_NAMES, ("", ".gz", ".bz2", ".xz"))))
 PARQUET = (".parquet", ".pq")
@@ -194,17 +195,38 @@ def _told(schema: pa.Schema) -> tuple[dict[str, str], Frames]:
 
 
 def packed_columns(schema: pa.Schema) -> dict[str, str]:
-    """Find the columns of a Parquet file that hold images as bytes."""
+    """Find the columns of a Parquet file that hold images, as bytes or as fluxes."""
     found: dict[str, str] = {}
     for column in schema:
         kind = column.type
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        if _holds_fluxes(kind):
+            found[column.name] = column.name
+        elif pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             found[column.name] = f"{column.name}.bytes"
         elif kind in (pa.binary(), pa.large_binary()) and (
             plain(column.name) in PACKED[4:]  # a path or file may be text in binary
         ):
             found[column.name] = column.name
     return {name: found[name] for name in sorted(found, key=rank)}
+
+
+def _holds_fluxes(kind: pa.DataType) -> bool:
+    """Recognize images as the Multimodal Universe has them: planes, and their bands."""
+    inner, outer = _within(kind)
+    if not pa.types.is_struct(inner) or inner.get_field_index("band") < 0:
+        return False
+    place = inner.get_field_index("flux")  # of a spectrum, or over time: fewer axes
+    return place >= 0 and outer + _within(inner.field(place).type)[1] == CUBE
+
+
+def _within(kind: pa.DataType) -> tuple[pa.DataType, int]:
+    """Return what lists of lists hold, and how deep it lies."""
+    if isinstance(kind, pa.BaseExtensionType):  # arrays of Hugging Face
+        return _within(kind.storage_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner, depth = _within(kind.value_type)
+        return inner, depth + 1
+    return kind, 0
 
 
 def rank(name: str) -> int:
