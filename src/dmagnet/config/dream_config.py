@@ -79,7 +79,7 @@ class DreamConfig(Checked):
     flip: bool = True
     noise: Annotated[float, Between(0, 1)] = 0.0
     jitter: Annotated[float, Between(0, 0.5)] = 0.0
-    # The plain dream adds this much to the 60 real Galaxy10 images (docs/results.md).
+    # The plain dream adds this much to the 60 real Galaxy10 images (docs/results).
     strength: Annotated[float, Between(0, 1)] = 15 / 255
     tv: Annotated[float, Between(0, 10)] = 0.0
     keep_color: bool = False

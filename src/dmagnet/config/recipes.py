@@ -35,7 +35,7 @@ def laptop() -> TrainConfig:
         image_size=128,  # half the frame's pixels: a quarter of the work
         epochs=60,
         batch_size=64,
-        lr=1.5e-3,  # smaller batches, smaller steps; as in docs/results.md
+        lr=1.5e-3,  # smaller batches, smaller steps; as in docs/results/first
         warmup_epochs=3.0,
         ema_decay=0.998,  # a memory of 500 steps
     )
