@@ -109,6 +109,8 @@ def stock(tmp_path_factory):
                 Image.fromarray(one).save(f"{name}.{suffix}")
         for name in ("a", "b"):
             write_fits(f"{name}.fits", two)
+        write_fits("cube.fits", one)
+        write_fits("mosaic.fits", one)
         write_fits("galaxy.fits", np.kron(two, np.ones((2, 2, 1), np.uint8)))
         many = {f"NGC{1300 + k}.jpg": image for k, image in enumerate(images[:12])}
         for name in ("images", "new_images", "my_cutouts"):
