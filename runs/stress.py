@@ -170,10 +170,10 @@ def measured(name: str, args: argparse.Namespace) -> dict:
 def curves(found: dict[str, dict]) -> Figure:
     """Draw accuracy, and how alike maps stay, for every way."""
     figure = Figure(figsize=(12, 5.5), layout="constrained")
-    panels = figure.subplots(2, len(EVERY) // 2, sharey=True).ravel()
+    panels = figure.subplots(2, (len(EVERY) + 1) // 2, sharey=True).ravel()
     marks = zip(found, ("#0072B2", "#D55E00", "#009E73"), strict=False)
     colors = dict(marks)
-    for axes, kind in zip(panels, EVERY, strict=True):
+    for axes, kind in zip(panels, EVERY, strict=False):
         for name, color in colors.items():
             for label, line in (("galaxyzoo2", "-"), ("real60", "--")):
                 whole = found[name][label]
@@ -215,7 +215,7 @@ def curves(found: dict[str, dict]) -> Figure:
     return figure
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
@@ -225,7 +225,7 @@ def main() -> None:
     add("--most", type=int, default=525, help="galaxies of each set")
     add("--trials", type=int, default=100, help="pixels tried for each galaxy")
     add("--threads", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.quick = True  # without GZ1
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
