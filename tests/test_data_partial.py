@@ -120,6 +120,14 @@ def test_meanings_that_name_no_class_are_refused(meanings):
         coarse(blobs(), meanings, NAMES)
 
 
+def test_meanings_are_spelled_as_people_spell_them():
+    means = {"class 0": ["barred"], "class 1": ["edge-on_WITH bulge"], "class 2": ["3"]}
+    found = coarse(blobs(), means, CLASS_NAMES)
+    np.testing.assert_array_equal(found.labels, np.array([5, 9, 3])[blobs().labels])
+    with pytest.raises(DataError, match=r"got edge-on$"):
+        coarse(blobs(), {"class 0": ["edge-on"]}, CLASS_NAMES)
+
+
 @pytest.mark.parametrize("sets", [((),), ((0, 3),), ((-1, 1),)])
 def test_a_label_set_that_names_no_class_is_refused(sets):
     with pytest.raises(DataError, match=r"label sets of some of the classes 0 to 2"):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dmagnet.classes import CLASS_NAMES, matched
-from dmagnet.errors import DataError
+from dmagnet.classes import CLASS_NAMES, find_class, matched, plain_names
+from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies.galaxies import COLUMNS, Galaxies, meanings_of
 from dmagnet.storage.records import read_json
 
@@ -52,8 +52,8 @@ def coarse(
             "that leave it open; leave the meanings out, or these galaxies"
         )
     unknown = [name for name in meanings if name not in galaxies.class_names]
-    fine = [name for names in meanings.values() for name in names]
-    unknown += [name for name in fine if name not in class_names]
+    fine = {n: _place(n, class_names) for names in meanings.values() for n in names}
+    unknown += [name for name, place in fine.items() if place is None]
     if unknown or not fine or not all(meanings.values()):
         raise DataError(
             f"{galaxies.source}: expected meanings of its classes "
@@ -61,7 +61,7 @@ def coarse(
             f"got {unknown[0] if unknown else 'none'}"
         )
     meant = {
-        name: tuple(sorted({class_names.index(one) for one in names}))
+        name: tuple(sorted({fine[one] for one in names}))
         for name, names in meanings.items()
     }
     sets = tuple(sorted({some for some in meant.values() if len(some) > 1}))
@@ -77,6 +77,19 @@ def coarse(
         label_sets=sets,
         data_hash="",
     )
+
+
+def _place(wanted: str, class_names: tuple[str, ...]) -> Any:
+    """Find a class by its name; a short one that may be two (`edge-on`) is none."""
+    if wanted in class_names:
+        return class_names.index(wanted)
+    (plain,) = plain_names([wanted])
+    if sum(name.startswith(plain) for name in plain_names(class_names)) > 1:
+        return None
+    try:
+        return find_class(class_names, wanted)
+    except ConfigError:
+        return None
 
 
 def numbered_as(galaxies: Galaxies, class_names: tuple[str, ...]) -> Galaxies:
