@@ -161,7 +161,10 @@ def _laid(
 ) -> Picture:
     """Lay one map over the galaxy, and say where it is highest."""
     low, high = place(values, values.argmin()), place(values, values.argmax())
-    told = f"most for it {high}, least {low}."
+    least = "most against it" if values.min() < 0 else "least"
+    told = f"most for it and {least} {high}."
+    if high != low:
+        told = f"most for it {high}, {least} {low}."
     picture = overlay(rgb, on_pixels(values, (len(rgb), rgb.shape[1])), reach=reach)
     alt = f"Evidence for {name}: {told}"
     return photo(picture, alt, side, told=told, name=name, logit=float(logit))
