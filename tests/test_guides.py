@@ -4,6 +4,7 @@ What they train is small: the recipes are replaced by the quick one. Blocks are 
 that need what a test has not, and each has its own tests elsewhere.
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -138,6 +139,9 @@ def stock(tmp_path_factory):
                 Path(place).mkdir(parents=True, exist_ok=True)
             write_bands(f"cutouts/{k % 2}/{k}_", image, turn=k)
             write_fits(f"cubes/{k % 2}/{k}.fits", image, turn=k)
+        means = {name: [name.lower()] for name in CLASS_NAMES[:7]}
+        means |= dict.fromkeys(CLASS_NAMES[7:], list(CLASS_NAMES[7:]))
+        Path("meanings.json").write_text(json.dumps(means))
         paths = sorted(map(str, Path("my_galaxies").rglob("*.png")))
         kinds = [Path(path).parent.name for path in paths]
         parts = ["train", "val"] * (len(paths) // 2)
