@@ -140,7 +140,7 @@ def stock(tmp_path_factory):
             write_bands(f"cutouts/{k % 2}/{k}_", image, turn=k)
             write_fits(f"cubes/{k % 2}/{k}.fits", image, turn=k)
         means = {name: [name.lower()] for name in CLASS_NAMES[:7]}
-        means |= dict.fromkeys(CLASS_NAMES[7:], list(CLASS_NAMES[7:]))
+        means |= {name: list(CLASS_NAMES[7:]) for name in CLASS_NAMES[7:]}
         Path("meanings.json").write_text(json.dumps(means))
         paths = sorted(map(str, Path("my_galaxies").rglob("*.png")))
         kinds = [Path(path).parent.name for path in paths]
