@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dose_figures import depth_curves
 from dream_pictures import publish
 from PIL import Image
 
 import dmagnet
 from dmagnet.dreaming import Channel, private_copy, read
 from dmagnet.explaining import METHODS, attribute
-from dmagnet.figures.depth_plots import depth_curves
 from dmagnet.figures.overlays import galaxy_grid, overlay
 from dmagnet.figures.saving import save
 from dmagnet.judging.predict import on_picture

@@ -291,12 +291,3 @@ def _count_nuclei(images: Tensor) -> Floats:
         peaks = (light == maximum_filter(light, size)) & (light > NUCLEUS * light.max())
         counts.append(float(peaks.sum()))
     return np.array(counts)
-
-
-def at_size(base: Tensor, dreams: Tensor, size: Tensor) -> Tensor:
-    """Bring what was added to a root mean square (B,), and keep pixels in [0, 1]."""
-    detail = dreams - base
-    for _ in range(4):  # what is cut off at white and black is made up for
-        have = ((base + detail).clamp(0, 1) - base).square().mean(dim=(1, 2, 3)).sqrt()
-        detail = detail * (size / have.clamp(min=1e-9))[:, None, None, None]
-    return (base + detail).clamp(0, 1)
