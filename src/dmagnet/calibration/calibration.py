@@ -252,5 +252,4 @@ def _digest(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
 
 def logs_of(probabilities: npt.ArrayLike) -> Floats:
     """Take logarithms, with a floor where a probability has underflowed to 0."""
-    logs: Floats = np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))
-    return logs
+    return np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))

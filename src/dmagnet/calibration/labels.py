@@ -103,8 +103,7 @@ def to_groups(sets: Flags, groups: Sequence[Sequence[int]]) -> Flags:
         The groups with a class in the set.
     """
     member = _member(groups, sets.shape[1]).astype(np.int64)
-    found: Flags = sets.astype(np.int64) @ member.T > 0
-    return found
+    return sets.astype(np.int64) @ member.T > 0
 
 
 def label_groups(

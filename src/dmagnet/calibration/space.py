@@ -100,8 +100,7 @@ class FeatureSpace:
         (N,) bool
             True for pictures unlike the galaxies.
         """
-        beyond: npt.NDArray[np.bool_] = self.score(features) > self.limit
-        return beyond
+        return self.score(features) > self.limit
 
     def limited(self, *parts: npt.ArrayLike, share: float = 0.95) -> "FeatureSpace":
         """Set the limit so that most galaxies stay below it.

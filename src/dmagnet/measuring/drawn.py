@@ -171,8 +171,7 @@ def _start(plain: Discs | EdgeOns, label: int, seed: int) -> Galaxy:
 def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> NDArray[np.uint8]:
     generator = torch.Generator().manual_seed(seed)
     drawn = draw(kinds, generator=generator, change=change)
-    picture: NDArray[np.uint8] = drawn[0].permute(1, 2, 0).contiguous().numpy()
-    return picture
+    return drawn[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def compare_details(base: Tensor, dreams: Tensor, truth: Tensor) -> dict[str, Floats]:

@@ -36,8 +36,7 @@ class Difference:
 def spearman_by_galaxy(depths: ArrayLike, values: ArrayLike) -> Floats:
     """Correlate the ranks of depth and of a measure, galaxy by galaxy."""
     order, z = _checked(depths, values)
-    rho: Floats = _standard_ranks(z) @ order
-    return rho
+    return _standard_ranks(z) @ order
 
 
 def _checked(depths: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:

@@ -260,8 +260,7 @@ def _without_pedestal(plane: Floats) -> Floats:
     sky = _sky(plane, noise)
     if sky <= PEDESTAL_SIGMAS * noise:
         return plane
-    without: Floats = plane - np.float32(sky)
-    return without
+    return plane - np.float32(sky)
 
 
 def _sky(plane: Floats, noise: float) -> float:

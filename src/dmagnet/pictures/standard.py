@@ -216,8 +216,7 @@ def standardize(
     light = _surrounded(light, _margin(half, len(square)))
     planes = [_middle(light[..., color], half, side) for color in range(3)]
     drawn = np.stack(planes, axis=2) * CONTRAST + SKY
-    pixels: Pixels = (drawn.clip(0, 1) * 255).round().astype(np.uint8)
-    return pixels
+    return (drawn.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def standardize_mask(mask: Pixels, side: int, radii: float, extent: Extent) -> Pixels:
@@ -262,5 +261,4 @@ def _surrounded(light: Any, margin: int) -> Any:
     kept = (share[:, None] * share[None, :])[..., None].astype(np.float32)
     mirrored = np.pad(light, ((margin, margin), (margin, margin), (0, 0)), "symmetric")
     # Shares of a circle: the noise is as strong half-way as on either side.
-    around: Floats = kept * mirrored + np.sqrt(1 - kept**2) * np.float32(sigma) * noise
-    return around
+    return kept * mirrored + np.sqrt(1 - kept**2) * np.float32(sigma) * noise

@@ -309,10 +309,7 @@ def _by_name(
 def _numbers(table: Any, name: str) -> NDArray[np.float64]:
     """Return a column without units or masks; what is not known is NaN there."""
     column = table[name]
-    numbers: NDArray[np.float64] = np.asarray(
-        getattr(column, "unmasked", column), float
-    )
-    return numbers
+    return np.asarray(getattr(column, "unmasked", column), float)
 
 
 def _small(rgb: Pixels, side: int) -> Pixels:
