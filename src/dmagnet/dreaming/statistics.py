@@ -160,6 +160,15 @@ def magnitude_spectrum(
     return spectrum
 
 
+def check_pictures(images: npt.NDArray[Any]) -> None:
+    """Refuse what is no stack of pictures with 8 bits a color."""
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise DataError(
+            "expected images of shape (N, H, W, 3) and type uint8, got "
+            f"{images.dtype} of shape {images.shape}"
+        )
+
+
 def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
     """Measure the statistics of a set of images.
 
@@ -178,11 +187,7 @@ def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
     DataError
         If they are not of this form, or all of one color.
     """
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise DataError(
-            "expected images of shape (N, H, W, 3) and type uint8, got "
-            f"{images.dtype} of shape {images.shape}"
-        )
+    check_pictures(images)
     mean, covariance = _color_moments(images)
     if not np.any(np.diag(covariance) > FLAT):
         raise DataError("expected images that differ, got pixels of one color only")

@@ -189,8 +189,6 @@ def max_sensitivity(
     images: Tensor,
     targets: NDArray[np.integer],
     *,
-    radius: float = RADIUS,
-    moves: int = MOVES,
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """Measure how much a map changes when nobody sees that the picture did."""
@@ -201,7 +199,7 @@ def max_sensitivity(
 
     def _moved(seen: Tensor) -> Tensor:
         noise = 2 * torch.rand(seen.shape, generator=lot) - 1
-        return (seen + radius * noise.to(seen.device)).clamp(0, 1)
+        return (seen + RADIUS * noise.to(seen.device)).clamp(0, 1)
 
     found = []
     for start in range(0, len(images), AT_ONCE):
@@ -213,6 +211,6 @@ def max_sensitivity(
                 return (explainer(pictures, chosen[part]).detach(),)
 
         most = len(images[part])
-        settings = {"n_perturb_samples": moves, "max_examples_per_batch": most}
+        settings = {"n_perturb_samples": MOVES, "max_examples_per_batch": most}
         found.append(measure(_explained, images[part], _moved, **settings))
     return torch.cat(found).double().cpu().numpy()

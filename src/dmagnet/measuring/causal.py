@@ -28,10 +28,6 @@ ERROR = 0.05  # chance that a monotone response is called not monotone
 NOTHING = 0.01  # of a probability: a step of less the other way is none
 
 
-def _set(old: Tensor, dose: float) -> Tensor:
-    return torch.full_like(old, dose)
-
-
 @dataclass(frozen=True)
 class Concept:
     """One parameter of the simulator, in doses, and the classes that it decides.
@@ -60,7 +56,7 @@ class Concept:
     labels: tuple[int, ...]
     rises: tuple[int, ...] = ()
     falls: tuple[int, ...] = ()
-    dosed: Callable[[Tensor, float], Tensor] = _set
+    dosed: Callable[[Tensor, float], Tensor] = torch.full_like
 
     def change(self, dose: float) -> Change:
         """Return what `draw` takes for a dose."""

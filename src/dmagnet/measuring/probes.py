@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from dmagnet.dreaming.layers import private_copy, read
+from dmagnet.dreaming.statistics import check_pictures
 from dmagnet.errors import DataError
 from dmagnet.judging.predict import batches_of
 
@@ -29,11 +30,7 @@ def features_by_depth(
     model: nn.Module, images: NDArray[np.uint8], layers: Sequence[str]
 ) -> dict[str, NDArray[np.float32]]:
     """Read what layers say of galaxies, averaged over places."""
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise DataError(
-            "expected images of shape (N, H, W, 3) and type uint8, got "
-            f"{images.dtype} of shape {images.shape}"
-        )
+    check_pictures(images)
     network = private_copy(model, layers)
     weights = next(network.parameters(), torch.empty(0))
     pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in layers}

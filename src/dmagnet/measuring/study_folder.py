@@ -15,11 +15,11 @@ from dmagnet.dreaming.targets import AnyModel, Network, open_network, provenance
 from dmagnet.figures import depth_plots, save
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.hypotheses import PARAMETERS
-from dmagnet.measuring.study import LIGHT, Counter, Study, run_study, silent
+from dmagnet.measuring.study import LIGHT, Study, run_study
 from dmagnet.measuring.trends import Difference
 from dmagnet.measuring.verdicts import Result
 from dmagnet.storage.disk import beside, claimed, write_whole
-from dmagnet.storage.environment import bars
+from dmagnet.storage.environment import Announce, bars
 from dmagnet.storage.records import plain_json, write_json
 
 DIGITS = 5
@@ -41,7 +41,7 @@ def measure(
     out: str | Path,
     config: MeasureConfig | None = None,
     *,
-    count: Counter | None = None,
+    count: Announce | None = None,
 ) -> Study:
     """Measure what a network dreams, judge what is claimed of it, and write it down.
 
@@ -76,7 +76,7 @@ def measure(
     config = config or MeasureConfig()
     network = open_network(model)
     with claimed(out, "measure.json"):
-        study = run_study(network, galaxies, out, config, count or bars() or silent)
+        study = run_study(network, galaxies, out, config, count or bars())
         write_study(study, network, galaxies, config, out)
     return study
 
