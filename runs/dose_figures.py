@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dmagnet.figures.depth_plots import Floats, name_layers
+from dmagnet.figures.depth_plots import name_layers
 from dmagnet.figures.plots import (
     BLUE,
     DASHES,
@@ -17,6 +17,7 @@ from dmagnet.figures.plots import (
     VERMILION,
     panels_of,
 )
+from dmagnet.storage.arrays import Floats
 
 LEAST_HIGH = 0.4  # end of an axis of cosines or overlaps: chance is to look small
 

@@ -12,9 +12,8 @@ from scipy.special import softmax
 
 from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.storage.arrays import Floats, Pixels, Singles
 
-Singles = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 Answers = tuple[Singles, Any]  # logits (B, K), and what else is seen (B, ...)
 Forward = Callable[[Pixels], Answers]  # of (B, H, W, 3) pictures
 
@@ -152,7 +151,7 @@ def look(
     views: int = 1,
     batch_size: int = BATCH,
     progress: Callable[[int], None] | None = None,
-) -> tuple[npt.NDArray[np.float64], Any]:
+) -> tuple[Floats, Any]:
     """Return probabilities (V, N, K) and what else each view shows (V, N, ...)."""
     views_to_take(views, None)
     logits, others = [], []

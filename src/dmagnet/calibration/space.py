@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import CheckpointError, DataError
-
-Singles = npt.NDArray[np.float32]
+from dmagnet.storage.arrays import AnyFloats, Bools, Singles
 
 RANK = 64  # 90 kB for the 352 features of size s
 SMALLEST_NOISE = 1e-6  # of the largest variance: features that never vary
@@ -87,7 +86,7 @@ class FeatureSpace:
         scores: Singles = distance(points, *parts)
         return scores
 
-    def flag(self, features: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def flag(self, features: npt.ArrayLike) -> Bools:
         """Flag the pictures that lie beyond the limit.
 
         Parameters
@@ -179,7 +178,7 @@ def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:
 
 def nearest(
     known: Singles, wanted: Singles, num: int
-) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.intp]]:
+) -> tuple[AnyFloats, npt.NDArray[np.intp]]:
     """Find the galaxies that the network finds most alike.
 
     Parameters

@@ -24,6 +24,7 @@ from dmagnet.config.checks import from_dict, typed
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.inputs.item import Item
+from dmagnet.storage.arrays import Bools
 from dmagnet.storage.disk import (
     claimed,
     is_own,
@@ -299,7 +300,7 @@ def fingerprint(items: Iterable[Item]) -> tuple[str, Keys]:
     return hashlib.sha256(keys).hexdigest(), np.frombuffer(keys, "S16")
 
 
-def new_among(keys: Keys, known: Keys) -> tuple[npt.NDArray[np.bool_], int]:
+def new_among(keys: Keys, known: Keys) -> tuple[Bools, int]:
     """Compare two lists of inputs."""
     both, index = np.unique(np.concatenate([known, keys]), return_inverse=True)
     then = np.bincount(index[: len(known)], minlength=len(both))

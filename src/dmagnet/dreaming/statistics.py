@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dmagnet.errors import DataError
+from dmagnet.storage.arrays import Floats, Pixels
 from dmagnet.storage.records import as_written, read_json
 
 PACKAGED = "statistics.json"  # made by runs/dream_statistics.py
@@ -169,7 +170,7 @@ def check_pictures(images: npt.NDArray[Any]) -> None:
         )
 
 
-def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
+def measure_statistics(images: Pixels) -> Statistics:
     """Measure the statistics of a set of images.
 
     Parameters
@@ -209,8 +210,8 @@ def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
 
 
 def _color_moments(
-    images: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    images: Pixels,
+) -> tuple[Floats, Floats]:
     total, products, pixels = np.zeros(3), np.zeros((3, 3)), 0
     for start in range(0, len(images), CHUNK):
         part = np.array(images[start : start + CHUNK]).reshape(-1, 3) / 255

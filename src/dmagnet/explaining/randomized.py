@@ -14,6 +14,7 @@ from dmagnet.measuring.controls import fit_norms, shuffle
 from dmagnet.measuring.trends import standard_ranks
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.storage.arrays import Floats, Pixels
 
 NORM_BATCH = 256
 
@@ -31,12 +32,12 @@ class Cascade:
     """
 
     layers: tuple[str, ...]
-    likeness: NDArray[np.float64]
+    likeness: Floats
 
 
 def cascaded_randomization(
     checkpoint: Checkpoint,
-    images: NDArray[np.uint8],
+    images: Pixels,
     method: str,
     *,
     target: Classes,
@@ -103,7 +104,7 @@ def parts_from_the_top(model: DMAGNet) -> list[tuple[str, nn.Module]]:
 
 def rank_correlation(
     first: NDArray[np.floating], second: NDArray[np.floating]
-) -> NDArray[np.float64]:
+) -> Floats:
     """Compare maps by the order of their pixels."""
     a, b = (standard_ranks(each.reshape(len(each), -1)) for each in (first, second))
     return np.asarray((a * b).sum(axis=1))

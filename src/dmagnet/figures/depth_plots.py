@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from dmagnet.figures.plots import GRAY, SERIES, panels_of
+from dmagnet.storage.arrays import Floats
 
-Floats = NDArray[np.float64]
 PANEL = (3.4, 2.7)  # inches
 LINES = ("-", "--", ":", "-.", (0, (1, 1, 4, 1)))
 

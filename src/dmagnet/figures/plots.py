@@ -12,14 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import NDArray
 
 from dmagnet.errors import DataError
 from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
 from dmagnet.judging.selective import RiskCoverage
-
-Floats = NDArray[np.floating[Any]]
+from dmagnet.storage.arrays import AnyFloats
 
 BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6b6b6b", "#222222"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -222,11 +220,11 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 def redream_passes(
     sides: Sequence[int],
-    scores: Floats,
-    residuals: Floats,
+    scores: AnyFloats,
+    residuals: AnyFloats,
     names: Sequence[str],
     *,
-    control: Floats | None = None,
+    control: AnyFloats | None = None,
 ) -> Figure:
     """Draw scores (1 + P, N) and residuals (P, N) of N galaxies from pass to pass.
 

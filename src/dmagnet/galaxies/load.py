@@ -26,14 +26,13 @@ from dmagnet.pictures.inputs import forms
 from dmagnet.pictures.inputs.archives import ARCHIVES, entries, is_hidden
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.reading import read_picture
-from dmagnet.pictures.standard import Pixels, crop_side, resize, standardize
+from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
 from dmagnet.pictures.tables.columns import find_columns, named_columns
+from dmagnet.storage.arrays import Floats, Ints, Pixels
 
 FILES = FilesConfig()
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.table import Table
 
 from dmagnet import __version__
@@ -24,6 +23,7 @@ from dmagnet.galaxies.download import GALAXY10_SHA256
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.split import Split, split_of
 from dmagnet.pictures.tables.columns import find_columns, read_rows
+from dmagnet.storage.arrays import Bools
 from dmagnet.storage.disk import file_hash, open_file, part_of, refusals_of_the_disk
 from dmagnet.storage.environment import Announce
 from dmagnet.storage.records import as_written, read_json
@@ -164,7 +164,7 @@ def _check_room(part: Path, catalog: galaxy10.Catalog) -> None:
 
 def _write_images(
     h5: Path, path: Path, catalog: galaxy10.Catalog, count: Callable[[int], None]
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Write a .npy file slab by slab; a memory map would count as used memory."""
     shown = np.ones(catalog.num, bool)
 
@@ -185,7 +185,7 @@ def _write_images(
 
 
 def _write_table(
-    path: Path, catalog: galaxy10.Catalog, split: Split, shown: npt.NDArray[np.bool_]
+    path: Path, catalog: galaxy10.Catalog, split: Split, shown: Bools
 ) -> None:
     table = Table({"label": catalog.labels} | catalog.places)
     table["split"] = np.array(PARTS)[split.codes]

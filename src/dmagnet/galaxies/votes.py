@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import DataError
+from dmagnet.storage.arrays import Ints, Singles
 
 ONE = 1.5  # where votes of a galaxy add up to less, they are fractions, or one vote
 MOST = 1 << 24  # up to it every whole number is a float32
 ROUNDED = 0.02  # by which shares of two or three decimals may miss 1
 
-Votes = npt.NDArray[np.float32]
+Votes = Singles
 
 
 def read_votes(
@@ -56,7 +57,7 @@ def to_number(cell: Any) -> float:
 
 def most_voted(
     votes: Votes,
-) -> tuple[npt.NDArray[np.int64], tuple[tuple[int, ...], ...]]:
+) -> tuple[Ints, tuple[tuple[int, ...], ...]]:
     """Return what most volunteers said; where votes tie, one of several classes."""
     best = votes == votes.max(1, keepdims=True)
     labels = best.argmax(1)

@@ -8,8 +8,9 @@ import numpy as np
 
 from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
-from dmagnet.judging.sampling import NOWHERE, Interval, Ints
+from dmagnet.judging.sampling import NOWHERE, Interval
 from dmagnet.judging.selective import RiskCoverage
+from dmagnet.storage.arrays import Ints
 from dmagnet.storage.records import as_written, plain_json, read_json, write_json
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")

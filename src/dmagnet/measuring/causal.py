@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from dmagnet.config.train_config import TrainConfig
@@ -16,10 +16,8 @@ from dmagnet.measuring.trends import spearman_by_galaxy
 from dmagnet.pictures.inputs.framing import framed
 from dmagnet.simulator import draw, with_parameter
 from dmagnet.simulator.scene import Change
+from dmagnet.storage.arrays import Floats, Ints, Pixels
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 Verdict = Literal["monotone", "not monotone", "undecided"]
 
 PIECE = 20  # galaxies drawn from one generator

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from dmagnet.simulator.parameters import (
 )
 from dmagnet.simulator.scene import Change, draw
 from dmagnet.simulator.truth import Discs, EdgeOns, pick
+from dmagnet.storage.arrays import Floats, Pixels
 
 DISTURBED, MERGING, BARRED, TIGHT, LOOSE, BULGED = 0, 1, 5, 6, 7, 9
 LEAST_RMS = 0.01  # of white, over the view: a smaller difference is not seen
@@ -45,7 +45,6 @@ SKY = 0.1  # of white, in the standard view
 LEAST_LIGHT = 0.02  # of white: below, a difference is noise and compression
 NUCLEUS = 0.3  # of the peak above the sky; fainter maxima are knots and noise
 SEEING = 2 / 128  # sigma over the side of the view: the simulator's, about 1.3 arcsec
-Floats = NDArray[np.float64]
 _DISCS = (Discs, EdgeOns)
 
 
@@ -168,7 +167,7 @@ def _start(plain: Discs | EdgeOns, label: int, seed: int) -> Galaxy:
     return changed
 
 
-def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> NDArray[np.uint8]:
+def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> Pixels:
     generator = torch.Generator().manual_seed(seed)
     drawn = draw(kinds, generator=generator, change=change)
     return drawn[0].permute(1, 2, 0).contiguous().numpy()

@@ -25,6 +25,7 @@ from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.probes import features_by_depth, light_in_rings
 from dmagnet.measuring.verdicts import Measured, Result, judge
 from dmagnet.network.checkpoint import weights_hash
+from dmagnet.storage.arrays import Ints
 from dmagnet.storage.environment import Announce, counter
 from dmagnet.storage.records import Arrays
 
@@ -58,7 +59,7 @@ class Study:
     """
 
     layers: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: Ints
     dreams: dict[str, Arrays]
     attention: Arrays
     probes: dict[str, list[Arrays]]

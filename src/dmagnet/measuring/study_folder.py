@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from numpy.typing import NDArray
 
 from dmagnet.config.checks import to_dict
 from dmagnet.config.dream_config import MeasureConfig
@@ -18,6 +17,7 @@ from dmagnet.measuring.hypotheses import PARAMETERS
 from dmagnet.measuring.study import LIGHT, Study, run_study
 from dmagnet.measuring.trends import Difference
 from dmagnet.measuring.verdicts import Result
+from dmagnet.storage.arrays import Floats
 from dmagnet.storage.disk import beside, claimed, write_whole
 from dmagnet.storage.environment import Announce, bars
 from dmagnet.storage.records import plain_json, write_json
@@ -208,7 +208,7 @@ def dreams_table(study: Study, galaxies: Galaxies) -> Table:
     return Table({k: np.concatenate([t[k] for t in tables]) for k in tables[0]})
 
 
-def _scores(study: Study, name: str) -> dict[str, NDArray[np.float64]]:
+def _scores(study: Study, name: str) -> dict[str, Floats]:
     """Average the scores (R, L) of a probe over galaxies; light alone for all L."""
     found = {
         kind: np.stack([np.nanmean(p[f"probe_{name}"], axis=0) for p in each])

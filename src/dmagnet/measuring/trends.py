@@ -9,8 +9,8 @@ from scipy.stats import norm, permutation_test, rankdata
 
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
+from dmagnet.storage.arrays import Floats
 
-Floats = NDArray[np.float64]
 NUM_ORDERINGS = 50_000
 NUM_FLIPS = 20_000
 NUM_BOOTSTRAP = 2000

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.calibration.judgement import views_to_take
@@ -33,8 +32,9 @@ from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.standard import find_extent
 from dmagnet.reporting.classical import measure_classical
-from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
+from dmagnet.reporting.galaxy_record import Dreamt, Portrait
 from dmagnet.reporting.reference import Reference, nearest
+from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.records import stamp
 
 BATCH = 8  # galaxies that are dreamed together
@@ -124,7 +124,7 @@ def page_names(items: Sequence[Item]) -> list[str]:
 
 def _looks(
     checkpoint: Checkpoint, images: Pixels, batch: Tensor
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
+) -> tuple[Singles, Singles | None, Singles]:
     """Return evidence (B, K, S, S), attention (B, S, S) and features (B, D)."""
     model, views = checkpoint.model, views_to_take(None, checkpoint.calibration)
     with evaluating(model), torch.inference_mode():

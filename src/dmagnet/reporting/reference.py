@@ -20,7 +20,8 @@ from dmagnet.galaxies.load import load_galaxies
 from dmagnet.galaxies.simulated import as_galaxies, draw_views
 from dmagnet.judging.predict import look
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.reporting.galaxy_record import Neighbor, Singles
+from dmagnet.reporting.galaxy_record import Neighbor
+from dmagnet.storage.arrays import Singles
 from dmagnet.storage.disk import data_folder
 from dmagnet.storage.environment import Announce, counter
 from dmagnet.storage.records import read_arrays, write_arrays

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dmagnet.config.checks import from_dict
 from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
+from dmagnet.storage.arrays import AnyFloats, Pixels
 from dmagnet.storage.records import (
     as_written,
     plain_json,
@@ -37,10 +38,10 @@ class Examples:
         Factors of the Local Attention Module, 0.5 to 1.5, 1 = neutral.
     """
 
-    images: NDArray[np.uint8]
+    images: Pixels
     labels: NDArray[np.integer[Any]]
-    probabilities: NDArray[np.floating[Any]]
-    masks: NDArray[np.floating[Any]] | None = None
+    probabilities: AnyFloats
+    masks: AnyFloats | None = None
 
 
 @dataclass(frozen=True)
