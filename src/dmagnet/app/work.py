@@ -20,9 +20,8 @@ from dmagnet.app.readers import Readers
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES
 from dmagnet.classifying.local import Device, open_classifier
-from dmagnet.config.app_config import AppConfig
-from dmagnet.config.classify_config import SERVICE, SourceConfig
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config import AppConfig, DreamConfig, SourceConfig
+from dmagnet.config.classify_config import SERVICE
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample
 from dmagnet.dreaming.targets import (
@@ -34,16 +33,14 @@ from dmagnet.dreaming.targets import (
     second_opinion,
 )
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.explaining.explanation import Explanation
-from dmagnet.explaining.explanations import explain_images
+from dmagnet.explaining import Explanation, explain_images
 from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.tables.coordinates import typed_position
-from dmagnet.reporting.galaxy_record import Portrait
-from dmagnet.reporting.portrait import portraits
+from dmagnet.reporting import Portrait, portraits
 from dmagnet.simulator.scene import draw
 from dmagnet.storage.arrays import Pixels, Singles
 

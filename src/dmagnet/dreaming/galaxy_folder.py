@@ -10,8 +10,7 @@ import numpy as np
 from astropy.table import Table
 from PIL import Image
 
-from dmagnet.config.checks import to_dict, typed
-from dmagnet.config.dream_config import GalaxyConfig
+from dmagnet.config import GalaxyConfig, to_dict, typed
 from dmagnet.dreaming.galaxy import GALAXY, Climb, dream_galaxies, kinds_of
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.sheets import SheetRow, to_bytes, write_pages, write_png

@@ -17,8 +17,7 @@ from dmagnet.dreaming.sources import numbered
 from dmagnet.figures.overlays import evidence_figure, overlay
 from dmagnet.figures.saving import inline, to_png
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.pictures.cutout import Cutout
-from dmagnet.pictures.image import rgb_hdu
+from dmagnet.pictures import Cutout, rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.disk import beside, write_whole

@@ -25,14 +25,10 @@ from dmagnet.explaining.explanation import (
 from dmagnet.explaining.maps import scale_weights
 from dmagnet.explaining.methods import BATCH, Class, attribute, class_numbers
 from dmagnet.judging.predict import batches_of, judge
-from dmagnet.network.bundled import load
+from dmagnet.network import DMAGNet, load
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.pictures.inputs import Item, Picture, as_files, list_items, read_picture
 from dmagnet.pictures.inputs.cutouts import fetched
-from dmagnet.pictures.inputs.item import Item, Picture
-from dmagnet.pictures.inputs.listing import list_items
-from dmagnet.pictures.inputs.memory import as_files
-from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.disk import claimed
 from dmagnet.storage.environment import Announce, bars, counter

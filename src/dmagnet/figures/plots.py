@@ -14,9 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dmagnet.errors import DataError
-from dmagnet.judging.judged_record import Metrics
-from dmagnet.judging.reliability import Reliability
-from dmagnet.judging.selective import RiskCoverage
+from dmagnet.judging import Metrics, Reliability, RiskCoverage
 from dmagnet.storage.arrays import AnyFloats
 
 BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6b6b6b", "#222222"

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmagnet.calibration.calibration import tempered
+from dmagnet.calibration import Judgement, tempered
 from dmagnet.calibration.judgement import (
     BATCH,
     Answers,
     Classifier,
     Forward,
-    Judgement,
     views_to_take,
 )
 from dmagnet.calibration.judgement import look as look_with

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from dmagnet.config.checks import to_dict
-from dmagnet.config.dream_config import MeasureConfig, RedreamConfig
+from dmagnet.config import MeasureConfig, RedreamConfig, to_dict
 from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.redream import redream_residuals
 from dmagnet.dreaming.targets import Network

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from dmagnet.config.checks import to_dict
-from dmagnet.config.dream_config import MeasureConfig
+from dmagnet.config import MeasureConfig, to_dict
 from dmagnet.dreaming.targets import AnyModel, Network, open_network, provenance_of
 from dmagnet.figures import depth_plots, save
 from dmagnet.galaxies.galaxies import Galaxies

@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PARTS, Galaxies
-from dmagnet.galaxies.load import load_galaxies
-from dmagnet.galaxies.partial import coarse, numbered_as, read_meanings
-from dmagnet.judging.judged_record import Metrics, write_metrics
-from dmagnet.judging.metrics import score
+from dmagnet.galaxies import PARTS, Galaxies, coarse, load_galaxies, read_meanings
+from dmagnet.galaxies.partial import numbered_as
+from dmagnet.judging import Metrics, choose_examples, reliability, score, write_metrics
 from dmagnet.judging.predict import attention
-from dmagnet.judging.reliability import reliability
-from dmagnet.judging.sampling import choose_examples
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.reporting.report_page import write_report

@@ -15,14 +15,11 @@ from PIL import Image
 
 from dmagnet.calibration.space import fit_space, nearest, spread
 from dmagnet.classifying.embeddings import head_of, vectors_of
-from dmagnet.config.checks import from_dict
-from dmagnet.config.classify_config import ClassifyConfig, SourceConfig
+from dmagnet.config import ClassifyConfig, SourceConfig, from_dict
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.figures.plots import SERIES
+from dmagnet.pictures.inputs import Item, list_items, read_picture
 from dmagnet.pictures.inputs.cutouts import fetched
-from dmagnet.pictures.inputs.item import Item
-from dmagnet.pictures.inputs.listing import list_items
-from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.raster import as_address
 from dmagnet.reporting.page import SIDES, render_page, source_of, write_page
 from dmagnet.reporting.report_page import facts

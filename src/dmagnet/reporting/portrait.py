@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from dmagnet.calibration.judgement import views_to_take
-from dmagnet.config.checks import to_dict
-from dmagnet.config.classify_config import PageConfig, SourceConfig
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config import DreamConfig, PageConfig, SourceConfig, to_dict
 from dmagnet.dreaming.runs import dream_target
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
@@ -28,8 +26,7 @@ from dmagnet.judging.predict import (
     over_views,
 )
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.pictures.inputs.item import Item
-from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.inputs import Item, read_picture
 from dmagnet.pictures.standard import find_extent
 from dmagnet.reporting.classical import measure_classical
 from dmagnet.reporting.galaxy_record import Dreamt, Portrait

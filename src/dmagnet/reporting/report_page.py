@@ -11,8 +11,7 @@ from dmagnet import figures
 from dmagnet.classes import CLASSES
 from dmagnet.errors import DataError
 from dmagnet.figures import overlays
-from dmagnet.judging.judged_record import Metrics
-from dmagnet.judging.reliability import Reliability
+from dmagnet.judging import Metrics, Reliability
 from dmagnet.reporting.page import (
     SIDES,
     Picture,

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmagnet.config.checks import from_dict
-from dmagnet.judging.judged_record import Metrics
-from dmagnet.judging.reliability import Reliability
+from dmagnet.judging import Metrics, Reliability
 from dmagnet.storage.arrays import AnyFloats, Pixels
 from dmagnet.storage.records import (
     as_written,

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from dmagnet.config.checks import to_dict
-from dmagnet.config.train_config import TrainConfig
+from dmagnet.config import TrainConfig, to_dict
 from dmagnet.errors import CheckpointError
 from dmagnet.storage.disk import open_file, write_whole
 from dmagnet.storage.records import as_written, read_json
