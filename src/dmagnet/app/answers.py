@@ -33,8 +33,7 @@ class Galaxy:
     @property
     def probabilities(self) -> Singles:
         """Give the probability of each class."""
-        first: Singles = self.judgement.probabilities[0]
-        return first
+        return np.asarray(self.judgement.probabilities[0], np.float32)
 
     def wcs_at(self, side: int) -> WCS | None:
         """Give the WCS of its view brought to another side."""

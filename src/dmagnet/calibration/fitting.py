@@ -136,8 +136,7 @@ def _nll(scores: Floats, right: Bools, allowed: Bools) -> float:
 
 def _within(scores: Floats, chosen: Bools) -> Floats:
     """Return the softmax over the chosen classes, 0 elsewhere."""
-    shares: Floats = softmax(np.where(chosen, scores, -np.inf), axis=1)
-    return shares
+    return np.asarray(softmax(np.where(chosen, scores, -np.inf), axis=1), np.float64)
 
 
 def conformal_threshold(

@@ -234,5 +234,4 @@ def disagreement(each: npt.ArrayLike) -> Singles:
     """
     pairs = combinations(np.asarray(each, np.float64), 2)
     distances = [0.5 * np.abs(a - b).sum(axis=1) for a, b in pairs]
-    mean: Singles = np.mean(distances, axis=0).astype(np.float32)
-    return mean
+    return np.asarray(np.mean(distances, axis=0), np.float32)

@@ -81,8 +81,7 @@ def grouped(probabilities: npt.ArrayLike, groups: Sequence[Sequence[int]]) -> Fl
     sums: Floats = probs @ _member(groups, probs.shape[1]).T
     whole = sums.sum(axis=1, keepdims=True)
     even = np.full_like(sums, 1 / sums.shape[1])
-    shares: Floats = np.divide(sums, whole, out=even, where=whole > 0)
-    return shares
+    return np.asarray(np.divide(sums, whole, out=even, where=whole > 0), np.float64)
 
 
 def to_groups(sets: Bools, groups: Sequence[Sequence[int]]) -> Bools:

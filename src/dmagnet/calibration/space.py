@@ -83,8 +83,7 @@ class FeatureSpace:
                 "use the network that was calibrated"
             )
         parts = self.mean, self.axes, self.variances, self.noise
-        scores: Singles = distance(points, *parts)
-        return scores
+        return np.asarray(distance(points, *parts), np.float32)
 
     def flag(self, features: npt.ArrayLike) -> Bools:
         """Flag the pictures that lie beyond the limit.

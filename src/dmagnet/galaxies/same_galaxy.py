@@ -181,8 +181,7 @@ def sky_groups(ra: Floats, dec: Floats, radius_arcsec: float = FRAME_ARCSEC) -> 
     """Label the connected components of positions within a radius."""
     first, second, _ = close_pairs(ra, dec, radius_arcsec)
     links = coo_array((np.ones(len(first)), (first, second)), shape=(len(ra), len(ra)))
-    groups: Ints = connected_components(links, directed=False)[1].astype(np.int64)
-    return groups
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def audit(labels: Ints, ra: Floats, dec: Floats) -> Audit:

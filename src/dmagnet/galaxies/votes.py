@@ -43,8 +43,7 @@ def read_votes(
         "fractions that add up to 1, or whole numbers in all rows; --votes names the "
         "answers to one question",
     )
-    shares: Votes = (votes / sums[:, None]).astype(np.float32)
-    return shares
+    return np.asarray(votes / sums[:, None], np.float32)
 
 
 def to_number(cell: Any) -> float:

@@ -175,8 +175,7 @@ def light_and_center(views: Pixels) -> Tensor:
 def radii_of(side: int) -> Floats:
     """Return the distance of each pixel from the middle of a view: (S, S)."""
     rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
-    distance: Floats = np.hypot(rows, columns)
-    return distance
+    return np.asarray(np.hypot(rows, columns), np.float64)
 
 
 def map_areas(

@@ -240,8 +240,7 @@ def best_rotation(first: Tensor, second: Tensor) -> Floats:
     cross = (weight * a.conj() * b).sum(dim=(1, 2))
     turned = torch.fft.irfft(cross, n=first.shape[-1], norm="forward")
     highest = turned.amax(dim=1) / (power[0] * power[1]).sqrt().clamp(min=1e-12)
-    found: Floats = highest.numpy()
-    return found
+    return np.asarray(highest.numpy(), np.float64)
 
 
 def _seen(detail: Tensor) -> Tensor:
@@ -265,8 +264,7 @@ def pitch_angle(rings: Tensor) -> Floats:
     slope = np.array(NUM_ARMS)[:, None] / np.abs(WINDINGS).clip(1e-9)
     strength[:, slope > STEEPEST] = 0
     best = strength.reshape(len(rings), -1).argmax(axis=1)
-    pitch: Floats = np.degrees(np.arctan(slope.ravel()[best]))
-    return pitch
+    return np.asarray(np.degrees(np.arctan(slope.ravel()[best])), np.float64)
 
 
 def _held(light: Tensor, radius: Tensor) -> Tensor:

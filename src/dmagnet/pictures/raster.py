@@ -85,8 +85,7 @@ def block_means(strip: Pixels, step: int) -> Pixels:
     height, width, colors = strip.shape
     rows = strip.reshape(height // step, step, width, colors).sum(1, dtype=np.uint32)
     sums = rows.reshape(height // step, width // step, step, colors).sum(2)
-    means: Pixels = ((sums + step**2 // 2) // step**2).astype(np.uint8)
-    return means
+    return np.asarray((sums + step**2 // 2) // step**2, np.uint8)
 
 
 def strips(height: int, width: int) -> Iterator[slice]:

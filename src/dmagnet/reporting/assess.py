@@ -14,8 +14,9 @@ from dmagnet.calibration.judgement import views_to_take
 from dmagnet.errors import DataError
 from dmagnet.galaxies import PARTS, Galaxies, coarse, load_galaxies, read_meanings
 from dmagnet.galaxies.partial import numbered_as
-from dmagnet.judging import Metrics, choose_examples, reliability, score, write_metrics
+from dmagnet.judging import Metrics, choose_examples, score, write_metrics
 from dmagnet.judging.predict import attention
+from dmagnet.judging.reliability import reliability
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.reporting.report_page import write_report

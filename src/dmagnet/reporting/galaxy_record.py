@@ -87,8 +87,7 @@ class Portrait:
         (K,) float32
             The logit of each class, averaged over views.
         """
-        sums: Singles = self.evidence.sum(axis=(1, 2))
-        return sums
+        return np.asarray(self.evidence.sum(axis=(1, 2)), np.float32)
 
     @property
     def order(self) -> list[int]:
