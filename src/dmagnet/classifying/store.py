@@ -32,7 +32,7 @@ from dmagnet.storage.disk import (
     refusals_of_the_disk,
     write_whole,
 )
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import json_record
 
 FORMAT = 1
 CHUNKS_A_FOLDER = 1000
@@ -191,8 +191,7 @@ def _go_on(
     if not head_file.is_file():
         return None
     what, advice = "a run that dmagnet began", f"remove {folder.name} to begin anew"
-    head = read_json(head_file, what, advice)
-    with as_written(head_file, what, advice):
+    with json_record(head_file, what, advice) as head:
         parts = tuple(from_dict(ItemsPart, part) for part in head["parts"])
         if not parts or any(
             part.file != f"items-{number}.arrow"

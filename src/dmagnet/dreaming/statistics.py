@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dmagnet.errors import DataError
 from dmagnet.storage.arrays import Floats, Pixels
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import json_record
 
 PACKAGED = "statistics.json"  # made by runs/dream_statistics.py
 CHUNK = 64  # images at a time
@@ -79,9 +79,8 @@ class Statistics:
         DataError
             If there is no such file, or if it holds something else.
         """
-        what = "what runs/dream_statistics.py writes"
-        with as_written(path, what):
-            return _from_json(read_json(path, what))
+        with json_record(path, "what runs/dream_statistics.py writes") as values:
+            return _from_json(values)
 
 
 def _from_json(values: dict[str, Any]) -> Statistics:

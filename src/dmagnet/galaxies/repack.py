@@ -26,7 +26,7 @@ from dmagnet.pictures.tables.columns import find_columns, read_rows
 from dmagnet.storage.arrays import Bools
 from dmagnet.storage.disk import file_hash, open_file, part_of, refusals_of_the_disk
 from dmagnet.storage.environment import Announce
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import as_written, json_record
 
 IMAGES = "images.npy"
 TABLE = "galaxies.ecsv"
@@ -214,9 +214,8 @@ class _Manifest:
 
 
 def _read_manifest(folder: Path) -> _Manifest:
-    expected, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
-    values = read_json(folder / MANIFEST, expected, advice)
-    with as_written(folder / MANIFEST, expected, advice):
+    what, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
+    with json_record(folder / MANIFEST, what, advice) as values:
         if values["layout"] not in (1, LAYOUT):
             raise ValueError(f"layout {values['layout']}, not 1 or {LAYOUT}")
         return from_dict(_Manifest, values, more=True)

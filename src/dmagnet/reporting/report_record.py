@@ -13,9 +13,9 @@ from dmagnet.judging import Metrics, Reliability
 from dmagnet.storage.arrays import AnyFloats, Pixels
 from dmagnet.storage.records import (
     as_written,
+    json_record,
     plain_json,
     read_arrays,
-    read_json,
     write_arrays,
     write_json,
 )
@@ -158,9 +158,8 @@ def keep(folder: Path, report: Report) -> None:
 def kept(folder: Path, report: Report) -> Report:
     """Read back what `keep` wrote."""
     if (folder / WORDS).is_file():
-        words = read_json(folder / WORDS, f"the words of {EVALUATED}")
-        bins = words.get("reliability")
-        with as_written(folder / WORDS, f"the words of {EVALUATED}"):
+        with json_record(folder / WORDS, f"the words of {EVALUATED}") as words:
+            bins = words.get("reliability")
             told = from_dict(_Words, words, more=True)
             report = replace(
                 report,

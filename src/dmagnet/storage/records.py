@@ -78,6 +78,15 @@ def read_json(
         return plain_object(content)
 
 
+@contextmanager
+def json_record(
+    path: Path, expected: str, advice: str = AGAIN
+) -> Iterator[dict[str, Any]]:
+    """Read a record in JSON, and name it too where what it holds is found wanting."""
+    with as_written(path, expected, advice):
+        yield read_json(path, expected, advice)
+
+
 def stamp() -> dict[str, str]:
     """Return which version made something, and when."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
