@@ -32,7 +32,7 @@ from dmagnet.storage.disk import (
     refusals_of_the_disk,
     write_whole,
 )
-from dmagnet.storage.records import json_record
+from dmagnet.storage.records import differences, json_record
 
 FORMAT = 1
 CHUNKS_A_FOLDER = 1000
@@ -202,7 +202,11 @@ def _go_on(
         before = typed(dict[str, Any], head["about"], "about")
         listed = typed(str, head["fingerprint"], "fingerprint")
         finished = typed(tuple[int, int] | None, head.get("finished"), "finished")
-    _compare(folder, before, about.to_dict())
+    for name, old, new in differences(before, about.to_dict()):
+        raise ConfigError(
+            f"{folder}: began with {name} = {old}, now it is {new}; give the same "
+            "again, another -o, or remove that folder to begin anew"
+        )
     store = ChunkStore(folder, parts, chunk_size)
     store.finished = finished
     now, keys = fingerprint(listing)
@@ -246,21 +250,6 @@ def _write_head(store: ChunkStore, about: About, listed: str) -> None:
         "parts": [asdict(part) for part in store.parts],
     }
     write_whole(store.folder / HEAD, json.dumps(head, indent=1).encode())
-
-
-def _compare(
-    folder: Path, before: dict[str, Any], now: dict[str, Any], prefix: str = ""
-) -> None:
-    """Refuse to go on with other weights or settings."""
-    for name in {**before, **now}:
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            _compare(folder, old, new, f"{prefix}{name}.")
-        elif old != new:
-            raise ConfigError(
-                f"{folder}: began with {prefix}{name} = {old}, now it is {new}; give "
-                "the same again, another -o, or remove that folder to begin anew"
-            )
 
 
 def key_of(item: Item) -> bytes:
