@@ -165,13 +165,6 @@ def unit_overlaps(maps: Tensor, masks: Bools) -> Overlaps:
     return Overlaps(np.array(both), np.array(either), np.array(levels, np.float64))
 
 
-def light_and_center(views: Pixels) -> Tensor:
-    """Return brightness and nearness to the center, as two units: (N, 2, S, S)."""
-    light = torch.from_numpy(views.mean(axis=3, dtype=np.float32))
-    near = torch.from_numpy(-radii_of(views.shape[1])).float().expand_as(light)
-    return torch.stack([light, near], dim=1)
-
-
 def radii_of(side: int) -> Floats:
     """Return the distance of each pixel from the middle of a view: (S, S)."""
     rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
