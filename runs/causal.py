@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from concepts import CONCEPTS, NUISANCES
+from dose_figures import cosine_table, depth_curves, dose_responses
 from dream_pictures import publish
 from PIL import Image
 
@@ -26,14 +28,10 @@ from dmagnet.classes import CLASS_NAMES, CLASSES
 from dmagnet.config import SimulateConfig
 from dmagnet.config.recipes import laptop
 from dmagnet.config.train_config import AugmentConfig, ModelConfig
-from dmagnet.figures.depth_plots import cosine_table, depth_curves
-from dmagnet.figures.plots import dose_responses
 from dmagnet.figures.saving import save
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.predict import judge
 from dmagnet.measuring.causal import (
-    CONCEPTS,
-    NUISANCES,
     Concept,
     Response,
     as_seen,

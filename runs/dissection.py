@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dose_figures import depth_curves
 from dream_pictures import publish
 from PIL import Image
 
 import dmagnet
 from dmagnet.dreaming import Channel, private_copy, read
 from dmagnet.explaining import METHODS, attribute
-from dmagnet.figures.depth_plots import depth_curves
 from dmagnet.figures.overlays import galaxy_grid, overlay
 from dmagnet.figures.saving import save
 from dmagnet.judging.predict import on_picture
@@ -35,8 +35,8 @@ from dmagnet.measuring.dissection import (
     coarse_masks,
     dissected,
     iou_of,
-    light_and_center,
     map_areas,
+    radii_of,
     unit_overlaps,
 )
 from dmagnet.measuring.parts import Parts
@@ -52,6 +52,13 @@ FEWEST = 5  # galaxies that have a component: fewer are not told
 SPIRALS = (5, 6, 7)  # have a bar or arms
 ROUND = 2  # class of the galaxy that dreams start from
 NUM_BOOTSTRAP = 1000
+
+
+def light_and_center(views: np.ndarray) -> torch.Tensor:
+    """Return brightness and nearness to the center, as two units: (N, 2, S, S)."""
+    light = torch.from_numpy(views.mean(axis=3, dtype=np.float32))
+    near = torch.from_numpy(-radii_of(views.shape[1])).float().expand_as(light)
+    return torch.stack([light, near], dim=1)
 
 
 def galaxies_of(num: int, config) -> dict[str, np.ndarray]:

@@ -28,7 +28,6 @@ from dmagnet.measuring.controls import calibrate_norms, randomized
 from dmagnet.measuring.drawn import (
     SKY,
     WITHOUT,
-    at_size,
     compare_details,
     draw_pairs,
 )
@@ -49,6 +48,15 @@ HEAD = (
     "A2 before, dreamed, true", "pitch dreamed, true",
     "nuclei before, dreamed, true", "judge's p", "first",
 )  # fmt: skip
+
+
+def at_size(base: Tensor, dreams: Tensor, size: Tensor) -> Tensor:
+    """Bring what was added to a root mean square (B,), and keep pixels in [0, 1]."""
+    detail = dreams - base
+    for _ in range(4):  # what is cut off at white and black is made up for
+        have = ((base + detail).clamp(0, 1) - base).square().mean(dim=(1, 2, 3)).sqrt()
+        detail = detail * (size / have.clamp(min=1e-9))[:, None, None, None]
+    return (base + detail).clamp(0, 1)
 
 
 @dataclass(frozen=True)

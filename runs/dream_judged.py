@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from drawn import told
+from drawn import at_size, told
 from dream_pictures import publish
 from torch import Tensor
 
@@ -24,7 +24,6 @@ from dmagnet.dreaming.octaves import octave_frames
 from dmagnet.dreaming.sheets import SheetRow, contact_sheet, to_bytes
 from dmagnet.dreaming.targets import Network, as_batch, open_network
 from dmagnet.galaxies import load_galaxies
-from dmagnet.measuring.drawn import at_size
 from dmagnet.measuring.parts import Parts
 from dmagnet.storage.records import Arrays
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from real_sets import REAL60, native
 from scipy import ndimage
+from simulated_masks import class_masks, without_arms, without_bars
 
 from dmagnet.explaining.maps import evidence_maps
 from dmagnet.judging.predict import on_picture
@@ -27,7 +28,7 @@ from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures import find_extent, shares, standardize
 from dmagnet.pictures.standard import standardize_mask
-from dmagnet.simulator import class_masks, draw, without_arms, without_bars
+from dmagnet.simulator import draw
 
 PAIRS = {"bar": ((5,), without_bars), "arms": ((6, 7), without_arms)}
 FIRST_SEED, PIECE = 90_000, 20  # far from those of the training

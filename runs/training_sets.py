@@ -18,13 +18,13 @@ import torch
 from composites import disturb, merge_pair
 from PIL import Image
 from real_sets import DECALS, GALAXY10, GZ1, GZ2, KAGGLE, MEANINGS, REAL60
+from simulated_masks import simulate_masked
 
 from dmagnet.classes import CLASS_NAMES
 from dmagnet.config import SimulateConfig
 from dmagnet.galaxies import Galaxies, coarse, load_galaxies
 from dmagnet.pictures import find_extent, standardize
 from dmagnet.pictures.standard import standardize_mask
-from dmagnet.simulator import simulate_masked
 
 DRAWS, NUM_DRAWN, PIECE = (5, 6), 7000, 200  # seeds; galaxies of each; in one go
 NUM_COMPOSITES = {"sdss": 1600, "decals": 1200}  # mergers of each, and as many others

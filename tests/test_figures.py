@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import dose_figures
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -9,7 +10,7 @@ from PIL import Image
 
 from dmagnet import figures
 from dmagnet.errors import DataError
-from dmagnet.figures import depth_plots, overlays, plots
+from dmagnet.figures import overlays
 from dmagnet.judging import reliability, score
 
 NAMES = ("round", "barred", "edge-on", "merging")
@@ -179,7 +180,7 @@ def test_doses_are_drawn_class_by_class_and_network_by_network():
     doses = (0.0, 0.5, 1.0)
     rise = SimpleNamespace(mean=[0.1, 0.4, 0.9], low=[0, 0.3, 0.8], high=[0.2, 0.5, 1])
     curves = {"trained": {"barred": rise}, "shuffled": {"barred": rise}}
-    figure = plots.dose_responses({"bar share": (doses, curves)})
+    figure = dose_figures.dose_responses({"bar share": (doses, curves)})
     lines = figure.axes[0].lines
     assert [list(line.get_ydata()) for line in lines] == [rise.mean] * 2
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
@@ -188,7 +189,7 @@ def test_doses_are_drawn_class_by_class_and_network_by_network():
 
 def test_depth_is_drawn_layer_by_layer_and_cosines_with_their_signs():
     rows = np.array([[0.1, 0.0, 0.2], [0.7, 0.6, 0.8]])
-    figure = depth_plots.depth_curves(("stem", "lam"), {"bar": {"s": rows}}, "cosine")
+    figure = dose_figures.depth_curves(("stem", "lam"), {"bar": {"s": rows}}, "cosine")
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx(rows[:, 0])
-    table = depth_plots.cosine_table(("a", "b"), np.array([[1, -0.5], [-0.5, 1]]))
+    table = dose_figures.cosine_table(("a", "b"), np.array([[1, -0.5], [-0.5, 1]]))
     assert [text.get_text() for text in table.axes[0].texts][1] == "-.50"

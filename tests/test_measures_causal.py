@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from concepts import CONCEPTS, NUISANCES
 
 from dmagnet.errors import DataError
 from dmagnet.judging.predict import judge
 from dmagnet.measuring.causal import (
-    CONCEPTS,
-    NUISANCES,
     Concept,
     consistency,
     cross_talk,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from dissection import light_and_center
 from sklearn.metrics import roc_auc_score
 
 from dmagnet.config import TrainConfig
@@ -11,7 +12,6 @@ from dmagnet.measuring.dissection import (
     coarse_masks,
     dissected,
     iou_of,
-    light_and_center,
     map_areas,
     matched_area,
     radii_of,

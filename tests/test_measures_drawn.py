@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from drawn import at_size
 
 from dmagnet.dreaming.galaxy import Camera
 from dmagnet.errors import ConfigError
@@ -13,7 +14,6 @@ from dmagnet.measuring.drawn import (
     LOOSE,
     MERGING,
     TIGHT,
-    at_size,
     compare_details,
     draw_pairs,
 )

@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from simulated_masks import (
+    class_masks,
+    simulate_masked,
+    without_arms,
+    without_bars,
+)
 
 from dmagnet.config import SimulateConfig
 from dmagnet.errors import ConfigError
 from dmagnet.simulator import (
-    class_masks,
     components,
     draw,
     parameter_names,
     simulate,
-    simulate_masked,
     together,
     with_parameter,
-    without_arms,
-    without_bars,
 )
 from dmagnet.simulator.pairs import COMPONENTS
 from dmagnet.simulator.parameters import draw_neutral

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -15,9 +14,7 @@ from dmagnet.dreaming.targets import Target
 from dmagnet.figures.overlays import detail_picture, overlay
 from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.inputs.item import Item
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from dmagnet.storage.arrays import Pixels, Singles
 
 VIEW_PX = 256  # side of what people see and dream; the network's own may be smaller
 
@@ -27,24 +24,23 @@ class Galaxy:
     """One galaxy of a page."""
 
     item: Item
-    seen: Bytes
-    view: Bytes
+    seen: Pixels
+    view: Pixels
     wcs: WCS | None
     judgement: Judgement
     notes: tuple[str, ...] = ()
 
     @property
-    def probabilities(self) -> Floats:
+    def probabilities(self) -> Singles:
         """Give the probability of each class."""
-        first: Floats = self.judgement.probabilities[0]
-        return first
+        return np.asarray(self.judgement.probabilities[0], np.float32)
 
     def wcs_at(self, side: int) -> WCS | None:
         """Give the WCS of its view brought to another side."""
         return moved_wcs(self.wcs, (0.0, 0.0), (side / VIEW_PX, side / VIEW_PX))
 
     @property
-    def thumbnail(self) -> Bytes:
+    def thumbnail(self) -> Pixels:
         """Give a small picture of it."""
         return self.view[::4, ::4]
 
@@ -62,25 +58,25 @@ class DreamAnswer:
     start: Tensor
     image: Tensor
     scores: tuple[float, float]
-    before: Floats
-    after: Floats
+    before: Singles
+    after: Singles
     config: DreamConfig
     share: float = 1.0
     # of a dreamed class: the other network, and what it thinks of it before and after
     judge: tuple[str, float, float] | None = None
 
     @property
-    def galaxy(self) -> Bytes:
+    def galaxy(self) -> Pixels:
         """Give what it began with as a picture."""
         return to_bytes(self.start)
 
     @property
-    def dream(self) -> Bytes:
+    def dream(self) -> Pixels:
         """Give the dream as a picture."""
         return to_bytes(self.image)
 
     @property
-    def detail(self) -> Bytes:
+    def detail(self) -> Pixels:
         """Show what the dream added."""
         return detail_picture((self.image - self.start).cpu().numpy())
 
@@ -96,12 +92,12 @@ class Progress:
     image: Tensor
 
     @property
-    def dream(self) -> Bytes:
+    def dream(self) -> Pixels:
         """Give the dream so far as a picture."""
         return to_bytes(self.image)
 
 
-def laid_over(view: Bytes, values: Floats) -> Bytes:
+def laid_over(view: Pixels, values: Singles) -> Pixels:
     """Lay a map over the picture that people see."""
     small = Image.fromarray(np.asarray(values, np.float32))
     large = small.resize(view.shape[1::-1], Image.Resampling.BICUBIC)

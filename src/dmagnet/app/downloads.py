@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet.app.answers import DreamAnswer, Galaxy, laid_over
@@ -24,6 +23,7 @@ from dmagnet.dreaming.entries import dream_hdus
 from dmagnet.explaining.explanation import Explanation, maps_hdus
 from dmagnet.reporting.galaxy_page import render_portrait
 from dmagnet.reporting.galaxy_record import Dreamt
+from dmagnet.storage.arrays import Pixels, Singles
 
 Links = list[tuple[str, list[Mapping[str, str]]]]
 
@@ -136,7 +136,7 @@ def dream_of(one: DreamAnswer, galaxy: Galaxy, work: Work) -> bytes:
     return _fits(dream_hdus(one.target, one.image, detail, wcs, weights, **how))
 
 
-def _laid_over(galaxy: Galaxy, values: NDArray[np.float32]) -> bytes:
+def _laid_over(galaxy: Galaxy, values: Singles) -> bytes:
     return _png(laid_over(galaxy.view, values))
 
 
@@ -154,7 +154,7 @@ def _fits(hdus: fits.HDUList) -> bytes:
     return buffer.getvalue()
 
 
-def _png(rgb: NDArray[np.uint8]) -> bytes:
+def _png(rgb: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rgb)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -9,8 +9,7 @@ from dmagnet.app.handlers import Handlers
 from dmagnet.app.words import NO_ONE
 from dmagnet.app.work import DREAM_SIDE, DREAM_SIDES, LOOKS, MAX_STEPS, Work
 from dmagnet.classes import CLASSES
-from dmagnet.config.app_config import AppConfig
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config import AppConfig, DreamConfig
 from dmagnet.explaining.methods import METHODS
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif")

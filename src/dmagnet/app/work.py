@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dmagnet.app.answers import VIEW_PX, Bytes, DreamAnswer, Floats, Galaxy, Progress
+from dmagnet.app.answers import VIEW_PX, DreamAnswer, Galaxy, Progress
 from dmagnet.app.readers import Readers
 from dmagnet.calibration.judgement import Classifier
 from dmagnet.classes import CLASSES
 from dmagnet.classifying.local import Device, open_classifier
-from dmagnet.config.app_config import AppConfig
-from dmagnet.config.classify_config import SERVICE, SourceConfig
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config import AppConfig, DreamConfig, SourceConfig
+from dmagnet.config.classify_config import SERVICE
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.octaves import DreamFrame, octave_frames, resample
 from dmagnet.dreaming.targets import (
@@ -35,17 +33,16 @@ from dmagnet.dreaming.targets import (
     second_opinion,
 )
 from dmagnet.errors import CheckpointError, ConfigError
-from dmagnet.explaining.explanation import Explanation
-from dmagnet.explaining.explanations import explain_images
+from dmagnet.explaining import Explanation, explain_images
 from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.tables.coordinates import typed_position
-from dmagnet.reporting.galaxy_record import Portrait
-from dmagnet.reporting.portrait import portraits
+from dmagnet.reporting import Portrait, portraits
 from dmagnet.simulator.scene import draw
+from dmagnet.storage.arrays import Pixels, Singles
 
 LOOKS = 2  # at a time: more threads than cores make all of them late
 DREAM_SIDE, DREAM_SIDES = 192, (128, 192, VIEW_PX)
@@ -168,7 +165,7 @@ class Work:
         return Item(id=name, path=name, files=(file.name,))
 
     @cached_property
-    def examples(self) -> Bytes:
+    def examples(self) -> Pixels:
         """One drawn galaxy of each class, the same for everybody."""
         return _drawn(range(len(CLASSES)), TYPICAL)
 
@@ -276,7 +273,7 @@ class Work:
                 return
             yield frame
 
-    def _judged(self, images: Tensor) -> Floats:
+    def _judged(self, images: Tensor) -> Singles:
         """Classify one picture of any side as its network sees it, calibrated."""
         raw: Any = self.network.judge(images)  # its classes have names
         calibration = self.checkpoint.calibration
@@ -295,7 +292,7 @@ class Work:
         return name, low, high
 
 
-def _drawn(indices: Sequence[int], seed: int) -> NDArray[np.uint8]:
+def _drawn(indices: Sequence[int], seed: int) -> Pixels:
     """Draw galaxies of classes, as large as people see them."""
     drawn = draw(
         torch.tensor([*indices]), image_size=VIEW_PX, field=1.0,

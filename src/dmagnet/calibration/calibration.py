@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from dmagnet.calibration.labels import Flags, Floats
 from dmagnet.calibration.space import FeatureSpace
 from dmagnet.errors import CheckpointError
+from dmagnet.storage.arrays import Bools, Floats, Singles
 from dmagnet.storage.records import as_written
 
 VIEWS = (1, 2, 4, 8)  # flips and quarter turns that answers may be averaged over
@@ -23,8 +23,6 @@ _AGAIN = "the file was altered: copy it or calibrate the weights again"
 PLAIN = ("temperature", "thresholds", "views", "provenance", "space")
 
 TINY = np.finfo(np.float64).tiny  # floor of a probability
-
-Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +78,7 @@ class Calibration:
         """
         return tempered(raw, self.temperature)
 
-    def sets(self, calibrated: npt.ArrayLike) -> tuple[Flags, Flags]:
+    def sets(self, calibrated: npt.ArrayLike) -> tuple[Bools, Bools]:
         """List the classes that a galaxy may have.
 
         Parameters
@@ -123,7 +121,7 @@ def tempered(probabilities: npt.ArrayLike, temperature: float) -> Floats:
 
 def prediction_sets(
     probabilities: npt.ArrayLike, threshold: float, *, never_empty: bool = True
-) -> Flags:
+) -> Bools:
     """List the classes that a galaxy may have.
 
     Parameters
@@ -149,7 +147,7 @@ def prediction_sets(
     """
     probs = np.asarray(probabilities, np.float64)
     # A hair of slack: the galaxy that set the threshold belongs, in float32 as well.
-    sets: Flags = probs >= threshold - 1e-6
+    sets: Bools = probs >= threshold - 1e-6
     if never_empty:
         sets[np.arange(len(probs)), probs.argmax(axis=1)] = True
     return sets
@@ -252,5 +250,4 @@ def _digest(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
 
 def logs_of(probabilities: npt.ArrayLike) -> Floats:
     """Take logarithms, with a floor where a probability has underflowed to 0."""
-    logs: Floats = np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))
-    return logs
+    return np.log(np.maximum(np.asarray(probabilities, np.float64), TINY))

@@ -7,8 +7,9 @@ import numpy.typing as npt
 from scipy.special import logsumexp, softmax
 
 from dmagnet.calibration.calibration import logs_of
-from dmagnet.calibration.labels import Flags, Floats, Labeled
+from dmagnet.calibration.labels import Labeled
 from dmagnet.errors import DataError
+from dmagnet.storage.arrays import Bools, Floats
 
 LEVELS = (0.90, 0.95)  # of the sets of classes
 LOG_RANGE = (np.log(0.05), np.log(20.0))  # of temperatures, searched
@@ -119,24 +120,23 @@ def fit_vector(
     return found[:num], found[num:]
 
 
-def _table(part: Labeled) -> tuple[Floats, Flags, Flags]:
+def _table(part: Labeled) -> tuple[Floats, Bools, Bools]:
     """Return log-probabilities, the right classes, and those that could be right."""
     member = part.member
-    allowed: Flags = np.logical_or.reduce(member, axis=0)
+    allowed: Bools = np.logical_or.reduce(member, axis=0)
     return logs_of(part.probabilities), member[part.labels], allowed
 
 
-def _nll(scores: Floats, right: Flags, allowed: Flags) -> float:
+def _nll(scores: Floats, right: Bools, allowed: Bools) -> float:
     """Return the mean of -ln of what the right classes have among those allowed."""
     whole = logsumexp(np.where(allowed, scores, -np.inf), axis=1)
     part = logsumexp(np.where(right, scores, -np.inf), axis=1)
     return float((whole - part).mean())
 
 
-def _within(scores: Floats, chosen: Flags) -> Floats:
+def _within(scores: Floats, chosen: Bools) -> Floats:
     """Return the softmax over the chosen classes, 0 elsewhere."""
-    shares: Floats = softmax(np.where(chosen, scores, -np.inf), axis=1)
-    return shares
+    return np.asarray(softmax(np.where(chosen, scores, -np.inf), axis=1), np.float64)
 
 
 def conformal_threshold(

@@ -12,9 +12,9 @@ from scipy.special import softmax
 
 from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.storage.arrays import Floats, Pixels
+from dmagnet.storage.arrays import Singles as Singles  # noqa: PLC0414 (for local)
 
-Singles = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 Answers = tuple[Singles, Any]  # logits (B, K), and what else is seen (B, ...)
 Forward = Callable[[Pixels], Answers]  # of (B, H, W, 3) pictures
 
@@ -152,7 +152,7 @@ def look(
     views: int = 1,
     batch_size: int = BATCH,
     progress: Callable[[int], None] | None = None,
-) -> tuple[npt.NDArray[np.float64], Any]:
+) -> tuple[Floats, Any]:
     """Return probabilities (V, N, K) and what else each view shows (V, N, ...)."""
     views_to_take(views, None)
     logits, others = [], []
@@ -234,5 +234,4 @@ def disagreement(each: npt.ArrayLike) -> Singles:
     """
     pairs = combinations(np.asarray(each, np.float64), 2)
     distances = [0.5 * np.abs(a - b).sum(axis=1) for a, b in pairs]
-    mean: Singles = np.mean(distances, axis=0).astype(np.float32)
-    return mean
+    return np.asarray(np.mean(distances, axis=0), np.float32)

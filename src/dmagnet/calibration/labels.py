@@ -8,10 +8,8 @@ import numpy.typing as npt
 
 from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.errors import DataError
+from dmagnet.storage.arrays import Bools, Floats, Ints
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 Groups = tuple[tuple[int, ...], ...]
 
 CLASS, FAMILY, NONE = 0, 1, 2  # levels of an answer
@@ -52,7 +50,7 @@ class Labeled:
             )
 
     @property
-    def member(self) -> Flags:
+    def member(self) -> Bools:
         """Which class is in which group.
 
         Returns
@@ -83,11 +81,10 @@ def grouped(probabilities: npt.ArrayLike, groups: Sequence[Sequence[int]]) -> Fl
     sums: Floats = probs @ _member(groups, probs.shape[1]).T
     whole = sums.sum(axis=1, keepdims=True)
     even = np.full_like(sums, 1 / sums.shape[1])
-    shares: Floats = np.divide(sums, whole, out=even, where=whole > 0)
-    return shares
+    return np.asarray(np.divide(sums, whole, out=even, where=whole > 0), np.float64)
 
 
-def to_groups(sets: Flags, groups: Sequence[Sequence[int]]) -> Flags:
+def to_groups(sets: Bools, groups: Sequence[Sequence[int]]) -> Bools:
     """Turn sets of classes into sets of groups.
 
     Parameters
@@ -103,8 +100,7 @@ def to_groups(sets: Flags, groups: Sequence[Sequence[int]]) -> Flags:
         The groups with a class in the set.
     """
     member = _member(groups, sets.shape[1]).astype(np.int64)
-    found: Flags = sets.astype(np.int64) @ member.T > 0
-    return found
+    return sets.astype(np.int64) @ member.T > 0
 
 
 def label_groups(
@@ -231,7 +227,7 @@ def fallback(probabilities: npt.ArrayLike, confidence: float) -> Answer:
     return Answer(level=level, index=index, confidence=top[shown, row])
 
 
-def _member(groups: Sequence[Sequence[int]], num_classes: int) -> Flags:
+def _member(groups: Sequence[Sequence[int]], num_classes: int) -> Bools:
     """Return which class (column) is in which group (row)."""
     if not groups:
         return np.eye(num_classes, dtype=bool)

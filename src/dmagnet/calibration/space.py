@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import CheckpointError, DataError
-
-Singles = npt.NDArray[np.float32]
+from dmagnet.storage.arrays import AnyFloats, Bools, Singles
 
 RANK = 64  # 90 kB for the 352 features of size s
 SMALLEST_NOISE = 1e-6  # of the largest variance: features that never vary
@@ -84,10 +83,9 @@ class FeatureSpace:
                 "use the network that was calibrated"
             )
         parts = self.mean, self.axes, self.variances, self.noise
-        scores: Singles = distance(points, *parts)
-        return scores
+        return np.asarray(distance(points, *parts), np.float32)
 
-    def flag(self, features: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def flag(self, features: npt.ArrayLike) -> Bools:
         """Flag the pictures that lie beyond the limit.
 
         Parameters
@@ -100,8 +98,7 @@ class FeatureSpace:
         (N,) bool
             True for pictures unlike the galaxies.
         """
-        beyond: npt.NDArray[np.bool_] = self.score(features) > self.limit
-        return beyond
+        return self.score(features) > self.limit
 
     def limited(self, *parts: npt.ArrayLike, share: float = 0.95) -> "FeatureSpace":
         """Set the limit so that most galaxies stay below it.
@@ -180,7 +177,7 @@ def fit_space(features: npt.ArrayLike, *, rank: int = RANK) -> FeatureSpace:
 
 def nearest(
     known: Singles, wanted: Singles, num: int
-) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.intp]]:
+) -> tuple[AnyFloats, npt.NDArray[np.intp]]:
     """Find the galaxies that the network finds most alike.
 
     Parameters

@@ -9,10 +9,8 @@ import numpy as np
 from astropy.table import QTable
 
 from dmagnet.classifying.table_columns import BETWEEN
-from dmagnet.config.checks import from_dict
-from dmagnet.config.classify_config import SourceConfig
-from dmagnet.pictures.inputs.item import Item
-from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.config import SourceConfig, from_dict
+from dmagnet.pictures.inputs import Item, read_picture
 from dmagnet.pictures.raster import as_address
 
 NUM_SHOWN = 12  # galaxies with a picture in a notebook

@@ -23,11 +23,9 @@ from dmagnet.classifying.table_columns import (
 )
 from dmagnet.config.classify_config import DEFAULT, SERVICE, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.pictures.inputs import Item, Listing, as_files, list_items
 from dmagnet.pictures.inputs.cutouts import fetched
 from dmagnet.pictures.inputs.footprints import open_tiles
-from dmagnet.pictures.inputs.item import Item
-from dmagnet.pictures.inputs.listing import Listing, list_items
-from dmagnet.pictures.inputs.memory import as_files
 from dmagnet.storage.disk import (
     make_way,
     refusals_of_the_disk,

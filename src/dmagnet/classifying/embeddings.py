@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dmagnet.calibration.space import nearest as nearest_rows
 from dmagnet.classifying.table_columns import VECTOR
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.storage.arrays import Singles
 
 FORMS = {
     ".parquet": "parquet",
@@ -49,7 +49,7 @@ def read_embeddings(path: Path) -> Any:
     return table
 
 
-def vectors_of(table: Any, name: str = "table") -> npt.NDArray[np.float32]:
+def vectors_of(table: Any, name: str = "table") -> Singles:
     """Return the embeddings (N, D) of a table; NaN in rows without a class."""
     if VECTOR not in table.colnames or np.ndim(table[VECTOR]) != 2:
         raise DataError(

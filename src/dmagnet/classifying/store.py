@@ -24,6 +24,7 @@ from dmagnet.config.checks import from_dict, typed
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.inputs.item import Item
+from dmagnet.storage.arrays import Bools
 from dmagnet.storage.disk import (
     claimed,
     is_own,
@@ -31,7 +32,7 @@ from dmagnet.storage.disk import (
     refusals_of_the_disk,
     write_whole,
 )
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import differences, json_record
 
 FORMAT = 1
 CHUNKS_A_FOLDER = 1000
@@ -190,8 +191,7 @@ def _go_on(
     if not head_file.is_file():
         return None
     what, advice = "a run that dmagnet began", f"remove {folder.name} to begin anew"
-    head = read_json(head_file, what, advice)
-    with as_written(head_file, what, advice):
+    with json_record(head_file, what, advice) as head:
         parts = tuple(from_dict(ItemsPart, part) for part in head["parts"])
         if not parts or any(
             part.file != f"items-{number}.arrow"
@@ -202,7 +202,11 @@ def _go_on(
         before = typed(dict[str, Any], head["about"], "about")
         listed = typed(str, head["fingerprint"], "fingerprint")
         finished = typed(tuple[int, int] | None, head.get("finished"), "finished")
-    _compare(folder, before, about.to_dict())
+    for name, old, new in differences(before, about.to_dict()):
+        raise ConfigError(
+            f"{folder}: began with {name} = {old}, now it is {new}; give the same "
+            "again, another -o, or remove that folder to begin anew"
+        )
     store = ChunkStore(folder, parts, chunk_size)
     store.finished = finished
     now, keys = fingerprint(listing)
@@ -248,21 +252,6 @@ def _write_head(store: ChunkStore, about: About, listed: str) -> None:
     write_whole(store.folder / HEAD, json.dumps(head, indent=1).encode())
 
 
-def _compare(
-    folder: Path, before: dict[str, Any], now: dict[str, Any], prefix: str = ""
-) -> None:
-    """Refuse to go on with other weights or settings."""
-    for name in {**before, **now}:
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            _compare(folder, old, new, f"{prefix}{name}.")
-        elif old != new:
-            raise ConfigError(
-                f"{folder}: began with {prefix}{name} = {old}, now it is {new}; give "
-                "the same again, another -o, or remove that folder to begin anew"
-            )
-
-
 def key_of(item: Item) -> bytes:
     """Fingerprint one input: where it is and what it is called."""
     parts = (item.id, item.path, item.kind, item.key, item.row, item.ra, item.dec)
@@ -299,7 +288,7 @@ def fingerprint(items: Iterable[Item]) -> tuple[str, Keys]:
     return hashlib.sha256(keys).hexdigest(), np.frombuffer(keys, "S16")
 
 
-def new_among(keys: Keys, known: Keys) -> tuple[npt.NDArray[np.bool_], int]:
+def new_among(keys: Keys, known: Keys) -> tuple[Bools, int]:
     """Compare two lists of inputs."""
     both, index = np.unique(np.concatenate([known, keys]), return_inverse=True)
     then = np.bincount(index[: len(known)], minlength=len(both))

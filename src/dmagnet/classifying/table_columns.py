@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,8 +16,8 @@ from dmagnet.classes import FAMILIES, family_of
 from dmagnet.config.classify_config import SERVICE, ClassifyConfig
 from dmagnet.pictures.flags import NO_CLASS
 from dmagnet.pictures.inputs.item import Item
+from dmagnet.storage.arrays import AnyFloats, Floats, Singles
 
-Floats = npt.NDArray[np.floating[Any]]
 Rows = Callable[[], Iterator[pa.RecordBatch]]
 
 HASH_DIGITS = 12  # of the weights' hash in each row; the table's head has all 64
@@ -137,7 +136,7 @@ class Seen:
         listed = [*names, ""]
         return [listed[i] for i in self.index]
 
-    def single(self, values: Floats | None) -> npt.NDArray[np.float32]:
+    def single(self, values: AnyFloats | None) -> Singles:
         """Round a column; NaN where nobody can say."""
         if values is None:
             return np.full(len(self.items), np.nan, np.float32)
@@ -266,7 +265,7 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(pa.types.is_fixed_size_list(kind))
 
 
-def matrix(vectors: pa.Array) -> npt.NDArray[np.float32]:
+def matrix(vectors: pa.Array) -> Singles:
     """Return the (N, D) numbers of N vectors."""
     numbers = vectors.flatten().to_numpy(zero_copy_only=False)
     return np.reshape(numbers, (-1, vectors.type.list_size))
@@ -287,9 +286,9 @@ def rows_of(
     return pa.RecordBatch.from_arrays(arrays, schema=schema(about))
 
 
-def rounded(values: Floats) -> npt.NDArray[np.float64]:
+def rounded(values: AnyFloats) -> Floats:
     """Round as all tables do."""
-    doubles: npt.NDArray[np.float64] = values.astype(np.float64)
+    doubles: Floats = values.astype(np.float64)
     return doubles.round(DIGITS)
 
 

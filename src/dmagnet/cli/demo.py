@@ -7,13 +7,10 @@ from PIL import Image
 
 from dmagnet import __version__
 from dmagnet.classes import CLASSES
-from dmagnet.config.checks import to_dict
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config import DreamConfig, SimulateConfig, to_dict
 from dmagnet.config.recipes import as_trained
 from dmagnet.config.recipes import demo as demo_recipe
-from dmagnet.config.train_config import SimulateConfig
-from dmagnet.dreaming.gallery import write_dreams
-from dmagnet.dreaming.request import make_request
+from dmagnet.dreaming import make_request, write_dreams
 from dmagnet.dreaming.sheets import write_png
 from dmagnet.explaining.explanations import explain
 from dmagnet.galaxies.simulated import as_galaxies, draw_views
@@ -22,8 +19,7 @@ from dmagnet.network.checkpoint import load
 from dmagnet.reporting.assess import Assessment, assess
 from dmagnet.simulator.datasets import simulate
 from dmagnet.storage.environment import Announce, counter
-from dmagnet.training.fit import fit
-from dmagnet.training.run_folder import history
+from dmagnet.training import fit, history
 
 NUM_TRAIN = 2000
 NUM_HELD_OUT = 1000

@@ -232,8 +232,7 @@ def _write(
     usual: GalleryConfig,
 ) -> None:
     """Open what is asked for, dream it, and say where it is."""
-    from dmagnet.dreaming.gallery import write_dreams
-    from dmagnet.dreaming.request import make_request, read_request
+    from dmagnet.dreaming import make_request, read_request, write_dreams
 
     device = gallery.device
     if [path.suffix for path in images] == [".json"]:

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from dmagnet.cli.screen import LABELS, TRIAL, MaybeOut, Out, Trial, bars, print_scores
-from dmagnet.config.classify_config import LabelsConfig
-from dmagnet.config.train_config import SplitName
+from dmagnet.config import LabelsConfig, SplitName
 
 Galaxies = Annotated[Trial, arg(name="")]
 

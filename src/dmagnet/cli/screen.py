@@ -17,8 +17,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from dmagnet.config.classify_config import LabelsConfig
-from dmagnet.config.train_config import SplitName
+from dmagnet.config import LabelsConfig, SplitName
 from dmagnet.storage.environment import logging_at
 
 Out = Annotated[Path, arg(aliases=["-o"])]

@@ -46,8 +46,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show losses and scores by epoch."""
-        from dmagnet.figures.plots import training_curves
-        from dmagnet.figures.saving import inline
+        from dmagnet.figures import inline, training_curves
 
         rows = [row for row in self.history if "val_accuracy" in row]
         told = f"val accuracy {rows[-1]['val_accuracy']:.3f}, " if rows else ""
@@ -104,8 +103,7 @@ def train(
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.config.recipes import as_trained
     from dmagnet.config.recipes import recipe as recipe_named
-    from dmagnet.galaxies.load import load_galaxies
-    from dmagnet.galaxies.partial import coarse, read_meanings
+    from dmagnet.galaxies import coarse, load_galaxies, read_meanings
     from dmagnet.network import load
     from dmagnet.network.checkpoint import Checkpoint
     from dmagnet.training import fit, history, what_is_kept

@@ -29,8 +29,7 @@ from dmagnet.dreaming.sheets import (
 from dmagnet.dreaming.targets import Network, Target, provenance_of
 from dmagnet.errors import DataError
 from dmagnet.figures.overlays import detail_picture, detail_reach
-from dmagnet.pictures.cutout import Cutout
-from dmagnet.pictures.image import rgb_hdu
+from dmagnet.pictures import Cutout, rgb_hdu
 from dmagnet.storage.disk import beside, refuse_others
 from dmagnet.storage.records import as_written, write_json
 

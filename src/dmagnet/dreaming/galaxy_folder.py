@@ -10,8 +10,7 @@ import numpy as np
 from astropy.table import Table
 from PIL import Image
 
-from dmagnet.config.checks import to_dict, typed
-from dmagnet.config.dream_config import GalaxyConfig
+from dmagnet.config import GalaxyConfig, to_dict, typed
 from dmagnet.dreaming.galaxy import GALAXY, Climb, dream_galaxies, kinds_of
 from dmagnet.dreaming.objectives import Logit
 from dmagnet.dreaming.sheets import SheetRow, to_bytes, write_pages, write_png
@@ -21,7 +20,7 @@ from dmagnet.simulator.parameters import PARAMETERS, Galaxy, values_of
 from dmagnet.simulator.truth import EdgeOns, Spheroids
 from dmagnet.storage.disk import beside, claimed, refuse_others
 from dmagnet.storage.environment import Announce, counter
-from dmagnet.storage.records import as_written, plain_json, read_json, write_json
+from dmagnet.storage.records import json_record, plain_json, write_json
 
 RECORD = "galaxies.json"
 MOMENTS = ("start", "end")
@@ -75,9 +74,7 @@ def write_galaxies(
 
 def _entries(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Read which targets are done, with all their files."""
-    what = f"a {RECORD} that dmagnet wrote"
-    record = read_json(path, what)
-    with as_written(path, what):
+    with json_record(path, f"a {RECORD} that dmagnet wrote") as record:
         done = typed(dict[str, dict[str, Any]], record["targets"], "targets")
         whole = {slug: e for slug, e in done.items() if _whole(path.parent, e)}
     if {name: record.get(name) for name in request} != request:

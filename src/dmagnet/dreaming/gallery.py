@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -32,10 +31,9 @@ from dmagnet.dreaming.targets import Target, to_tensor
 from dmagnet.errors import ConfigError, DataError, DmagnetError
 from dmagnet.figures.plots import redream_passes
 from dmagnet.figures.saving import save
+from dmagnet.storage.arrays import Pixels
 from dmagnet.storage.disk import claimed
 from dmagnet.storage.environment import Announce, counter
-
-Bytes = NDArray[np.uint8]
 
 GALAXY = "galaxy"
 DETAILS = "what the dream added: orange brighter, blue darker, each on its own scale"
@@ -305,7 +303,7 @@ def _write_redream(folder: Folder, target: Target) -> None:
         folder.sheets.append(f"passes{name}.png")
 
 
-def _passes(folder: Folder, entry: Entry, kinds: Sequence[str]) -> list[Bytes]:
+def _passes(folder: Folder, entry: Entry, kinds: Sequence[str]) -> list[Pixels]:
     """Read the pictures of the passes, all as large as the galaxy."""
     size = tuple(entry["size"])
     found = (_picture(folder, entry, kind) for kind in kinds)
@@ -350,7 +348,7 @@ def _opinion(entry: Entry | None) -> str:
     return f"p {judged['dream']:.2f}" if judged else ""
 
 
-def _picture(folder: Folder, entry: Entry | None, kind: str) -> Bytes | None:
+def _picture(folder: Folder, entry: Entry | None, kind: str) -> Pixels | None:
     if entry is None:
         return None
     with Image.open(folder.path / entry["files"][kind]) as image:

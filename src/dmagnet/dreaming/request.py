@@ -24,7 +24,7 @@ from dmagnet.dreaming.targets import (
 )
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.network.bundled import load, path_of
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import as_written, json_record
 
 DREAM_FILE, REDREAM_FILE = "dream.json", "redream.json"
 ALL = "all"
@@ -251,7 +251,6 @@ def read_request(
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read a ``dream.json`` or ``redream.json``."""
-    record = read_json(path, RECORD)
-    with as_written(path, RECORD):
+    with json_record(path, RECORD) as record:
         typed(dict[str, Any], record["request"], "request")
-    return record
+        return record

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.config.classify_config import DEFAULT
@@ -28,12 +27,12 @@ from dmagnet.dreaming.targets import (
 )
 from dmagnet.errors import ConfigError
 from dmagnet.pictures.cutout import Cutout
+from dmagnet.storage.arrays import AnyFloats
 from dmagnet.storage.environment import bars
 
 SHOWN = 4  # galaxies in a notebook
 Trajectory = Literal["step", "octave", "none"]
 Watch = Callable[[DreamFrame], None]
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +56,8 @@ class Moment:
     octave: int
     step: int
     size: tuple[int, int]
-    scores: Floats
-    probabilities: Floats | None
+    scores: AnyFloats
+    probabilities: AnyFloats | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,8 +92,8 @@ class Dream:
     start: Tensor
     cutouts: tuple[Cutout, ...]
     target: Target
-    scores: Floats
-    probabilities: Floats | None
+    scores: AnyFloats
+    probabilities: AnyFloats | None
     class_names: tuple[str, ...]
     provenance: dict[str, Any]
     config: DreamConfig | RedreamConfig

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from dmagnet.storage.arrays import Pixels
 from dmagnet.storage.disk import beside
-
-Bytes = NDArray[np.uint8]
 
 PAPER, SLOT = (14, 14, 17), (30, 30, 35)
 INK, PALE = (236, 236, 236), (150, 150, 158)
@@ -31,17 +29,17 @@ class SheetRow:
     """One image and what was dreamed of it."""
 
     name: str
-    pictures: Sequence[Bytes | None]
+    pictures: Sequence[Pixels | None]
     captions: Sequence[str] = ()  # one for each picture, in its corner
 
 
-def to_bytes(image: Tensor) -> Bytes:
+def to_bytes(image: Tensor) -> Pixels:
     """Bring an image to 8 bits."""
     values = image.detach().cpu().permute(1, 2, 0).numpy()
     return np.asarray((values * 255).round(), np.uint8)
 
 
-def enlarge(picture: Bytes, side: int) -> Image.Image:
+def enlarge(picture: Pixels, side: int) -> Image.Image:
     """Bring a picture near a side without inventing anything."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     longer = max(image.size)
@@ -54,7 +52,7 @@ def enlarge(picture: Bytes, side: int) -> Image.Image:
     )
 
 
-def to_size(picture: Bytes, size: tuple[int, ...]) -> Bytes:
+def to_size(picture: Pixels, size: tuple[int, ...]) -> Pixels:
     """Bring a picture to a size, to stand beside others."""
     if picture.shape[:2] == size:
         return picture
@@ -188,21 +186,21 @@ class Film:
         self.height, self.width = (
             2 * max(1, round(side * larger * shrink / 2)) for side in size
         )
-        self.frames: list[Bytes] = []
+        self.frames: list[Pixels] = []
 
-    def add(self, picture: Bytes) -> None:
+    def add(self, picture: Pixels) -> None:
         """Add a frame."""
         image = Image.fromarray(np.ascontiguousarray(picture))
         how = Image.Resampling.BICUBIC
         self.frames.append(np.asarray(image.resize((self.width, self.height), how)))
 
-    def strip(self) -> Bytes:
+    def strip(self) -> Pixels:
         """Lay some frames side by side."""
         chosen = np.linspace(0, len(self.frames) - 1, min(STRIP, len(self.frames)))
         return np.concatenate([self.frames[round(i)] for i in chosen], axis=1)
 
 
-def write_gif(frames: Sequence[Bytes], path: Path) -> None:
+def write_gif(frames: Sequence[Pixels], path: Path) -> None:
     """Write a GIF that runs for ever and rests at its end."""
     images = [Image.fromarray(frame) for frame in frames]
     # One palette for all frames, of the first, middle and last: no flicker.
@@ -228,7 +226,7 @@ def can_write_mp4() -> bool:
     return True
 
 
-def write_mp4(frames: Sequence[Bytes], path: Path) -> None:
+def write_mp4(frames: Sequence[Pixels], path: Path) -> None:
     """Write an MP4 (H.264) that browsers and slides play."""
     import av
 

@@ -16,8 +16,7 @@ from dmagnet.config.checks import from_dict
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies.galaxy10 import SUFFIXES as HDF5_SUFFIXES
 from dmagnet.galaxies.galaxy10 import open_galaxy10
-from dmagnet.pictures.cutout import Cutout, from_array
-from dmagnet.pictures.image import read_image
+from dmagnet.pictures import Cutout, from_array, read_image
 from dmagnet.pictures.inputs.framing import cutout_of_one_size
 from dmagnet.pictures.inputs.listing import list_items
 from dmagnet.simulator.scene import draw

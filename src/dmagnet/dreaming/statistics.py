@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from dmagnet.errors import DataError
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.arrays import Floats, Pixels
+from dmagnet.storage.records import json_record
 
 PACKAGED = "statistics.json"  # made by runs/dream_statistics.py
 CHUNK = 64  # images at a time
@@ -78,9 +79,8 @@ class Statistics:
         DataError
             If there is no such file, or if it holds something else.
         """
-        what = "what runs/dream_statistics.py writes"
-        with as_written(path, what):
-            return _from_json(read_json(path, what))
+        with json_record(path, "what runs/dream_statistics.py writes") as values:
+            return _from_json(values)
 
 
 def _from_json(values: dict[str, Any]) -> Statistics:
@@ -160,7 +160,16 @@ def magnitude_spectrum(
     return spectrum
 
 
-def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
+def check_pictures(images: npt.NDArray[Any]) -> None:
+    """Refuse what is no stack of pictures with 8 bits a color."""
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise DataError(
+            "expected images of shape (N, H, W, 3) and type uint8, got "
+            f"{images.dtype} of shape {images.shape}"
+        )
+
+
+def measure_statistics(images: Pixels) -> Statistics:
     """Measure the statistics of a set of images.
 
     Parameters
@@ -178,11 +187,7 @@ def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
     DataError
         If they are not of this form, or all of one color.
     """
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise DataError(
-            "expected images of shape (N, H, W, 3) and type uint8, got "
-            f"{images.dtype} of shape {images.shape}"
-        )
+    check_pictures(images)
     mean, covariance = _color_moments(images)
     if not np.any(np.diag(covariance) > FLAT):
         raise DataError("expected images that differ, got pixels of one color only")
@@ -204,8 +209,8 @@ def measure_statistics(images: npt.NDArray[np.uint8]) -> Statistics:
 
 
 def _color_moments(
-    images: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    images: Pixels,
+) -> tuple[Floats, Floats]:
     total, products, pixels = np.zeros(3), np.zeros((3, 3)), 0
     for start in range(0, len(images), CHUNK):
         part = np.array(images[start : start + CHUNK]).reshape(-1, 3) / 255

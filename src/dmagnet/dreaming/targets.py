@@ -25,8 +25,7 @@ from dmagnet.errors import ConfigError
 from dmagnet.judging.predict import probabilities_of
 from dmagnet.network.bundled import BUNDLED, load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.pictures.cutout import Cutout, from_array
-from dmagnet.pictures.image import read_image
+from dmagnet.pictures import Cutout, from_array, read_image
 from dmagnet.pictures.inputs.framing import cutout_of_one_size
 from dmagnet.pictures.inputs.memory import as_files
 

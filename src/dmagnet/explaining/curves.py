@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.measuring.segments import find_sources
+from dmagnet.storage.arrays import Floats, Ints
 
 FEWEST = 16  # px of sky below which the rim of the picture stands for it
 WIDEST = 2.0  # px, sigma of the smoothest sky
@@ -17,8 +18,6 @@ NEAREST = 1e-3  # least correlation of neighbors
 LEAST = 0.25  # px, sigma: less than a hundredth goes to a neighbor
 STEPS = 32  # looks on the way from the whole picture to nothing but sky
 AT_ONCE = 64  # pictures
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +242,7 @@ def lead(scores: Tensor, classes: Tensor) -> Tensor:
     return own - other * held
 
 
-def _ranks(maps: NDArray[np.floating], seed: int) -> NDArray[np.int64]:
+def _ranks(maps: NDArray[np.floating], seed: int) -> Ints:
     """Return the place of each pixel in the order of its map, 0 the first."""
     flat = np.asarray(maps, np.float64).reshape(len(maps), -1)
     lot = np.random.default_rng(seed).random(flat.shape)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet import __version__
@@ -18,13 +17,11 @@ from dmagnet.dreaming.sources import numbered
 from dmagnet.figures.overlays import evidence_figure, overlay
 from dmagnet.figures.saving import inline, to_png
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.pictures.cutout import Cutout
-from dmagnet.pictures.image import rgb_hdu
+from dmagnet.pictures import Cutout, rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
+from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.disk import beside, write_whole
 from dmagnet.storage.records import plain_json, stamp, write_json
-
-Floats = NDArray[np.float32]
 
 PICTURE_PX = 384  # least side of a picture for people
 DIGITS = 6
@@ -70,17 +67,17 @@ class Explanation:
 
     item: Item
     picture: Picture
-    rgb: NDArray[np.uint8]
+    rgb: Pixels
     class_names: tuple[str, ...]
-    probabilities: Floats
+    probabilities: Singles
     set90: tuple[int, ...]
     set95: tuple[int, ...]
     ood: float | None
     ood_flag: bool | None
     target: int
     against: int | None
-    maps: dict[str, Floats]
-    scale_weights: dict[str, Floats]
+    maps: dict[str, Singles]
+    scale_weights: dict[str, Singles]
     wcs: WCS | None = None
     notes: tuple[str, ...] = field(default=())
 

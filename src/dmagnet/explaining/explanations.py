@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dmagnet.config.classify_config import (
     DEFAULT,
@@ -24,16 +23,13 @@ from dmagnet.explaining.explanation import (
     write_explanations,
 )
 from dmagnet.explaining.maps import scale_weights
-from dmagnet.explaining.methods import BATCH, Class, Floats, attribute, class_numbers
+from dmagnet.explaining.methods import BATCH, Class, attribute, class_numbers
 from dmagnet.judging.predict import batches_of, judge
-from dmagnet.network.bundled import load
+from dmagnet.network import DMAGNet, load
 from dmagnet.network.checkpoint import Checkpoint
-from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.pictures.inputs import Item, Picture, as_files, list_items, read_picture
 from dmagnet.pictures.inputs.cutouts import fetched
-from dmagnet.pictures.inputs.item import Item, Picture
-from dmagnet.pictures.inputs.listing import list_items
-from dmagnet.pictures.inputs.memory import as_files
-from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.disk import claimed
 from dmagnet.storage.environment import Announce, bars, counter
 
@@ -44,7 +40,7 @@ Inputs = Any  # paths or images, as `dmagnet.pictures.inputs.memory` takes them
 
 def explain_images(
     checkpoint: Checkpoint,
-    images: NDArray[np.uint8],
+    images: Pixels,
     *,
     methods: Sequence[str] = USUAL,
     target: Class | None = None,
@@ -218,7 +214,7 @@ def read_inputs(
     cutout: CutoutConfig | None = None,
     *,
     cache: Path | None = None,
-) -> tuple[NDArray[np.uint8], list[Picture], list[Item], tuple[str, ...]]:
+) -> tuple[Pixels, list[Picture], list[Item], tuple[str, ...]]:
     """Return inputs as a network sees them, those that are no pictures, and notes."""
     trained = checkpoint.config
     view = trained.image_size, trained.field, source
@@ -253,7 +249,7 @@ def _named(item: Item) -> str:
     return item.path if Path(item.path).name.startswith(item.id) else item.id
 
 
-def _scales(checkpoint: Checkpoint, images: NDArray[np.uint8]) -> dict[str, Floats]:
+def _scales(checkpoint: Checkpoint, images: Pixels) -> dict[str, Singles]:
     """Read the scale weights of all pictures."""
     model = private_copy(checkpoint.model)
     assert isinstance(model, DMAGNet)

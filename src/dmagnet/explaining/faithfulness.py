@@ -11,13 +11,8 @@ from torch import Tensor, nn
 
 from dmagnet.errors import DataError
 from dmagnet.explaining.borrowed import captum
-from dmagnet.explaining.curves import (
-    AT_ONCE,
-    Floats,
-    find_sky,
-    insertion_deletion,
-    sky_fill,
-)
+from dmagnet.explaining.curves import AT_ONCE, find_sky, insertion_deletion, sky_fill
+from dmagnet.storage.arrays import Bools, Floats
 
 PATCHES = 40  # random squares of sky that infidelity is measured with
 SIDES = (8, 3)  # their sides: from an eighth to a third of the picture's
@@ -31,7 +26,7 @@ Explainer = Callable[[Tensor, Tensor], Tensor]
 class Changes:
     """What random squares of sky do to scores."""
 
-    squares: NDArray[np.bool_]
+    squares: Bools
     losses: Floats
 
 
@@ -100,7 +95,7 @@ def faithfulness(
     maps: NDArray[np.floating],
     *,
     targets: NDArray[np.integer],
-    segment: NDArray[np.bool_] | None = None,
+    segment: Bools | None = None,
     explainer: Explainer | None = None,
     changes: Changes | None = None,
     seed: int = 0,
@@ -162,9 +157,7 @@ def faithfulness(
     )
 
 
-def energy_share(
-    maps: NDArray[np.floating], segment: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def energy_share(maps: NDArray[np.floating], segment: Bools) -> Floats:
     """Measure how much of a map lies on the galaxy."""
     strength = np.abs(maps).astype(np.float64)
     inside = (strength * segment).sum(axis=(1, 2))
@@ -173,7 +166,7 @@ def energy_share(
     return np.where(known, inside / np.where(whole > 0, whole, 1), np.nan)
 
 
-def infidelity(maps: NDArray[np.floating], changes: Changes) -> NDArray[np.float64]:
+def infidelity(maps: NDArray[np.floating], changes: Changes) -> Floats:
     """Compare what maps promise with what squares of sky do to the score."""
     # Yeh et al. (2019, NeurIPS, definition 2.1), with their normalization, as captum
     # has it. Deviation: divided by what an empty map has, so that networks compare.
@@ -189,10 +182,8 @@ def max_sensitivity(
     images: Tensor,
     targets: NDArray[np.integer],
     *,
-    radius: float = RADIUS,
-    moves: int = MOVES,
     seed: int = 0,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Measure how much a map changes when nobody sees that the picture did."""
     # Yeh et al. (2019, NeurIPS, definition 3.1), by captum.
     measure = captum("sensitivity_max", "metrics")
@@ -201,7 +192,7 @@ def max_sensitivity(
 
     def _moved(seen: Tensor) -> Tensor:
         noise = 2 * torch.rand(seen.shape, generator=lot) - 1
-        return (seen + radius * noise.to(seen.device)).clamp(0, 1)
+        return (seen + RADIUS * noise.to(seen.device)).clamp(0, 1)
 
     found = []
     for start in range(0, len(images), AT_ONCE):
@@ -213,6 +204,6 @@ def max_sensitivity(
                 return (explainer(pictures, chosen[part]).detach(),)
 
         most = len(images[part])
-        settings = {"n_perturb_samples": moves, "max_examples_per_batch": most}
+        settings = {"n_perturb_samples": MOVES, "max_examples_per_batch": most}
         found.append(measure(_explained, images[part], _moved, **settings))
     return torch.cat(found).double().cpu().numpy()

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from dmagnet.dreaming.layers import read
 from dmagnet.judging.predict import on_picture
-from dmagnet.network.blocks import DMA
-from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.network import DMA, DMAGNet
 
 LEAST = 2.0**-6  # of an even share: less is none
 

@@ -20,6 +20,7 @@ from dmagnet.explaining.needed import needed
 from dmagnet.judging.predict import batches_of, over_views
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.storage.arrays import Ints, Pixels, Singles
 
 OWN = ("evidence", "needed", "lam", "scales")
 BORROWED = ("integrated_gradients", "grad_cam", "occlusion", "smoothgrad")
@@ -28,19 +29,18 @@ BATCH = 16
 
 Class = str | int
 Classes = Class | Sequence[int] | NDArray[np.integer]
-Floats = NDArray[np.float32]
 
 
 def attribute(
     checkpoint: Checkpoint,
-    images: NDArray[np.uint8],
+    images: Pixels,
     method: str = "evidence",
     *,
     target: Classes,
     against: Classes | None = None,
     views: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Floats:
+) -> Singles:
     """Attribute the score of a class to pixels.
 
     Parameters
@@ -127,7 +127,7 @@ def _check(method: str) -> None:
         )
 
 
-def class_numbers(names: Sequence[str], wanted: Classes, num: int) -> NDArray[np.int64]:
+def class_numbers(names: Sequence[str], wanted: Classes, num: int) -> Ints:
     """Find classes by name or number."""
     if isinstance(wanted, str):
         return np.full(num, find_class(names, wanted), np.int64)

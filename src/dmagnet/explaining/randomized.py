@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import nn
 
 from dmagnet.explaining.methods import Classes, attribute
 from dmagnet.judging.predict import batches_of
 from dmagnet.measuring.controls import fit_norms, shuffle
+from dmagnet.measuring.trends import standard_ranks
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.storage.arrays import Floats, Pixels
 
 NORM_BATCH = 256
 
@@ -31,12 +32,12 @@ class Cascade:
     """
 
     layers: tuple[str, ...]
-    likeness: NDArray[np.float64]
+    likeness: Floats
 
 
 def cascaded_randomization(
     checkpoint: Checkpoint,
-    images: NDArray[np.uint8],
+    images: Pixels,
     method: str,
     *,
     target: Classes,
@@ -103,9 +104,7 @@ def parts_from_the_top(model: DMAGNet) -> list[tuple[str, nn.Module]]:
 
 def rank_correlation(
     first: NDArray[np.floating], second: NDArray[np.floating]
-) -> NDArray[np.float64]:
+) -> Floats:
     """Compare maps by the order of their pixels."""
-    ranks = [rankdata(each.reshape(len(each), -1), axis=1) for each in (first, second)]
-    a, b = (each - each.mean(axis=1, keepdims=True) for each in ranks)
-    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.asarray((a * b).sum(axis=1) / np.where(size > 0, size, 1))
+    a, b = (standard_ranks(each.reshape(len(each), -1)) for each in (first, second))
+    return np.asarray((a * b).sum(axis=1))

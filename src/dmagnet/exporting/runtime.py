@@ -10,14 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dmagnet.calibration.calibration import Calibration
-from dmagnet.calibration.judgement import (
-    BATCH,
-    Answers,
-    Classifier,
-    Pixels,
-    Singles,
-    views_to_take,
-)
+from dmagnet.calibration.judgement import BATCH, Answers, Classifier, views_to_take
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.exporting.onnx_header import (
     INPUT,
@@ -28,6 +21,7 @@ from dmagnet.exporting.onnx_header import (
     metadata_of,
     read_header,
 )
+from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.environment import environment
 
 Runtime = Literal["onnxruntime", "openvino"]

@@ -3,29 +3,16 @@
 Figures are made without pyplot, so nothing is shared between them and nothing shown.
 """
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 
-from dmagnet.figures.overlays import galaxy_grid, lam_maps
-from dmagnet.figures.plots import (
-    confusion_matrix,
-    per_class_f1,
-    reliability_diagram,
-    risk_coverage_curve,
-    training_curves,
-)
-from dmagnet.figures.saving import DPI, inline, save, to_png
-
-__all__ = [
-    "DPI",
-    "Figure",
-    "confusion_matrix",
-    "galaxy_grid",
-    "inline",
-    "lam_maps",
-    "per_class_f1",
-    "reliability_diagram",
-    "risk_coverage_curve",
-    "save",
-    "to_png",
-    "training_curves",
-]
+from dmagnet.figures.overlays import galaxy_grid as galaxy_grid
+from dmagnet.figures.overlays import lam_maps as lam_maps
+from dmagnet.figures.plots import confusion_matrix as confusion_matrix
+from dmagnet.figures.plots import per_class_f1 as per_class_f1
+from dmagnet.figures.plots import reliability_diagram as reliability_diagram
+from dmagnet.figures.plots import risk_coverage_curve as risk_coverage_curve
+from dmagnet.figures.plots import training_curves as training_curves
+from dmagnet.figures.saving import DPI as DPI
+from dmagnet.figures.saving import inline as inline
+from dmagnet.figures.saving import save as save
+from dmagnet.figures.saving import to_png as to_png

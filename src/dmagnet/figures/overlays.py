@@ -9,14 +9,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from numpy.typing import NDArray
 from PIL import Image
 
 from dmagnet.errors import DataError
 from dmagnet.pictures.places import on_pixels
-
-Floats = NDArray[np.floating[Any]]
-Bytes = NDArray[np.uint8]
+from dmagnet.storage.arrays import AnyFloats, Pixels
 
 INK = "#222222"
 # Blue and orange are apart for all common forms of color blindness; what is neutral
@@ -30,7 +27,7 @@ STRENGTH = 0.75  # opacity of the full color: the galaxy shows through
 
 
 def galaxy_grid(
-    images: Bytes, captions: Sequence[str], *, num_columns: int = 5, title: str = ""
+    images: Pixels, captions: Sequence[str], *, num_columns: int = 5, title: str = ""
 ) -> Figure:
     """Lay out galaxies in rows, each under its caption.
 
@@ -61,7 +58,7 @@ def galaxy_grid(
     return _pictures(images, captions, num_columns, title, inches)
 
 
-def lam_maps(images: Bytes, masks: Floats, captions: Sequence[str]) -> Figure:
+def lam_maps(images: Pixels, masks: AnyFloats, captions: Sequence[str]) -> Figure:
     """Show beside each galaxy where the Local Attention Module turned it up or down.
 
     Parameters
@@ -98,7 +95,7 @@ def lam_maps(images: Bytes, masks: Floats, captions: Sequence[str]) -> Figure:
     return figure
 
 
-def lam_overlay(image: Bytes, mask: Floats) -> Bytes:
+def lam_overlay(image: Pixels, mask: AnyFloats) -> Pixels:
     """Color a galaxy (H, W, 3) where factors (h, w) are above 1 (orange) or below."""
     height, width = image.shape[:2]
     factors = on_pixels(np.maximum(mask, 2.0**-DOUBLINGS), (height, width))
@@ -114,7 +111,7 @@ def lam_scale() -> Figure:
     return figure
 
 
-def overlay(rgb: Bytes, values: Floats, *, reach: float | None = None) -> Bytes:
+def overlay(rgb: Pixels, values: AnyFloats, *, reach: float | None = None) -> Pixels:
     """Color a galaxy where a map (S, S) is above zero (orange) or below (blue)."""
     values = np.asarray(values, np.float64)
     if values.shape != rgb.shape[:2]:
@@ -129,13 +126,13 @@ def overlay(rgb: Bytes, values: Floats, *, reach: float | None = None) -> Bytes:
     return _tinted(rgb, signed)
 
 
-def reach_of(values: Floats) -> float:
+def reach_of(values: AnyFloats) -> float:
     """Return the 99.5 % quantile of the sizes of maps, which has the full color."""
     return float(np.quantile(np.abs(values), FULL))
 
 
 def evidence_figure(
-    rgb: Bytes, maps: Mapping[str, Floats], *, title: str = ""
+    rgb: Pixels, maps: Mapping[str, AnyFloats], *, title: str = ""
 ) -> Figure:
     """Show a galaxy, and beside it every map of it, each with its own color scale."""
     names = [name.replace("_", " ").replace("lam", "attention") for name in maps]
@@ -143,12 +140,12 @@ def evidence_figure(
     return _pictures(pictures, ["galaxy", *names], 4, title, (2.3, 2.5, 0.3))
 
 
-def detail_reach(detail: Floats) -> float:
+def detail_reach(detail: AnyFloats) -> float:
     """Return what 99.5 % of a detail's changes of brightness stay below."""
     return float(np.quantile(np.abs(detail.mean(axis=0)), FULL))
 
 
-def detail_picture(detail: Floats) -> Bytes:
+def detail_picture(detail: AnyFloats) -> Pixels:
     """Show what a dream (3, H, W) added: orange is brighter, blue is darker."""
     brightness = detail.mean(axis=0)
     reach = detail_reach(detail) or 1.0  # no change at all is black
@@ -180,7 +177,7 @@ def _lam_colors() -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("lam", [ends[0], sky, ends[1]])
 
 
-def _tinted(rgb: Bytes, signed: Floats) -> Bytes:
+def _tinted(rgb: Pixels, signed: AnyFloats) -> Pixels:
     """Color a gray galaxy by a map of its size from -1 (blue) to 1 (orange)."""
     color = np.where(signed[..., None] > 0, to_rgb(UP), to_rgb(DOWN))
     gray = np.asarray(Image.fromarray(rgb).convert("L"))[..., None] / 255
@@ -201,7 +198,7 @@ def _frames(rows: int, columns: int, width: float, height: float) -> tuple[Figur
 
 
 def _pictures(
-    images: Sequence[Bytes] | Bytes,
+    images: Sequence[Pixels] | Pixels,
     captions: Sequence[str],
     columns: int,
     title: str,
@@ -222,7 +219,7 @@ def _pictures(
     return figure
 
 
-def _check_captions(images: Bytes, captions: Sequence[str]) -> None:
+def _check_captions(images: Pixels, captions: Sequence[str]) -> None:
     if not len(images) or len(images) != len(captions):
         raise DataError(
             f"captions: expected one for each of one or more pictures, got "

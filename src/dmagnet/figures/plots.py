@@ -11,16 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import NDArray
 
 from dmagnet.errors import DataError
-from dmagnet.judging.judged_record import Metrics
-from dmagnet.judging.reliability import Reliability
-from dmagnet.judging.selective import RiskCoverage
-
-Floats = NDArray[np.floating[Any]]
+from dmagnet.judging import Metrics, Reliability, RiskCoverage
+from dmagnet.storage.arrays import AnyFloats
 
 BLUE, VERMILION, GRAY, INK = "#0072B2", "#D55E00", "#6b6b6b", "#222222"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -223,11 +218,11 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 def redream_passes(
     sides: Sequence[int],
-    scores: Floats,
-    residuals: Floats,
+    scores: AnyFloats,
+    residuals: AnyFloats,
     names: Sequence[str],
     *,
-    control: Floats | None = None,
+    control: AnyFloats | None = None,
 ) -> Figure:
     """Draw scores (1 + P, N) and residuals (P, N) of N galaxies from pass to pass.
 
@@ -266,40 +261,6 @@ def redream_passes(
         axes.yaxis.set_major_locator(MaxNLocator(6))
     if 1 < len(names) <= MANY_LINES:
         left.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def dose_responses(
-    panels: Mapping[str, tuple[Sequence[float], Mapping[str, Mapping[str, Any]]]],
-) -> Figure:
-    """Draw probabilities against doses.
-
-    A panel holds its doses and, by network and name of the classes, a record with
-    ``mean``, ``low`` and ``high`` (D,).
-    """
-    figure, grid = panels_of(len(panels), 4, (2.7, 2.2))
-    for axes, (title, (doses, networks)) in zip(grid, panels.items(), strict=True):
-        for dash, curves in zip(DASHES, networks.values(), strict=False):
-            for color, (classes, curve) in zip(SERIES, curves.items(), strict=False):
-                label = classes if dash == DASHES[0] else None
-                axes.plot(doses, curve.mean, color=color, linestyle=dash, label=label)
-                axes.fill_between(
-                    doses, curve.low, curve.high, color=color, alpha=0.12, linewidth=0
-                )
-        axes.set(ylim=(-0.02, 1.02))
-        axes.set_xlabel(title, fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.legend(fontsize=6, framealpha=0.6, edgecolor="none")
-    dashes: Any = DASHES
-    lines = [
-        Line2D([], [], color=INK, linestyle=dash, label=network)
-        for dash, network in zip(dashes, networks, strict=False)
-    ]
-    figure.legend(
-        handles=lines, loc="outside lower center", ncols=len(lines), fontsize=8,
-        frameon=False,
-    )  # fmt: skip
-    grid[0].set_ylabel("probability", fontsize=8)
     return figure
 
 

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 from dmagnet import _lazily
 
 if TYPE_CHECKING:
-    from dmagnet.galaxies.download import GALAXY10_SHA256 as GALAXY10_SHA256
-    from dmagnet.galaxies.download import GALAXY10_URL as GALAXY10_URL
     from dmagnet.galaxies.download import fetch as fetch
     from dmagnet.galaxies.galaxies import PARTS as PARTS
     from dmagnet.galaxies.galaxies import Galaxies as Galaxies

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import DataError
+from dmagnet.storage.arrays import Bools, Floats, Ints, Pixels, Singles
 
 PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
 PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
@@ -19,7 +20,6 @@ HASH_WHOLE_BYTES = 2**28  # larger stacks are hashed by a sample
 HASH_SAMPLE = 64
 
 Classes = tuple[int, ...]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ class Galaxies:
         labels are then what most of them said.
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    images: Pixels
+    labels: Ints
     class_names: tuple[str, ...]
     ids: npt.NDArray[np.str_]
     ra: Floats
@@ -79,8 +79,8 @@ class Galaxies:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
-    masks: npt.NDArray[np.uint8] | None = None
-    votes: npt.NDArray[np.float32] | None = None
+    masks: Pixels | None = None
+    votes: Singles | None = None
 
     def __post_init__(self) -> None:
         """Refuse labels and votes of no class; fingerprint what has no hash yet."""
@@ -105,7 +105,7 @@ class Galaxies:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def indices(self, part: str) -> npt.NDArray[np.int64]:
+    def indices(self, part: str) -> Ints:
         """Return which galaxies belong to a part.
 
         Parameters
@@ -130,7 +130,7 @@ class Galaxies:
         return np.flatnonzero(self.split == PARTS.index(part))
 
     @property
-    def membership(self) -> npt.NDArray[np.bool_]:
+    def membership(self) -> Bools:
         """Return the classes that each label allows.
 
         Returns
@@ -173,7 +173,7 @@ class Galaxies:
         chosen = self.take(np.flatnonzero(self.labels < len(self.class_names)))
         return replace(chosen, label_sets=())
 
-    def take(self, chosen: npt.NDArray[np.int64]) -> "Galaxies":
+    def take(self, chosen: Ints) -> "Galaxies":
         """Return some of the galaxies.
 
         Parameters
@@ -189,7 +189,7 @@ class Galaxies:
         """
         if np.array_equal(chosen, np.arange(len(self))):
             return self
-        rows: slice | npt.NDArray[np.int64] = chosen
+        rows: slice | Ints = chosen
         if len(chosen) and (np.diff(chosen) == 1).all():
             rows = slice(int(chosen[0]), int(chosen[-1]) + 1)
         more = [name for name in MORE if getattr(self, name) is not None]
@@ -229,7 +229,7 @@ def content_hash(galaxies: Galaxies) -> str:
     for pixels in (galaxies.images, galaxies.masks):
         if pixels is None:
             continue
-        rows: slice | npt.NDArray[np.int64] = slice(None)
+        rows: slice | Ints = slice(None)
         if pixels.nbytes > HASH_WHOLE_BYTES:
             rows = np.linspace(0, len(pixels) - 1, HASH_SAMPLE).round().astype(int)
         digest.update(np.ascontiguousarray(pixels[rows]).tobytes())

@@ -12,20 +12,19 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxies import PLACES
 from dmagnet.pictures import hdf5
 from dmagnet.pictures.raster import is_plain
+from dmagnet.storage.arrays import Bools, Ints, Pixels
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 SDSS_SIDE = 69  # Galaxy10 SDSS, the older data set with other classes
 SLAB_BYTES = 2**26  # read about this much at a time, in whole rows of chunks
 MOST_NAMED = 10  # rows in a note
 
-Floats = npt.NDArray[np.float64]
 Corner = tuple[int, ...]
 
 
@@ -35,7 +34,7 @@ class Catalog:
 
     num: int
     side: int
-    labels: npt.NDArray[np.int64]
+    labels: Ints
     places: dict[str, Any]  # (N,) float64
     notes: tuple[str, ...]
 
@@ -104,12 +103,12 @@ def read_catalog(path: Path) -> Catalog:
     return Catalog(num, side, labels, columns, (note,))
 
 
-def not_plain(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def not_plain(images: Pixels) -> Bools:
     """Tell which images (N, H, W, 3) show something: three published ones are black."""
     return np.array([not is_plain(image) for image in images])
 
 
-def note_on_plain(path: Path, shown: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+def note_on_plain(path: Path, shown: Bools) -> tuple[str, ...]:
     """Say which rows of a file are left out, if any; refuse one without others."""
     rows = np.flatnonzero(~shown)
     if not shown.any():
@@ -127,7 +126,7 @@ def slab_rows(images: h5py.Dataset) -> int:
     return int(height * max(1, SLAB_BYTES // row_bytes))
 
 
-def read_slabs(images: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def read_slabs(images: h5py.Dataset) -> Iterator[tuple[int, Pixels]]:
     """Read all images once, in order."""
     num, rows = len(images), slab_rows(images)
     buffer = np.empty((min(rows, num), *images.shape[1:]), np.uint8)
@@ -145,9 +144,7 @@ def read_slabs(images: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[np.uint8
             yield start, slab
 
 
-def _unpack(
-    images: h5py.Dataset, slab: npt.NDArray[np.uint8], start: int, corner: Corner
-) -> None:
+def _unpack(images: h5py.Dataset, slab: Pixels, start: int, corner: Corner) -> None:
     """Copy one chunk to its place in a slab; those at an edge reach beyond it."""
     block = np.frombuffer(hdf5.inflated(images, corner), np.uint8).reshape(
         images.chunks

@@ -20,7 +20,7 @@ from dmagnet.pictures.inputs.archives import is_hidden
 from dmagnet.pictures.inputs.forms import IMAGES
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.pictures.inputs.reading import native_side
-from dmagnet.pictures.standard import Pixels
+from dmagnet.storage.arrays import Ints, Pixels, Singles
 
 SIZE_SAMPLE = 50  # images that tell the most common side
 BATCH = 256  # files decoded ahead of the one being stored
@@ -40,7 +40,7 @@ class LabeledListing:
     skipped: tuple[str, ...] = ()
     label_sets: tuple[tuple[int, ...], ...] = ()
     places: dict[str, npt.NDArray[Any]] = field(default_factory=dict)  # and ids
-    votes: npt.NDArray[np.float32] | None = None
+    votes: Singles | None = None
 
 
 def names_in(root: Path) -> list[str]:
@@ -155,7 +155,7 @@ def common_side(items: Sequence[Item], config: SourceConfig) -> int:
 
 def read_images(
     items: Sequence[Item], read: Callable[[Item], Picture], side: int, strict: bool
-) -> tuple[Pixels, npt.NDArray[np.int64], list[Item], tuple[str, ...]]:
+) -> tuple[Pixels, Ints, list[Item], tuple[str, ...]]:
     """Read many images, a few at a time; which were read, and which were not."""
     images = np.empty((len(items), side, side, 3), np.uint8)
     rows: list[int] = []

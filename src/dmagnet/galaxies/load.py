@@ -22,18 +22,15 @@ from dmagnet.galaxies.labeled_tables import list_tables
 from dmagnet.galaxies.repack import MANIFEST, read_prepared
 from dmagnet.galaxies.split import leak_safe_split, split_of
 from dmagnet.galaxies.votes import Votes
-from dmagnet.pictures.inputs import forms
+from dmagnet.pictures.inputs import Item, Picture, forms, read_picture
 from dmagnet.pictures.inputs.archives import ARCHIVES, entries, is_hidden
-from dmagnet.pictures.inputs.item import Item, Picture
-from dmagnet.pictures.inputs.reading import read_picture
-from dmagnet.pictures.standard import Pixels, crop_side, resize, standardize
+from dmagnet.pictures.standard import crop_side, resize, standardize
 from dmagnet.pictures.tables import opened
 from dmagnet.pictures.tables.columns import find_columns, named_columns
+from dmagnet.storage.arrays import Floats, Ints, Pixels
 
 FILES = FilesConfig()
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.table import Table
 
 from dmagnet import __version__
@@ -24,9 +23,10 @@ from dmagnet.galaxies.download import GALAXY10_SHA256
 from dmagnet.galaxies.galaxies import PART_CODES, PARTS, PLACES, Galaxies
 from dmagnet.galaxies.split import Split, split_of
 from dmagnet.pictures.tables.columns import find_columns, read_rows
+from dmagnet.storage.arrays import Bools
 from dmagnet.storage.disk import file_hash, open_file, part_of, refusals_of_the_disk
 from dmagnet.storage.environment import Announce
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import as_written, json_record
 
 IMAGES = "images.npy"
 TABLE = "galaxies.ecsv"
@@ -164,7 +164,7 @@ def _check_room(part: Path, catalog: galaxy10.Catalog) -> None:
 
 def _write_images(
     h5: Path, path: Path, catalog: galaxy10.Catalog, count: Callable[[int], None]
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Write a .npy file slab by slab; a memory map would count as used memory."""
     shown = np.ones(catalog.num, bool)
 
@@ -185,7 +185,7 @@ def _write_images(
 
 
 def _write_table(
-    path: Path, catalog: galaxy10.Catalog, split: Split, shown: npt.NDArray[np.bool_]
+    path: Path, catalog: galaxy10.Catalog, split: Split, shown: Bools
 ) -> None:
     table = Table({"label": catalog.labels} | catalog.places)
     table["split"] = np.array(PARTS)[split.codes]
@@ -214,9 +214,8 @@ class _Manifest:
 
 
 def _read_manifest(folder: Path) -> _Manifest:
-    expected, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
-    values = read_json(folder / MANIFEST, expected, advice)
-    with as_written(folder / MANIFEST, expected, advice):
+    what, advice = f"the {MANIFEST} of 'dmagnet prepare'", "prepare it again"
+    with json_record(folder / MANIFEST, what, advice) as values:
         if values["layout"] not in (1, LAYOUT):
             raise ValueError(f"layout {values['layout']}, not 1 or {LAYOUT}")
         return from_dict(_Manifest, values, more=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-import numpy.typing as npt
 from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.io.registry import identify_format
 from astropy.table import QTable
@@ -18,13 +17,11 @@ from dmagnet.config.classify_config import ColumnsConfig
 from dmagnet.errors import DataError
 from dmagnet.galaxies.galaxy10 import SUFFIXES, read_catalog
 from dmagnet.pictures.tables.columns import find_columns, read_rows
+from dmagnet.storage.arrays import Bools, Floats, Ints
 from dmagnet.storage.disk import beside, open_file, says_so
 
 FRAME_ARCSEC = 67.0  # 256 px of 0.262": closer pairs show each other
 SAME_ARCSEC = 0.1  # below the astrometric scatter of any catalog of galaxies
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class Audit:
     num_unknown: int
 
     @property
-    def same_label(self) -> npt.NDArray[np.bool_]:
+    def same_label(self) -> Bools:
         """Whether both images of a pair carry one label.
 
         Returns
@@ -65,7 +62,7 @@ class Audit:
         return np.equal(self.label_a, self.label_b)
 
     @property
-    def duplicates(self) -> npt.NDArray[np.bool_]:
+    def duplicates(self) -> Bools:
         """Whether a pair is one galaxy twice.
 
         Returns
@@ -159,7 +156,7 @@ class Audit:
         }
 
 
-def known_positions(ra: Floats, dec: Floats) -> npt.NDArray[np.bool_]:
+def known_positions(ra: Floats, dec: Floats) -> Bools:
     """Return which positions can be on the sky."""
     return np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
 
@@ -184,8 +181,7 @@ def sky_groups(ra: Floats, dec: Floats, radius_arcsec: float = FRAME_ARCSEC) -> 
     """Label the connected components of positions within a radius."""
     first, second, _ = close_pairs(ra, dec, radius_arcsec)
     links = coo_array((np.ones(len(first)), (first, second)), shape=(len(ra), len(ra)))
-    groups: Ints = connected_components(links, directed=False)[1].astype(np.int64)
-    return groups
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def audit(labels: Ints, ra: Floats, dec: Floats) -> Audit:

@@ -9,14 +9,13 @@ import numpy.typing as npt
 
 from dmagnet.galaxies.galaxies import PARTS
 from dmagnet.galaxies.same_galaxy import FRAME_ARCSEC, known_positions, sky_groups
+from dmagnet.storage.arrays import Floats, Ints
 
 FRACTIONS = (0.8, 0.1, 0.1)
 PUBLISHED_NUM = 17_736
 INDEX_FILE = "galaxy10_decals_split.csv"
 
-Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import DataError
+from dmagnet.storage.arrays import Ints, Singles
 
 ONE = 1.5  # where votes of a galaxy add up to less, they are fractions, or one vote
 MOST = 1 << 24  # up to it every whole number is a float32
 ROUNDED = 0.02  # by which shares of two or three decimals may miss 1
 
-Votes = npt.NDArray[np.float32]
+Votes = Singles
 
 
 def read_votes(
@@ -42,8 +43,7 @@ def read_votes(
         "fractions that add up to 1, or whole numbers in all rows; --votes names the "
         "answers to one question",
     )
-    shares: Votes = (votes / sums[:, None]).astype(np.float32)
-    return shares
+    return np.asarray(votes / sums[:, None], np.float32)
 
 
 def to_number(cell: Any) -> float:
@@ -56,7 +56,7 @@ def to_number(cell: Any) -> float:
 
 def most_voted(
     votes: Votes,
-) -> tuple[npt.NDArray[np.int64], tuple[tuple[int, ...], ...]]:
+) -> tuple[Ints, tuple[tuple[int, ...], ...]]:
     """Return what most volunteers said; where votes tie, one of several classes."""
     best = votes == votes.max(1, keepdims=True)
     labels = best.argmax(1)

@@ -8,9 +8,10 @@ import numpy as np
 
 from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
-from dmagnet.judging.sampling import NOWHERE, Interval, Ints
+from dmagnet.judging.sampling import NOWHERE, Interval
 from dmagnet.judging.selective import RiskCoverage
-from dmagnet.storage.records import as_written, plain_json, read_json, write_json
+from dmagnet.storage.arrays import Ints
+from dmagnet.storage.records import json_record, plain_json, write_json
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
 # Newer than files of earlier versions, and not known of every network.
@@ -174,8 +175,7 @@ def read_metrics(path: Path) -> Metrics:
         If there is no such file, or it is not such a file.
     """
     expected, advice = "the metrics of 'dmagnet evaluate'", "evaluate the weights again"
-    content = read_json(path, expected, advice)
-    with as_written(path, expected, advice):
+    with json_record(path, expected, advice) as content:
         curve = content.pop("risk_coverage", None)
         told = dict.fromkeys(TRUST, NAN) | nan_for_null(content)
         intervals = dict.fromkeys(TRUST, NOWHERE) | told["intervals"]

@@ -9,20 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from dmagnet.errors import DataError
 from dmagnet.judging.judged_record import NAN, SCALARS, ClassScore, Metrics
 from dmagnet.judging.reliability import NUM_BINS, equal_mass_bins
-from dmagnet.judging.sampling import (
-    Floats,
-    Ints,
-    bootstrap_weights,
-    checked,
-    interval_of,
-)
+from dmagnet.judging.sampling import bootstrap_weights, checked, interval_of
 from dmagnet.judging.selective import risk_coverage
+from dmagnet.storage.arrays import AnyFloats, Bools, Floats, Ints
 
 TINY = np.finfo(np.float64).eps  # floor of a probability in the NLL: 36 nats
 # What is a mean over galaxies of one number each.
@@ -48,10 +42,10 @@ class Trust:
         Unlike the galaxies of training.
     """
 
-    set90: npt.NDArray[np.bool_] | None = None
-    set95: npt.NDArray[np.bool_] | None = None
-    disagreement: npt.NDArray[np.floating[Any]] | None = None
-    flagged: npt.NDArray[np.bool_] | None = None
+    set90: Bools | None = None
+    set95: Bools | None = None
+    disagreement: AnyFloats | None = None
+    flagged: Bools | None = None
 
 
 def score(

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, checked, interval_of
+from dmagnet.storage.arrays import Bools
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def compare_seeds(
     )
 
 
-def _right_by_run(labels: ArrayLike, runs: Sequence[ArrayLike]) -> NDArray[np.bool_]:
+def _right_by_run(labels: ArrayLike, runs: Sequence[ArrayLike]) -> Bools:
     """Return whether each run (row) names each galaxy (column) right."""
     tables = [checked(labels, probabilities) for probabilities in runs]
     return np.array([probs.argmax(axis=1) == truth for truth, probs in tables])

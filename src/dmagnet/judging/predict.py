@@ -5,16 +5,14 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dmagnet.calibration.calibration import tempered
+from dmagnet.calibration import Judgement, tempered
 from dmagnet.calibration.judgement import (
     BATCH,
     Answers,
     Classifier,
     Forward,
-    Judgement,
     views_to_take,
 )
 from dmagnet.calibration.judgement import look as look_with
@@ -22,6 +20,7 @@ from dmagnet.galaxies.augment import dihedral_views, turned_back
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.pictures.places import shares
+from dmagnet.storage.arrays import Floats, Pixels, Singles
 
 Progress = Callable[[int], None]
 
@@ -51,13 +50,13 @@ def probabilities_of(model: nn.Module, images: Tensor, *, views: int = 1) -> Ten
 
 def predict(
     model: nn.Module,
-    images: NDArray[np.uint8],
+    images: Pixels,
     *,
     views: int = 1,
     temperature: float = 1.0,
     batch_size: int = BATCH,
     progress: Progress | None = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Classify a stack of images.
 
     Parameters
@@ -83,7 +82,7 @@ def predict(
     with evaluating(model):
         forward = _forward_of(model, lambda batch: (model(batch), None))
         each, _ = look_with(forward, images, views, batch_size, progress)
-    mean: NDArray[np.float64] = each.mean(axis=0)
+    mean: Floats = each.mean(axis=0)
     return mean if temperature == 1 else tempered(mean, temperature)
 
 
@@ -107,12 +106,12 @@ def features_of(model: DMAGNet, images: Tensor) -> Tensor:
 
 def look(
     model: DMAGNet,
-    images: NDArray[np.uint8],
+    images: Pixels,
     *,
     views: int = 1,
     batch_size: int = BATCH,
     progress: Progress | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+) -> tuple[Floats, Singles]:
     """Classify a stack of images view by view, and keep what was seen.
 
     Parameters
@@ -140,7 +139,7 @@ def look(
 
 def judge(
     checkpoint: Checkpoint,
-    images: NDArray[np.uint8],
+    images: Pixels,
     *,
     views: int | None = None,
     progress: Progress | None = None,
@@ -223,7 +222,7 @@ def _forward_of(
     device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def _forward(images: NDArray[np.uint8]) -> Answers:
+    def _forward(images: Pixels) -> Answers:
         logits, other = ask(_on_device(images, device))
         known = None if other is None else other.cpu().numpy()
         return logits.float().cpu().numpy(), known
@@ -231,7 +230,7 @@ def _forward_of(
     return _forward
 
 
-def _on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+def _on_device(images: Pixels, device: torch.device) -> Tensor:
     """Bring bytes to a device; (B, 3, H, W) float, channels last in memory."""
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
 
@@ -259,11 +258,11 @@ def over_views(make: Callable[[Tensor], Tensor], images: Tensor, views: int) -> 
 
 def attention(
     model: DMAGNet,
-    images: NDArray[np.uint8],
+    images: Pixels,
     *,
     views: int = 1,
     batch_size: int = BATCH,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Read how the Local Attention Module shared the attention out.
 
     Parameters
@@ -291,7 +290,7 @@ def attention(
 
 
 def batches_of(
-    images: NDArray[np.uint8], batch_size: int, device: torch.device
+    images: Pixels, batch_size: int, device: torch.device
 ) -> Iterator[Tensor]:
     """Cut (N, H, W, 3) uint8 into batches (B, 3, H, W) in [0, 1] on a device."""
     for start in range(0, len(images), batch_size):

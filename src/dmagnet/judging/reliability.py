@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dmagnet.judging.sampling import Floats, Ints, checked
+from dmagnet.judging.sampling import checked
+from dmagnet.storage.arrays import Floats, Ints
 
 NUM_BINS = 15
 

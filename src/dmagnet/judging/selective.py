@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dmagnet.errors import DataError
-from dmagnet.judging.sampling import (
-    Floats,
-    Interval,
-    bootstrap_weights,
-    checked,
-    interval_of,
-)
+from dmagnet.judging.sampling import Interval, bootstrap_weights, checked, interval_of
+from dmagnet.storage.arrays import Floats
 
 NUM_COVERAGES = 20
 CURVE = ("coverage", "risk", "low", "high")

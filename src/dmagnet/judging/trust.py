@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dmagnet.calibration import fitting
 from dmagnet.calibration.calibration import Calibration, tempered
@@ -26,12 +25,12 @@ from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.metrics import Trust, score
 from dmagnet.judging.predict import judge, look
 from dmagnet.network.checkpoint import Checkpoint
+from dmagnet.storage.arrays import Floats, Ints
 from dmagnet.storage.records import stamp
 
 FEWEST = 20  # 19 are the fewest for which a 95 % set can be less than all classes
 
 Progress = Callable[[int], None]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ class Judged:
     """
 
     judgement: Judgement
-    labels: NDArray[np.int64]
+    labels: Ints
     probabilities: Floats
     names: tuple[str, ...]
     trust: Trust

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.config.dream_config import MeasureConfig
@@ -16,6 +15,7 @@ from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.apertures import Aperture, find_aperture
 from dmagnet.measuring.controls import How, calibrate_norms, randomized
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.storage.arrays import Ints, Pixels
 
 MIN_PER_CLASS = 2
 FORGETFUL: dict[str, How] = {"random weights": "fresh", "shuffled weights": "shuffled"}
@@ -48,7 +48,7 @@ class Bench:
 
     layers: tuple[str, ...]
     images: Tensor
-    labels: NDArray[np.int64]
+    labels: Ints
     aperture: Aperture
     networks: Mapping[str, list[Network]]
 
@@ -77,11 +77,11 @@ def set_up(network: Network, galaxies: Galaxies, config: MeasureConfig) -> Bench
     return Bench(layers, images, galaxies.labels[rows], find_aperture(images), networks)
 
 
-def _floats(images: NDArray[np.uint8]) -> Tensor:
+def _floats(images: Pixels) -> Tensor:
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def chosen_rows(galaxies: Galaxies, per_class: int) -> NDArray[np.int64]:
+def chosen_rows(galaxies: Galaxies, per_class: int) -> Ints:
     """Choose the first galaxies of each class that could be measured."""
     rows = []
     for index, name in enumerate(galaxies.class_names):

@@ -1,13 +1,12 @@
 """Causal morphology: what one changed parameter of a galaxy does to the answer."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from dmagnet.config.train_config import TrainConfig
@@ -16,24 +15,15 @@ from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
 from dmagnet.measuring.trends import spearman_by_galaxy
 from dmagnet.pictures.inputs.framing import framed
 from dmagnet.simulator import draw, with_parameter
-from dmagnet.simulator.population import LOOSE, TIGHT
 from dmagnet.simulator.scene import Change
+from dmagnet.storage.arrays import Floats, Ints, Pixels
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 Verdict = Literal["monotone", "not monotone", "undecided"]
 
 PIECE = 20  # galaxies drawn from one generator
 NUM_BOOTSTRAP = 2000
 ERROR = 0.05  # chance that a monotone response is called not monotone
 NOTHING = 0.01  # of a probability: a step of less the other way is none
-SPIRALS = (TIGHT, LOOSE)
-ALL = tuple(range(10))
-
-
-def _set(old: Tensor, dose: float) -> Tensor:
-    return torch.full_like(old, dose)
 
 
 @dataclass(frozen=True)
@@ -64,60 +54,11 @@ class Concept:
     labels: tuple[int, ...]
     rises: tuple[int, ...] = ()
     falls: tuple[int, ...] = ()
-    dosed: Callable[[Tensor, float], Tensor] = _set
+    dosed: Callable[[Tensor, float], Tensor] = torch.full_like
 
     def change(self, dose: float) -> Change:
         """Return what `draw` takes for a dose."""
         return with_parameter(self.parameter, lambda old: self.dosed(old, dose))
-
-
-# Doses span what the simulator draws (`dmagnet.simulator.population`): bars hold 0.14
-# to 0.45 of the light, arms of tight and loose spirals have pitches of 7 to 42 degrees
-# and strengths up to 1.25, bulges of edge-on discs 0 to 0.6, discs lean by 0 to 0.5.
-CONCEPTS = (
-    Concept("bar share", "bars.share", (0.0, 0.07, 0.14, 0.21, 0.28, 0.35), (5,), (5,)),
-    Concept(
-        "pitch, degrees", "arms.winding", (8, 12, 16, 20, 26, 34), SPIRALS, (7,), (6,),
-        lambda old, dose: old.sign() / math.tan(math.radians(dose)),
-    ),
-    Concept(
-        "arm strength", "arms.strength", (0.0, 0.25, 0.5, 0.75, 1.0, 1.25), SPIRALS,
-        SPIRALS,
-    ),
-    Concept("number of arms", "arms.number", (1, 2, 3, 4, 5), SPIRALS),
-    Concept(
-        "bulge share", "bulge_share", (0.0, 0.05, 0.1, 0.2, 0.3, 0.4), (9,), (9,), (8,)
-    ),
-    Concept(
-        "lopsidedness", "lopsided", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), SPIRALS, (0,)
-    ),
-    Concept(
-        "companion's light", "companion", (0.0, 0.1, 0.25, 0.5, 0.75, 1.0), (1,), (1,)
-    ),
-    Concept(
-        "flattening", "axis_ratio", (0.0, 0.15, 0.3, 0.45, 0.6, 0.75), (2,), (4,), (2,),
-        lambda old, dose: torch.full_like(old, 1 - dose),
-    ),
-)  # fmt: skip
-# Size changes what is resolved and how far above the noise: not only a nuisance.
-NUISANCES = (
-    Concept(
-        "brightness, times", "flux", (0.5, 0.7, 1.0, 1.4, 2.0), ALL,
-        dosed=lambda old, dose: old * dose,
-    ),
-    Concept(
-        "turn, degrees", "pose.angle", (0, 15, 30, 45, 60, 90), ALL,
-        dosed=lambda old, dose: old + math.radians(dose),
-    ),
-    Concept(
-        "shift, arcsec", "pose.x", (0.0, 0.5, 1.0, 1.5, 2.0), ALL,
-        dosed=lambda old, dose: old + dose,
-    ),
-    Concept(
-        "size, times", "size", (0.5, 0.7, 1.0, 1.4, 2.0), ALL[:8],
-        dosed=lambda old, dose: old * dose,
-    ),
-)  # fmt: skip
 
 
 def dosed_views(

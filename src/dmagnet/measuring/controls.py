@@ -1,15 +1,13 @@
 """Networks that learned nothing: what a trained one has to beat."""
 
 import copy
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dmagnet.dreaming.layers import find_layer
 from dmagnet.dreaming.octaves import check_images
 from dmagnet.errors import ConfigError
 from dmagnet.network.dmagnet import DMAGNet
@@ -22,9 +20,7 @@ def randomized(
     model: nn.Module,
     seed: int,
     *,
-    layers: Iterable[str] | None = None,
     how: How = "fresh",
-    build: Callable[[], nn.Module] | None = None,
 ) -> nn.Module:
     """Copy a network and forget what it learned.
 
@@ -34,14 +30,9 @@ def randomized(
         The trained network; it is not touched.
     seed : int
         Of the new weights.
-    layers : iterable of str, optional
-        Layers that forget, with all that is inside them; everything if not given.
     how : {"fresh", "shuffled"}
         Weights as before training, or each tensor's trained values in random order:
         weights of the same sizes without their structure.
-    build : callable, optional
-        Makes a new network like this one, for a network with an initialization of its
-        own; a `DMAGNet` needs none.
 
     Returns
     -------
@@ -52,7 +43,7 @@ def randomized(
     Raises
     ------
     ConfigError
-        If there is no such layer, or a module has weights but no way to reset them.
+        If a module has weights but no way to reset them.
 
     Notes
     -----
@@ -67,25 +58,17 @@ def randomized(
         shuffle(shuffled, torch.Generator().manual_seed(seed))
         new: dict[str, Tensor] = dict(shuffled.named_parameters())
     else:
-        new = _fresh_state(copied, seed, build)
-    if layers is not None:
-        chosen = {find_layer(copied, name) for name in layers}
-        paths = [f"{path}." for path, m in copied.named_modules() if m in chosen]
-        new = {k: v for k, v in new.items() if k.startswith(tuple(paths))}
+        new = _fresh_state(copied, seed)
     copied.load_state_dict(new, strict=False)
     return copied
 
 
-def _fresh_state(
-    model: nn.Module, seed: int, build: Callable[[], nn.Module] | None
-) -> dict[str, Tensor]:
+def _fresh_state(model: nn.Module, seed: int) -> dict[str, Tensor]:
     """Return a state from before training, drawn on the CPU."""
-    if build is None and isinstance(model, DMAGNet):
-        build = partial(DMAGNet, model.config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if build is not None:
-            return build().state_dict()
+        if isinstance(model, DMAGNet):
+            return DMAGNet(model.config).state_dict()
         fresh = copy.deepcopy(model).cpu()
         for name, module in fresh.named_modules():
             reset = getattr(module, "reset_parameters", None)
@@ -94,7 +77,7 @@ def _fresh_state(
             elif next(module.parameters(recurse=False), None) is not None:
                 raise ConfigError(
                     f"module {name!r} ({type(module).__name__}) has weights but no "
-                    'reset_parameters; pass build=, or how="shuffled"'
+                    'reset_parameters; pass how="shuffled"'
                 )
         return fresh.state_dict()
 
@@ -108,9 +91,7 @@ def shuffle(module: nn.Module, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def calibrate_norms(
-    model: nn.Module, images: Tensor, *, layers: Iterable[str] | None = None
-) -> nn.Module:
+def calibrate_norms(model: nn.Module, images: Tensor) -> nn.Module:
     """Copy a network and fit its batch norms to images.
 
     Parameters
@@ -119,8 +100,6 @@ def calibrate_norms(
         Images in [0, 1] in; it is not touched.
     images : (N, 3, H, W) float in [0, 1]
         Galaxies, some hundreds, on the device of the network.
-    layers : iterable of str, optional
-        Layers whose norms are fitted; all if not given.
 
     Returns
     -------
@@ -129,8 +108,6 @@ def calibrate_norms(
 
     Raises
     ------
-    ConfigError
-        If there is no such layer.
     DataError
         If the images are not of this form.
 
@@ -144,8 +121,7 @@ def calibrate_norms(
     """
     check_images(images)
     copied = copy.deepcopy(model).eval()
-    roots = [copied] if layers is None else [find_layer(copied, n) for n in layers]
-    fit_norms(copied, roots, torch.split(images, IMAGES_AT_ONCE))
+    fit_norms(copied, [copied], torch.split(images, IMAGES_AT_ONCE))
     return copied
 
 

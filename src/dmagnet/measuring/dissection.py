@@ -17,10 +17,7 @@ from dmagnet.pictures import find_extent, standardize
 from dmagnet.pictures.standard import standardize_mask
 from dmagnet.simulator import components, draw
 from dmagnet.simulator.pairs import COMPONENTS, LEAST_SHARE
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Masks = NDArray[np.bool_]
+from dmagnet.storage.arrays import Bools, Floats, Ints, Pixels
 
 PIECE = 20  # galaxies drawn from one generator
 FEWEST = 20  # px of 128 x 128 that a component must have to be asked for
@@ -43,9 +40,9 @@ class Dissected:
         or more (of dust: takes them away).
     """
 
-    views: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    parts: dict[str, Masks]
+    views: Pixels
+    labels: Ints
+    parts: dict[str, Bools]
 
 
 def dissected(num: int, config: TrainConfig, *, seed: int) -> Dissected:
@@ -66,8 +63,8 @@ def dissected(num: int, config: TrainConfig, *, seed: int) -> Dissected:
         Masks are framed as their pictures are.
     """
     side, radii = config.image_size, config.radii or 3.0
-    views: list[NDArray[np.uint8]] = []
-    parts: dict[str, list[Masks]] = {name: [] for name in COMPONENTS}
+    views: list[Pixels] = []
+    parts: dict[str, list[Bools]] = {name: [] for name in COMPONENTS}
     labels = torch.arange(-(-num // PIECE) * PIECE) % 10
     for number, kinds in enumerate(torch.split(labels, PIECE)):
         generator = torch.Generator().manual_seed(seed + number)
@@ -85,7 +82,7 @@ def dissected(num: int, config: TrainConfig, *, seed: int) -> Dissected:
     return Dissected(np.stack(views), labels.numpy(), masks)
 
 
-def coarse_masks(parts: Mapping[str, Masks]) -> Masks:
+def coarse_masks(parts: Mapping[str, Bools]) -> Bools:
     """Bring masks to the places where units are compared: (M, N, P)."""
     stacked = torch.from_numpy(np.stack(list(parts.values()))).float()
     half = F.avg_pool2d(stacked, COARSE) >= 0.5
@@ -104,8 +101,8 @@ class Overlaps:
         The activation from which on a unit counts as active.
     """
 
-    both: NDArray[np.int64]
-    either: NDArray[np.int64]
+    both: Ints
+    either: Ints
     levels: Floats
 
     @property
@@ -122,7 +119,7 @@ def iou_of(both: ArrayLike, either: ArrayLike) -> Floats:
     return iou
 
 
-def unit_overlaps(maps: Tensor, masks: Masks) -> Overlaps:
+def unit_overlaps(maps: Tensor, masks: Bools) -> Overlaps:
     """Compare where units are most active with where components are.
 
     Parameters
@@ -168,18 +165,10 @@ def unit_overlaps(maps: Tensor, masks: Masks) -> Overlaps:
     return Overlaps(np.array(both), np.array(either), np.array(levels, np.float64))
 
 
-def light_and_center(views: NDArray[np.uint8]) -> Tensor:
-    """Return brightness and nearness to the center, as two units: (N, 2, S, S)."""
-    light = torch.from_numpy(views.mean(axis=3, dtype=np.float32))
-    near = torch.from_numpy(-radii_of(views.shape[1])).float().expand_as(light)
-    return torch.stack([light, near], dim=1)
-
-
 def radii_of(side: int) -> Floats:
     """Return the distance of each pixel from the middle of a view: (S, S)."""
     rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
-    distance: Floats = np.hypot(rows, columns)
-    return distance
+    return np.asarray(np.hypot(rows, columns), np.float64)
 
 
 def map_areas(
@@ -214,7 +203,7 @@ def map_areas(
     return areas
 
 
-def roc_area(score: NDArray[np.floating], truth: Masks) -> float:
+def roc_area(score: NDArray[np.floating], truth: Bools) -> float:
     """Compute the chance that a true pixel has the higher score; NaN without one."""
     num, others = truth.sum(), (~truth).sum()
     if not num or not others:
@@ -225,7 +214,7 @@ def roc_area(score: NDArray[np.floating], truth: Masks) -> float:
 
 def matched_area(
     score: NDArray[np.floating],
-    truth: Masks,
+    truth: Bools,
     light: NDArray[np.floating],
     radius: NDArray[np.floating],
 ) -> float:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from dmagnet.simulator.parameters import (
 )
 from dmagnet.simulator.scene import Change, draw
 from dmagnet.simulator.truth import Discs, EdgeOns, pick
+from dmagnet.storage.arrays import Floats, Pixels
 
 DISTURBED, MERGING, BARRED, TIGHT, LOOSE, BULGED = 0, 1, 5, 6, 7, 9
 LEAST_RMS = 0.01  # of white, over the view: a smaller difference is not seen
@@ -45,7 +45,6 @@ SKY = 0.1  # of white, in the standard view
 LEAST_LIGHT = 0.02  # of white: below, a difference is noise and compression
 NUCLEUS = 0.3  # of the peak above the sky; fainter maxima are knots and noise
 SEEING = 2 / 128  # sigma over the side of the view: the simulator's, about 1.3 arcsec
-Floats = NDArray[np.float64]
 _DISCS = (Discs, EdgeOns)
 
 
@@ -168,11 +167,10 @@ def _start(plain: Discs | EdgeOns, label: int, seed: int) -> Galaxy:
     return changed
 
 
-def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> NDArray[np.uint8]:
+def _picture(kinds: Tensor, change: Change | None, *, seed: int) -> Pixels:
     generator = torch.Generator().manual_seed(seed)
     drawn = draw(kinds, generator=generator, change=change)
-    picture: NDArray[np.uint8] = drawn[0].permute(1, 2, 0).contiguous().numpy()
-    return picture
+    return drawn[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def compare_details(base: Tensor, dreams: Tensor, truth: Tensor) -> dict[str, Floats]:
@@ -242,8 +240,7 @@ def best_rotation(first: Tensor, second: Tensor) -> Floats:
     cross = (weight * a.conj() * b).sum(dim=(1, 2))
     turned = torch.fft.irfft(cross, n=first.shape[-1], norm="forward")
     highest = turned.amax(dim=1) / (power[0] * power[1]).sqrt().clamp(min=1e-12)
-    found: Floats = highest.numpy()
-    return found
+    return np.asarray(highest.numpy(), np.float64)
 
 
 def _seen(detail: Tensor) -> Tensor:
@@ -267,8 +264,7 @@ def pitch_angle(rings: Tensor) -> Floats:
     slope = np.array(NUM_ARMS)[:, None] / np.abs(WINDINGS).clip(1e-9)
     strength[:, slope > STEEPEST] = 0
     best = strength.reshape(len(rings), -1).argmax(axis=1)
-    pitch: Floats = np.degrees(np.arctan(slope.ravel()[best]))
-    return pitch
+    return np.asarray(np.degrees(np.arctan(slope.ravel()[best])), np.float64)
 
 
 def _held(light: Tensor, radius: Tensor) -> Tensor:
@@ -291,12 +287,3 @@ def _count_nuclei(images: Tensor) -> Floats:
         peaks = (light == maximum_filter(light, size)) & (light > NUCLEUS * light.max())
         counts.append(float(peaks.sum()))
     return np.array(counts)
-
-
-def at_size(base: Tensor, dreams: Tensor, size: Tensor) -> Tensor:
-    """Bring what was added to a root mean square (B,), and keep pixels in [0, 1]."""
-    detail = dreams - base
-    for _ in range(4):  # what is cut off at white and black is made up for
-        have = ((base + detail).clamp(0, 1) - base).square().mean(dim=(1, 2, 3)).sqrt()
-        detail = detail * (size / have.clamp(min=1e-9))[:, None, None, None]
-    return (base + detail).clamp(0, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
@@ -14,10 +14,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from dmagnet.dreaming.layers import private_copy, read
+from dmagnet.dreaming.statistics import check_pictures
 from dmagnet.errors import DataError
 from dmagnet.judging.predict import batches_of
+from dmagnet.storage.arrays import Floats, Ints, Pixels, Singles
 
-Floats = NDArray[np.float64]
 IMAGES_AT_ONCE = 64
 NUM_FOLDS = 5
 ALPHAS = np.logspace(-1, 5, 13)  # from hardly any to nearly full shrinkage
@@ -26,17 +27,13 @@ NUM_RINGS = 16  # from the center to the nearest edge
 
 @torch.no_grad()
 def features_by_depth(
-    model: nn.Module, images: NDArray[np.uint8], layers: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
+    model: nn.Module, images: Pixels, layers: Sequence[str]
+) -> dict[str, Singles]:
     """Read what layers say of galaxies, averaged over places."""
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise DataError(
-            "expected images of shape (N, H, W, 3) and type uint8, got "
-            f"{images.dtype} of shape {images.shape}"
-        )
+    check_pictures(images)
     network = private_copy(model, layers)
     weights = next(network.parameters(), torch.empty(0))
-    pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in layers}
+    pooled: dict[str, list[Singles]] = {name: [] for name in layers}
     for part in batches_of(images, IMAGES_AT_ONCE, weights.device):
         for name, output in read(network, part, layers).items():
             mean = output.flatten(2).mean(dim=2) if output.ndim > 2 else output
@@ -44,7 +41,7 @@ def features_by_depth(
     return {name: np.concatenate(parts) for name, parts in pooled.items()}
 
 
-def light_in_rings(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def light_in_rings(images: Pixels) -> Singles:
     """Average galaxies over rings around the middle: (N, 16 rings x 3 colors).
 
     What a probe can read without any shape but a radial profile, in 0 to 1.
@@ -134,7 +131,7 @@ def probe_classes(features: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> P
     return Probe("macro_f1", *results)
 
 
-def _f1_contributions(truth: NDArray[np.int64], guesses: NDArray[np.int64]) -> Floats:
+def _f1_contributions(truth: Ints, guesses: Ints) -> Floats:
     k = int(truth.max()) + 1
     both = np.bincount(truth, minlength=k) + np.bincount(guesses, minlength=k)
     parts: Floats = 2 * len(truth) * (truth == guesses) / (k * both[truth])

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.config.dream_config import DreamConfig
@@ -24,6 +23,7 @@ from dmagnet.measuring.probes import (
     probe_parameter,
 )
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.storage.arrays import Floats, Ints, Pixels, Singles
 from dmagnet.storage.records import Arrays
 
 BATCH = 8  # dreams at a time; more leave the cache of a CPU core
@@ -90,7 +90,7 @@ def attention_inside(model: nn.Module, images: Tensor, aperture: Aperture) -> Ar
     return {"inside1": inside.numpy()}
 
 
-def physical_parameters(images: NDArray[np.uint8]) -> Arrays:
+def physical_parameters(images: Pixels) -> Arrays:
     """Measure the shapes of galaxies that probes are asked for."""
     parts = []
     for chunk in batches_of(images, IMAGES_AT_ONCE, torch.device("cpu")):
@@ -100,9 +100,9 @@ def physical_parameters(images: NDArray[np.uint8]) -> Arrays:
 
 
 def probe_numbers(
-    features: Mapping[str, NDArray[np.float32]],
-    labels: NDArray[np.int64],
-    parameters: Mapping[str, NDArray[np.float64]],
+    features: Mapping[str, Singles],
+    labels: Ints,
+    parameters: Mapping[str, Floats],
 ) -> Arrays:
     """Ask linear probes what can be read off each layer."""
     numbers: Arrays = {}

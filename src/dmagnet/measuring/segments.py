@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dmagnet.measuring.asymmetry import gaussian_smooth
 from dmagnet.measuring.photometry import BIN_PX, RING_PX, Light, growth
+from dmagnet.storage.arrays import Bools
 
 DETECT_SIGMA = 1.5  # above the sky, after smoothing: as in statmorph's tutorial
 DETECT_FWHM_PX = 3.0
@@ -52,7 +53,7 @@ def find_sources(images: Tensor) -> Sources:
     return Sources(galaxy, (sources > 0) & ~galaxy, sky, sky_sigma, sky_mask)
 
 
-def _labels(above: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _labels(above: Bools) -> NDArray[np.int32]:
     """Give numbers to connected pixels, but not to the smallest groups."""
     labels: NDArray[np.int32]
     labels, _ = scipy.ndimage.label(above, structure=EIGHT)
@@ -62,7 +63,7 @@ def _labels(above: NDArray[np.bool_]) -> NDArray[np.int32]:
     return labels
 
 
-def central(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+def central(labels: NDArray[np.int32]) -> Bools:
     """Choose the source nearest to the center."""
     rows, columns = np.nonzero(labels)
     if not len(rows):

@@ -1,7 +1,6 @@
 """Power spectra and azimuthal modes of images and of dreams' details."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +10,12 @@ from dmagnet.errors import DataError
 
 NUM_RINGS = 24
 NUM_ANGLES = 128
+ANNULUS = (0.2, 1.0)  # radii, between which modes are measured
 
 
 def radial_power(
     images: Tensor,
     *,
-    window: Literal["hann", "none"] = "hann",
     radius: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Measure the power spectrum of images, averaged over directions and colors.
@@ -25,8 +24,6 @@ def radial_power(
     ----------
     images : (B, C, H, W) or (B, H, W) float
         Images, or details of dreams.
-    window : {"hann", "none"}
-        Taper towards the border, or take the image as one period of a tiling.
     radius : (B,) float, optional
         Petrosian radius of each galaxy in px, to count cycles per galaxy.
 
@@ -51,14 +48,14 @@ def radial_power(
     over H W is the variance, weighted by w^2 (Parseval); annuli stop where the first of
     them is cut by the border of the plane of frequencies.
 
-    The Hann window is the default because neither galaxies nor dreams are periodic: the
+    A Hann window is applied because neither galaxies nor dreams are periodic: the
     jump from one border to the other would leak power that falls as f^-2 only, above
     what smooth details hold. It costs two cycles of resolution, and weighs the middle
     of the frame, where the galaxy is, more.
     """
     x = as_batch(images)
     height, width = x.shape[2:]
-    weight = _taper(x, window)
+    weight = _taper(x)
     mean = (x * weight).sum(dim=(2, 3), keepdim=True) / weight.sum()
     waves = torch.fft.rfft2((x - mean) * weight).abs().square().mean(dim=1)
     density = waves / (height * width * weight.square().mean())  # (B, H, W//2+1)
@@ -86,14 +83,10 @@ def radial_power(
     return middle, power
 
 
-def _taper(images: Tensor, window: str) -> Tensor:
+def _taper(images: Tensor) -> Tensor:
     """Return the weight (H, W) of each pixel."""
-    if window not in ("hann", "none"):
-        raise DataError(f"window: expected hann or none, got {window!r}")
     down, right = (
         torch.hann_window(n, periodic=False, dtype=images.dtype, device=images.device)
-        if window == "hann"
-        else images.new_ones(n)
         for n in images.shape[2:]
     )
     return down[:, None] * right
@@ -135,8 +128,6 @@ def azimuthal_modes(
     modes: Sequence[int] = (1, 2, 3, 4),
     *,
     signed: bool = False,
-    inner: float = 0.2,
-    outer: float = 1.0,
 ) -> Tensor:
     """Measure lopsidedness (m = 1), bars and two arms (2), three, four arms.
 
@@ -153,8 +144,6 @@ def azimuthal_modes(
     signed : bool
         False for galaxies: amplitudes over the mean brightness. True for details of
         dreams, whose mean is about zero: shares of the variance in the annulus.
-    inner, outer : float
-        The annulus, in radii.
 
     Returns
     -------
@@ -168,8 +157,8 @@ def azimuthal_modes(
 
     Notes
     -----
-    On 24 rings, evenly spaced in log r and sampled bilinearly at 128 angles, a_m(r) is
-    the mean of I(r, theta) exp(-i m theta). The result is
+    On 24 rings from 0.2 to 1 radius, evenly spaced in log r and sampled bilinearly at
+    128 angles, a_m(r) is the mean of I(r, theta) exp(-i m theta). The result is
     ``sum_r w 2 abs(a_m) / sum_r w a_0``, the A_m/A_0 of Rix & Zaritsky (1995, ApJ
     447, 82) with rings weighted by their area, w ~ r^2. Of a signed image it is
     ``sum_r w 2 abs(a_m)^2 / sum_r w mean((I - I_0)^2)``, I_0 the annulus' mean: over
@@ -178,7 +167,7 @@ def azimuthal_modes(
     Colors are added. Rings that leave the frame are left out.
     """
     batch = as_batch(images)
-    rings, area = polar_rings(batch, (x, y), radius, (inner, outer))
+    rings, area = polar_rings(batch, (x, y), radius, ANNULUS)
     if not modes or not all(1 <= m < NUM_ANGLES // 2 for m in modes):
         raise DataError(f"modes: expected 1 to {NUM_ANGLES // 2 - 1}, got {modes}")
     waves = torch.fft.rfft(rings, dim=3, norm="forward")

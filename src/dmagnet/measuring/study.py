@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from dmagnet.config.checks import to_dict
-from dmagnet.config.dream_config import MeasureConfig, RedreamConfig
+from dmagnet.config import MeasureConfig, RedreamConfig, to_dict
 from dmagnet.dreaming.objectives import Energy
 from dmagnet.dreaming.redream import redream_residuals
 from dmagnet.dreaming.targets import Network
@@ -25,18 +24,14 @@ from dmagnet.measuring.parts import Parts
 from dmagnet.measuring.probes import features_by_depth, light_in_rings
 from dmagnet.measuring.verdicts import Measured, Result, judge
 from dmagnet.network.checkpoint import weights_hash
+from dmagnet.storage.arrays import Ints
+from dmagnet.storage.environment import Announce, counter
 from dmagnet.storage.records import Arrays
 
 LIGHT = "light alone"
 STEPS = "random steps"
 MOST_PROBED = 2  # networks of each kind: probes are slow
-Counter = Callable[[str, int | None], Callable[[int], None]]
 Kinds = Mapping[str, list[Arrays]]
-
-
-def silent(name: str, total: int | None) -> Callable[[int], None]:  # noqa: ARG001
-    """Show no progress."""
-    return lambda _done: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +58,7 @@ class Study:
     """
 
     layers: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: Ints
     dreams: dict[str, Arrays]
     attention: Arrays
     probes: dict[str, list[Arrays]]
@@ -73,7 +68,7 @@ class Study:
 
 def run_study(
     network: Network, galaxies: Galaxies, out: Path, config: MeasureConfig,
-    count: Counter = silent,
+    count: Announce | None = None,
 ) -> Study:  # fmt: skip
     """Measure a network and its controls, and judge what is claimed."""
     bench = set_up(network, galaxies, config)
@@ -102,12 +97,12 @@ def run_study(
 
 
 def _dream(
-    bench: Bench, parts: Parts, config: MeasureConfig, count: Counter
+    bench: Bench, parts: Parts, config: MeasureConfig, count: Announce | None
 ) -> dict[str, Arrays]:
     """Dream every layer with every network; the last axis is depth."""
     dreams: dict[str, Arrays] = {}
     for kind, networks in bench.networks.items():
-        tick = count(f"Dreaming, {kind}", config.seeds * len(bench.layers))
+        tick = counter(count, f"Dreaming, {kind}", config.seeds * len(bench.layers))
         rows: list[list[Arrays]] = []
         for seed in range(config.seeds):
             network = networks[seed % len(networks)]
@@ -127,20 +122,19 @@ def _dream(
     return dreams
 
 
-def _attend(bench: Bench, parts: Parts, count: Counter) -> Arrays:
+def _attend(bench: Bench, parts: Parts, count: Announce | None) -> Arrays:
     """Measure the attention of each network."""
-
-    def _look(model: nn.Module) -> Arrays:
-        return sample.attention_inside(model, bench.images, bench.aperture)
-
+    look = partial(
+        sample.attention_inside, images=bench.images, aperture=bench.aperture
+    )
     found = _of_each(
-        bench, parts, count, doing="Looking", name="attention", measure=_look
+        bench, parts, count, doing="Looking", name="attention", measure=look
     )
     return {k: np.stack([p["inside1"] for p in each]) for k, each in found.items()}
 
 
 def _probe(
-    bench: Bench, galaxies: Galaxies, parts: Parts, count: Counter
+    bench: Bench, galaxies: Galaxies, parts: Parts, count: Announce | None
 ) -> dict[str, list[Arrays]]:
     """Probe each layer of the networks, and the light alone."""
     images, labels = galaxies.images, galaxies.labels
@@ -162,14 +156,14 @@ def _probe(
 
 
 def _of_each(
-    bench: Bench, parts: Parts, count: Counter, *, doing: str, name: str,
+    bench: Bench, parts: Parts, count: Announce | None, *, doing: str, name: str,
     measure: Callable[[nn.Module], Arrays], most: int | None = None,
 ) -> dict[str, list[Arrays]]:  # fmt: skip
     """Measure networks of each kind: one part and one step of progress for each."""
     found: dict[str, list[Arrays]] = {}
     for kind, networks in bench.networks.items():
         some = networks[:most]
-        tick, found[kind] = count(f"{doing}, {kind}", len(some)), []
+        tick, found[kind] = counter(count, f"{doing}, {kind}", len(some)), []
         for i, network in enumerate(some):
             make = partial(measure, network.model)
             found[kind].append(parts.get(f"{name}-{kind}-{i}", make))
@@ -178,13 +172,13 @@ def _of_each(
 
 
 def _redream(
-    bench: Bench, parts: Parts, config: MeasureConfig, count: Counter
+    bench: Bench, parts: Parts, config: MeasureConfig, count: Announce | None
 ) -> Arrays:
     """Re-dream the last layer with each kind of network, and without."""
     objective, how = Energy(bench.layers[-1]), RedreamConfig(dream=config.dream)
     found: Arrays = {}
     for kind, (network, *_) in bench.networks.items():
-        tick = count(f"Re-dreaming, {kind}", 1)
+        tick = counter(count, f"Re-dreaming, {kind}", 1)
         scorer = network.scorer(objective, bench.images)
         make = partial(redream_residuals, scorer, bench.images, how)
         residuals = parts.get(f"redreams-{kind}", make)

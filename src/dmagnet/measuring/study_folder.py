@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from numpy.typing import NDArray
 
-from dmagnet.config.checks import to_dict
-from dmagnet.config.dream_config import MeasureConfig
+from dmagnet.config import MeasureConfig, to_dict
 from dmagnet.dreaming.targets import AnyModel, Network, open_network, provenance_of
 from dmagnet.figures import depth_plots, save
 from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.measuring.hypotheses import PARAMETERS
-from dmagnet.measuring.study import LIGHT, Counter, Study, run_study, silent
+from dmagnet.measuring.study import LIGHT, Study, run_study
 from dmagnet.measuring.trends import Difference
 from dmagnet.measuring.verdicts import Result
+from dmagnet.storage.arrays import Floats
 from dmagnet.storage.disk import beside, claimed, write_whole
-from dmagnet.storage.environment import bars
+from dmagnet.storage.environment import Announce, bars
 from dmagnet.storage.records import plain_json, write_json
 
 DIGITS = 5
@@ -41,7 +40,7 @@ def measure(
     out: str | Path,
     config: MeasureConfig | None = None,
     *,
-    count: Counter | None = None,
+    count: Announce | None = None,
 ) -> Study:
     """Measure what a network dreams, judge what is claimed of it, and write it down.
 
@@ -76,7 +75,7 @@ def measure(
     config = config or MeasureConfig()
     network = open_network(model)
     with claimed(out, "measure.json"):
-        study = run_study(network, galaxies, out, config, count or bars() or silent)
+        study = run_study(network, galaxies, out, config, count or bars())
         write_study(study, network, galaxies, config, out)
     return study
 
@@ -208,7 +207,7 @@ def dreams_table(study: Study, galaxies: Galaxies) -> Table:
     return Table({k: np.concatenate([t[k] for t in tables]) for k in tables[0]})
 
 
-def _scores(study: Study, name: str) -> dict[str, NDArray[np.float64]]:
+def _scores(study: Study, name: str) -> dict[str, Floats]:
     """Average the scores (R, L) of a probe over galaxies; light alone for all L."""
     found = {
         kind: np.stack([np.nanmean(p[f"probe_{name}"], axis=0) for p in each])

@@ -9,8 +9,8 @@ from scipy.stats import norm, permutation_test, rankdata
 
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, interval_of
+from dmagnet.storage.arrays import Floats
 
-Floats = NDArray[np.float64]
 NUM_ORDERINGS = 50_000
 NUM_FLIPS = 20_000
 NUM_BOOTSTRAP = 2000
@@ -36,8 +36,7 @@ class Difference:
 def spearman_by_galaxy(depths: ArrayLike, values: ArrayLike) -> Floats:
     """Correlate the ranks of depth and of a measure, galaxy by galaxy."""
     order, z = _checked(depths, values)
-    rho: Floats = _standard_ranks(z) @ order
-    return rho
+    return standard_ranks(z) @ order
 
 
 def _checked(depths: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:
@@ -50,10 +49,10 @@ def _checked(depths: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:
             f"values: expected shape (N, {len(d)}), a row per galaxy and a column per "
             f"layer, got {v.shape}"
         )
-    return _standard_ranks(d), v
+    return standard_ranks(d), v
 
 
-def _standard_ranks(values: Floats) -> Floats:
+def standard_ranks(values: NDArray[np.floating]) -> Floats:
     """Return ranks along the last axis with mean 0 and length 1, or all 0 if tied."""
     ranks = rankdata(values, axis=-1, nan_policy="propagate")
     ranks = ranks - ranks.mean(axis=-1, keepdims=True)
@@ -72,7 +71,7 @@ def trend_p_values(
     # by lot, with one added to both counts (Phipson & Smyth 2010).
     order, v = _checked(depths, values)
     (v,) = _complete(_stacked(v))
-    ranks = _standard_ranks(v.mean(axis=1) if pooled else v)
+    ranks = standard_ranks(v.mean(axis=1) if pooled else v)
     center = ranks.reshape(-1, len(order)).mean(axis=0)
     drawn = _orderings(order, NUM_ORDERINGS, seed) @ center
     rise, fall = (
@@ -131,10 +130,10 @@ def trend_difference(
     _, c = _checked(depths, control)
     v, c = _complete(_stacked(v), _stacked(c))
     if not pooled:
-        return _paired(_standard_ranks(v) @ order, _standard_ranks(c) @ order, seed)
-    trained, other = (_standard_ranks(t.mean(axis=1)) @ order for t in (v, c))
+        return _paired(standard_ranks(v) @ order, standard_ranks(c) @ order, seed)
+    trained, other = (standard_ranks(t.mean(axis=1)) @ order for t in (v, c))
     draws = [  # (draws, networks): the rho of the mean over the drawn galaxies
-        [(_standard_ranks(weights @ t) @ order).T for t in (v, c)]
+        [(standard_ranks(weights @ t) @ order).T for t in (v, c)]
         for weights in bootstrap_weights(v.shape[1], NUM_BOOTSTRAP, seed)
     ]
     picked = [
@@ -214,13 +213,13 @@ def trend_power(depths: ArrayLike, rho: float, alpha: float, *, seed: int = 0) -
     """Compute the chance that a one-sided test at alpha finds a true trend."""
     # Layers are drawn from a normal law whose rank correlation with depth is rho
     # (Pearson's is 2 sin(pi rho / 6)), and tested as the measures are.
-    order = _standard_ranks(np.asarray(depths, dtype=np.float64))
+    order = standard_ranks(np.asarray(depths, dtype=np.float64))
     rng = np.random.default_rng(seed)
     chance = np.sort(_orderings(order, NUM_POWER, seed) @ order)
     r = 2 * math.sin(math.pi * rho / 6)
     noise = rng.standard_normal((NUM_POWER, len(order)))
     drawn = r * order * math.sqrt(len(order)) + math.sqrt(1 - r**2) * noise
-    found = _standard_ranks(drawn) @ order
+    found = standard_ranks(drawn) @ order
     at_least = len(chance) - np.searchsorted(chance, found - TIE)
     return float(((at_least + 1) / (len(chance) + 1) < alpha).mean())
 

@@ -24,11 +24,11 @@ from astropy.wcs.utils import (
 )
 from scipy.ndimage import map_coordinates
 
-from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.cutout import steps_of
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import SCALES
 from dmagnet.pictures.opening import BROKEN, Note, in_short, quiet
+from dmagnet.storage.arrays import Singles
 
 Place = tuple[float, float]
 
@@ -256,7 +256,7 @@ def is_same_grid(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> bool:
     return bool((np.hypot(there[0] - x, there[1] - y) <= SAME).all())
 
 
-def regridded(plane: Floats, wcs: WCS, onto: WCS, shape: tuple[int, ...]) -> Floats:
+def regridded(plane: Singles, wcs: WCS, onto: WCS, shape: tuple[int, ...]) -> Singles:
     """Bring an image to the grid of another."""
     height, width = shape[-2:]
     rows = np.linspace(0, height - 1, min(height, KNOTS))

@@ -6,17 +6,16 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import ImageError, Note
 from dmagnet.pictures.raster import strips
+from dmagnet.storage.arrays import Singles
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Flux = TypeVar("Flux", npt.NDArray[np.float32], "Tensor")
+Flux = TypeVar("Flux", Singles, "Tensor")
 
 # Planes red, green, blue are z, r, g; the factors are per nanomaggy, from the
 # viewer's map for g, r, z (Legacy Surveys, `dr2_rgb`).
@@ -100,12 +99,12 @@ def wavelength(band: str, telescope: str = "") -> float:
 
 
 def draw(
-    planes: Floats,
+    planes: Singles,
     bands: Sequence[str] = (),
     *,
     known_units: bool = True,
     telescope: str = "",
-) -> tuple[Floats, tuple[Note, ...]]:
+) -> tuple[Singles, tuple[Note, ...]]:
     """Draw fluxes of any bands as the Legacy Survey viewer draws g, r and z.
 
     Parameters
@@ -164,7 +163,7 @@ def draw(
     return _colored(flux, factors), tuple(notes)
 
 
-def _colored(flux: Floats, factors: Floats) -> Floats:
+def _colored(flux: Singles, factors: Singles) -> Singles:
     """Draw the three bands, or what there is of them: (H, W, 3), strip by strip."""
     height, width = flux.shape[1:]
     parts = list(strips(height, width))
@@ -176,7 +175,7 @@ def _colored(flux: Floats, factors: Floats) -> Floats:
     return rgb
 
 
-def _colored_strip(flux: Floats, factors: Floats) -> Floats:
+def _colored_strip(flux: Singles, factors: Singles) -> Singles:
     grey = len(flux) == 1
     flux = flux * factors[:, None, None]
     if len(flux) < 3:
@@ -187,7 +186,7 @@ def _colored_strip(flux: Floats, factors: Floats) -> Floats:
     return np.repeat(rgb[..., 1:2], 3, axis=2) if grey else rgb
 
 
-def filled(planes: Floats) -> tuple[Floats, tuple[Note, ...]]:
+def filled(planes: Singles) -> tuple[Singles, tuple[Note, ...]]:
     """Lay sky where a pixel has no value."""
     notes = _missing(planes)
     if not notes:
@@ -196,7 +195,7 @@ def filled(planes: Floats) -> tuple[Floats, tuple[Note, ...]]:
     return np.where(np.isfinite(planes), planes, skies[:, None, None]), notes
 
 
-def _missing(planes: Floats) -> tuple[Note, ...]:
+def _missing(planes: Singles) -> tuple[Note, ...]:
     """Count the pixels without a value."""
     count = planes.size - int(np.isfinite(planes).sum())
     line = f"{count} pixels without a value (NaN) were filled with sky"
@@ -236,7 +235,7 @@ def _pick(
     return list(best), nm, "" if tuple(nm) == GRZ_NM else note
 
 
-def _check_each(flux: Floats, names: Sequence[str]) -> None:
+def _check_each(flux: Singles, names: Sequence[str]) -> None:
     """Refuse a band without any value; the cut-out service fills such with zeros."""
     known = [plane[np.isfinite(plane)] for plane in flux]
     if len(flux) == 1 and known[0].size:
@@ -254,23 +253,22 @@ def _check_each(flux: Floats, names: Sequence[str]) -> None:
         )
 
 
-def _without_pedestal(plane: Floats) -> Floats:
+def _without_pedestal(plane: Singles) -> Singles:
     """Take the sky off fluxes that contain it: all of them lie far above zero."""
     noise = noise_of(plane)
     sky = _sky(plane, noise)
     if sky <= PEDESTAL_SIGMAS * noise:
         return plane
-    without: Floats = plane - np.float32(sky)
-    return without
+    return plane - np.float32(sky)
 
 
-def _sky(plane: Floats, noise: float) -> float:
+def _sky(plane: Singles, noise: float) -> float:
     """Find the level of the sky, also around a galaxy that nearly fills the image."""
     low = float(np.nanquantile(plane, LOW_SHARE))
     return min(low + LOW_SIGMAS * noise, float(np.nanmedian(plane)))
 
 
-def _guessed(flux: Floats) -> tuple[Floats, str]:
+def _guessed(flux: Singles) -> tuple[Singles, str]:
     """Bring fluxes of an unknown unit to a usual brightness, if they are not of it."""
     noise = np.array([noise_of(plane) for plane in flux])
     skies = [_sky(plane, sigma) for plane, sigma in zip(flux, noise, strict=True)]
@@ -286,11 +284,11 @@ def _guessed(flux: Floats) -> tuple[Floats, str]:
     else:
         ratio = USUAL_BRIGHT[1] / bright
     ratio = float(np.clip(ratio * bright, USUAL_BRIGHT[0], USUAL_BRIGHT[2])) / bright
-    scaled: Floats = ((flux - sky) * ratio).astype(np.float32)
+    scaled: Singles = ((flux - sky) * ratio).astype(np.float32)
     return scaled, f"no unit: the fluxes were multiplied by {ratio:.3g} to look usual"
 
 
-def noise_of(plane: Floats) -> float:
+def noise_of(plane: Singles) -> float:
     """Measure the noise of an image."""
     from astropy.stats import mad_std  # slow to load: only for FITS
 

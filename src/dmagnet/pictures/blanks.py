@@ -9,8 +9,7 @@ from scipy.ndimage import binary_dilation
 
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Note
-
-Floats = npt.NDArray[np.float32]
+from dmagnet.storage.arrays import Singles
 
 MOST = 1e20  # of any unit: more is a damaged file
 WHITE = 255  # of pictures of 8 bits a color
@@ -31,10 +30,10 @@ QUARTILE = 0.6745  # standard deviations from it to the median
 
 def fluxes(
     values: npt.NDArray[Any], blank: float = np.nan
-) -> tuple[Floats, tuple[Note, ...]]:
+) -> tuple[Singles, tuple[Note, ...]]:
     """Take numbers as fluxes."""
     with np.errstate(over="ignore", invalid="ignore"):
-        flux: Floats = np.array(values, np.float32, order="C")
+        flux: Singles = np.array(values, np.float32, order="C")
         lost: Counter[float] = Counter()
         for plane in flux.reshape(-1, *flux.shape[-2:]):
             absurd = ~(np.abs(plane) < MOST)
@@ -62,7 +61,7 @@ def is_bytes(values: npt.NDArray[Any]) -> bool:
     return values.dtype.kind != "f" or bool((known == np.floor(known)).all())
 
 
-def _stand_ins(plane: Floats) -> list[float]:
+def _stand_ins(plane: Singles) -> list[float]:
     """Find the numbers that stand for no value in one plane."""
     lowest, highest = np.fmin.reduce(plane, axis=None), np.fmax.reduce(plane, axis=None)
     level, spread = _sky_of(plane, [lowest])
@@ -80,7 +79,7 @@ def _stand_ins(plane: Floats) -> list[float]:
     return found
 
 
-def _is_high(plane: Floats, value: float, level: float, spread: float) -> bool:
+def _is_high(plane: Singles, value: float, level: float, spread: float) -> bool:
     """Recognize a number that stands for no value, unlike saturated stars."""
     if not value - level > ABOVE * spread > 0:
         return False
@@ -92,7 +91,7 @@ def _is_high(plane: Floats, value: float, level: float, spread: float) -> bool:
 
 
 def _is_low(
-    plane: Floats, value: float, level: float, spread: float, usual: bool
+    plane: Singles, value: float, level: float, spread: float, usual: bool
 ) -> bool:
     """Return whether a number far below the sky stands for no value."""
     far = value < level - BELOW * spread
@@ -105,7 +104,7 @@ def _is_low(
     return bool(count >= MANY and near <= FEW * count)
 
 
-def _sky_of(plane: Floats, without: list[float]) -> tuple[float, float]:
+def _sky_of(plane: Singles, without: list[float]) -> tuple[float, float]:
     """Measure the sky on the other pixels, fainter than the galaxy; NaN without any."""
     pixels = plane.ravel()
     step = max(1, pixels.size // SAMPLE) | 1  # odd, so that it meets all columns

@@ -10,7 +10,8 @@ from astropy.wcs import WCS, Sip
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from dmagnet.errors import DataError
-from dmagnet.pictures.standard import Floats, central, crop_side, scaled
+from dmagnet.pictures.standard import central, crop_side, scaled
+from dmagnet.storage.arrays import Singles
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Cutout:
         What had to be assumed or filled in.
     """
 
-    rgb: Floats
+    rgb: Singles
     wcs: WCS | None = None
     notes: tuple[str, ...] = ()
 

@@ -12,7 +12,7 @@ from astropy import units as u
 from astropy.io import fits
 
 from dmagnet.pictures.bands import wavelength
-from dmagnet.pictures.blanks import Floats
+from dmagnet.storage.arrays import Singles
 
 MAX_PLANES = 16  # more is a spectrum, or slices of time
 SCALES = (1e-3, 120.0)  # arcsec a pixel that an image of a galaxy can have
@@ -128,7 +128,7 @@ def blank_of(header: fits.Header, dtype: npt.DTypeLike) -> float:
     return blank
 
 
-def linear(flux: Floats, cards: Cards) -> Floats:
+def linear(flux: Singles, cards: Cards) -> Singles:
     """Make fluxes of magnitudes, and of Pan-STARRS's asinh magnitudes."""
     # Waters et al. (2020, ApJS 251, 4): BOFFSET + 2 BSOFTEN sinh(x / a), with a = 2.5
     # log10(e).

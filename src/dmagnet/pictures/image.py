@@ -11,13 +11,13 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from dmagnet.pictures.bands import draw, filled
-from dmagnet.pictures.blanks import Floats
 from dmagnet.pictures.cutout import Cutout, from_array
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.header import nanomaggies
 from dmagnet.pictures.opening import Note, named
 from dmagnet.pictures.planes import RGB_BANDS, Planes, read_planes
 from dmagnet.pictures.raster import read_part
+from dmagnet.storage.arrays import Singles
 from dmagnet.storage.disk import open_file
 
 
@@ -57,7 +57,7 @@ def read_fits(path: Path, *, hdu: int | str | None = None, bands: str = "") -> C
     return Cutout(np.ascontiguousarray(rgb[::-1]), planes.wcs, tuple(told))
 
 
-def draw_planes(planes: Planes) -> tuple[Floats, tuple[Note, ...]]:
+def draw_planes(planes: Planes) -> tuple[Singles, tuple[Note, ...]]:
     """Draw the planes of a FITS image.
 
     Parameters

@@ -48,8 +48,7 @@ def _header(file: IO[bytes], name: str) -> tuple[Shape, bool, np.dtype[Any]]:
     reader = readers.get(npy.read_magic(file))
     if reader is None:
         raise ValueError(f"{name} is of an unknown version of .npy")
-    found: tuple[Shape, bool, np.dtype[Any]] = reader(file)
-    return found
+    return reader(file)
 
 
 def is_one_image(shape: Shape) -> bool:

@@ -27,7 +27,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed._compression import CfitsioException
@@ -38,6 +38,7 @@ from dmagnet.errors import DataError
 from dmagnet.pictures.flags import Flag
 from dmagnet.storage.disk import FULL, open_file
 
+Kept = TypeVar("Kept")
 Note = tuple[Flag, str]  # a doubt, and what a person should know of it
 
 LONGEST = 160  # characters of what a library says
@@ -163,14 +164,15 @@ def quiet() -> Iterator[None]:
 
 
 def kept_open(
-    opener: Callable[..., Any], what: str, path: str, *more: str, mosaic: bool = False
-) -> Any:
+    opener: Callable[..., Kept], what: str, path: str, *more: str, mosaic: bool = False
+) -> Kept:
     """Open a file, or return it if this process has this version of it open."""
     with refused(path, what):
         with open_file(path) as file:  # refuses what is no file
             status = os.fstat(file.fileno())
         keep = _kept_mosaic if mosaic else _kept
-        return keep(opener, path, *more, version=(status.st_mtime_ns, status.st_size))
+        version = status.st_mtime_ns, status.st_size
+        return cast("Kept", keep(opener, path, *more, version=version))
 
 
 def _open(opener: Callable[..., Any], *names: str, version: tuple[int, int]) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-Singles = npt.NDArray[np.float32]
+from dmagnet.storage.arrays import Singles
 
 
 def middles(num_places: int, num_pixels: int) -> Singles:

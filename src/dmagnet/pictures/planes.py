@@ -12,11 +12,12 @@ from astropy.wcs import WCS
 
 from dmagnet.pictures import header, sections
 from dmagnet.pictures.astrometry import is_same_grid, pixels_on, regridded, sky_of
-from dmagnet.pictures.blanks import Floats, fluxes, is_bytes
+from dmagnet.pictures.blanks import fluxes, is_bytes
 from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Hdus, ImageError, KeptFits, Note, open_fits
 from dmagnet.pictures.sections import Around, Box
+from dmagnet.storage.arrays import Singles
 
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
 
@@ -48,7 +49,7 @@ class Planes:
         Every so many-th pixel was read, of a very large image of no known scale.
     """
 
-    values: Floats
+    values: Singles
     bands: tuple[str, ...] = ()
     factor: float | None = None
     wcs: WCS | None = None
@@ -228,7 +229,7 @@ def _masked(planes: Planes, mask: npt.NDArray[Any]) -> Planes:
     return replace(planes, values=values)
 
 
-def _refuse_empty(values: Floats, all_are: str) -> None:
+def _refuse_empty(values: Singles, all_are: str) -> None:
     if not np.isfinite(values).any():
         line = f"expected an image, got no value at all (all {all_are})"
         raise ImageError(line, Flag.NO_VALUES)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import ImageError, name_of, quiet, refused
+from dmagnet.storage.arrays import Pixels
 from dmagnet.storage.disk import open_file
 
 LARGE = 1 << 24  # pixels of a picture, or values of fluxes, that are read as they are
@@ -67,7 +67,7 @@ def thinned(height: int, width: int, step: int) -> Part:
     return Part(_around(height, square, step), _around(width, square, step), step)
 
 
-def is_plain(rgb: npt.NDArray[np.uint8]) -> bool:
+def is_plain(rgb: Pixels) -> bool:
     """Return whether all is one color; a few pixels suffice to see that it is not."""
     few = rgb[::16, ::16]
     return bool((few == few[0, 0]).all() and (rgb == rgb[0, 0]).all())
@@ -80,13 +80,12 @@ def _around(length: int, wanted: int, step: int = 1) -> slice:
     return slice(start + step // 2, start + num * step, step)
 
 
-def block_means(strip: npt.NDArray[np.uint8], step: int) -> npt.NDArray[np.uint8]:
+def block_means(strip: Pixels, step: int) -> Pixels:
     """Shrink a picture by a whole number."""
     height, width, colors = strip.shape
     rows = strip.reshape(height // step, step, width, colors).sum(1, dtype=np.uint32)
     sums = rows.reshape(height // step, width // step, step, colors).sum(2)
-    means: npt.NDArray[np.uint8] = ((sums + step**2 // 2) // step**2).astype(np.uint8)
-    return means
+    return np.asarray((sums + step**2 // 2) // step**2, np.uint8)
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -126,7 +125,7 @@ STRIP = 64  # rows converted at a time
 
 def read_rgb(
     source: Path | IO[bytes], *, at_least: int | None = None, name: str = ""
-) -> npt.NDArray[np.uint8]:
+) -> Pixels:
     """Read an image file as 8-bit RGB.
 
     Any of `FORMATS`; of several frames the first. The camera's orientation
@@ -163,7 +162,7 @@ def read_part(
     at_least: int | None = None,
     known_scale: bool = False,
     name: str = "",
-) -> tuple[npt.NDArray[np.uint8], float]:
+) -> tuple[Pixels, float]:
     """Read an image file as 8-bit RGB, of a very large one what is needed."""
     name = name or name_of(source)
     with contextlib.ExitStack() as stack:
@@ -212,7 +211,7 @@ def _too_large(name: str, most: int) -> str:
     )
 
 
-def _oriented(rgb: npt.NDArray[np.uint8], exif: Image.Exif) -> npt.NDArray[np.uint8]:
+def _oriented(rgb: Pixels, exif: Image.Exif) -> Pixels:
     """Turn a picture as the camera was held."""
     if exif.get(ORIENTATION, 1) == 1:
         return rgb
@@ -222,7 +221,7 @@ def _oriented(rgb: npt.NDArray[np.uint8], exif: Image.Exif) -> npt.NDArray[np.ui
     return np.array(picture)
 
 
-def _as_rgb(image: Image.Image, part: Part, name: str) -> npt.NDArray[np.uint8]:
+def _as_rgb(image: Image.Image, part: Part, name: str) -> Pixels:
     """Bring any of Pillow's modes to (H, W, 3) uint8, a large one in strips."""
     if image.width * image.height <= LARGE:
         return _converted(image, name)
@@ -236,7 +235,7 @@ def _as_rgb(image: Image.Image, part: Part, name: str) -> npt.NDArray[np.uint8]:
     return out
 
 
-def _converted(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+def _converted(image: Image.Image, name: str) -> Pixels:
     """Bring any of Pillow's modes to (H, W, 3) uint8."""
     if image.mode.startswith("I"):
         values = np.asarray(image)
@@ -259,7 +258,7 @@ def _converted(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
-def as_address(rgb: npt.NDArray[np.uint8], quality: int = 90) -> str:
+def as_address(rgb: Pixels, quality: int = 90) -> str:
     """Write a picture into an address, as a JPEG, so that a page needs no file."""
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(rgb))

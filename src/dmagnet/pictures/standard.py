@@ -8,6 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from dmagnet.storage.arrays import Pixels, Singles
+
 
 def crop_side(frame: int, field: float) -> int:
     """Return the side of the central crop of a frame.
@@ -27,9 +29,7 @@ def crop_side(frame: int, field: float) -> int:
     return max(1, frame - 2 * round(frame * (1 - field) / 2))
 
 
-def resize(
-    images: npt.NDArray[np.uint8], side: int, field: float = 1.0
-) -> npt.NDArray[np.uint8]:
+def resize(images: Pixels, side: int, field: float = 1.0) -> Pixels:
     """Crop images around their center and resize them.
 
     Parameters
@@ -78,9 +78,6 @@ def scaled(
     return np.stack(each, axis=2)
 
 
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-
 RADII = 3.0  # side of a view, in isophotal radii
 
 _COARSE = 128  # px of the side on which a galaxy is measured
@@ -117,7 +114,7 @@ class Extent:
         Whether anything stands out of the sky; if not, radius is a default.
     """
 
-    sky: Floats
+    sky: Singles
     noise: float
     radius: float
     bright: float
@@ -152,7 +149,7 @@ def find_extent(rgb: Pixels) -> Extent:
     side = len(square)
     num = min(side, _COARSE)
     shrunk = Image.fromarray(square).resize((num, num), Image.Resampling.BOX)
-    small: Floats = np.asarray(shrunk, np.float32) / np.float32(255)
+    small: Singles = np.asarray(shrunk, np.float32) / np.float32(255)
     rim = np.ones((num, num), bool)
     edge = max(1, num // 16)
     rim[edge:-edge, edge:-edge] = False
@@ -216,8 +213,7 @@ def standardize(
     light = _surrounded(light, _margin(half, len(square)))
     planes = [_middle(light[..., color], half, side) for color in range(3)]
     drawn = np.stack(planes, axis=2) * CONTRAST + SKY
-    pixels: Pixels = (drawn.clip(0, 1) * 255).round().astype(np.uint8)
-    return pixels
+    return (drawn.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def standardize_mask(mask: Pixels, side: int, radii: float, extent: Extent) -> Pixels:
@@ -262,5 +258,4 @@ def _surrounded(light: Any, margin: int) -> Any:
     kept = (share[:, None] * share[None, :])[..., None].astype(np.float32)
     mirrored = np.pad(light, ((margin, margin), (margin, margin), (0, 0)), "symmetric")
     # Shares of a circle: the noise is as strong half-way as on either side.
-    around: Floats = kept * mirrored + np.sqrt(1 - kept**2) * np.float32(sigma) * noise
-    return around
+    return kept * mirrored + np.sqrt(1 - kept**2) * np.float32(sigma) * noise

@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import PARTS, Galaxies
-from dmagnet.galaxies.load import load_galaxies
-from dmagnet.galaxies.partial import coarse, numbered_as, read_meanings
-from dmagnet.judging.judged_record import Metrics, write_metrics
-from dmagnet.judging.metrics import score
+from dmagnet.galaxies import PARTS, Galaxies, coarse, load_galaxies, read_meanings
+from dmagnet.galaxies.partial import numbered_as
+from dmagnet.judging import Metrics, choose_examples, score, write_metrics
 from dmagnet.judging.predict import attention
 from dmagnet.judging.reliability import reliability
-from dmagnet.judging.sampling import choose_examples
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.reporting.report_page import write_report
 from dmagnet.reporting.report_record import Examples, Report, keep
 from dmagnet.reporting.run_report import gathered, history_of
+from dmagnet.storage.arrays import AnyFloats, Floats, Ints
 from dmagnet.storage.disk import beside, claimed
 from dmagnet.storage.records import stamp
 
@@ -53,7 +51,7 @@ class Assessment:
     """
 
     metrics: Metrics
-    probabilities: NDArray[np.float64]
+    probabilities: Floats
     folder: Path
 
     def _repr_html_(self) -> str:
@@ -256,8 +254,8 @@ def assess(
 
 
 def examples_by_class(
-    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
-) -> NDArray[np.int64]:
+    labels: NDArray[np.integer[Any]], probabilities: AnyFloats
+) -> Ints:
     """Choose galaxies of each class to show."""
     found = np.unique(labels)
     num = max(1, min(PER_CLASS, MOST_EXAMPLES // (2 * len(found))))
@@ -298,7 +296,7 @@ def _attention(
     checkpoint: Checkpoint,
     galaxies: Galaxies,
     judged: Judged,
-    chosen: NDArray[np.int64],
+    chosen: Ints,
     views: int,
 ) -> Examples | None:
     """Choose galaxies and show where LAM turned the volume up or down."""

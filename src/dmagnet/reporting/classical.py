@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from astropy.convolution import convolve
 from astropy.stats import sigma_clipped_stats
-from numpy.typing import NDArray
 
 from dmagnet.measuring.apertures import ApertureFlag, grey
 from dmagnet.measuring.morphology import measure_morphology
 from dmagnet.measuring.segments import central, find_sources
+from dmagnet.storage.arrays import Floats, Pixels
 from dmagnet.storage.records import plain_json
-
-Floats = NDArray[np.float64]
 
 # Ours: statmorph's name of it, and what a person should know.
 QUANTITIES = {
@@ -104,7 +102,7 @@ class Classical:
         }
 
 
-def measure_classical(images: list[NDArray[np.uint8]]) -> list[Classical]:
+def measure_classical(images: list[Pixels]) -> list[Classical]:
     """Measure the classical morphology of galaxies.
 
     Parameters
@@ -128,7 +126,7 @@ def measure_classical(images: list[NDArray[np.uint8]]) -> list[Classical]:
     return [_measure(image) for image in images]
 
 
-def _measure(image: NDArray[np.uint8]) -> Classical:
+def _measure(image: Pixels) -> Classical:
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double() / 255
     found = measure_morphology(pixels)
     ours = {name: float(getattr(found, name)[0]) for name in QUANTITIES}

@@ -8,7 +8,6 @@ from textwrap import wrap
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
-from numpy.typing import NDArray
 
 from dmagnet import figures
 from dmagnet.calibration.judgement import views_to_take
@@ -16,6 +15,7 @@ from dmagnet.galaxies.galaxies import Galaxies
 from dmagnet.judging.trust import Judged, judge_labeled
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.reporting.assess import HASHES, labeled_table, provenance_of, write_table
+from dmagnet.storage.arrays import Ints
 from dmagnet.storage.disk import claimed, made_here
 
 TABLE = "failures.ecsv"
@@ -117,7 +117,7 @@ def show_failures(
     return Failures(len(galaxies), len(order), tuple(sheets), out / TABLE)
 
 
-def confusions(judged: Judged) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+def confusions(judged: Judged) -> Iterator[tuple[int, int, Ints]]:
     """Sort what went wrong by label and answer.
 
     Parameters

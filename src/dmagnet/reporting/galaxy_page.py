@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dmagnet.calibration.labels import CLASS, FAMILY, fallback, family_sums
 from dmagnet.classes import CLASSES, FAMILIES, is_galaxy10, plain_names
@@ -14,15 +13,15 @@ from dmagnet.dreaming.targets import plain_name
 from dmagnet.figures.overlays import lam_overlay, overlay, reach_of
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.places import on_pixels
-from dmagnet.reporting.galaxy_record import Pixels, Portrait
+from dmagnet.reporting.galaxy_record import Portrait
 from dmagnet.reporting.page import photo, render_page
 from dmagnet.reporting.report_page import facts, place, told_of
+from dmagnet.storage.arrays import AnyFloats, Pixels
 
 CONFIDENT = 0.8  # of the finest answer
 # A class of Galaxy10 as the eye sees it, however it is spelled.
 DESCRIPTIONS = {plain_names([c.name])[0]: c.description for c in CLASSES}
 
-Floats = NDArray[np.floating[Any]]
 Picture = dict[str, Any]
 
 
@@ -157,7 +156,7 @@ def _evidence(portrait: Portrait, side: int) -> dict[str, Any]:
 
 
 def _laid(
-    rgb: Pixels, values: Floats, side: int, *, name: str, reach: float, logit: float
+    rgb: Pixels, values: AnyFloats, side: int, *, name: str, reach: float, logit: float
 ) -> Picture:
     """Lay one map over the galaxy, and say where it is highest."""
     low, high = place(values, values.argmin()), place(values, values.argmax())

@@ -4,14 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dmagnet.explaining.explanation import DIGITS, Explanation, plain_row
 from dmagnet.reporting.classical import Classical
+from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.records import plain_json
-
-Pixels = NDArray[np.uint8]
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +87,7 @@ class Portrait:
         (K,) float32
             The logit of each class, averaged over views.
         """
-        sums: Singles = self.evidence.sum(axis=(1, 2))
-        return sums
+        return np.asarray(self.evidence.sum(axis=(1, 2)), np.float32)
 
     @property
     def order(self) -> list[int]:

@@ -15,17 +15,15 @@ from PIL import Image
 
 from dmagnet.calibration.space import fit_space, nearest, spread
 from dmagnet.classifying.embeddings import head_of, vectors_of
-from dmagnet.config.checks import from_dict
-from dmagnet.config.classify_config import ClassifyConfig, SourceConfig
+from dmagnet.config import ClassifyConfig, SourceConfig, from_dict
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.figures.plots import SERIES
+from dmagnet.pictures.inputs import Item, list_items, read_picture
 from dmagnet.pictures.inputs.cutouts import fetched
-from dmagnet.pictures.inputs.item import Item
-from dmagnet.pictures.inputs.listing import list_items
-from dmagnet.pictures.inputs.reading import read_picture
 from dmagnet.pictures.raster import as_address
 from dmagnet.reporting.page import SIDES, render_page, source_of, write_page
 from dmagnet.reporting.report_page import facts
+from dmagnet.storage.arrays import Floats, Pixels, Singles
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, counter
 
@@ -46,7 +44,6 @@ TOP = 65_535
 COLORS = (*SERIES, "#F0E442", "#E8EAEE", "#7B3FFF", "#D4FFAA")
 MAP = ClassifyConfig()
 
-Pixels = NDArray[np.uint8]
 Rows = NDArray[np.intp]
 Pictures = dict[int, Pixels]
 Inputs = str | Path | Sequence[str | Path]
@@ -61,8 +58,8 @@ class Map:
     places: NDArray[np.uint16]  # (N, 2)
     classes: Rows
     class_names: Sequence[str]
-    sure: NDArray[np.float32]  # probability of the class
-    scores: NDArray[np.float32]
+    sure: Singles  # probability of the class
+    scores: Singles
     alike: Rows  # (N, NUM_ALIKE) places in the order
     notes: tuple[str, ...]
     provenance: dict[str, Any]
@@ -187,9 +184,7 @@ def arranged(table: Any, announce: Announce | None = None) -> Map:
     )
 
 
-def _scores(
-    table: Any, vectors: NDArray[np.float32], rows: Rows
-) -> tuple[NDArray[np.float32], str]:
+def _scores(table: Any, vectors: Singles, rows: Rows) -> tuple[Singles, str]:
     """Measure how unusual each galaxy is."""
     if "ood" in table.colnames:
         known = _numbers(table, "ood")[rows]
@@ -200,7 +195,7 @@ def _scores(
     return fit_space(vectors[rows]).score(vectors[rows]), words
 
 
-def _layout(features: NDArray[np.float32]) -> tuple[NDArray[np.uint16], str]:
+def _layout(features: Singles) -> tuple[NDArray[np.uint16], str]:
     """Find a place in the plane for each galaxy, by what is installed."""
     scaled = features / spread(features)
     try:
@@ -306,13 +301,10 @@ def _by_name(
             yield place, item
 
 
-def _numbers(table: Any, name: str) -> NDArray[np.float64]:
+def _numbers(table: Any, name: str) -> Floats:
     """Return a column without units or masks; what is not known is NaN there."""
     column = table[name]
-    numbers: NDArray[np.float64] = np.asarray(
-        getattr(column, "unmasked", column), float
-    )
-    return numbers
+    return np.asarray(getattr(column, "unmasked", column), float)
 
 
 def _small(rgb: Pixels, side: int) -> Pixels:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dmagnet import figures
 from dmagnet.errors import DataError
 from dmagnet.pictures.raster import address_of, as_address
+from dmagnet.storage.arrays import Pixels
 from dmagnet.storage.disk import write_whole
 
 MAX_BYTES = 10_000_000
@@ -34,9 +34,7 @@ def chart(figure: figures.Figure, alt: str, **more: Any) -> Picture:
     return _picture(content, "png", size, alt, more)
 
 
-def photo(
-    image: NDArray[np.uint8], alt: str, side: int = SIDES[0], **more: Any
-) -> Picture:
+def photo(image: Pixels, alt: str, side: int = SIDES[0], **more: Any) -> Picture:
     """Put a galaxy into a page, with what else the template asks for."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)

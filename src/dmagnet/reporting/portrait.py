@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.calibration.judgement import views_to_take
-from dmagnet.config.checks import to_dict
-from dmagnet.config.classify_config import PageConfig, SourceConfig
-from dmagnet.config.dream_config import DreamConfig
+from dmagnet.config import DreamConfig, PageConfig, SourceConfig, to_dict
 from dmagnet.dreaming.runs import dream_target
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
@@ -29,12 +26,12 @@ from dmagnet.judging.predict import (
     over_views,
 )
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.pictures.inputs.item import Item
-from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.pictures.inputs import Item, read_picture
 from dmagnet.pictures.standard import find_extent
 from dmagnet.reporting.classical import measure_classical
-from dmagnet.reporting.galaxy_record import Dreamt, Pixels, Portrait
+from dmagnet.reporting.galaxy_record import Dreamt, Portrait
 from dmagnet.reporting.reference import Reference, nearest
+from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.records import stamp
 
 BATCH = 8  # galaxies that are dreamed together
@@ -124,7 +121,7 @@ def page_names(items: Sequence[Item]) -> list[str]:
 
 def _looks(
     checkpoint: Checkpoint, images: Pixels, batch: Tensor
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
+) -> tuple[Singles, Singles | None, Singles]:
     """Return evidence (B, K, S, S), attention (B, S, S) and features (B, D)."""
     model, views = checkpoint.model, views_to_take(None, checkpoint.calibration)
     with evaluating(model), torch.inference_mode():

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 
 from dmagnet import __version__
 from dmagnet.calibration.space import nearest as nearest_rows
-from dmagnet.config.checks import to_dict
-from dmagnet.config.train_config import SimulateConfig
+from dmagnet.config import SimulateConfig, to_dict
 from dmagnet.errors import DataError
-from dmagnet.galaxies.galaxies import Galaxies
-from dmagnet.galaxies.load import load_galaxies
+from dmagnet.galaxies import Galaxies, load_galaxies
 from dmagnet.galaxies.simulated import as_galaxies, draw_views
 from dmagnet.judging.predict import look
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
-from dmagnet.reporting.galaxy_record import Neighbor, Singles
+from dmagnet.reporting.galaxy_record import Neighbor
+from dmagnet.storage.arrays import Singles
 from dmagnet.storage.disk import data_folder
 from dmagnet.storage.environment import Announce, counter
 from dmagnet.storage.records import read_arrays, write_arrays

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dmagnet import figures
 from dmagnet.classes import CLASSES
 from dmagnet.errors import DataError
 from dmagnet.figures import overlays
-from dmagnet.judging.judged_record import Metrics
-from dmagnet.judging.reliability import Reliability
+from dmagnet.judging import Metrics, Reliability
 from dmagnet.reporting.page import (
     SIDES,
     Picture,
@@ -25,8 +23,7 @@ from dmagnet.reporting.page import (
     write_page,
 )
 from dmagnet.reporting.report_record import Examples, Report, Shown
-
-Pixels = NDArray[np.uint8]
+from dmagnet.storage.arrays import AnyFloats, Pixels
 
 
 def numbers(metrics: Metrics | None) -> dict[str, Any]:
@@ -103,7 +100,7 @@ def attended(
     }
 
 
-def told_of(mask: NDArray[np.floating[Any]]) -> str:
+def told_of(mask: AnyFloats) -> str:
     """Describe where most and least of the attention lies."""
     return (
         f"Most {place(mask, mask.argmax())} ({mask.max():.1f} even shares), "
@@ -111,7 +108,7 @@ def told_of(mask: NDArray[np.floating[Any]]) -> str:
     )
 
 
-def place(mask: NDArray[np.floating[Any]], index: np.intp) -> str:
+def place(mask: AnyFloats, index: np.intp) -> str:
     """Describe where in the frame a pixel lies."""
     height, width = mask.shape
     row, column = int(3 * (index // width) / height), int(3 * (index % width) / width)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmagnet.config.checks import from_dict
-from dmagnet.judging.judged_record import Metrics
-from dmagnet.judging.reliability import Reliability
+from dmagnet.judging import Metrics, Reliability
+from dmagnet.storage.arrays import AnyFloats, Pixels
 from dmagnet.storage.records import (
     as_written,
+    json_record,
     plain_json,
     read_arrays,
-    read_json,
     write_arrays,
     write_json,
 )
@@ -37,10 +37,10 @@ class Examples:
         Factors of the Local Attention Module, 0.5 to 1.5, 1 = neutral.
     """
 
-    images: NDArray[np.uint8]
+    images: Pixels
     labels: NDArray[np.integer[Any]]
-    probabilities: NDArray[np.floating[Any]]
-    masks: NDArray[np.floating[Any]] | None = None
+    probabilities: AnyFloats
+    masks: AnyFloats | None = None
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,8 @@ def keep(folder: Path, report: Report) -> None:
 def kept(folder: Path, report: Report) -> Report:
     """Read back what `keep` wrote."""
     if (folder / WORDS).is_file():
-        words = read_json(folder / WORDS, f"the words of {EVALUATED}")
-        bins = words.get("reliability")
-        with as_written(folder / WORDS, f"the words of {EVALUATED}"):
+        with json_record(folder / WORDS, f"the words of {EVALUATED}") as words:
+            bins = words.get("reliability")
             told = from_dict(_Words, words, more=True)
             report = replace(
                 report,

@@ -16,7 +16,7 @@ from dmagnet.errors import DataError
 from dmagnet.judging.judged_record import read_metrics
 from dmagnet.reporting.report_page import write_report
 from dmagnet.reporting.report_record import Failed, Report, Shown, kept
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import as_written, json_record, read_json
 
 MOST_GALAXIES = 4  # with their dreams, of one record
 MOST_SHEETS = 3
@@ -74,10 +74,8 @@ class _Explained:
 
 def dreams_of(path: Path) -> list[tuple[str, list[Shown]]]:
     """Read the dreams of a record, galaxy by galaxy."""
-    what = f"a {path.name} of 'dmagnet {path.stem}'"
-    record = read_json(path, what)
     rows: dict[str, list[Shown]] = {}
-    with as_written(path, what):
+    with json_record(path, f"a {path.name} of 'dmagnet {path.stem}'") as record:
         names = typed(tuple[str, ...], record.get("class_names", []), "class_names")
         order = [*record["request"]["layers"], *record["request"]["classes"]]
         entries = [from_dict(_Dream, one, more=True) for one in record["dreams"]]
@@ -126,9 +124,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 def study_of(path: Path) -> tuple[list[dict[str, Any]], list[Shown]]:
     """Read the verdicts of a study, and find its figures."""
-    what = "a measure.json of 'dmagnet measure'"
-    record = read_json(path, what)
-    with as_written(path, what):
+    with json_record(path, "a measure.json of 'dmagnet measure'") as record:
         if record.get("form") != STUDY_FORM:
             raise ValueError("one of another version")
         found = record["hypotheses"]
@@ -171,9 +167,7 @@ def failures_of(path: Path) -> Failed:
 
 def explained_of(path: Path) -> list[Shown]:
     """Find the maps of a record of explanations."""
-    what = "an explain.json of 'dmagnet explain'"
-    record = read_json(path, what)
-    with as_written(path, what):
+    with json_record(path, "an explain.json of 'dmagnet explain'") as record:
         found = record["galaxies"][:MOST_MAPS]
         return [_explained(path.parent, one) for one in found]
 

@@ -8,14 +8,10 @@ it shows) and `datasets` (many frames).
 
 from dmagnet.simulator.datasets import simulate as simulate
 from dmagnet.simulator.datasets import simulate_chunks as simulate_chunks
-from dmagnet.simulator.datasets import simulate_masked as simulate_masked
 from dmagnet.simulator.datasets import write_hdf5 as write_hdf5
-from dmagnet.simulator.pairs import class_masks as class_masks
 from dmagnet.simulator.pairs import components as components
 from dmagnet.simulator.pairs import parameter_names as parameter_names
 from dmagnet.simulator.pairs import together as together
 from dmagnet.simulator.pairs import with_parameter as with_parameter
-from dmagnet.simulator.pairs import without_arms as without_arms
-from dmagnet.simulator.pairs import without_bars as without_bars
 from dmagnet.simulator.scene import draw as draw
 from dmagnet.simulator.scene import draw_flux as draw_flux

@@ -14,7 +14,6 @@ import torch
 from dmagnet.classes import NUM_CLASSES
 from dmagnet.config.train_config import SimulateConfig
 from dmagnet.simulator.grid import FRAME_ARCSEC
-from dmagnet.simulator.pairs import class_masks
 from dmagnet.simulator.scene import draw
 from dmagnet.storage.disk import beside
 
@@ -22,7 +21,6 @@ CHUNK = 20  # galaxies drawn from one generator; a multiple of the classes
 GALAXY10_CHUNKS = (555, 16, 16, 1)  # as the published file is stored
 
 Pair = tuple[np.ndarray, np.ndarray]
-Masked = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def simulate(
@@ -79,44 +77,18 @@ def simulate_chunks(config: SimulateConfig, *, start: int = 0) -> Iterator[Pair]
     tuple of (n, H, W, 3) uint8 and (n,) int64
         RGB images and labels, at most `CHUNK` of them, in order.
     """
-    for images, labels, _ in _chunks(config, start, masked=False):
-        yield images, labels
-
-
-def simulate_masked(config: SimulateConfig, *, start: int = 0) -> Iterator[Masked]:
-    """Draw a set of galaxies, and where each shows its class.
-
-    Parameters
-    ----------
-    config : SimulateConfig
-        As of `simulate_chunks`, which draws the same images; sides from 128 px.
-    start : int, from 0
-        As of `simulate_chunks`.
-
-    Yields
-    ------
-    tuple of (n, H, W, 3) uint8, (n,) int64 and (n, H, W) uint8
-        RGB images, labels, masks of `dmagnet.simulator.class_masks` from 0 to 255.
-    """
-    yield from _chunks(config, start, masked=True)
-
-
-def _chunks(config: SimulateConfig, start: int, *, masked: bool) -> Iterator[Masked]:
     stop = start + config.num
-    how: dict[str, Any] = {"image_size": config.image_size, "field": config.field}
     for chunk in range(start // CHUNK, -(-stop // CHUNK)):
         first = chunk * CHUNK
-        generator = torch.Generator().manual_seed(_chunk_seed(config.seed, chunk))
         # Always whole chunks: what a galaxy looks like must not depend on `num`.
-        labels = torch.from_numpy(_labels(first, CHUNK))
-        masks = torch.zeros(CHUNK, 0, 0)
-        if masked:
-            masks = class_masks(labels, **how, generator=generator)
-        drawn = draw(labels, **how, generator=generator)
+        labels = _labels(first, CHUNK)
+        drawn = draw(
+            torch.from_numpy(labels), image_size=config.image_size, field=config.field,
+            generator=torch.Generator().manual_seed(chunk_seed(config.seed, chunk)),
+        )  # fmt: skip
         wanted = slice(max(start - first, 0), stop - first)
         images = drawn.permute(0, 2, 3, 1)[wanted].contiguous().numpy()
-        levels = (masks[wanted] * 255).round().to(torch.uint8).numpy()
-        yield images, labels.numpy()[wanted], levels
+        yield images, labels[wanted]
 
 
 def write_hdf5(
@@ -264,6 +236,6 @@ def _labels(first: int, num: int) -> np.ndarray:
     return np.arange(first, first + num, dtype=np.int64) % NUM_CLASSES
 
 
-def _chunk_seed(seed: int, chunk: int) -> int:
+def chunk_seed(seed: int, chunk: int) -> int:
     """Mix seed and chunk, so that neighboring seeds share no chunk."""
     return int(np.random.SeedSequence([seed, chunk]).generate_state(1, np.uint64)[0])

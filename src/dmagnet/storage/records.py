@@ -78,6 +78,25 @@ def read_json(
         return plain_object(content)
 
 
+@contextmanager
+def json_record(
+    path: Path, expected: str, advice: str = AGAIN
+) -> Iterator[dict[str, Any]]:
+    """Read a record in JSON, and name it too where what it holds is found wanting."""
+    with as_written(path, expected, advice):
+        yield read_json(path, expected, advice)
+
+
+def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Walk through nested settings: the name of each that differs, before and now."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            inner = f"{name}.{key}" if name else key
+            yield from differences(old.get(key), new.get(key), inner)
+    elif old != new:
+        yield name, old, new
+
+
 def stamp() -> dict[str, str]:
     """Return which version made something, and when."""
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
-from dmagnet import __version__
 from dmagnet.config.train_config import Precision, TrainConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
 from dmagnet.galaxies.galaxies import Galaxies
@@ -29,6 +28,7 @@ from dmagnet.network.checkpoint import WEIGHTS, Checkpoint, load, save
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.disk import claimed
 from dmagnet.storage.environment import Announce, logging_at
+from dmagnet.storage.records import stamp
 from dmagnet.training.batches import GalaxyBatches
 from dmagnet.training.finetune import parent_of, start_of
 from dmagnet.training.module import TrainingModule, weight_averaging
@@ -136,8 +136,7 @@ def fit(
         if done.is_global_zero:
             center(model)
             provenance = {
-                "version": __version__,
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                **stamp(),
                 "data": galaxies.source,
                 "data_hash": galaxies.data_hash,
                 "num_train": int((galaxies.split == 0).sum()),

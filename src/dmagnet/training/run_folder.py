@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
-from dmagnet.config.checks import to_dict
-from dmagnet.config.train_config import TrainConfig
+from dmagnet.config import TrainConfig, to_dict
 from dmagnet.errors import CheckpointError
 from dmagnet.storage.disk import open_file, write_whole
-from dmagnet.storage.records import as_written, read_json
+from dmagnet.storage.records import as_written, differences, read_json
 
 RESUME = "last.ckpt"
 SETTINGS = "run.json"
@@ -127,15 +126,8 @@ def _version(path: Path) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _first_difference(old: Any, new: Any, name: str = "") -> str:
+def _first_difference(before: Any, wanted: Any) -> str:
     """Name where two nested settings differ first; empty if they do not."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in {**old, **new}:
-            found = _first_difference(
-                old.get(key), new.get(key), f"{name}.{key}" if name else key
-            )
-            if found:
-                return found
-        return ""
-    name = name.removeprefix("config.")
-    return "" if old == new else f"{name}: {old} there, {new} here"
+    for name, old, new in differences(before, wanted):
+        return f"{name.removeprefix('config.')}: {old} there, {new} here"
+    return ""

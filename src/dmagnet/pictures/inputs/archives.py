@@ -51,7 +51,7 @@ def is_hidden(name: str) -> bool:
 def read_member(path: str, name: str, at: int = -1) -> IO[bytes]:
     """Read one file of an archive; in a tar it is searched if its place is unknown."""
     if not path.lower().endswith(".zip"):
-        tar: _Tar = kept_open(_Tar, WHOLE, path)
+        tar = kept_open(_Tar, WHOLE, path)
         with refused(name, "a whole member of a tar"):
             return tar.read(name, at)
     archive = _zip(path)
@@ -62,8 +62,7 @@ def read_member(path: str, name: str, at: int = -1) -> IO[bytes]:
 
 
 def _zip(path: str) -> zipfile.ZipFile:
-    archive: zipfile.ZipFile = kept_open(zipfile.ZipFile, WHOLE, path)
-    return archive
+    return kept_open(zipfile.ZipFile, WHOLE, path)
 
 
 class _Tar:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.wcs import WCS
 
 from dmagnet.config.classify_config import CutoutConfig, SourceConfig
@@ -29,6 +28,7 @@ from dmagnet.pictures.inputs.stacks import open_mosaic
 from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.planes import Planes, outline
 from dmagnet.pictures.sections import Around
+from dmagnet.storage.arrays import Floats
 
 Files = tuple[tuple[str, str, str], ...]  # path, how it was named, its band
 
@@ -221,7 +221,7 @@ def _reach(wcs: WCS, shape: tuple[int, int], middle: tuple[float, float]) -> flo
     return math.cos(min(math.pi, SLACK * angle))
 
 
-def _vector(ra: float, dec: float) -> npt.NDArray[np.float64]:
+def _vector(ra: float, dec: float) -> Floats:
     """Return the direction of a place."""
     a, d = math.radians(ra), math.radians(dec)
     return np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])

@@ -8,13 +8,13 @@ import numpy as np
 from dmagnet.pictures.cutout import Cutout, steps_of, wcs_of_view
 from dmagnet.pictures.sections import Box
 from dmagnet.pictures.standard import (
-    Pixels,
     central,
     crop_side,
     find_extent,
     scaled,
     standardize,
 )
+from dmagnet.storage.arrays import Pixels
 
 FRAME_ARCSEC = 256 * 0.262  # side of the frames the networks are trained on
 SMALL = 0.98  # share of the expected sky below which the image is called small

@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 
 from dmagnet.pictures.cutout import wcs_of_view
 from dmagnet.pictures.flags import Flag
-from dmagnet.pictures.standard import Pixels
+from dmagnet.storage.arrays import Pixels
 
 Kind = Literal["file", "member", "row", "bands", "position"]
 

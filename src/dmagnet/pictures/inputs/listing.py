@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import ConfigError, DataError
@@ -20,6 +19,7 @@ from dmagnet.pictures.inputs.stacks import open_stack
 from dmagnet.pictures.opening import ImageError
 from dmagnet.pictures.tables.columns import Columns, find_columns, named_columns
 from dmagnet.pictures.tables.opened import is_table
+from dmagnet.storage.arrays import Ints
 
 SAME = 3  # decimals of degrees: positions within some arcsec are the same
 
@@ -157,11 +157,11 @@ def _shown_at(item: Item) -> tuple[int, ...]:
     return _image_of(item), hash((round(item.ra, SAME), round(item.dec, SAME)))
 
 
-def _at_several_places(shown: npt.NDArray[np.int64]) -> frozenset[int]:
+def _at_several_places(shown: Ints) -> frozenset[int]:
     return repeated(np.unique(shown.reshape(-1, 2), axis=0)[:, 0])
 
 
-def repeated(values: npt.NDArray[np.int64]) -> frozenset[int]:
+def repeated(values: Ints) -> frozenset[int]:
     """Return the values that occur more than once."""
     known, counts = np.unique(values, return_counts=True)
     return frozenset(known[counts > 1].tolist())

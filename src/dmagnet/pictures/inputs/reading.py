@@ -24,8 +24,8 @@ from dmagnet.pictures.npz import COLORS
 from dmagnet.pictures.opening import ImageError, Note, refused
 from dmagnet.pictures.planes import Planes, band_axis, read_planes, stacked
 from dmagnet.pictures.sections import Around
-from dmagnet.pictures.standard import Pixels
 from dmagnet.pictures.tables.opened import COLUMNAR
+from dmagnet.storage.arrays import Pixels
 from dmagnet.storage.disk import open_file
 
 FRAMES = (1, 2, 4)  # so many wide is the part of a mosaic, as the galaxy asks for

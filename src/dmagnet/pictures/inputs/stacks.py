@@ -66,8 +66,7 @@ class Stack:
 
 def open_stack(path: str, dataset: str = "") -> Stack:
     """Open a file of images, or return it if this process has it open."""
-    stack: Stack = kept_open(_stack_of, "a whole file of images", path, dataset)
-    return stack
+    return kept_open(_stack_of, "a whole file of images", path, dataset)
 
 
 def _stack_of(path: str, dataset: str) -> Stack:
@@ -177,10 +176,7 @@ def _needed(images: Any, row: int, known_scale: bool) -> tuple[npt.NDArray[Any],
 
 def open_mosaic(path: str, member: str = "") -> KeptFits:
     """Open a FITS image on which several galaxies lie, once a process."""
-    mosaic: KeptFits = kept_open(
-        _mosaic_of, "a whole FITS file", path, member, mosaic=True
-    )
-    return mosaic
+    return kept_open(_mosaic_of, "a whole FITS file", path, member, mosaic=True)
 
 
 def _mosaic_of(path: str, member: str) -> KeptFits:
@@ -191,7 +187,7 @@ def _mosaic_of(path: str, member: str) -> KeptFits:
 def open_cell(path: str, row: int, column: str = "") -> IO[bytes]:
     """Open the image in a row of a Parquet file."""
     with refused(path, what := "a whole Parquet file"):
-        cells: _Cells = kept_open(_Cells, what, path, column)
+        cells = kept_open(_Cells, what, path, column)
         return cells.cell(row)
 
 
