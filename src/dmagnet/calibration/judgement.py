@@ -13,7 +13,7 @@ from scipy.special import softmax
 from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.storage.arrays import Floats, Pixels
-from dmagnet.storage.arrays import Singles as Singles  # noqa: PLC0414 (for local)
+from dmagnet.storage.arrays import Singles
 
 Answers = tuple[Singles, Any]  # logits (B, K), and what else is seen (B, ...)
 Forward = Callable[[Pixels], Answers]  # of (B, H, W, 3) pictures

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dmagnet.calibration.judgement import BATCH, Classifier, Judgement, Singles
+from dmagnet.calibration.judgement import BATCH, Classifier, Judgement
 from dmagnet.classifying.table_columns import about_of, rows_of
 from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
 from dmagnet.errors import CheckpointError, ConfigError, DataError
@@ -24,6 +24,7 @@ from dmagnet.network.bundled import path_of
 from dmagnet.pictures.flags import NO_CLASS
 from dmagnet.pictures.inputs.item import Item
 from dmagnet.pictures.inputs.reading import read_picture
+from dmagnet.storage.arrays import Singles
 from dmagnet.storage.environment import loading
 
 BATCHES_AHEAD = 3  # for each thread, so that none waits for the one that writes
