@@ -12,8 +12,7 @@ from scipy.special import softmax
 
 from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
-from dmagnet.storage.arrays import Floats, Pixels
-from dmagnet.storage.arrays import Singles
+from dmagnet.storage.arrays import Floats, Pixels, Singles
 
 Answers = tuple[Singles, Any]  # logits (B, K), and what else is seen (B, ...)
 Forward = Callable[[Pixels], Answers]  # of (B, H, W, 3) pictures
