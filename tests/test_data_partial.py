@@ -110,6 +110,10 @@ def test_a_coarse_class_without_a_meaning_is_left_out():
     found = coarse(blobs(num=60), {"class 1": ["barred", "tight"]}, NAMES)
     assert len(found) == 20
     assert set(found.labels) == {4}
+    assert (
+        found.notes[-1]
+        == "40 galaxies without a meaning (class 0, class 2) are left out"
+    )
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,12 @@ def coarse(
     }
     known = [codes.get(meant.get(name, ()), -1) for name in galaxies.class_names]
     labels = np.array(known)[galaxies.labels]
+    notes, lost = galaxies.notes, [n for n in galaxies.class_names if n not in meant]
+    if num := int((labels < 0).sum()):
+        notes += (f"{num} galaxies without a meaning ({', '.join(lost)}) are left out",)
     return replace(
         galaxies.take(np.flatnonzero(labels >= 0)),
+        notes=notes,
         labels=labels[labels >= 0],
         class_names=class_names,
         label_sets=sets,
