@@ -21,6 +21,7 @@ from dmagnet.classifying.table_columns import (
     to_qtable,
     without_class,
 )
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import DEFAULT, SERVICE, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs.cutouts import fetched
@@ -116,7 +117,7 @@ def write_catalog(
     CheckpointError
         If the weights cannot be opened.
     """
-    out, config = check_name(out), replace(config, **settings)
+    out, config = check_name(out), settled(write_catalog, config, settings)
     with _filled(inputs, out, weights, config, announce=announce, tell=tell) as run:
         return _written(out, run)
 
@@ -179,7 +180,7 @@ def classify(
     (['id', 'path'], 1)
     """
     place = None if out is None else check_name(Path(out))
-    config = replace(config, **settings)
+    config = settled(classify, config, settings)
     with ExitStack() as stack:
         paths, told = stack.enter_context(as_files(inputs)), announce or bars()
         filled = _filled(paths, place, weights, config, announce=told, tell=tell)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dmagnet.config import ClassifyConfig, LabelsConfig, TrainConfig
+from dmagnet.config.checks import refuse_unknown, settled
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars, counter
@@ -101,6 +102,8 @@ def train(
     ConfigError, DataError, CheckpointError
         As `dmagnet.galaxies.load_galaxies` and `dmagnet.training.fit`.
     """
+    from lightning import Trainer
+
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.config.recipes import as_trained
     from dmagnet.config.recipes import recipe as recipe_named
@@ -116,6 +119,9 @@ def train(
     if config is None:
         config = recipe_named(recipe or ("finetune" if parent else "laptop"))
         config = as_trained(config, parent.config) if parent else config
+    refuse_unknown(
+        train, settings, config, labels, config.model, config.augment, Trainer
+    )
     config, labels = _with(config, settings), _with(labels, settings)
     for part in ("model", "augment"):
         config = replace(config, **{part: _with(getattr(config, part), settings)})
@@ -178,7 +184,7 @@ def evaluate(
     from dmagnet.reporting.assess import assess
     from dmagnet.training.run_folder import history
 
-    checkpoint, galaxies = _opened(weights, data, out, which)
+    checkpoint, galaxies = _opened(evaluate, weights, data, out, which)
     went = history(Path(weights)) if Path(weights).is_dir() else ()
     told = counter(announce or bars(), "Judging", len(galaxies))
     return assess(
@@ -222,7 +228,7 @@ def failures(
     """
     from dmagnet.reporting.failures import show_failures
 
-    checkpoint, galaxies = _opened(weights, data, out, which)
+    checkpoint, galaxies = _opened(failures, weights, data, out, which)
     told = counter(announce or bars(), "Judging", len(galaxies))
     return show_failures(checkpoint, galaxies, Path(out), views=views, progress=told)
 
@@ -273,6 +279,7 @@ def calibrate(
     from dmagnet.network.checkpoint import WEIGHTS, save
     from dmagnet.reporting.assess import galaxies_to_judge
 
+    refuse_unknown(calibrate, labels, LABELS)
     if out is None and str(weights) in (*BUNDLED, *ALIASES):
         raise ConfigError(
             f"{weights}: expected a place for the calibrated weights, those of the "
@@ -355,7 +362,8 @@ def embed(
     from dmagnet.pictures.inputs.memory import as_files
     from dmagnet.reporting.map_page import make_way_for_map, write_map
 
-    config, told = replace(config, embeddings=True, **settings), announce or bars()
+    config = settled(embed, config, {**settings, "embeddings": True})
+    told = announce or bars()
     with ExitStack() as stack:
         paths = stack.enter_context(as_files(inputs))
         page = None if map is None else Path(map)
@@ -378,12 +386,17 @@ def _with(config: Any, settings: dict[str, Any]) -> Any:
 
 
 def _opened(
-    weights: Place, data: Place, out: Place, which: dict[str, Any]
+    verb: Callable[..., Any],
+    weights: Place,
+    data: Place,
+    out: Place,
+    which: dict[str, Any],
 ) -> tuple["Checkpoint", "Galaxies"]:
     """Load a network and the galaxies to judge it on; note what to know of them."""
     from dmagnet.network.bundled import load
     from dmagnet.reporting.assess import galaxies_to_judge
 
+    refuse_unknown(verb, which, LABELS, galaxies_to_judge)
     refuse_replacing(Path(out), data)
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(checkpoint, Path(data), **which)

@@ -1,7 +1,7 @@
 """Dreams in the space of galaxies: every step is a galaxy that the simulator draws."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dmagnet.config.checks import settled
 from dmagnet.config.dream_config import GalaxyConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame
@@ -192,7 +193,7 @@ def galaxy_frames(
     and the number of arms stay those of the start. Knots, stars and neighbors are left
     out.
     """
-    config = replace(config, kinds=(kind,), **settings)
+    config = settled(galaxy_frames, config, {**settings, "kinds": (kind,)})
     kinds_of(config)  # refuses a kind without any of the parameters
     free = free_parameters(kind, config.parameters)
     device = next((p.device for p in model.parameters()), CPU)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.maco import MACO_STEPS
@@ -134,6 +135,7 @@ def dream(
     config: DreamConfig | None = None,
     trajectory: Trajectory = "step",
     watch: Watch | None = None,
+    **settings: Any,
 ) -> Dream:
     """Dream what a layer, or a class, sees in a galaxy.
 
@@ -161,6 +163,8 @@ def dream(
         each octave, which is faster, or not at all.
     watch : callable, optional
         Called with each `DreamFrame`.
+    **settings
+        Fields of ``config`` by name, in its place: ``steps=20``...
 
     Returns
     -------
@@ -186,10 +190,10 @@ def dream(
     >>> dreamed.images.shape
     torch.Size([1, 3, 64, 64])
     """
+    config = settled(dream, config or DreamConfig(), settings)
     network = open_network(weights)
     cutouts, images = as_batch(image, network=network)
     target = _target(network, layer, class_name, guide)
-    config = config or DreamConfig()
     return dream_target(
         network, images, target, config,
         cutouts=cutouts, trajectory=trajectory, watch=watch or _bar(config),
@@ -205,6 +209,7 @@ def redream(
     guide: Picture | None = None,
     config: RedreamConfig | None = None,
     watch: Watch | None = None,
+    **settings: Any,
 ) -> Dream:
     """Dream a galaxy again and again at several resolutions, without blurring it.
 
@@ -224,6 +229,8 @@ def redream(
         The schedule of sides, and how to dream at each.
     watch : callable, optional
         As for `dream`.
+    **settings
+        Fields of ``config`` by name, in its place: ``keep=0.5``...
 
     Returns
     -------
@@ -239,8 +246,8 @@ def redream(
     CheckpointError
         If there are no whole weights.
     """
+    config = settled(redream, config or RedreamConfig(), settings)
     network = open_network(weights)
-    config = config or RedreamConfig()
     watch = watch or _bar(config.dream)
     side = config.schedule[-1] if config.schedule else network.image_size
     cutouts, images = as_batch(image, network=network, side=side)

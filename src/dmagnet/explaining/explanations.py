@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import (
     DEFAULT,
     CutoutConfig,
@@ -185,7 +186,7 @@ def explain(
     CheckpointError
         If the weights cannot be opened.
     """
-    config = replace(config, **settings)
+    config = settled(explain, config, settings)
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
     with nullcontext() if out is None else claimed(Path(out), "explain.json"):
         images, pictures, left_out, notes = read_inputs(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dmagnet.calibration.judgement import views_to_take
-from dmagnet.config.checks import to_dict
+from dmagnet.config.checks import settled, to_dict
 from dmagnet.config.classify_config import PageConfig, SourceConfig
 from dmagnet.config.dream_config import DreamConfig
 from dmagnet.dreaming.runs import dream_target
@@ -81,7 +80,7 @@ def portraits(
     ConfigError
         If there is no such layer.
     """
-    config = replace(config, **settings)
+    config = settled(portraits, config, settings)
     network = open_network(checkpoint)
     targets = [layer_target(network, name) for name in config.layers]
     names = page_names([why.item for why in explanations])
