@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.storage.records import brief
 
 Singles = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -42,6 +43,8 @@ class Judgement:
     ood: Singles | None = None
     disagreement: Singles | None = None
     features: Singles | None = None
+
+    __repr__ = brief
 
 
 @dataclass(eq=False, kw_only=True)

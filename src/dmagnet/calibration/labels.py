@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.errors import DataError
+from dmagnet.storage.records import brief
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,6 +36,8 @@ class Labeled:
     probabilities: Floats
     labels: Ints
     groups: Groups = ()
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse labels that are no groups, and a class in two groups."""
@@ -159,6 +162,8 @@ class Answer:
     level: Ints
     index: Ints
     confidence: Floats
+
+    __repr__ = brief
 
 
 def family_members() -> Groups:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import CheckpointError, DataError
+from dmagnet.storage.records import brief
 
 Singles = npt.NDArray[np.float32]
 
@@ -37,6 +38,8 @@ class FeatureSpace:
     variances: Singles
     noise: float
     limit: float = float("inf")
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse what is no Gaussian."""

@@ -33,6 +33,7 @@ from dmagnet.simulator.parameters import (
 )
 from dmagnet.simulator.scene import as_jpeg
 from dmagnet.simulator.sky import add_noise, blur, draw_seeing
+from dmagnet.storage.records import brief
 
 GALAXY = GalaxyConfig()
 MEASURED_PX, FRAME_PX = 128, 256  # of a frame of 67 arcsec, to measure and to judge
@@ -60,6 +61,8 @@ class GalaxyFrame(DreamFrame):
     parameters: dict[str, Tensor]
     pixel_arcsec: Tensor
     galaxies: tuple[Galaxy, ...]
+
+    __repr__ = brief
 
 
 class Camera:

@@ -21,6 +21,7 @@ from dmagnet.dreaming.statistics import (
     recolor,
 )
 from dmagnet.dreaming.steps import even
+from dmagnet.storage.records import brief
 
 SMALLEST_VIEW = 64  # px; below, networks see mostly padding
 MACO = MacoConfig()
@@ -42,6 +43,8 @@ class MacoFrame(DreamFrame):
 
     unclamped: Tensor
     importance: Tensor
+
+    __repr__ = brief
 
 
 def fourier_start(

@@ -30,6 +30,7 @@ from dmagnet.dreaming.targets import (
 from dmagnet.errors import ConfigError
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.storage.environment import bars
+from dmagnet.storage.records import brief
 
 SHOWN = 4  # galaxies in a notebook
 Trajectory = Literal["step", "octave", "none"]
@@ -60,6 +61,8 @@ class Moment:
     size: tuple[int, int]
     scores: Floats
     probabilities: Floats | None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,6 +104,8 @@ class Dream:
     config: DreamConfig | RedreamConfig
     trace: tuple[Moment, ...]
     passes: tuple[Pass, ...]
+
+    __repr__ = brief
 
     @property
     def detail(self) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmagnet.measuring.segments import find_sources
+from dmagnet.storage.records import brief
 
 FEWEST = 16  # px of sky below which the rim of the picture stands for it
 WIDEST = 2.0  # px, sigma of the smoothest sky
@@ -136,6 +137,8 @@ class Curves:
     shares: Floats
     deletion: Floats
     insertion: Floats
+
+    __repr__ = brief
 
     @property
     def deletion_auc(self) -> Floats:

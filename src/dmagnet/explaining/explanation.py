@@ -22,7 +22,7 @@ from dmagnet.pictures.cutout import Cutout
 from dmagnet.pictures.image import rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.storage.disk import beside, write_whole
-from dmagnet.storage.records import plain_json, stamp, write_json
+from dmagnet.storage.records import brief, plain_json, stamp, write_json
 
 Floats = NDArray[np.float32]
 
@@ -83,6 +83,8 @@ class Explanation:
     scale_weights: dict[str, Floats]
     wcs: WCS | None = None
     notes: tuple[str, ...] = field(default=())
+
+    __repr__ = brief
 
     @property
     def class_name(self) -> str:

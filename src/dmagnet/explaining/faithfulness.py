@@ -18,6 +18,7 @@ from dmagnet.explaining.curves import (
     insertion_deletion,
     sky_fill,
 )
+from dmagnet.storage.records import brief
 
 PATCHES = 40  # random squares of sky that infidelity is measured with
 SIDES = (8, 3)  # their sides: from an eighth to a third of the picture's
@@ -92,6 +93,8 @@ class Faithfulness:
     max_sensitivity: Floats
     energy: Floats
     area: Floats
+
+    __repr__ = brief
 
 
 def faithfulness(

@@ -14,6 +14,7 @@ from dmagnet.judging.predict import batches_of
 from dmagnet.measuring.controls import fit_norms, shuffle
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
+from dmagnet.storage.records import brief
 
 NORM_BATCH = 256
 
@@ -32,6 +33,8 @@ class Cascade:
 
     layers: tuple[str, ...]
     likeness: NDArray[np.float64]
+
+    __repr__ = brief
 
 
 def cascaded_randomization(

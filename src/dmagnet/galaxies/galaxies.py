@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmagnet.errors import DataError
+from dmagnet.storage.records import brief
 
 PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
 PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
@@ -81,6 +82,8 @@ class Galaxies:
     label_sets: tuple[tuple[int, ...], ...] = ()
     masks: npt.NDArray[np.uint8] | None = None
     votes: npt.NDArray[np.float32] | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse labels and votes of no class; fingerprint what has no hash yet."""

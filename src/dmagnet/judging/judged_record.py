@@ -10,7 +10,7 @@ from dmagnet.config.checks import from_dict
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import NOWHERE, Interval, Ints
 from dmagnet.judging.selective import RiskCoverage
-from dmagnet.storage.records import as_written, plain_json, read_json, write_json
+from dmagnet.storage.records import as_written, brief, plain_json, read_json, write_json
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
 # Newer than files of earlier versions, and not known of every network.
@@ -105,6 +105,8 @@ class Metrics:
     disagreement: float = NAN
     ood_share: float = NAN
     risk: RiskCoverage | None = field(default=None, repr=False)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse numbers that do not belong together."""

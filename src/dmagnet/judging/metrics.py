@@ -23,6 +23,7 @@ from dmagnet.judging.sampling import (
     interval_of,
 )
 from dmagnet.judging.selective import risk_coverage
+from dmagnet.storage.records import brief
 
 TINY = np.finfo(np.float64).eps  # floor of a probability in the NLL: 36 nats
 # What is a mean over galaxies of one number each.
@@ -52,6 +53,8 @@ class Trust:
     set95: npt.NDArray[np.bool_] | None = None
     disagreement: npt.NDArray[np.floating[Any]] | None = None
     flagged: npt.NDArray[np.bool_] | None = None
+
+    __repr__ = brief
 
 
 def score(

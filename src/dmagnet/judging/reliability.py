@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dmagnet.judging.sampling import Floats, Ints, checked
+from dmagnet.storage.records import brief
 
 NUM_BINS = 15
 
@@ -29,6 +30,8 @@ class Reliability:
     low: Floats
     high: Floats
     count: Ints
+
+    __repr__ = brief
 
     @property
     def ece(self) -> float:

@@ -15,6 +15,7 @@ from dmagnet.judging.sampling import (
     checked,
     interval_of,
 )
+from dmagnet.storage.records import brief
 
 NUM_COVERAGES = 20
 CURVE = ("coverage", "risk", "low", "high")
@@ -41,6 +42,8 @@ class RiskCoverage:
     high: Floats
     aurc: float
     interval: Interval
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths, and no rows."""

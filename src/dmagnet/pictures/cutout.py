@@ -11,6 +11,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from dmagnet.errors import DataError
 from dmagnet.pictures.standard import Floats, central, crop_side, scaled
+from dmagnet.storage.records import brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class Cutout:
     rgb: Floats
     wcs: WCS | None = None
     notes: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     @property
     def pixel_scale(self) -> float | None:

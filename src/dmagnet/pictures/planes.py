@@ -17,6 +17,7 @@ from dmagnet.pictures.cutout import moved_wcs
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Hdus, ImageError, KeptFits, Note, open_fits
 from dmagnet.pictures.sections import Around, Box
+from dmagnet.storage.records import brief
 
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
 
@@ -57,6 +58,8 @@ class Planes:
     notes: tuple[Note, ...] = ()
     box: Box | None = None
     step: int = 1
+
+    __repr__ = brief
 
     @property
     def is_picture(self) -> bool:

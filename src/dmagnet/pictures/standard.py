@@ -8,6 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from dmagnet.storage.records import brief
+
 
 def crop_side(frame: int, field: float) -> int:
     """Return the side of the central crop of a frame.
@@ -122,6 +124,8 @@ class Extent:
     radius: float
     bright: float
     found: bool
+
+    __repr__ = brief
 
     @property
     def gain(self) -> float:

@@ -13,6 +13,7 @@ from dmagnet.judging.judged_record import Metrics
 from dmagnet.judging.reliability import Reliability
 from dmagnet.storage.records import (
     as_written,
+    brief,
     plain_json,
     read_arrays,
     read_json,
@@ -41,6 +42,8 @@ class Examples:
     labels: NDArray[np.integer[Any]]
     probabilities: NDArray[np.floating[Any]]
     masks: NDArray[np.floating[Any]] | None = None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
