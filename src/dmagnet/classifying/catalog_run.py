@@ -325,7 +325,9 @@ def _listed(
     if config.cutout.tiles != SERVICE:
         open_tiles(config.cutout, config.source)  # refused before anything is begun
     if out is None:
-        return list_items(several, config.source), None
+        listing = list_items(several, config.source)
+        listing.note_fetching(config.cutout)
+        return listing, None
     folder = out.with_name(f"{out.name}.parts")
     with refusals_of_the_disk(out):
         there = out.exists()
@@ -339,4 +341,5 @@ def _listed(
     refuse_replacing(out, *listing.paths)
     for item in listing if there else ():
         refuse_replacing(out, *item.files)
+    listing.note_fetching(config.cutout)
     return listing, folder

@@ -117,6 +117,7 @@ def write_cutouts(
         raise ConfigError("expected FITS of the service, its address gives JPEG: add "
                           "--format jpeg")  # fmt: skip
     listing = list_items(inputs, source)
+    listing.note_fetching(cutout)
     with claimed(out, TABLE):
         cutter = _Cutter(out, config, listing)
         count = counter(announce or bars(), "Cutting", len(listing))

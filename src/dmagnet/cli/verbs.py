@@ -119,9 +119,8 @@ def train(
     if config is None:
         config = recipe_named(recipe or ("finetune" if parent else "laptop"))
         config = as_trained(config, parent.config) if parent else config
-    refuse_unknown(
-        train, settings, config, labels, config.model, config.augment, Trainer
-    )
+    parts = config.model, config.augment
+    refuse_unknown(train, settings, config, labels, *parts, Trainer)
     config, labels = _with(config, settings), _with(labels, settings)
     for part in ("model", "augment"):
         config = replace(config, **{part: _with(getattr(config, part), settings)})
@@ -338,7 +337,8 @@ def embed(
     out : path, optional
         Write the table there too.
     map : path, optional
-        Write a map of the galaxies there, the most unusual first: one .html file.
+        Write a map of the galaxies there, the most unusual first: one .html file;
+        none of fewer than eight galaxies.
     weights : path or str, optional
         As for `classify`.
     config : ClassifyConfig
@@ -360,7 +360,7 @@ def embed(
     """
     from dmagnet.classifying.catalog_run import classify
     from dmagnet.pictures.inputs.memory import as_files
-    from dmagnet.reporting.map_page import make_way_for_map, write_map
+    from dmagnet.reporting.map_page import make_way_for_map, too_few, write_map
 
     config = settled(embed, config, {**settings, "embeddings": True})
     told = announce or bars()
@@ -372,7 +372,9 @@ def embed(
         table = classify(
             paths, out=out, weights=weights, config=config, announce=told, tell=tell
         )
-        if page:
+        if page and (line := too_few(table)):
+            _note([f"{line}; no map was written"])
+        elif page:
             write_map(table, page, inputs=paths, config=config, announce=told)
         # As in classify: its pictures can be shown for as long as there is a table.
         weakref.finalize(table, stack.pop_all().close)

@@ -225,6 +225,7 @@ def read_inputs(
     view = trained.image_size, trained.field, source
     with as_files(inputs) as paths:
         listing = list_items(paths, source)
+        listing.note_fetching(cutout)
         items: Iterable[Item] = listing
         if listing.has_positions:
             items = fetched(listing, cutout, source=source, cache=cache)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from dmagnet.errors import DataError
 from dmagnet.storage.records import brief
 
-PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
+# The index is the code in `Galaxies.split`.
+PARTS: tuple[str, ...] = ("train", "val", "test")
 PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 PLACES = ("ra", "dec", "redshift", "pxscale")
 COLUMNS = ("images", "labels", "ids", *PLACES, "split")

@@ -311,7 +311,9 @@ def _planes(
     elif last:
         values = np.moveaxis(values, 2, 0)
     line = ""
-    if values.ndim != 3 or len(values) > header.MAX_PLANES:
+    if values.ndim == 3 and len(values) > header.MAX_PLANES:
+        line = header.too_many(len(values))
+    elif values.ndim != 3:
         form = "(H, W) or (bands, H, W)"
         line = f"expected an image of shape {form}, got {shape}; cut one out of it"
     elif named and len(named) != len(values):
