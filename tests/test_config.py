@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import dmagnet
 from dmagnet.classes import CLASS_NAMES, CLASSES, FAMILIES
 from dmagnet.config import (
     AugmentConfig,
@@ -116,3 +117,32 @@ def test_settings_cannot_be_changed_in_place():
     with pytest.raises(AttributeError):
         config.lr = 1.0
     assert replace(config, lr=1.0).lr == 1.0
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "line"),
+    [
+        ("explain", {"class_name": "x"}, "explain: .*got class_name; .*meant target"),
+        ("explain", {"classes": "x"}, "meant target"),
+        ("explain", {"weight": "xs"}, "meant weights"),
+        ("classify", {"ra": "RA"}, r"got ra; .*source=SourceConfig\(ra=...\)"),
+        ("classify", {"divice": "cpu"}, "classify: .*meant device"),
+        ("dream", {"classes": "x"}, "dream: .*got classes; .*meant class_name"),
+        ("dream", {"stepz": 1}, "meant steps"),
+        ("redream", {"steps": 1}, r"redream: .*dream=DreamConfig\(steps=...\)"),
+        ("cutouts", {"size": 64}, r"cutout=CutoutConfig\(size=...\)"),
+        ("embed", {"view": 1}, "embed: .*meant views"),
+        ("page", {"qqq": 1}, "write_pages: .*it has inputs, out, weights"),
+        ("train", {"epoch": 1}, "train: .*meant epochs"),
+        ("evaluate", {"splits": "val"}, "evaluate: .*meant split"),
+        ("failures", {"meaning": "x"}, "failures: .*meant meanings"),
+        ("calibrate", {"vote": "x"}, "calibrate: .*meant votes"),
+        ("simulate", {"nmu": 1}, "simulate: .*meant num"),
+    ],
+)
+def test_an_unknown_setting_of_a_call_names_the_right_one(call, given, line):
+    positional = {"simulate": 0, "cutouts": 2, "page": 2, "train": 2, "calibrate": 2}
+    positional |= {"evaluate": 3, "failures": 3}
+    nowhere = ["nowhere"] * positional.get(call, 1)
+    with pytest.raises(ConfigError, match=line):
+        getattr(dmagnet, call)(*nowhere, **given)

@@ -485,3 +485,21 @@ def test_cut_outs_of_a_real_image_are_its_pixels_where_the_table_says(shared, tm
         np.testing.assert_array_equal(file[0].data, whole[:, 170:234, 268:332])
         again = WCS(file[0].header, naxis=2).world_to_pixel(place)
     np.testing.assert_allclose(again, (31.5, 31.5), atol=1e-3)
+
+
+def test_positions_beside_a_mosaic_say_how_to_cut_them_out(tmp_path, flux, caplog):
+    first, *_ = mosaics(tmp_path, flux)
+    listing = list_items([str(catalog(tmp_path)), first], SourceConfig())
+    with caplog.at_level("INFO", "dmagnet"):
+        listing.note_fetching(CutoutConfig(tiles=(first,)))
+        assert not caplog.messages
+        listing.note_fetching(CutoutConfig())
+    wanted = f"to cut them out of {first}, write --from {first}"
+    assert caplog.messages == [f"positions are fetched; {wanted}"]
+
+
+def test_a_row_without_a_cut_out_says_why_when_it_is_classified(tmp_path, flux):
+    tiles = mosaics(tmp_path, flux)
+    cut(catalog(tmp_path, PLACES, "out,10,10"), tmp_path / "out", tiles)
+    *_, last = list_items(tmp_path / "out" / "cutouts.ecsv")
+    assert (last.id, last.reason) == ("out", "outside all tiles")

@@ -281,8 +281,9 @@ def test_a_redream_record_dreams_the_same_again(redreamed, tmp_path):
         assert (redreamed / name).read_bytes() == other.read_bytes()
 
 
-def test_redream_of_a_class(run, image, tmp_path):
-    words = ["--weights", run, "--class-name", "round", "--schedule", 64, *QUICK]
+@pytest.mark.parametrize("flag", ["--classes", "--class-name"])
+def test_redream_of_a_class(run, image, tmp_path, flag):
+    words = ["--weights", run, flag, "round", "--schedule", 64, *QUICK]
     assert dmagnet("redream", image, "-o", tmp_path / "a", *words) == 0
     assert (tmp_path / "a/galaxy/class-round.png").exists()
 

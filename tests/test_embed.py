@@ -9,6 +9,7 @@ import sys
 import zipfile
 from contextlib import chdir
 from dataclasses import replace
+from shutil import copyfile
 from types import ModuleType
 
 import numpy as np
@@ -359,7 +360,7 @@ def test_near_says_what_an_id_looks_like_if_there_is_none_of_that_name(
     ("words", "said"),
     [
         ([], "expected a place for the table, -o"),
-        (["-o", "t.csv", "--map", "m.html"], "from which embeddings are read again"),
+        (["-o", "t.csv", "--map", "m.html"], "expected a table of embeddings"),
         (["-o", "t.fits", "--map", "m.pdf"], "expected a name that ends in .html"),
         (["-o", "t.fits", "--map", "mine.html"], "was not made by dmagnet"),
     ],
@@ -376,7 +377,7 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
 
 @pytest.mark.parametrize("name", ["t.vot", "t"])
 def test_a_table_that_does_not_give_vectors_back_is_refused(tmp_path, name):
-    with pytest.raises(ConfigError, match="from which embeddings are read again"):
+    with pytest.raises(ConfigError, match="expected a table of embeddings"):
         read_embeddings(tmp_path / name)
 
 
@@ -385,3 +386,33 @@ def test_a_damaged_table_is_one_line(tmp_path, name):
     (tmp_path / name).write_bytes(b"nothing of this kind")
     with pytest.raises(DataError, match="expected a table that 'dmagnet embed' wrote"):
         read_embeddings(tmp_path / name)
+
+
+@pytest.fixture
+def few(images, tmp_path):
+    """Three galaxies."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for path in sorted(images.iterdir())[:3]:
+        copyfile(path, folder / path.name)
+    return folder
+
+
+def test_a_table_of_few_galaxies_is_kept_without_a_map(few, tmp_path, capsys, caplog):
+    table, page = tmp_path / "t.parquet", tmp_path / "m.html"
+    words = [str(few), "-o", str(table), "--map", str(page), "--weights", WEIGHTS]
+    assert main(["embed", *words]) == 0
+    line = "expected 8 galaxies or more with an embedding, found 3"
+    assert f"note: map: {line}" in capsys.readouterr().err
+    assert table.exists()
+    assert not page.exists()
+    with caplog.at_level("INFO", "dmagnet"):
+        assert len(dmagnet.embed(few, map=page, weights=WEIGHTS)) == 3
+    assert line in caplog.text
+    assert not page.exists()
+
+
+def test_images_in_place_of_a_table_say_how_to_write_one(few, capsys):
+    assert main(["embed", str(few), "--near", "new.jpg"]) == 1
+    line = f"write one first: dmagnet embed {few} -o galaxies.parquet"
+    assert line in capsys.readouterr().err

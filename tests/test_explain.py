@@ -209,3 +209,9 @@ def test_the_verb_knows_the_methods_and_explains(tmp_path, pictures, capsys):
     assert (tmp_path / "out" / "one-evidence.png").is_file()
     assert main(["explain", name, "-o", out, "--weights", "xs", "--target", "x"]) == 1
     assert "no class 'x'; the classes are" in capsys.readouterr().err
+
+
+def test_classes_is_another_name_of_target(tmp_path, pictures, capsys):
+    words = [str(pictures / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", "xs"]
+    assert main(["explain", *words, "--classes", "x"]) == 1
+    assert "no class 'x'; the classes are" in capsys.readouterr().err

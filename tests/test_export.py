@@ -345,6 +345,13 @@ def test_the_verb_refuses_another_ending_in_one_line(checkpoint, tmp_path, capsy
     assert "ends in .onnx" in line
 
 
+def test_the_verb_says_what_it_is_about(checkpoint, tmp_path, capsys):
+    save(tmp_path / "weights.safetensors", checkpoint)
+    assert main(["export", str(tmp_path), "-o", str(tmp_path / "m.onnx")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["Exporting", "Comparing with torch"]
+
+
 def test_real_galaxies_get_the_probabilities_of_torch(shared, checkpoint, classifier):
     with h5py.File(shared / "galaxy10_real60.h5") as file:
         images = resize(file["images"][:], SIDE, 0.75)

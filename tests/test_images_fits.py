@@ -205,6 +205,8 @@ def broken(tmp_path, how):
         write(path, FLUX, BANDS="gr")
     elif how == "four axes":
         write(path, np.zeros((2, 2, 5, 5)))
+    elif how == "a spectrum":
+        write(path, np.zeros((60, 5, 5)))
     elif how == "text":
         path.write_text("no FITS")
     elif how == "truncated":
@@ -225,6 +227,7 @@ def broken(tmp_path, how):
         ("one band all NaN", "all NaN"),
         ("two names for three planes", "got 3 planes and BANDS='gr'"),
         ("four axes", "cut one out of it"),
+        ("a spectrum", "got 60: a spectrum or slices of time; add up those of each"),
         ("text", "expected a whole FITS file"),
         ("truncated", "expected a whole FITS file"),
         ("truncated gz", "expected a whole FITS file"),

@@ -1,9 +1,12 @@
 """A record that was damaged or made up is one line, whatever is wrong with it."""
 
+import dataclasses
 import json
 import os
+import pkgutil
 import struct
 from dataclasses import asdict
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from altered import altered
 from astropy.table import Table
 from safetensors.torch import load_file
 
-from dmagnet.calibration import Calibration, fit_space
+import dmagnet
+from dmagnet.calibration import Calibration, Judgement, fit_space
 from dmagnet.calibration.calibration import _digest
 from dmagnet.config import (
     DreamConfig,
@@ -34,6 +38,7 @@ from dmagnet.network.checkpoint import Checkpoint, load, save
 from dmagnet.reporting.report_record import Report, kept
 from dmagnet.reporting.run_report import dreams_of, explained_of, failures_of, study_of
 from dmagnet.simulator import write_hdf5
+from dmagnet.storage.records import brief
 from dmagnet.training import fit
 from dmagnet.training.run_folder import enter, history
 
@@ -356,3 +361,28 @@ def test_a_damaged_state_of_a_stopped_training_is_one_line(galaxies, tmp_path):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"last\.ckpt: expected the state"):
             fit(galaxies, config, tmp_path)
+
+
+def test_arrays_of_a_record_are_shown_by_their_shapes():
+    judgement = Judgement(np.zeros((500, 10), np.float32), disagreement=np.zeros(500))
+    assert repr(judgement) == (
+        "Judgement(probabilities=<float32 (500, 10)>, ood=None, "
+        "disagreement=<float64 (500,)>, features=None)"
+    )
+
+
+def test_every_exported_record_of_arrays_is_shown_in_one_line():
+    found = set()
+    rooms = [room.name for room in pkgutil.iter_modules(dmagnet.__path__) if room.ispkg]
+    for name in (*rooms, "pictures.inputs"):
+        room = import_module(f"dmagnet.{name}")
+        for one in (getattr(room, n) for n in dir(room) if n.isidentifier()):
+            if isinstance(one, type) and dataclasses.is_dataclass(one):
+                kinds = [str(f.type) for f in dataclasses.fields(one) if f.repr]
+                arrays = any("numpy.ndarray" in k or "torch.Tensor" in k for k in kinds)
+                calls = any("Callable" in k for k in kinds)
+                if arrays and not calls:
+                    found.add(one)
+    told = {one.__name__ for one in found if one.__repr__ is not brief}
+    assert found
+    assert not told - {"Direction", "Guide"}  # objectives, whose repr is their settings

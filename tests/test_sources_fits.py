@@ -444,3 +444,10 @@ def test_a_mask_that_is_not_there_or_does_not_fit_is_a_flag(tmp_path, mask):
     picture = read(path, hdu="G,R,Z", mask=mask)
     assert picture.rgb is None
     assert picture.item.flag in (Flag.BAD_SHAPE, Flag.NO_IMAGE)
+
+
+def test_a_cube_without_names_says_which_flag_names_its_bands(tmp_path):
+    path = write(tmp_path / "a.fits", FLUX, sky())
+    line = "the planes were taken as g, r, z; --bands names them"
+    assert line in read(path).item.reason
+    assert line not in read(path, bands="grz").item.reason

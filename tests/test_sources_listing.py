@@ -17,6 +17,7 @@ from PIL import Image
 from dmagnet.config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures.inputs import NO_CLASS, Flag, list_items, read_picture
+from dmagnet.pictures.inputs.listing import refuse_absent
 
 
 def touch(*paths):
@@ -422,3 +423,16 @@ def test_one_image_alone_is_read_from_npy(tmp_path, shape):
     picture = read_picture(item, 32, 1.0, SourceConfig())
     assert not picture.item.flag & NO_CLASS
     assert picture.rgb.shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("text", ["49.92,-19.41", "49.92 -19.41", "NGC 1300", "M51"])
+def test_a_position_or_a_name_in_place_of_an_image_is_told_of_tables(text):
+    with pytest.raises(DataError, match="a table with columns id, ra, dec"):
+        refuse_absent([text])
+
+
+@pytest.mark.parametrize("text", ["NGC1300.jpg", "run1/galaxies", "m*1", "images"])
+def test_a_path_that_is_not_there_is_told_of_no_tables(text):
+    with pytest.raises(DataError, match="found nothing of that name") as error:
+        refuse_absent([text])
+    assert "columns" not in str(error.value)

@@ -13,6 +13,7 @@ from scipy.special import softmax
 from dmagnet.calibration.calibration import VIEWS, Calibration, tempered
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.storage.arrays import Floats, Pixels, Singles
+from dmagnet.storage.records import brief
 
 Answers = tuple[Singles, Any]  # logits (B, K), and what else is seen (B, ...)
 Forward = Callable[[Pixels], Answers]  # of (B, H, W, 3) pictures
@@ -41,6 +42,8 @@ class Judgement:
     ood: Singles | None = None
     disagreement: Singles | None = None
     features: Singles | None = None
+
+    __repr__ = brief
 
 
 @dataclass(eq=False, kw_only=True)

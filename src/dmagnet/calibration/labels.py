@@ -9,6 +9,7 @@ import numpy.typing as npt
 from dmagnet.classes import CLASSES, FAMILIES
 from dmagnet.errors import DataError
 from dmagnet.storage.arrays import Bools, Floats, Ints
+from dmagnet.storage.records import brief
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -33,6 +34,8 @@ class Labeled:
     probabilities: Floats
     labels: Ints
     groups: Groups = ()
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse labels that are no groups, and a class in two groups."""
@@ -155,6 +158,8 @@ class Answer:
     level: Ints
     index: Ints
     confidence: Floats
+
+    __repr__ = brief
 
 
 def family_members() -> Groups:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dmagnet.errors import CheckpointError, DataError
 from dmagnet.storage.arrays import AnyFloats, Bools, Singles
+from dmagnet.storage.records import brief
 
 RANK = 64  # 90 kB for the 352 features of size s
 SMALLEST_NOISE = 1e-6  # of the largest variance: features that never vary
@@ -36,6 +37,8 @@ class FeatureSpace:
     variances: Singles
     noise: float
     limit: float = float("inf")
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse what is no Gaussian."""

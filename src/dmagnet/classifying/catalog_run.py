@@ -21,6 +21,7 @@ from dmagnet.classifying.table_columns import (
     to_qtable,
     without_class,
 )
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import DEFAULT, SERVICE, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.inputs import Item, Listing, as_files, list_items
@@ -114,7 +115,7 @@ def write_catalog(
     CheckpointError
         If the weights cannot be opened.
     """
-    out, config = check_name(out), replace(config, **settings)
+    out, config = check_name(out), settled(write_catalog, config, settings)
     with _filled(inputs, out, weights, config, announce=announce, tell=tell) as run:
         return _written(out, run)
 
@@ -177,7 +178,7 @@ def classify(
     (['id', 'path'], 1)
     """
     place = None if out is None else check_name(Path(out))
-    config = replace(config, **settings)
+    config = settled(classify, config, settings)
     with ExitStack() as stack:
         paths, told = stack.enter_context(as_files(inputs)), announce or bars()
         filled = _filled(paths, place, weights, config, announce=told, tell=tell)
@@ -322,7 +323,9 @@ def _listed(
     if config.cutout.tiles != SERVICE:
         open_tiles(config.cutout, config.source)  # refused before anything is begun
     if out is None:
-        return list_items(several, config.source), None
+        listing = list_items(several, config.source)
+        listing.note_fetching(config.cutout)
+        return listing, None
     folder = out.with_name(f"{out.name}.parts")
     with refusals_of_the_disk(out):
         there = out.exists()
@@ -336,4 +339,5 @@ def _listed(
     refuse_replacing(out, *listing.paths)
     for item in listing if there else ():
         refuse_replacing(out, *item.files)
+    listing.note_fetching(config.cutout)
     return listing, folder

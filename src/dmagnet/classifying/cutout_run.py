@@ -26,6 +26,7 @@ from PIL import Image
 from dmagnet import __version__
 from dmagnet.classifying.catalog_run import Outcome
 from dmagnet.classifying.table_columns import line as line_of
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import SERVICE, CuttingConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.cutout import moved_wcs
@@ -109,13 +110,14 @@ def write_cutouts(
         something that dmagnet did not make lies in the way, or the disk refuses.
     """
     out = Path(out)
-    config = replace(config or CuttingConfig(), **settings)
+    config = settled(write_cutouts, config or CuttingConfig(), settings)
     cutout, source = config.cutout, config.source
     local = cutout.tiles != SERVICE
     if not local and config.format == "fits" and Shelf.of(cutout).suffix == ".jpg":
         raise ConfigError("expected FITS of the service, its address gives JPEG: add "
                           "--format jpeg")  # fmt: skip
     listing = list_items(inputs, source)
+    listing.note_fetching(cutout)
     with claimed(out, TABLE):
         cutter = _Cutter(out, config, listing)
         count = counter(announce or bars(), "Cutting", len(listing))

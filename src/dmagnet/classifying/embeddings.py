@@ -1,6 +1,7 @@
 """Tables with embeddings: read again, and searched for galaxies that are alike."""
 
 import json
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ FORMS = {
 NUM_NEAREST = 10
 
 
-def check_form(path: Path) -> None:
-    """Refuse a table that would not give its vectors back."""
-    if path.suffix.lower() not in FORMS:
-        raise ConfigError(
-            f"{path}: expected a table that ends in {', '.join(FORMS)}, from which "
-            f"embeddings are read again; got {path.suffix or 'no ending'!r}"
-        )
+def check_form(path: Path, *, given: bool = True) -> None:
+    """Refuse a table, given or to be written, that would not give its vectors back."""
+    if path.suffix.lower() in FORMS:
+        return
+    line = (
+        f"{path}: expected a table of embeddings, which ends in {', '.join(FORMS)}; "
+        f"got {path.suffix or 'no ending'!r}"
+    )
+    first = f"dmagnet embed {shlex.quote(str(path))} -o galaxies.parquet"
+    raise ConfigError(f"{line}; write one first: {first}" if given else line)
 
 
 def read_embeddings(path: Path) -> Any:

@@ -46,8 +46,7 @@ class RedreamFlags(GalleryConfig):
     """What to dream again and again, and on what."""
 
     layers: tuple[str, ...] = (LAYER,)
-    classes: Suppress[tuple[str, ...]] = ()
-    class_name: Annotated[str | None, arg(help="Dream this class instead.")] = None
+    classes: Annotated[tuple[str, ...], arg(aliases=["--class-name"])] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +145,8 @@ def redream(
     weights : str
         Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
-    if name := gallery.class_name:
-        gallery = replace(gallery, layers=(), classes=(name,))
+    if gallery.classes and gallery.layers == (LAYER,):  # nobody asked for layers
+        gallery = replace(gallery, layers=())
     _write(images, config, gallery, out=out, weights=weights, usual=REDREAMS)
 
 

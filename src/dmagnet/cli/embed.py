@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import Suppress, arg
 
 from dmagnet.cli.classify import ClassifyFlags, run
-from dmagnet.cli.screen import Inputs, MaybeOut, bars
+from dmagnet.cli.screen import Inputs, MaybeOut, bars, print_notes
 from dmagnet.config.classify_config import DEFAULT, ClassifyConfig
 from dmagnet.errors import ConfigError, DataError
 
@@ -49,7 +49,7 @@ def embed(
         Weights of the package, s or xs; or a run folder or .safetensors file.
     """
     from dmagnet.classifying.embeddings import check_form, read_embeddings
-    from dmagnet.reporting.map_page import make_way_for_map, write_map
+    from dmagnet.reporting.map_page import make_way_for_map, too_few, write_map
 
     if out is None and not (len(inputs) == 1 and (page or near)):
         raise ConfigError(
@@ -58,7 +58,7 @@ def embed(
         )
     table = Path(inputs[0]) if out is None else out
     if page or near:
-        check_form(table)
+        check_form(table, given=out is None)
     if page:
         make_way_for_map(page, inputs)
     if out is not None:
@@ -69,7 +69,9 @@ def embed(
     galaxies = read_embeddings(table)
     if near:
         _print_near(galaxies, near, weights, config)
-    if page:
+    if page and out is not None and (line := too_few(galaxies)):
+        print_notes([f"{line}; no map was written"])
+    elif page:
         given = None if out is None else inputs
         with bars() as bar:
             write_map(galaxies, page, inputs=given, config=config, announce=bar)

@@ -14,6 +14,8 @@ from dmagnet.config.classify_config import DEFAULT, ExplainConfig
 class ExplainFlags(ReadingFlags, ExplainConfig):
     """What to explain, and how to read the inputs."""
 
+    target: Annotated[str | int | None, arg(aliases=["--classes"])] = None
+
 
 EXPLAIN = ExplainFlags()
 

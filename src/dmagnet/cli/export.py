@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dmagnet.cli.screen import Out
+from dmagnet.cli.screen import Out, bars
 
 
 def export(weights: Positional[Path], *, out: Out, opset: int | None = None) -> None:
@@ -21,4 +21,6 @@ def export(weights: Positional[Path], *, out: Out, opset: int | None = None) -> 
     """
     from dmagnet.exporting.onnx_export import export_onnx
 
-    print(export_onnx(weights, out, opset=opset))
+    with bars() as bar:
+        written = export_onnx(weights, out, opset=opset, announce=bar)
+    print(written)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dmagnet.config import ClassifyConfig, LabelsConfig, TrainConfig
+from dmagnet.config.checks import refuse_unknown, settled
 from dmagnet.errors import ConfigError
 from dmagnet.storage.disk import make_way, refuse_replacing, says_so
 from dmagnet.storage.environment import Announce, bars, counter
@@ -100,6 +101,8 @@ def train(
     ConfigError, DataError, CheckpointError
         As `dmagnet.galaxies.load_galaxies` and `dmagnet.training.fit`.
     """
+    from lightning import Trainer
+
     from dmagnet.classes import CLASS_NAMES
     from dmagnet.config.recipes import as_trained
     from dmagnet.config.recipes import recipe as recipe_named
@@ -114,6 +117,8 @@ def train(
     if config is None:
         config = recipe_named(recipe or ("finetune" if parent else "laptop"))
         config = as_trained(config, parent.config) if parent else config
+    parts = config.model, config.augment
+    refuse_unknown(train, settings, config, labels, *parts, Trainer)
     config, labels = _with(config, settings), _with(labels, settings)
     for part in ("model", "augment"):
         config = replace(config, **{part: _with(getattr(config, part), settings)})
@@ -176,7 +181,7 @@ def evaluate(
     from dmagnet.reporting.assess import assess
     from dmagnet.training.run_folder import history
 
-    checkpoint, galaxies = _opened(weights, data, out, which)
+    checkpoint, galaxies = _opened(evaluate, weights, data, out, which)
     went = history(Path(weights)) if Path(weights).is_dir() else ()
     told = counter(announce or bars(), "Judging", len(galaxies))
     return assess(
@@ -220,7 +225,7 @@ def failures(
     """
     from dmagnet.reporting.failures import show_failures
 
-    checkpoint, galaxies = _opened(weights, data, out, which)
+    checkpoint, galaxies = _opened(failures, weights, data, out, which)
     told = counter(announce or bars(), "Judging", len(galaxies))
     return show_failures(checkpoint, galaxies, Path(out), views=views, progress=told)
 
@@ -271,6 +276,7 @@ def calibrate(
     from dmagnet.network.checkpoint import WEIGHTS, save
     from dmagnet.reporting.assess import galaxies_to_judge
 
+    refuse_unknown(calibrate, labels, LABELS)
     if out is None and str(weights) in (*BUNDLED, *ALIASES):
         raise ConfigError(
             f"{weights}: expected a place for the calibrated weights, those of the "
@@ -329,7 +335,8 @@ def embed(
     out : path, optional
         Write the table there too.
     map : path, optional
-        Write a map of the galaxies there, the most unusual first: one .html file.
+        Write a map of the galaxies there, the most unusual first: one .html file;
+        none of fewer than eight galaxies.
     weights : path or str, optional
         As for `classify`.
     config : ClassifyConfig
@@ -351,9 +358,10 @@ def embed(
     """
     from dmagnet.classifying.catalog_run import classify
     from dmagnet.pictures.inputs.memory import as_files
-    from dmagnet.reporting.map_page import make_way_for_map, write_map
+    from dmagnet.reporting.map_page import make_way_for_map, too_few, write_map
 
-    config, told = replace(config, embeddings=True, **settings), announce or bars()
+    config = settled(embed, config, {**settings, "embeddings": True})
+    told = announce or bars()
     with ExitStack() as stack:
         paths = stack.enter_context(as_files(inputs))
         page = None if map is None else Path(map)
@@ -362,7 +370,9 @@ def embed(
         table = classify(
             paths, out=out, weights=weights, config=config, announce=told, tell=tell
         )
-        if page:
+        if page and (line := too_few(table)):
+            _note([f"{line}; no map was written"])
+        elif page:
             write_map(table, page, inputs=paths, config=config, announce=told)
         # As in classify: its pictures can be shown for as long as there is a table.
         weakref.finalize(table, stack.pop_all().close)
@@ -376,12 +386,17 @@ def _with(config: Any, settings: dict[str, Any]) -> Any:
 
 
 def _opened(
-    weights: Place, data: Place, out: Place, which: dict[str, Any]
+    verb: Callable[..., Any],
+    weights: Place,
+    data: Place,
+    out: Place,
+    which: dict[str, Any],
 ) -> tuple["Checkpoint", "Galaxies"]:
     """Load a network and the galaxies to judge it on; note what to know of them."""
     from dmagnet.network.bundled import load
     from dmagnet.reporting.assess import galaxies_to_judge
 
+    refuse_unknown(verb, which, LABELS, galaxies_to_judge)
     refuse_replacing(Path(out), data)
     checkpoint = load(weights)
     galaxies = galaxies_to_judge(checkpoint, Path(data), **which)

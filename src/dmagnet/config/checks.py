@@ -1,7 +1,8 @@
 """Limits of settings, and settings as plain values."""
 
 import dataclasses
-from collections.abc import Iterator
+import difflib
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import UnionType
 from typing import (
@@ -19,6 +20,7 @@ from typing import (
 from dmagnet.errors import ConfigError
 
 Record = TypeVar("Record")
+CLASS = ("target", "class_name", "classes")  # one thing, as one call or another has it
 
 
 class Between(NamedTuple):
@@ -75,6 +77,51 @@ def check_range(owner: object, name: str, low: float, high: float) -> None:
     value = getattr(owner, name)
     if not low <= value <= high:
         raise ConfigError(f"{name}: expected {low} to {high}, got {str(value)[:60]}")
+
+
+def settled(
+    call: Callable[..., Any], config: Record, given: Mapping[str, Any]
+) -> Record:
+    """Put what a call was given by name in the place of a configuration's own."""
+    refuse_unknown(call, given, config)
+    return dataclasses.replace(config, **given)  # type: ignore[type-var]
+
+
+def refuse_unknown(
+    call: Callable[..., Any], given: Mapping[str, Any], *takers: Any
+) -> None:
+    """Refuse names that no configuration or function takes; say which may be meant."""
+    parts: dict[str, str] = {}
+    names: list[str] = []
+    for taker in takers:
+        if not dataclasses.is_dataclass(taker):
+            names += _keywords(taker, "KEYWORD_ONLY")
+            continue
+        for field in dataclasses.fields(taker):
+            names.append(field.name)
+            if dataclasses.is_dataclass(part := getattr(taker, field.name, None)):
+                kind = type(part).__name__
+                for inner in dataclasses.fields(part):
+                    meant = f"{field.name}={kind}({inner.name}=...)"
+                    parts.setdefault(inner.name, meant)
+    for name in given:
+        if name in names:
+            continue
+        every = [*_keywords(call, "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY"), *names]
+        near = [each for each in CLASS if name in CLASS and each in every]
+        near += [parts[name]] if name in parts else []
+        near += difflib.get_close_matches(name, every, n=1)
+        hint = f"perhaps you meant {near[0]}" if near else f"it has {', '.join(every)}"
+        line = f"expected settings by name, got {name}; {hint}"
+        raise ConfigError(f"{call.__name__}: {line}")
+
+
+def _keywords(call: Callable[..., Any], *kinds: str) -> list[str]:
+    """Name the parameters of some kinds."""
+    import inspect  # slow to load
+
+    every = inspect.signature(call).parameters.values()
+    return [each.name for each in every if each.kind.name in kinds]
 
 
 def to_dict(config: Any) -> dict[str, Any]:

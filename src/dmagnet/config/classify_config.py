@@ -85,7 +85,9 @@ class LabelsConfig:
     strict : bool
         Refuse unreadable images instead of leaving them out.
     meanings : Path | None
-        JSON that gives each coarse class of the data the finer ones it may be.
+        JSON that gives each coarse class of the data the finer ones it may be:
+        {"barred": ["Barred Spiral"], "edge-on": ["Edge-on without Bulge", "Edge-on
+        with Bulge"]}.
     votes : str
         Columns of a table, with commas between them, that hold the volunteers' votes
         for each class, as counts or fractions.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dmagnet.config.checks import Between, Checked, check_range
+from dmagnet.config.checks import Between, Checked, check_range, settled
 from dmagnet.errors import ConfigError
 
 Normalize = Literal["mean-abs", "std", "laplacian"]
@@ -126,7 +126,7 @@ class DreamConfig(Checked):
         DreamConfig
             Ten even steps an octave in pixels along one gradient, rolled at random.
         """
-        return cls(**{**PLAIN, **settings})
+        return settled(cls.plain, cls(**PLAIN), settings)
 
 
 PLAIN: dict[str, Any] = {

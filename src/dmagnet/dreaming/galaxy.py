@@ -1,7 +1,7 @@
 """Dreams in the space of galaxies: every step is a galaxy that the simulator draws."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dmagnet.config.checks import settled
 from dmagnet.config.dream_config import GalaxyConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame
@@ -32,6 +33,7 @@ from dmagnet.simulator.parameters import (
 )
 from dmagnet.simulator.scene import as_jpeg
 from dmagnet.simulator.sky import add_noise, blur, draw_seeing
+from dmagnet.storage.records import brief
 
 GALAXY = GalaxyConfig()
 MEASURED_PX, FRAME_PX = 128, 256  # of a frame of 67 arcsec, to measure and to judge
@@ -59,6 +61,8 @@ class GalaxyFrame(DreamFrame):
     parameters: dict[str, Tensor]
     pixel_arcsec: Tensor
     galaxies: tuple[Galaxy, ...]
+
+    __repr__ = brief
 
 
 class Camera:
@@ -192,7 +196,7 @@ def galaxy_frames(
     and the number of arms stay those of the start. Knots, stars and neighbors are left
     out.
     """
-    config = replace(config, kinds=(kind,), **settings)
+    config = settled(galaxy_frames, config, {**settings, "kinds": (kind,)})
     kinds_of(config)  # refuses a kind without any of the parameters
     free = free_parameters(kind, config.parameters)
     device = next((p.device for p in model.parameters()), CPU)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmagnet.config.checks import settled
 from dmagnet.config.dream_config import DreamConfig, MacoConfig
 from dmagnet.dreaming.objectives import Objective
 from dmagnet.dreaming.octaves import DreamFrame, check_images, resample
@@ -20,6 +21,7 @@ from dmagnet.dreaming.statistics import (
     recolor,
 )
 from dmagnet.dreaming.steps import even
+from dmagnet.storage.records import brief
 
 SMALLEST_VIEW = 64  # px; below, networks see mostly padding
 MACO = MacoConfig()
@@ -41,6 +43,8 @@ class MacoFrame(DreamFrame):
 
     unclamped: Tensor
     importance: Tensor
+
+    __repr__ = brief
 
 
 def fourier_start(
@@ -182,7 +186,7 @@ def maco_frames(
     between their limits all the time; crops average over the pixels they shrink;
     steps are 0.3 instead of 1, with which fine waves still wander after 100 steps.
     """
-    config = replace(config, **settings)
+    config = settled(maco_frames, config, settings)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if start is None:
         shape = (config.size, config.size)

@@ -17,6 +17,7 @@ from dmagnet.dreaming.steps import rms, steps_of
 from dmagnet.dreaming.tiles import TiledScorer
 from dmagnet.dreaming.views import Views
 from dmagnet.errors import ConfigError, DataError
+from dmagnet.storage.records import brief
 
 MAX_OCTAVES = 4  # Mordvintsev et al. (2015)
 # At a time, of all images and views; LAM of size s takes 1.2 kB for each: 2.5 GB.
@@ -46,6 +47,8 @@ class DreamFrame:
     octave: int
     step: int
     octaves: int
+
+    __repr__ = brief
 
 
 def check_images(images: Tensor) -> None:

@@ -23,7 +23,7 @@ from dmagnet.dreaming.octaves import (
 from dmagnet.dreaming.scorer import Scorer
 from dmagnet.dreaming.views import warp
 from dmagnet.errors import ConfigError
-from dmagnet.storage.records import Arrays
+from dmagnet.storage.records import Arrays, brief
 
 STREAM = 2**32  # added to a seed: other numbers than those of the views
 
@@ -66,6 +66,8 @@ class Pass:
     frame: DreamFrame
     probabilities: NDArray[Any] | None = None
     control: NDArray[Any] | None = None
+
+    __repr__ = brief
 
 
 def default_schedule(side: int, smallest: int = SMALLEST_SIDE) -> tuple[int, ...]:

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dmagnet.config.checks import from_dict, to_dict, typed
+from dmagnet.config.checks import from_dict, settled, to_dict, typed
 from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, GalleryConfig, RedreamConfig
 from dmagnet.dreaming.sources import ROUND, Source, gather, open_source
@@ -126,7 +126,7 @@ def make_request(
     CheckpointError
         If there are no whole weights.
     """
-    gallery = replace(gallery, **settings)
+    gallery = settled(make_request, gallery, settings)
     if not paths and getattr(config, "basis", "") == "maco":
         paths = [ROUND]  # whose phases favor no other class
     weights = path_of(DEFAULT if weights is None else weights)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import DEFAULT
 from dmagnet.config.dream_config import DreamConfig, RedreamConfig
 from dmagnet.dreaming.maco import MACO_STEPS
@@ -29,6 +30,7 @@ from dmagnet.errors import ConfigError
 from dmagnet.pictures.cutout import Cutout
 from dmagnet.storage.arrays import AnyFloats
 from dmagnet.storage.environment import bars
+from dmagnet.storage.records import brief
 
 SHOWN = 4  # galaxies in a notebook
 Trajectory = Literal["step", "octave", "none"]
@@ -58,6 +60,8 @@ class Moment:
     size: tuple[int, int]
     scores: AnyFloats
     probabilities: AnyFloats | None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,6 +104,8 @@ class Dream:
     trace: tuple[Moment, ...]
     passes: tuple[Pass, ...]
 
+    __repr__ = brief
+
     @property
     def detail(self) -> Tensor:
         """What the dream added."""
@@ -133,6 +139,7 @@ def dream(
     config: DreamConfig | None = None,
     trajectory: Trajectory = "step",
     watch: Watch | None = None,
+    **settings: Any,
 ) -> Dream:
     """Dream what a layer, or a class, sees in a galaxy.
 
@@ -160,6 +167,8 @@ def dream(
         each octave, which is faster, or not at all.
     watch : callable, optional
         Called with each `DreamFrame`.
+    **settings
+        Fields of ``config`` by name, in its place: ``steps=20``...
 
     Returns
     -------
@@ -185,10 +194,10 @@ def dream(
     >>> dreamed.images.shape
     torch.Size([1, 3, 64, 64])
     """
+    config = settled(dream, config or DreamConfig(), settings)
     network = open_network(weights)
     cutouts, images = as_batch(image, network=network)
     target = _target(network, layer, class_name, guide)
-    config = config or DreamConfig()
     return dream_target(
         network, images, target, config,
         cutouts=cutouts, trajectory=trajectory, watch=watch or _bar(config),
@@ -204,6 +213,7 @@ def redream(
     guide: Picture | None = None,
     config: RedreamConfig | None = None,
     watch: Watch | None = None,
+    **settings: Any,
 ) -> Dream:
     """Dream a galaxy again and again at several resolutions, without blurring it.
 
@@ -223,6 +233,8 @@ def redream(
         The schedule of sides, and how to dream at each.
     watch : callable, optional
         As for `dream`.
+    **settings
+        Fields of ``config`` by name, in its place: ``keep=0.5``...
 
     Returns
     -------
@@ -238,8 +250,8 @@ def redream(
     CheckpointError
         If there are no whole weights.
     """
+    config = settled(redream, config or RedreamConfig(), settings)
     network = open_network(weights)
-    config = config or RedreamConfig()
     watch = watch or _bar(config.dream)
     side = config.schedule[-1] if config.schedule else network.image_size
     cutouts, images = as_batch(image, network=network, side=side)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dmagnet.measuring.segments import find_sources
 from dmagnet.storage.arrays import Floats, Ints
+from dmagnet.storage.records import brief
 
 FEWEST = 16  # px of sky below which the rim of the picture stands for it
 WIDEST = 2.0  # px, sigma of the smoothest sky
@@ -135,6 +136,8 @@ class Curves:
     shares: Floats
     deletion: Floats
     insertion: Floats
+
+    __repr__ = brief
 
     @property
     def deletion_auc(self) -> Floats:

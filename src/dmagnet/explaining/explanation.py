@@ -21,7 +21,7 @@ from dmagnet.pictures import Cutout, rgb_hdu
 from dmagnet.pictures.inputs.item import Item, Picture
 from dmagnet.storage.arrays import Pixels, Singles
 from dmagnet.storage.disk import beside, write_whole
-from dmagnet.storage.records import plain_json, stamp, write_json
+from dmagnet.storage.records import brief, plain_json, stamp, write_json
 
 PICTURE_PX = 384  # least side of a picture for people
 DIGITS = 6
@@ -80,6 +80,8 @@ class Explanation:
     scale_weights: dict[str, Singles]
     wcs: WCS | None = None
     notes: tuple[str, ...] = field(default=())
+
+    __repr__ = brief
 
     @property
     def class_name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import (
     DEFAULT,
     CutoutConfig,
@@ -181,7 +182,7 @@ def explain(
     CheckpointError
         If the weights cannot be opened.
     """
-    config = replace(config, **settings)
+    config = settled(explain, config, settings)
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
     with nullcontext() if out is None else claimed(Path(out), "explain.json"):
         images, pictures, left_out, notes = read_inputs(
@@ -220,6 +221,7 @@ def read_inputs(
     view = trained.image_size, trained.field, source
     with as_files(inputs) as paths:
         listing = list_items(paths, source)
+        listing.note_fetching(cutout)
         items: Iterable[Item] = listing
         if listing.has_positions:
             items = fetched(listing, cutout, source=source, cache=cache)

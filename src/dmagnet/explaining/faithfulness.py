@@ -13,6 +13,7 @@ from dmagnet.errors import DataError
 from dmagnet.explaining.borrowed import captum
 from dmagnet.explaining.curves import AT_ONCE, find_sky, insertion_deletion, sky_fill
 from dmagnet.storage.arrays import Bools, Floats
+from dmagnet.storage.records import brief
 
 PATCHES = 40  # random squares of sky that infidelity is measured with
 SIDES = (8, 3)  # their sides: from an eighth to a third of the picture's
@@ -87,6 +88,8 @@ class Faithfulness:
     max_sensitivity: Floats
     energy: Floats
     area: Floats
+
+    __repr__ = brief
 
 
 def faithfulness(

@@ -15,6 +15,7 @@ from dmagnet.measuring.trends import standard_ranks
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.network.dmagnet import DMAGNet
 from dmagnet.storage.arrays import Floats, Pixels
+from dmagnet.storage.records import brief
 
 NORM_BATCH = 256
 
@@ -33,6 +34,8 @@ class Cascade:
 
     layers: tuple[str, ...]
     likeness: Floats
+
+    __repr__ = brief
 
 
 def cascaded_randomization(

@@ -30,7 +30,7 @@ from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.standard import standardize
 from dmagnet.simulator.scene import draw
 from dmagnet.storage.disk import beside, make_way, says_so
-from dmagnet.storage.environment import logging_at
+from dmagnet.storage.environment import Announce, bars, counter, logging_at
 
 TOLERANCE = 1e-4  # in probability, between torch and the file
 MIN_OPSET = 18  # the oldest that torch writes
@@ -38,7 +38,11 @@ OTHER_SIDE = 72  # px more; no multiple of 16, so that every layer rounds
 
 
 def export_onnx(
-    weights: Checkpoint | Path | str, path: Path | str, *, opset: int | None = None
+    weights: Checkpoint | Path | str,
+    path: Path | str,
+    *,
+    opset: int | None = None,
+    announce: Announce | None = None,
 ) -> Path:
     """Write a network for onnxruntime, OpenVINO and whatever else reads ONNX.
 
@@ -51,6 +55,8 @@ def export_onnx(
         Ends in ``.onnx``; a file of that name is replaced when all is done.
     opset : int, optional
         Version of ONNX's operators, from 18; the one torch prefers if not given.
+    announce : callable, optional
+        Called with the name of each stage, and no total; returns what is not called.
 
     Returns
     -------
@@ -84,7 +90,10 @@ def export_onnx(
         raise ConfigError(f"opset: expected {MIN_OPSET} or later, got {opset}")
     make_way(path, says_so)
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
+    announce = announce or bars()
+    counter(announce, "Exporting", None)
     content = _serialized(checkpoint, opset)
+    counter(announce, "Comparing with torch", None)
     return write_checked(checkpoint, content, path)
 
 

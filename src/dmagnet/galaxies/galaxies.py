@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from dmagnet.errors import DataError
 from dmagnet.storage.arrays import Bools, Floats, Ints, Pixels, Singles
+from dmagnet.storage.records import brief
 
-PARTS = ("train", "val", "test")  # the index is the code in `Galaxies.split`
+# The index is the code in `Galaxies.split`.
+PARTS: tuple[str, ...] = ("train", "val", "test")
 PART_CODES = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 PLACES = ("ra", "dec", "redshift", "pxscale")
 COLUMNS = ("images", "labels", "ids", *PLACES, "split")
@@ -81,6 +83,8 @@ class Galaxies:
     label_sets: tuple[tuple[int, ...], ...] = ()
     masks: Pixels | None = None
     votes: Singles | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse labels and votes of no class; fingerprint what has no hash yet."""

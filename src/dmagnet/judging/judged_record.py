@@ -11,7 +11,7 @@ from dmagnet.errors import DataError
 from dmagnet.judging.sampling import NOWHERE, Interval
 from dmagnet.judging.selective import RiskCoverage
 from dmagnet.storage.arrays import Ints
-from dmagnet.storage.records import json_record, plain_json, write_json
+from dmagnet.storage.records import brief, json_record, plain_json, write_json
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2", "nll", "brier", "ece")
 # Newer than files of earlier versions, and not known of every network.
@@ -106,6 +106,8 @@ class Metrics:
     disagreement: float = NAN
     ood_share: float = NAN
     risk: RiskCoverage | None = field(default=None, repr=False)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse numbers that do not belong together."""

@@ -17,6 +17,7 @@ from dmagnet.judging.reliability import NUM_BINS, equal_mass_bins
 from dmagnet.judging.sampling import bootstrap_weights, checked, interval_of
 from dmagnet.judging.selective import risk_coverage
 from dmagnet.storage.arrays import AnyFloats, Bools, Floats, Ints
+from dmagnet.storage.records import brief
 
 TINY = np.finfo(np.float64).eps  # floor of a probability in the NLL: 36 nats
 # What is a mean over galaxies of one number each.
@@ -46,6 +47,8 @@ class Trust:
     set95: Bools | None = None
     disagreement: AnyFloats | None = None
     flagged: Bools | None = None
+
+    __repr__ = brief
 
 
 def score(

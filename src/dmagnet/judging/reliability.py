@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from dmagnet.judging.sampling import checked
 from dmagnet.storage.arrays import Floats, Ints
+from dmagnet.storage.records import brief
 
 NUM_BINS = 15
 
@@ -30,6 +31,8 @@ class Reliability:
     low: Floats
     high: Floats
     count: Ints
+
+    __repr__ = brief
 
     @property
     def ece(self) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from dmagnet.errors import DataError
 from dmagnet.judging.sampling import Interval, bootstrap_weights, checked, interval_of
 from dmagnet.storage.arrays import Floats
+from dmagnet.storage.records import brief
 
 NUM_COVERAGES = 20
 CURVE = ("coverage", "risk", "low", "high")
@@ -36,6 +37,8 @@ class RiskCoverage:
     high: Floats
     aurc: float
     interval: Interval
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths, and no rows."""

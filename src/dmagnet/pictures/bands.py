@@ -12,6 +12,8 @@ from dmagnet.pictures.opening import ImageError, Note
 from dmagnet.pictures.raster import strips
 from dmagnet.storage.arrays import Singles
 
+UNNAMED = "no names of bands"  # begins the note on planes without
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -211,9 +213,9 @@ def _pick(
         return [0], [center if np.isfinite(center) else GRZ_NM[1]], ""
     if not bands:
         if count == 3:
-            line = "no names of bands: the planes were taken as g, r, z"
+            line = f"{UNNAMED}: the planes were taken as g, r, z"
             return [0, 1, 2], [*GRZ_NM], line
-        line = "no names of bands: the planes were taken from blue to red"
+        line = f"{UNNAMED}: the planes were taken from blue to red"
         steps = np.linspace(0, count - 1, min(count, 3)).round().astype(int)
         return list(steps), list(np.interp(steps, [0, count - 1], GRZ_NM[::2])), line
     centers = np.array([wavelength(name, telescope) for name in bands])

@@ -12,6 +12,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from dmagnet.errors import DataError
 from dmagnet.pictures.standard import central, crop_side, scaled
 from dmagnet.storage.arrays import Singles
+from dmagnet.storage.records import brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class Cutout:
     rgb: Singles
     wcs: WCS | None = None
     notes: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     @property
     def pixel_scale(self) -> float | None:

@@ -249,3 +249,11 @@ def _number(cards: Cards, key: str) -> float:
     with contextlib.suppress(TypeError, ValueError):
         return math.nan if isinstance(value, bool) else float(value)
     return math.nan
+
+
+def too_many(count: int) -> str:
+    """Say that planes are no bands."""
+    return (
+        f"expected at most {MAX_PLANES} planes, one for each band, got {count}: a "
+        "spectrum or slices of time; add up those of each band, or keep one plane"
+    )

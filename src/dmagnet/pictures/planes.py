@@ -18,6 +18,7 @@ from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.opening import Hdus, ImageError, KeptFits, Note, open_fits
 from dmagnet.pictures.sections import Around, Box
 from dmagnet.storage.arrays import Singles
+from dmagnet.storage.records import brief
 
 RGB_BANDS = "RGB"  # what `rgb_hdu` puts into BANDS
 
@@ -58,6 +59,8 @@ class Planes:
     notes: tuple[Note, ...] = ()
     box: Box | None = None
     step: int = 1
+
+    __repr__ = brief
 
     @property
     def is_picture(self) -> bool:
@@ -309,7 +312,9 @@ def _planes(
     elif last:
         values = np.moveaxis(values, 2, 0)
     line = ""
-    if values.ndim != 3 or len(values) > header.MAX_PLANES:
+    if values.ndim == 3 and len(values) > header.MAX_PLANES:
+        line = header.too_many(len(values))
+    elif values.ndim != 3:
         form = "(H, W) or (bands, H, W)"
         line = f"expected an image of shape {form}, got {shape}; cut one out of it"
     elif named and len(named) != len(values):

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from dmagnet.storage.arrays import Pixels, Singles
+from dmagnet.storage.records import brief
 
 
 def crop_side(frame: int, field: float) -> int:
@@ -119,6 +120,8 @@ class Extent:
     radius: float
     bright: float
     found: bool
+
+    __repr__ = brief
 
     @property
     def gain(self) -> float:

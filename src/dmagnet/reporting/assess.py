@@ -24,7 +24,7 @@ from dmagnet.reporting.report_record import Examples, Report, keep
 from dmagnet.reporting.run_report import gathered, history_of
 from dmagnet.storage.arrays import AnyFloats, Floats, Ints
 from dmagnet.storage.disk import beside, claimed
-from dmagnet.storage.records import stamp
+from dmagnet.storage.records import brief, stamp
 
 TRAIN = PARTS.index("train")
 PER_CLASS = 3  # examples named right, and as many named wrong
@@ -53,6 +53,8 @@ class Assessment:
     metrics: Metrics
     probabilities: Floats
     folder: Path
+
+    __repr__ = brief
 
     def _repr_html_(self) -> str:
         """Show scores and confusions in a notebook."""

@@ -1,10 +1,11 @@
 """Pages of many galaxies, an index of them, and the numbers as a record."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dmagnet.config.checks import settled
 from dmagnet.config.classify_config import DEFAULT, PageConfig
 from dmagnet.explaining.explanation import Explanation
 from dmagnet.explaining.explanations import Inputs, explain_images, read_inputs
@@ -74,7 +75,7 @@ def write_pages(
         If the weights cannot be opened.
     """
     checkpoint = weights if isinstance(weights, Checkpoint) else load(weights)
-    config, announce = replace(config, **settings), announce or bars()
+    config, announce = settled(write_pages, config, settings), announce or bars()
     out = Path(out)
     with claimed(out, RECORD):
         explanations, notes = _explained(checkpoint, inputs, config)

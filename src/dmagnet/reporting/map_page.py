@@ -129,15 +129,19 @@ def make_way_for_map(out: Path, inputs: Sequence[Any]) -> None:
     make_way(out, says_so)
 
 
+def too_few(table: Any) -> str:
+    """Say that a table has not enough galaxies for a map; nothing if it has."""
+    found = int(np.isfinite(vectors_of(table)).all(axis=1).sum())
+    line = f"map: expected {LEAST} galaxies or more with an embedding, found {found}"
+    return "" if found >= LEAST else f"{line}; embed more"
+
+
 def arranged(table: Any, announce: Announce | None = None) -> Map:
     """Choose and order the galaxies of a page, and find their places and neighbors."""
     vectors = vectors_of(table)
     rows = np.flatnonzero(np.isfinite(vectors).all(axis=1))
-    if len(rows) < LEAST:
-        raise DataError(
-            f"map: expected {LEAST} galaxies or more with an embedding, found "
-            f"{len(rows)}; embed more"
-        )
+    if line := too_few(table):
+        raise DataError(line)
     notes = []
     if missing := len(table) - len(rows):
         notes.append(f"{missing:,} rows without a class are left out.")

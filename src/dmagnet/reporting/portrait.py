@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from dmagnet.calibration.judgement import views_to_take
 from dmagnet.config import DreamConfig, PageConfig, SourceConfig, to_dict
+from dmagnet.config.checks import settled
 from dmagnet.dreaming.runs import dream_target
 from dmagnet.dreaming.sheets import to_bytes
 from dmagnet.dreaming.targets import Network, Target, layer_target, open_network
@@ -78,7 +78,7 @@ def portraits(
     ConfigError
         If there is no such layer.
     """
-    config = replace(config, **settings)
+    config = settled(portraits, config, settings)
     network = open_network(checkpoint)
     targets = [layer_target(network, name) for name in config.layers]
     names = page_names([why.item for why in explanations])

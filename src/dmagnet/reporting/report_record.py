@@ -13,6 +13,7 @@ from dmagnet.judging import Metrics, Reliability
 from dmagnet.storage.arrays import AnyFloats, Pixels
 from dmagnet.storage.records import (
     as_written,
+    brief,
     json_record,
     plain_json,
     read_arrays,
@@ -41,6 +42,8 @@ class Examples:
     labels: NDArray[np.integer[Any]]
     probabilities: AnyFloats
     masks: AnyFloats | None = None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from dmagnet.classes import NUM_CLASSES
+from dmagnet.config.checks import settled
 from dmagnet.config.train_config import SimulateConfig
 from dmagnet.simulator.grid import FRAME_ARCSEC
 from dmagnet.simulator.scene import draw
@@ -50,7 +50,7 @@ def simulate(
     Image i depends on the seed, i and the size alone, so that a longer set begins
     with the shorter one.
     """
-    config = replace(config or SimulateConfig(), **settings)
+    config = settled(simulate, config or SimulateConfig(), settings)
     side = config.image_size
     images = np.empty((config.num, side, side, 3), np.uint8)
     done = 0

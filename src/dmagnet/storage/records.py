@@ -7,6 +7,7 @@ import tokenize
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from pickle import UnpicklingError
@@ -24,6 +25,7 @@ Arrays = dict[str, "NDArray[Any]"]
 
 AGAIN = "make it again, or take it away"
 MOST_BYTES = 2**28  # of JSON: the record of 100,000 dreams has a third of that
+SHOWN = 48  # characters of a value in one line
 
 
 @contextmanager
@@ -153,3 +155,21 @@ def read_arrays(path: Path, expected: str, advice: str = AGAIN) -> Arrays:
         np.load(raw, allow_pickle=False) as file,
     ):
         return dict(file)
+
+
+def brief(record: Any) -> str:
+    """Write a record that holds arrays in one line, by their types and shapes."""
+    values = ((f.name, getattr(record, f.name)) for f in fields(record) if f.repr)
+    told = ", ".join(f"{name}={_in_short(value)}" for name, value in values)
+    return f"{type(record).__name__}({told})"
+
+
+def _in_short(value: Any) -> str:
+    if getattr(value, "shape", ()) and hasattr(value, "dtype"):
+        return f"<{value.dtype} {tuple(value.shape)}>"
+    if isinstance(value, dict):
+        told = ", ".join(f"{name}: {_in_short(one)}" for name, one in value.items())
+        text = f"{{{told}}}"
+    else:
+        text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -300,6 +300,6 @@ def item_of_row(
     elif shown:
         item = replace(item_of_name(files[0], row.id), path=shown, ra=ra, dec=dec)
     else:
-        line = f"row {number} has no path"
+        line = row.reason or f"row {number} has no path"
         item = flagged(Item(id=name, path="", ra=ra, dec=dec), Flag.NOT_FOUND, line)
     return flagged(item, Flag.BAD_COORDINATE, row.doubt) if row.doubt else item

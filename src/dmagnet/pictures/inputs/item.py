@@ -8,6 +8,7 @@ from astropy.wcs import WCS
 from dmagnet.pictures.cutout import wcs_of_view
 from dmagnet.pictures.flags import Flag
 from dmagnet.storage.arrays import Pixels
+from dmagnet.storage.records import brief
 
 Kind = Literal["file", "member", "row", "bands", "position"]
 
@@ -87,6 +88,8 @@ class Picture:
     rgb: Pixels | None
     wcs: WCS | None = None
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    __repr__ = brief
 
     def view_wcs(self) -> tuple[WCS | None, tuple[str, ...]]:
         """Return the WCS of the pixels that the network sees.

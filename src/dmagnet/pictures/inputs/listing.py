@@ -1,8 +1,11 @@
 """Everything that was given, one item after another, without reading any of it."""
 
 import dataclasses
+import logging
 import math
 import os
+import re
+import shlex
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmagnet.config.classify_config import SourceConfig
+from dmagnet.config.classify_config import SERVICE, CutoutConfig, SourceConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.pictures.flags import Flag
 from dmagnet.pictures.inputs import forms
@@ -21,6 +24,11 @@ from dmagnet.pictures.tables.columns import Columns, find_columns, named_columns
 from dmagnet.pictures.tables.opened import is_table
 from dmagnet.storage.arrays import Ints
 
+log = logging.getLogger("dmagnet")  # notes; the command line prints them
+
+NUMBERS = re.compile(r"[-+\d.:hdms'\"\u00b0]+([,;\s]+[-+\d.:hdms'\"\u00b0]+)*")
+BRACKETS = frozenset("*?[]{}")  # of patterns
+SHOWN = 3  # names of files in a line
 SAME = 3  # decimals of degrees: positions within some arcsec are the same
 
 
@@ -86,6 +94,19 @@ class Listing:
             In their order.
         """
         return tuple(path for _, path in self._inputs)
+
+    def note_fetching(self, cutout: CutoutConfig | None) -> None:
+        """Note how positions would be cut out of the FITS files beside them."""
+        tiles = [
+            path
+            for form, path in self._inputs
+            if form == "file" and path.lower().endswith(forms.FITS)
+        ]
+        asked = cutout is None or cutout.tiles == SERVICE
+        if self.has_positions and tiles and asked:
+            named = shlex.join(tiles[:SHOWN]) + ("..." if tiles[SHOWN:] else "")
+            line = f"to cut them out of {named}, write --from {named}"
+            log.info("positions are fetched; %s", line)
 
     def __iter__(self) -> Iterator[Item]:
         for listed in self._once():
@@ -187,10 +208,19 @@ def refuse_absent(inputs: Sequence[str]) -> None:
     absent = [text for text in inputs if not forms.is_there(text)]
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        hint = "; positions go into a table with columns id, ra, dec"
         raise DataError(
             f"{absent[0]}{more}: expected images, found nothing of that name; check "
-            "the path, nothing was begun"
+            f"the path, nothing was begun{hint if _is_place(absent[0]) else ''}"
         )
+
+
+def _is_place(text: str) -> bool:
+    """Return whether a text looks like numbers or the name of a galaxy, not a path."""
+    path = Path(text)
+    bare = path.name == text and not path.suffix and not BRACKETS & set(text)
+    numbers = NUMBERS.fullmatch(text.strip()) is not None
+    return any(map(str.isdigit, text)) and (bare or numbers)
 
 
 def list_items(

@@ -12,11 +12,11 @@ from dmagnet.config.classify_config import SourceConfig
 from dmagnet.errors import DataError
 from dmagnet.pictures import raster
 from dmagnet.pictures.astrometry import icrs_of
-from dmagnet.pictures.bands import filled, noise_of
+from dmagnet.pictures.bands import UNNAMED, filled, noise_of
 from dmagnet.pictures.blanks import WHITE, fluxes, is_bytes
 from dmagnet.pictures.cutout import from_array
 from dmagnet.pictures.flags import NO_CLASS, Flag
-from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands
+from dmagnet.pictures.header import MAX_PLANES, SCALES, split_bands, too_many
 from dmagnet.pictures.image import draw_planes, is_fits
 from dmagnet.pictures.inputs import archives, framing, stacks
 from dmagnet.pictures.inputs.item import Item, Picture, flagged
@@ -250,9 +250,11 @@ def _row(item: Item, config: SourceConfig) -> _Seen:
 
 def _row_planes(cube: Any, bands: tuple[str, ...]) -> Planes:
     """Take a row of a stack, bands first, as fluxes; the bottom row comes first."""
-    if len(cube) > MAX_PLANES or (bands and len(bands) != len(cube)):
-        wanted = len(bands) or f"at most {MAX_PLANES}"
-        raise ImageError(f"expected {wanted} bands, got {cube.shape}", Flag.BAD_SHAPE)
+    if len(cube) > MAX_PLANES:
+        raise ImageError(too_many(len(cube)), Flag.BAD_SHAPE)
+    if bands and len(bands) != len(cube):
+        line = f"expected {len(bands)} bands, got {cube.shape}"
+        raise ImageError(line, Flag.BAD_SHAPE)
     flux, notes = fluxes(cube[:, ::-1])
     if not np.isfinite(flux).any():
         raise ImageError("expected an image, got no value at all", Flag.NO_VALUES)
@@ -280,6 +282,8 @@ def _drawn(planes: Planes, config: SourceConfig) -> _Seen:
     height, width = planes.values.shape[1:]
     _refuse_tiny(height, width)
     rgb, drawn = draw_planes(planes)
+    named = "; --bands names them"
+    drawn = tuple((f, t + named if t.startswith(UNNAMED) else t) for f, t in drawn)
     notes = [*planes.notes, *drawn]
     if not planes.is_picture and _is_faint(planes):
         notes.append(

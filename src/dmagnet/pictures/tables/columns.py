@@ -38,6 +38,7 @@ class Columns:
     frame: tuple[str, str] = ("", "")
     systems: tuple[str, str] = ("", "")
     packed: str = ""
+    reason: str = ""
     label: str = ""
     split: str = ""
     redshift: str = ""
@@ -48,7 +49,7 @@ class Columns:
     @property
     def wanted(self) -> list[str]:
         """List the columns to read."""
-        names = [self.id, *self.paths, self.ra, self.dec, *self.systems]
+        names = [self.id, *self.paths, self.ra, self.dec, *self.systems, self.reason]
         return list(dict.fromkeys(filter(None, names)))
 
     def lacking(self, needed: tuple[str, ...]) -> list[str]:
@@ -74,6 +75,7 @@ class Row(NamedTuple):
     redshift: float = math.nan
     pxscale: float = math.nan
     votes: tuple[Any, ...] = ()
+    reason: str = ""
 
 
 def find_columns(
@@ -160,6 +162,7 @@ def _columns(
         # named as the columns write them: one letter is kept in its case
         tuple(p[-len(b) :] for b, p in bands.items()) if several else (),
         *(ra, dec, table.units, frame, systems, packed),
+        reason=called.first(names, called.REASON) if paths else "",
         **labels,
         votes={} if votes is None else called.votes(names, votes),
         table=place,
@@ -214,6 +217,7 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
     length = len(next(iter(block.values())))
     ids = block[columns.id] if columns.id else [""] * length
     paths = [block[name] for name in columns.paths]
+    why = block[columns.reason] if columns.reason else None
     bad = block.get(BAD)
     for i, place in enumerate(_places(block, columns, length)):
         name = _text(ids[i])
@@ -221,7 +225,8 @@ def _rows(block: Block, columns: Columns) -> Iterator[Row]:
             yield Row(name, fault=bad[i])
         else:
             files = tuple([_text(column[i]) for column in paths]) if paths else ()
-            yield Row(name, files, *place)
+            row = Row(name, files, *place)
+            yield row if why is None else row._replace(reason=_text(why[i]))
 
 
 def _number(cell: Any, name: str) -> float:

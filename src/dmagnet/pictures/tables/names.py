@@ -21,6 +21,7 @@ LABELED = {
     "redshift": ("redshift",),
     "pxscale": ("pxscale",),
 }
+REASON = ("reason",)  # why a row has no path, as `dmagnet cutouts` says
 SYSTEM = ("radesys", "radecsys", "coordsys", "coosys")
 EQUINOX = ("equinox",)
 
