@@ -207,3 +207,13 @@ def test_a_calibration_of_another_network_is_refused(calibrated, tmp_path):
         CheckpointError, match=r"expected a space of \d+ features, got 9"
     ):
         load(path)
+
+
+def test_a_network_that_was_loaded_needs_its_file_no_more(checkpoint, tmp_path):
+    path = save(tmp_path / "w.safetensors", checkpoint)
+    loaded = load(path).model
+    path.write_bytes(bytes(path.stat().st_size))  # the same file, not a new one
+    expected = checkpoint.model.state_dict()
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert all(parameter.requires_grad for parameter in loaded.parameters())

@@ -274,7 +274,9 @@ def _filled(
                 "a smaller --lr, or copy it again"
             )
     kinds = {name: value.dtype for name, value in model.state_dict().items()}
-    model.load_state_dict({n: v.to(kinds[n]) for n, v in state.items()}, assign=True)
+    # Copied, so that nothing reads from the file any more, which may be replaced.
+    own = {name: value.to(kinds[name], copy=True) for name, value in state.items()}
+    model.load_state_dict(own, assign=True)
     if weights_hash(model) != header.weights_hash:
         raise CheckpointError(
             f"{path}: the weights differ from their recorded hash; "
