@@ -286,13 +286,9 @@ def calibrate(
         refuse_replacing(Path(out), Path(data))
         make_way(Path(out), says_so)
     checkpoint = load(weights)
-    whole = galaxies_to_judge(
-        checkpoint,
-        Path(data),
-        split="all",
-        include_training=True,  # they say what galaxies look like
-        **labels,
-    )
+    # Those of the training say what galaxies look like.
+    which = {**labels, "split": "all", "include_training": True}
+    whole = galaxies_to_judge(checkpoint, Path(data), **which)
     held, known = whole.subset(split), whole.subset("train")
     known_parts = [known] if len(known) and split != "all" else []
     total = len(held) + sum(map(len, known_parts))
@@ -337,11 +333,7 @@ def embed(
     map : path, optional
         Write a map of the galaxies there, the most unusual first: one .html file;
         none of fewer than eight galaxies.
-    weights : path or str, optional
-        As for `classify`.
-    config : ClassifyConfig
-        As for `classify`.
-    announce, tell : callable, optional
+    weights, config, announce, tell : optional
         As for `classify`.
     **settings
         As for `classify`.
@@ -386,11 +378,7 @@ def _with(config: Any, settings: dict[str, Any]) -> Any:
 
 
 def _opened(
-    verb: Callable[..., Any],
-    weights: Place,
-    data: Place,
-    out: Place,
-    which: dict[str, Any],
+    verb: Callable[..., Any], weights: Place, data: Place, out: Place, which: Any
 ) -> tuple["Checkpoint", "Galaxies"]:
     """Load a network and the galaxies to judge it on; note what to know of them."""
     from dmagnet.network.bundled import load
