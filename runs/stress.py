@@ -105,7 +105,7 @@ def one_way(
     found = {"kind": kind, "strength": strength, **found}
     found["fall"] = fall(clean["right"], right)
     found["same_answer"] = float((said == clean["said"]).mean())
-    if clean["maps"] is not None:
+    if clean["maps"] is not None and kind != "aside":  # moved as the galaxy, by lot
         maps = turned_back(evidence(checkpoint, views, clean["said"]), kind, strength)
         found["map_correlation"] = float(
             np.nanmedian(correlations(clean["maps"], maps))
@@ -194,7 +194,7 @@ def curves(found: dict[str, dict]) -> Figure:
                 axes.axhline(
                     whole["clean"]["accuracy"], color=color, lw=0.6, linestyle=line
                 )
-                if label == "real60":
+                if label == "real60" and kind != "aside":
                     axes.plot(
                         x,
                         [way["map_correlation"] for way in ways],
