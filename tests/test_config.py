@@ -1,6 +1,8 @@
 """Settings, recipes, classes: plain data that must be right."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -138,6 +140,11 @@ def test_settings_cannot_be_changed_in_place():
         ("failures", {"meaning": "x"}, "failures: .*meant meanings"),
         ("calibrate", {"vote": "x"}, "calibrate: .*meant votes"),
         ("simulate", {"nmu": 1}, "simulate: .*meant num"),
+        ("simulate", {"config": 100}, "simulate: expected settings by name.*got 100"),
+        ("classify", {"config": None}, "classify: .*or a record of them, got None"),
+        ("train", {"accelerator": "cpu"}, "expected device, got accelerator"),
+        ("train", {"weights": "s"}, "train: .*meant start"),
+        ("train", {"epochs": "1"}, "epochs: expected 1 to .*, got 1"),
     ],
 )
 def test_an_unknown_setting_of_a_call_names_the_right_one(call, given, line):
@@ -146,3 +153,11 @@ def test_an_unknown_setting_of_a_call_names_the_right_one(call, given, line):
     nowhere = ["nowhere"] * positional.get(call, 1)
     with pytest.raises(ConfigError, match=line):
         getattr(dmagnet, call)(*nowhere, **given)
+
+
+def test_the_settings_are_found_on_the_package():
+    words = "import dmagnet; print(dmagnet.config.DreamConfig().steps)"
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{DreamConfig().steps}\n", done.stderr

@@ -494,7 +494,9 @@ def test_positions_beside_a_mosaic_say_how_to_cut_them_out(tmp_path, flux, caplo
         listing.note_fetching(CutoutConfig(tiles=(first,)))
         assert not caplog.messages
         listing.note_fetching(CutoutConfig())
-    wanted = f"to cut them out of {first}, write --from {first}"
+    wanted = (
+        f"to cut them out of {first}, name these behind --from, not among the inputs"
+    )
     assert caplog.messages == [f"positions are fetched; {wanted}"]
 
 

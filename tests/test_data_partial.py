@@ -125,11 +125,13 @@ def test_meanings_that_name_no_class_are_refused(meanings):
 
 
 def test_meanings_are_spelled_as_people_spell_them():
-    means = {"class 0": ["barred"], "class 1": ["edge-on_WITH bulge"], "class 2": ["3"]}
+    means = {"Class_0": ["barred"], "class 1": ["edge-on_WITH bulge"], "class 2": ["3"]}
     found = coarse(blobs(), means, CLASS_NAMES)
     np.testing.assert_array_equal(found.labels, np.array([5, 9, 3])[blobs().labels])
     with pytest.raises(DataError, match=r"got edge-on$"):
         coarse(blobs(), {"class 0": ["edge-on"]}, CLASS_NAMES)
+    whole = coarse(blobs(), {"class 0": ["SPIRAL"]}, ("spiral", "spiral barred"))
+    assert set(whole.labels) == {0}
 
 
 @pytest.mark.parametrize("sets", [((),), ((0, 3),), ((-1, 1),)])

@@ -286,6 +286,15 @@ def test_redream_of_a_class(run, image, tmp_path, flag):
     words = ["--weights", run, flag, "round", "--schedule", 64, *QUICK]
     assert dmagnet("redream", image, "-o", tmp_path / "a", *words) == 0
     assert (tmp_path / "a/galaxy/class-round.png").exists()
+    assert not (tmp_path / "a/galaxy/lam.png").exists()
+
+
+def test_a_layer_that_is_asked_for_is_dreamed_beside_a_class(run, image, tmp_path):
+    words = ["--weights", run, "--classes", "round", "--layers", "lam", *QUICK]
+    words += ["--schedule", 64]
+    assert dmagnet("redream", image, "-o", tmp_path / "a", *words) == 0
+    names = {path.name for path in (tmp_path / "a/galaxy").glob("*.png")}
+    assert {"lam.png", "class-round.png"} <= names
 
 
 # what cannot be

@@ -20,6 +20,7 @@ from dmagnet.config import ColumnsConfig, FilesConfig, SourceConfig
 from dmagnet.errors import ConfigError, DataError
 from dmagnet.galaxies import load_galaxies, read_positions
 from dmagnet.pictures.inputs import NO_CLASS, list_items, read_picture
+from dmagnet.pictures.inputs.stacks import open_cell
 from dmagnet.pictures.tables.names import first, plain, positions
 
 
@@ -450,6 +451,41 @@ def test_planes_of_flux_are_read_as_the_fits_file_of_them(
     assert seen.item.flag == picture.item.flag
     assert none.rgb is None
     assert none.item.reason == "row 1 has no image"
+
+
+def head_of(tmp_path, cell, kind=None):
+    table = pa.table({"object_id": ["a"], "image": pa.array([cell], kind)})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    return fits.getheader(open_cell(str(tmp_path / "t.parquet"), 0))
+
+
+@pytest.mark.parametrize(
+    ("bands", "scale", "cards"),
+    [
+        (["DES-G", "DES-R"], 0.2, {"MAGZERO": 22.5, "PIXSCALE": 0.2}),
+        (["hsc-g", "hsc-r"], [0.168] * 2, {"MAGZERO": 27.0, "PIXSCALE": 0.168}),
+        (["DES-G", "HSC-R"], [0.2, 0.1], {}),
+        (["g\u2032", "r\t"], [np.nan] * 2, {"BAND0": "g", "BAND1": "r"}),
+        (["f090w", "f277w"], None, {"TELESCOP": "JWST", "BAND1": "f277w"}),
+        (["JWST-F115W", "JWST-F150W"], 0.0, {"TELESCOP": "JWST"}),
+    ],
+)
+def test_the_head_of_planes_says_what_is_sure(tmp_path, bands, scale, cards):
+    cell = {"band": bands, "flux": np.ones((2, 8, 8)).tolist(), "scale": scale}
+    found = head_of(tmp_path, cell)
+    asked = {key: found.get(key) for key in ("MAGZERO", "PIXSCALE", "TELESCOP")}
+    wanted = dict.fromkeys(asked) | {k: v for k, v in cards.items() if k in asked}
+    assert asked == wanted
+    assert all(found[key] == value for key, value in cards.items())
+
+
+def test_lists_of_one_length_are_planes_too(tmp_path):
+    row = pa.list_(pa.float32(), 8)
+    kind = pa.struct(
+        {"band": pa.list_(pa.string(), 2), "flux": pa.list_(pa.list_(row))}
+    )
+    cell = {"band": ["g", "r"], "flux": np.ones((2, 8, 8)).tolist()}
+    assert head_of(tmp_path, cell, kind)["NAXIS3"] == 2
 
 
 def test_planes_of_other_sizes_are_a_flag(tmp_path):

@@ -121,7 +121,12 @@ def _told(package: str) -> dict[str, str]:
     }
 
 
-__getattr__ = _lazily("dmagnet", _PUBLIC)
+_load_public = _lazily("dmagnet", _PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for."""
+    return import_module("dmagnet.config") if name == "config" else _load_public(name)
 
 
 def __dir__() -> list[str]:

@@ -42,7 +42,7 @@ def read_embeddings(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             table = QTable.read(path, format=FORMS[path.suffix.lower()])
-    except (OSError, ValueError, TypeError, LookupError) as error:
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
         line = " ".join(str(error).split())[:160]
         raise DataError(
             f"{path}: expected a table that 'dmagnet embed' wrote, could not read it "

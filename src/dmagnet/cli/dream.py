@@ -21,8 +21,8 @@ from dmagnet.errors import ConfigError
 
 DREAM, REDREAM, MEASURE = DreamConfig(), RedreamConfig(), MeasureConfig()
 GALAXY, FILES = GalaxyConfig(), FilesConfig()
-LAYER = "lam"
-LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", LAYER)
+ATTENTION = ("lam",)
+LAYERS = ("stem", "stage1", "stage2", "stage3", "stage4", *ATTENTION)
 
 Images = Positional[
     Annotated[tuple[Path, ...], arg(metavar="IMAGE...", help_behavior_hint="")]
@@ -45,7 +45,7 @@ class DreamFlags(GalleryConfig):
 class RedreamFlags(GalleryConfig):
     """What to dream again and again, and on what."""
 
-    layers: tuple[str, ...] = (LAYER,)
+    layers: tuple[str, ...] = ATTENTION
     classes: Annotated[tuple[str, ...], arg(aliases=["--class-name"])] = ()
 
 
@@ -96,7 +96,7 @@ def dream(
     weights : str
         Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
-    if gallery.classes and gallery.layers == LAYERS:  # nobody asked for layers
+    if gallery.classes and gallery.layers is LAYERS:  # nobody asked for layers
         gallery = replace(gallery, layers=())
     if config.basis == "galaxy":
         if images:
@@ -145,7 +145,7 @@ def redream(
     weights : str
         Run folder, .safetensors file, or s or xs of the package; s if not given.
     """
-    if gallery.classes and gallery.layers == (LAYER,):  # nobody asked for layers
+    if gallery.classes and gallery.layers is ATTENTION:  # nobody asked for layers
         gallery = replace(gallery, layers=())
     _write(images, config, gallery, out=out, weights=weights, usual=REDREAMS)
 

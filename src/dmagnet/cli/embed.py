@@ -49,7 +49,7 @@ def embed(
         Weights of the package, s or xs; or a run folder or .safetensors file.
     """
     from dmagnet.classifying.embeddings import check_form, read_embeddings
-    from dmagnet.reporting.map_page import make_way_for_map, too_few, write_map
+    from dmagnet.reporting.map_page import make_way_for_map, no_map, write_map
 
     if out is None and not (len(inputs) == 1 and (page or near)):
         raise ConfigError(
@@ -69,8 +69,8 @@ def embed(
     galaxies = read_embeddings(table)
     if near:
         _print_near(galaxies, near, weights, config)
-    if page and out is not None and (line := too_few(galaxies)):
-        print_notes([f"{line}; no map was written"])
+    if page and out is not None and (line := no_map(galaxies, page)):
+        print_notes([line])
     elif page:
         given = None if out is None else inputs
         with bars() as bar:

@@ -111,6 +111,8 @@ def train(
     from dmagnet.network.checkpoint import Checkpoint
     from dmagnet.training import fit, history, what_is_kept
 
+    if "accelerator" in settings:
+        raise ConfigError(f"expected device, got accelerator; {Device} are known")
     if device not in get_args(Device):
         raise ConfigError(f"device: expected auto, cpu or gpu, got {device!r}")
     parent = start if isinstance(start, Checkpoint | None) else load(start)
@@ -350,7 +352,7 @@ def embed(
     """
     from dmagnet.classifying.catalog_run import classify
     from dmagnet.pictures.inputs.memory import as_files
-    from dmagnet.reporting.map_page import make_way_for_map, too_few, write_map
+    from dmagnet.reporting.map_page import make_way_for_map, no_map, write_map
 
     config = settled(embed, config, {**settings, "embeddings": True})
     told = announce or bars()
@@ -362,8 +364,8 @@ def embed(
         table = classify(
             paths, out=out, weights=weights, config=config, announce=told, tell=tell
         )
-        if page and (line := too_few(table)):
-            _note([f"{line}; no map was written"])
+        if page and (line := no_map(table, page)):
+            _note([line])
         elif page:
             write_map(table, page, inputs=paths, config=config, announce=told)
         # As in classify: its pictures can be shown for as long as there is a table.

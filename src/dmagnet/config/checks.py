@@ -20,7 +20,8 @@ from typing import (
 from dmagnet.errors import ConfigError
 
 Record = TypeVar("Record")
-CLASS = ("target", "class_name", "classes")  # one thing, as one call or another has it
+# One thing each, as one call or another has it.
+SAME = (("target", "class_name", "classes"), ("weights", "start"))
 
 
 class Between(NamedTuple):
@@ -75,7 +76,11 @@ def _limits_in(hint: Any, *more: Any) -> Iterator[Any]:
 def check_range(owner: object, name: str, low: float, high: float) -> None:
     """Refuse a number out of its range."""
     value = getattr(owner, name)
-    if not low <= value <= high:
+    try:
+        inside = low <= value <= high
+    except TypeError:
+        inside = False
+    if not inside:
         raise ConfigError(f"{name}: expected {low} to {high}, got {str(value)[:60]}")
 
 
@@ -91,6 +96,12 @@ def refuse_unknown(
     call: Callable[..., Any], given: Mapping[str, Any], *takers: Any
 ) -> None:
     """Refuse names that no configuration or function takes; say which may be meant."""
+    for taker in takers:
+        if not dataclasses.is_dataclass(taker) and not callable(taker):
+            line = f"expected settings by name, or a record of them, got {taker!r:.60}"
+            raise ConfigError(f"{call.__name__}: {line}")
+    if not given:
+        return
     parts: dict[str, str] = {}
     names: list[str] = []
     for taker in takers:
@@ -108,7 +119,7 @@ def refuse_unknown(
         if name in names:
             continue
         every = [*_keywords(call, "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY"), *names]
-        near = [each for each in CLASS if name in CLASS and each in every]
+        near = [s for same in SAME if name in same for s in same if s in every]
         near += [parts[name]] if name in parts else []
         near += difflib.get_close_matches(name, every, n=1)
         hint = f"perhaps you meant {near[0]}" if near else f"it has {', '.join(every)}"

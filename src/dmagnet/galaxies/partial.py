@@ -51,7 +51,8 @@ def coarse(
             f"{galaxies.source}: expected one coarse class for each galaxy, got labels "
             "that leave it open; leave the meanings out, or these galaxies"
         )
-    unknown = [name for name in meanings if name not in galaxies.class_names]
+    own = {name: _place(name, galaxies.class_names) for name in meanings}
+    unknown = [name for name, place in own.items() if place is None]
     fine = {n: _place(n, class_names) for names in meanings.values() for n in names}
     unknown += [name for name, place in fine.items() if place is None]
     if unknown or not fine or not all(meanings.values()):
@@ -61,7 +62,7 @@ def coarse(
             f"got {unknown[0] if unknown else 'none'}"
         )
     meant = {
-        name: tuple(sorted({fine[one] for one in names}))
+        galaxies.class_names[own[name]]: tuple(sorted({fine[one] for one in names}))
         for name, names in meanings.items()
     }
     sets = tuple(sorted({some for some in meant.values() if len(some) > 1}))
@@ -87,8 +88,8 @@ def _place(wanted: str, class_names: tuple[str, ...]) -> Any:
     """Find a class by its name; a short one that may be two (`edge-on`) is none."""
     if wanted in class_names:
         return class_names.index(wanted)
-    (plain,) = plain_names([wanted])
-    if sum(name.startswith(plain) for name in plain_names(class_names)) > 1:
+    (plain,), names = plain_names([wanted]), plain_names(class_names)
+    if plain not in names and sum(name.startswith(plain) for name in names) > 1:
         return None
     try:
         return find_class(class_names, wanted)

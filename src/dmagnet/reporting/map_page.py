@@ -136,6 +136,13 @@ def too_few(table: Any) -> str:
     return "" if found >= LEAST else f"{line}; embed more"
 
 
+def no_map(table: Any, page: Path) -> str:
+    """Say that there is no map of so few galaxies, and what is in its place."""
+    older = f"; {page} is an older one" if page.exists() else ""
+    line = too_few(table)
+    return f"{line}; no map was written{older}" if line else ""
+
+
 def arranged(table: Any, announce: Announce | None = None) -> Map:
     """Choose and order the galaxies of a page, and find their places and neighbors."""
     vectors = vectors_of(table)

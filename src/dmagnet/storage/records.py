@@ -7,7 +7,7 @@ import tokenize
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from pickle import UnpicklingError
@@ -167,6 +167,8 @@ def brief(record: Any) -> str:
 def _in_short(value: Any) -> str:
     if getattr(value, "shape", ()) and hasattr(value, "dtype"):
         return f"<{value.dtype} {tuple(value.shape)}>"
+    if is_dataclass(value):
+        return repr(value)
     if isinstance(value, dict):
         told = ", ".join(f"{name}: {_in_short(one)}" for name, one in value.items())
         text = f"{{{told}}}"

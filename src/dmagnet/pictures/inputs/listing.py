@@ -104,9 +104,9 @@ class Listing:
         ]
         asked = cutout is None or cutout.tiles == SERVICE
         if self.has_positions and tiles and asked:
-            named = shlex.join(tiles[:SHOWN]) + ("..." if tiles[SHOWN:] else "")
-            line = f"to cut them out of {named}, write --from {named}"
-            log.info("positions are fetched; %s", line)
+            named = shlex.join(tiles) if len(tiles) <= SHOWN else f"{len(tiles)} files"
+            line = f"to cut them out of {named}, name these behind --from"
+            log.info("positions are fetched; %s, not among the inputs", line)
 
     def __iter__(self) -> Iterator[Item]:
         for listed in self._once():
@@ -218,7 +218,8 @@ def refuse_absent(inputs: Sequence[str]) -> None:
 def _is_place(text: str) -> bool:
     """Return whether a text looks like numbers or the name of a galaxy, not a path."""
     path = Path(text)
-    bare = path.name == text and not path.suffix and not BRACKETS & set(text)
+    named = text[:1].isupper() and not any(map(str.isalpha, path.suffix))
+    bare = path.name == text and named and not BRACKETS & set(text)
     numbers = NUMBERS.fullmatch(text.strip()) is not None
     return any(map(str.isdigit, text)) and (bare or numbers)
 

@@ -38,6 +38,7 @@ from dmagnet.storage.disk import open_file
 # Of images of the Multimodal Universe (Angeloudi et al. 2024), and the AB magnitude of
 # one there: Legacy Surveys in nanomaggies, Hyper Suprime-Cam as its coadds.
 PLANE, ZERO_POINTS = ("band", "flux", "scale"), {"DES": 22.5, "HSC": 27.0}
+NIRCAM = {"F277W", "F356W", "F444W"}  # no other telescope has these
 MAX_CHUNKS = 1 << 26  # bytes of unpacked HDF5 chunks kept for neighbors
 STACK_SUFFIXES = (".h5", ".hdf5", ".hdf", ".npy")
 STRIP = 256  # rows of pixels read at a time
@@ -259,19 +260,30 @@ def _cube(cell: dict[str, Any] | list[dict[str, Any]]) -> bytes:
     out = io.BytesIO()
     try:
         if isinstance(cell, dict):  # a list of each, rather than a list of planes
-            lists = {k: v for k, v in cell.items() if k in PLANE and v is not None}
-            rows = zip(*lists.values(), strict=True)
-            cell = [dict(zip(lists, row, strict=True)) for row in rows]
-        flux = np.array([plane["flux"] for plane in cell], np.float32)
-        image = fits.PrimaryHDU(flux)
-        image.header.update({f"BAND{i}": str(p["band"]) for i, p in enumerate(cell)})
-        survey = str(cell[0]["band"]).partition("-")[0].upper()
-        if survey in ZERO_POINTS:
-            image.header["MAGZERO"] = ZERO_POINTS[survey]
-        if scale := cell[0].get("scale"):
-            image.header["PIXSCALE"] = scale  # arcsec
+            scales = cell.get("scale")
+            if not isinstance(cell["band"], list):
+                raise TypeError(f"one band, {cell['band']}")
+            if not isinstance(scales, list):
+                scales = [scales] * len(cell["band"])
+            rows = zip(cell["band"], cell["flux"], scales, strict=True)
+            cell = [dict(zip(PLANE, row, strict=True)) for row in rows]
+        image = fits.PrimaryHDU(np.array([p["flux"] for p in cell], np.float32))
+        bands = ["".join(filter(str.isprintable, plane["band"])) for plane in cell]
+        surveys = {band.rpartition("-")[0].upper() for band in bands}
+        scales = {plane.get("scale") or 0.0 for plane in cell}
     except (ValueError, TypeError, LookupError) as error:
         line = f"expected planes of one size, each with its band ({in_short(error)})"
         raise ImageError(line, Flag.BAD_SHAPE) from error
+    named = {
+        f"BAND{i}": b.encode("ascii", "ignore").decode() for i, b in enumerate(bands)
+    }
+    image.header.update(named)
+    if len(surveys) == 1 and (zero := ZERO_POINTS.get(*surveys)):
+        image.header["MAGZERO"] = zero
+    if "JWST" in surveys or NIRCAM & set(map(str.upper, bands)):
+        image.header["TELESCOP"] = "JWST"  # whose F277W is 2770 nm
+    for scale in scales:
+        if len(scales) == 1 and isinstance(scale, int | float) and 0 < scale < math.inf:
+            image.header["PIXSCALE"] = scale  # arcsec
     image.writeto(out)
     return out.getvalue()

@@ -223,7 +223,8 @@ def _within(kind: pa.DataType) -> tuple[pa.DataType, int]:
     """Return what lists of lists hold, and how deep it lies."""
     if isinstance(kind, pa.BaseExtensionType):  # arrays of Hugging Face
         return _within(kind.storage_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    forms = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if any(form(kind) for form in forms):
         inner, depth = _within(kind.value_type)
         return inner, depth + 1
     return kind, 0
