@@ -5,7 +5,8 @@
 A table names 500 JPEG files again and again. Each is decoded and classified once and
 its answer repeated, so that what remains is everything else: listing, chunks on disk,
 resumable store, and the writer of the table. Each count runs in a process of its own;
-what a run of 500 takes is taken off, which decodes and classifies them all.
+a row's cost is what it takes more than the count before, of which the first is 500:
+that run decodes and classifies them all.
 """
 
 import argparse
@@ -74,7 +75,7 @@ def run(files: list[Path], rows: int, args: argparse.Namespace) -> dict[str, flo
 
 
 def main() -> None:
-    """Run each count, and compare the largest with the smallest."""
+    """Run each count, and compare it with the one before."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="xs")
     parser.add_argument("--folder", type=Path, default=Path("runs/out/rows"))
@@ -83,12 +84,13 @@ def main() -> None:
     args = parser.parse_args()
     args.folder = args.folder.absolute()
     files = sorted(draw_folder(args.folder / "jpegs", DISTINCT).glob("*.jpg"))
-    begun = run(files, DISTINCT, args)
-    print(DISTINCT, json.dumps(begun), flush=True)
+    fewer, before = DISTINCT, run(files, DISTINCT, args)
+    print(DISTINCT, json.dumps(before), flush=True)
     for rows in args.rows:
         found = run(files, rows, args)
-        cost = (found["cpu_seconds"] - begun["cpu_seconds"]) / (rows - DISTINCT)
+        cost = (found["cpu_seconds"] - before["cpu_seconds"]) / (rows - fewer)
         print(rows, json.dumps(found | {"microseconds_a_row": 1e6 * cost}), flush=True)
+        fewer, before = rows, found
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from PIL import Image
 from dmagnet.classes import CLASS_NAMES, plain_names
 from dmagnet.config import SimulateConfig, TrainConfig
 from dmagnet.galaxies import Galaxies, coarse, load_galaxies
+from dmagnet.judging import score
+from dmagnet.judging.trust import as_labeled
 from dmagnet.network.checkpoint import Checkpoint
 from dmagnet.pictures import resize, standardize
 from dmagnet.simulator import simulate
@@ -111,6 +113,19 @@ def some(galaxies: Galaxies, num: int) -> Galaxies:
 def view_of(galaxies: Galaxies, config: TrainConfig) -> Galaxies:
     """Show galaxies as the network wants to see them."""
     return replace(galaxies, images=prepared(galaxies.images, config))
+
+
+def measured(checkpoint: Checkpoint, galaxies: Galaxies, judgement, num_bootstrap: int):
+    """Compare answers with labels: what was judged, and its scores."""
+    judged = as_labeled(checkpoint, galaxies, judgement)
+    metrics = score(
+        judged.labels,
+        judged.probabilities,
+        judged.names,
+        trust=judged.trust,
+        num_bootstrap=num_bootstrap,
+    )
+    return judged, metrics
 
 
 def prepared(frames, config: TrainConfig):

@@ -70,29 +70,11 @@ def class_masks(
     field: float = 1.0,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw where galaxies show their class.
+    """Draw where galaxies show their class: (B, H, W) in [0, 1].
 
-    Parameters
-    ----------
-    labels : (B,) int in {0, ..., 9}
-        Class of each galaxy; see `dmagnet.classes`.
-    image_size : int, from 128
-        Side of the images in pixels.
-    field : float in (0, 1]
-        As of `draw`.
-    generator : torch.Generator
-        As it is before `draw` draws these galaxies; it is not moved on.
-
-    Returns
-    -------
-    (B, H, W) float32 in [0, 1]
-        For bars and arms the share of the light that they add, at its largest 1; for
-        all others 1 on the galaxy. Neighbors and stars are no part of it.
-
-    Notes
-    -----
-    From the light before the atmosphere, with and without bar or arms, each smeared
-    over 5 px.
+    For bars and arms the share of the light that they add, at its largest 1, of the
+    light before the atmosphere smeared over 5 px; for all others 1 on the galaxy. The
+    generator is as it is before `draw` draws these galaxies, and is not moved on.
     """
     grid = Grid.of_frame(image_size, labels.device, field)
     whole = scene_light(labels, grid, generator)

@@ -20,15 +20,13 @@ import numpy as np
 import torch
 from degrade import EVERY, degraded
 from matplotlib.figure import Figure
-from real_sets import prepared, real_sets
+from real_sets import measured, prepared, real_sets
 from scipy.ndimage import rotate
 
 from dmagnet.calibration import Judgement
 from dmagnet.explaining.maps import evidence_maps
 from dmagnet.galaxies import Galaxies
-from dmagnet.judging import score
 from dmagnet.judging.predict import judge
-from dmagnet.judging.trust import as_labeled
 from dmagnet.network import load
 from dmagnet.network.checkpoint import Checkpoint
 
@@ -41,14 +39,7 @@ def numbers_of(
     checkpoint: Checkpoint, galaxies: Galaxies, judgement: Judgement
 ) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
     """Return scores, which answers are right, and which class was said."""
-    judged = as_labeled(checkpoint, galaxies, judgement)
-    metrics = score(
-        judged.labels,
-        judged.probabilities,
-        judged.names,
-        trust=judged.trust,
-        num_bootstrap=1,
-    )
+    judged, metrics = measured(checkpoint, galaxies, judgement, 1)
     right = judged.probabilities.argmax(1) == judged.labels
     return (
         {name: getattr(metrics, name) for name in KEPT},
@@ -128,7 +119,7 @@ def one_pixel(checkpoint: Checkpoint, views: np.ndarray, trials: int) -> dict:
     return {"n": len(views), "trials": trials, "answers_changed": changed / len(views)}
 
 
-def measured(name: str, args: argparse.Namespace) -> dict:
+def stressed(name: str, args: argparse.Namespace) -> dict:
     """Measure one network; what is in its file already is not measured again."""
     path = args.out / f"{Path(name).name}.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
@@ -229,7 +220,7 @@ def main(argv: list[str] | None = None) -> None:
     args.quick = True  # without GZ1
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    found = {name: measured(name, args) for name in args.weights}
+    found = {name: stressed(name, args) for name in args.weights}
     curves(found).savefig(args.out / "stress.png", dpi=110)
 
 

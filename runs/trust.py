@@ -23,6 +23,7 @@ from impostors import impostors, shuffled
 from real_sets import (
     STRANGERS,
     known_galaxies,
+    measured,
     pictures_in,
     prepared,
     real_sets,
@@ -53,7 +54,7 @@ from dmagnet.galaxies import Galaxies
 from dmagnet.judging import score, separation
 from dmagnet.judging.predict import judge, look
 from dmagnet.judging.reliability import reliability
-from dmagnet.judging.trust import as_labeled, fit_calibration
+from dmagnet.judging.trust import fit_calibration
 from dmagnet.network.checkpoint import load, save
 
 WANTED = (0.87, 0.93)  # coverage of 90 % sets
@@ -160,14 +161,7 @@ def clean(checkpoint, views: Galaxies, each, features, args) -> dict:
     for name, num in (("one_view", 1), ("views", args.views)):
         scores = np.stack([calibration.space.score(f) for f in features[:num]])
         judgement = judgement_of(each[:num], scores, calibration)
-        judged = as_labeled(checkpoint, views, judgement)
-        metrics = score(
-            judged.labels,
-            judged.probabilities,
-            judged.names,
-            trust=judged.trust,
-            num_bootstrap=args.num_bootstrap,
-        )
+        judged, metrics = measured(checkpoint, views, judgement, args.num_bootstrap)
         found[name] = metrics.to_dict()
         found[name]["ece_if_perfect"] = ece_if_perfect(judged.probabilities)
         found["labels"] = list(judged.names)
@@ -267,14 +261,7 @@ def one_worse(checkpoint, galaxies: Galaxies, frames) -> dict[str, float]:
     """Return the scores of one way to degrade."""
     views = replace(galaxies, images=prepared(frames, checkpoint.config))
     judgement = judge(checkpoint, views.images)
-    judged = as_labeled(checkpoint, views, judgement)
-    metrics = score(
-        judged.labels,
-        judged.probabilities,
-        judged.names,
-        trust=judged.trust,
-        num_bootstrap=200,
-    )
+    _, metrics = measured(checkpoint, views, judgement, 200)
     kept = ("accuracy", "ece", "nll", "coverage90", "coverage95", "set_size90")
     found = {name: getattr(metrics, name) for name in (*kept, "ood_share")}
     found["accuracy_interval"] = list(metrics.intervals["accuracy"])

@@ -142,7 +142,11 @@ def test_settings_cannot_be_changed_in_place():
         ("simulate", {"nmu": 1}, "simulate: .*meant num"),
         ("simulate", {"config": 100}, "simulate: expected settings by name.*got 100"),
         ("classify", {"config": None}, "classify: .*or a record of them, got None"),
-        ("train", {"accelerator": "cpu"}, "expected device, got accelerator"),
+        (
+            "train",
+            {"accelerator": "cpu"},
+            "expected device, auto, cpu or gpu;",
+        ),
         ("train", {"weights": "s"}, "train: .*meant start"),
         ("train", {"epochs": "1"}, "epochs: expected 1 to .*, got 1"),
     ],

@@ -28,7 +28,7 @@ from dmagnet.exporting.onnx_header import Header, read_header, sealed
 from dmagnet.galaxies.augment import dihedral_views
 from dmagnet.judging.predict import predict
 from dmagnet.network import DMAGNet
-from dmagnet.network.blocks import folded
+from dmagnet.network.blocks import folded, without_hooks
 from dmagnet.network.checkpoint import Checkpoint, load, save, weights_hash
 from dmagnet.pictures import resize
 from dmagnet.simulator import draw
@@ -361,7 +361,7 @@ def test_real_galaxies_get_the_probabilities_of_torch(shared, checkpoint, classi
 
 
 def test_a_folded_network_says_the_same_and_the_original_stays(checkpoint, images):
-    quick = folded(checkpoint.model)
+    quick = folded(without_hooks(checkpoint.model))
     norms = [m for m in quick.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not norms
     with torch.inference_mode():

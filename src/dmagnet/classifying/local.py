@@ -98,16 +98,14 @@ def open_classifier(
             "wrote"
         ) from error
     from dmagnet.judging.predict import classifier_of
-    from dmagnet.network.blocks import fold_norms
+    from dmagnet.network.blocks import folded
     from dmagnet.network.checkpoint import load
 
     checkpoint = load(weights)
     if device == "gpu" and not torch.cuda.is_available():
         raise ConfigError("device: expected a CUDA GPU, found none; use --device cpu")
     place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    quick: Any = checkpoint.model.requires_grad_(False)
-    fold_norms(quick)
-    quick = quick.to(place, memory_format=torch.channels_last)
+    quick: Any = folded(checkpoint.model).to(place)  # nobody else has this one
     return classifier_of(replace(checkpoint, model=quick), **how)
 
 

@@ -112,7 +112,7 @@ def train(
     from dmagnet.training import fit, history, what_is_kept
 
     if "accelerator" in settings:
-        raise ConfigError(f"expected device, got accelerator; {Device} are known")
+        raise ConfigError("expected device, auto, cpu or gpu; got accelerator")
     if device not in get_args(Device):
         raise ConfigError(f"device: expected auto, cpu or gpu, got {device!r}")
     parent = start if isinstance(start, Checkpoint | None) else load(start)

@@ -24,7 +24,7 @@ from dmagnet.exporting.onnx_header import (
     sealed,
 )
 from dmagnet.exporting.runtime import cores, onnx_session
-from dmagnet.network.blocks import folded
+from dmagnet.network.blocks import folded, without_hooks
 from dmagnet.network.bundled import load
 from dmagnet.network.checkpoint import Checkpoint, weights_hash
 from dmagnet.pictures.standard import standardize
@@ -205,7 +205,7 @@ def _serialized(checkpoint: Checkpoint, opset: int | None) -> bytes:
             "pip install 'dmagnet[export]'"
         ) from error
     header = _header(checkpoint)
-    network: Any = folded(checkpoint.model).to("cpu")
+    network: Any = folded(without_hooks(checkpoint.model)).to("cpu")
     network = network.to(memory_format=torch.contiguous_format)
     proto = _traced(Judging(checkpoint, network), opset)
     _strip(proto)

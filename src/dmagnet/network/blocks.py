@@ -227,10 +227,9 @@ class LAM(nn.Module):
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """Copy a network for classifying: it computes the same with fewer passes."""
-    copied = without_hooks(model).eval().requires_grad_(False)
-    fold_norms(copied)
-    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    """Make a network of one's own compute the same with fewer passes, in place."""
+    fold_norms(model.eval().requires_grad_(False))
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def without_hooks(model: nn.Module) -> nn.Module:
